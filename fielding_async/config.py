@@ -1,0 +1,81 @@
+"""Limits, retries and timeouts: every default, once."""
+
+from math import isfinite
+from typing import Any
+
+from attrs import Attribute, field, frozen
+
+from .errors import ConfigurationError
+
+__all__ = ["Limits", "Retry", "Timeout"]
+
+
+def _number(*, minimum: float = 0.0, exclusive: bool = True, optional: bool = False) -> Any:
+    """Return an attrs validator: a finite number above (or at) `minimum`."""
+
+    def check(owner: Any, attribute: "Attribute[Any]", value: Any) -> None:
+        if value is None and optional:
+            return
+        name = f"{type(owner).__name__}({attribute.name}={value!r})"
+        rule = f"a finite number {'greater than' if exclusive else 'of at least'} {minimum:g}"
+        rule += ", or None" if optional else ""
+        if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+            raise ConfigurationError(f"{name}: must be {rule}")
+        if value < minimum or (exclusive and value == minimum):
+            raise ConfigurationError(f"{name}: must be {rule}")
+
+    return check
+
+
+def _count(owner: Any, attribute: "Attribute[Any]", value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ConfigurationError(
+            f"{type(owner).__name__}({attribute.name}={value!r}): must be a whole number of at least 1"
+        )
+
+
+@frozen
+class Limits:
+    """How much a session sends at once and how fast.
+
+    `concurrency`: the most requests in flight, at least 1. `rate`: requests a second, evenly paced; `None` if not
+    known. `burst`: how many requests may leave together after idle time when `rate` is set, at least 1. `adaptive`:
+    with no `rate`, learn the pace the server will bear. `max_pause`: the longest that one Retry-After is obeyed, in
+    seconds; then a single request probes.
+    """
+
+    concurrency: int = field(default=32, validator=_count)
+    rate: float | None = field(default=None, validator=_number(optional=True))
+    burst: int = field(default=1, validator=_count)
+    adaptive: bool = True
+    max_pause: float = field(default=120.0, validator=_number())
+
+
+@frozen
+class Retry:
+    """How often and how patiently a request is sent again.
+
+    `max_attempts`: attempts for each HTTP exchange, at least 1 (429s use up none). `base` and `cap`: the first and the
+    longest ceiling of the full-jitter exponential wait, in seconds. `conflict_base`: the first ceiling of the wait
+    after a 412, in seconds; it grows with each round.
+    """
+
+    max_attempts: int = field(default=5, validator=_count)
+    base: float = field(default=0.5, validator=_number(exclusive=False))
+    cap: float = field(default=20.0, validator=_number(exclusive=False))
+    conflict_base: float = field(default=0.05, validator=_number(exclusive=False))
+
+
+@frozen
+class Timeout:
+    """Time limits, in seconds.
+
+    `total`: one call, counted from its first permission to send; `None` for no limit. `connect`: opening a connection.
+    `attempt`: one HTTP exchange, from its permission to send to the last byte of its reply. `job`: waiting for a job;
+    `None` for no limit.
+    """
+
+    total: float | None = field(default=60.0, validator=_number(optional=True))
+    connect: float = field(default=10.0, validator=_number())
+    attempt: float = field(default=20.0, validator=_number())
+    job: float | None = field(default=3600.0, validator=_number(optional=True))

@@ -1,0 +1,263 @@
+"""Every error the SDK raises.
+
+FieldingError
+├── ConfigurationError (also ValueError)       bad argument or missing setting; nothing was sent
+├── SessionClosedError (also RuntimeError)     not entered, closed, other loop, thread or process
+├── TransportError                             no usable response, and nothing was applied: connect, TLS, reset, timeout
+├── DeadlineExceededError (also TimeoutError)  time ran out and no attempt of the write ever left
+├── OutcomeUnknownError                        a write whose effect could not be established (also TimeoutError when
+│                                              the deadline was the cause)
+├── ProtocolError                              a response that cannot be understood
+├── JobFailedError                             a draft or bulk job that ended Failed
+├── SkippedError                               a row of a batch not sent because an earlier one of its run failed
+└── APIError                                   the server answered with an error
+    ├── BadRequestError 400     AuthenticationError 401        PermissionDeniedError 403   NotFoundError 404
+    ├── PreconditionFailedError 412     InvalidRunStateError 422     RateLimitError 429
+    └── ServerError 5xx                        any other status is a plain APIError
+
+Errors carry plain values only, so they pickle, and never a token or secret.
+"""
+
+from typing import Any, Self
+
+from .models import FieldingRun, InvalidParam, JobResult, RunRef
+
+__all__ = [
+    "APIError",
+    "AuthenticationError",
+    "BadRequestError",
+    "ConfigurationError",
+    "DeadlineExceededError",
+    "FieldingError",
+    "InvalidRunStateError",
+    "JobFailedError",
+    "NotFoundError",
+    "OutcomeUnknownError",
+    "PermissionDeniedError",
+    "PreconditionFailedError",
+    "ProtocolError",
+    "RateLimitError",
+    "ServerError",
+    "SessionClosedError",
+    "SkippedError",
+    "TransportError",
+    "api_error_class",
+]
+
+
+class FieldingError(Exception):
+    """Base of every error of this SDK.
+
+    `method` and `path` name the HTTP request it is about, `ref` the run, `idempotency_key` the key of a job creation
+    (it may be used again after a crash), `trace_id` the W3C trace id of the call. Each is `None` where it does not
+    apply.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        method: str | None = None,
+        path: str | None = None,
+        ref: RunRef | None = None,
+        idempotency_key: str | None = None,
+        trace_id: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.method = method
+        self.path = path
+        self.ref = ref
+        self.idempotency_key = idempotency_key
+        self.trace_id = trace_id
+
+    def __str__(self) -> str:
+        request = f"{self.method} {self.path}: " if self.method and self.path else ""
+        marks = [
+            f"{name}={value}"
+            for name, value in (("idempotency_key", self.idempotency_key), ("trace_id", self.trace_id))
+            if value
+        ]
+        return f"{request}{self.message}" + (f" [{', '.join(marks)}]" if marks else "")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restore, (type(self), self.message, self.__dict__.copy())
+
+    def filled(
+        self,
+        *,
+        method: str | None = None,
+        path: str | None = None,
+        ref: RunRef | None = None,
+        idempotency_key: str | None = None,
+        trace_id: str | None = None,
+    ) -> Self:
+        """Set what is still `None`, and return the error itself."""
+        self.method = self.method or method
+        self.path = self.path or path
+        self.ref = self.ref or ref
+        self.idempotency_key = self.idempotency_key or idempotency_key
+        self.trace_id = self.trace_id or trace_id
+        return self
+
+
+def _restore(cls: type[FieldingError], message: str, state: dict[str, Any]) -> FieldingError:
+    error = cls.__new__(cls, message)
+    error.args = (message,)
+    error.__dict__.update(state)
+    return error
+
+
+class ConfigurationError(FieldingError, ValueError):
+    """A bad argument or a missing setting. Nothing was sent."""
+
+
+class SessionClosedError(FieldingError, RuntimeError):
+    """The session is not entered, is closed, or belongs to another event loop, thread or process."""
+
+
+class TransportError(FieldingError):
+    """There was no usable response, and nothing was applied: connect, TLS, reset, timeout."""
+
+
+class DeadlineExceededError(FieldingError, TimeoutError):
+    """Time ran out, and no attempt of the write ever left."""
+
+
+class OutcomeUnknownError(FieldingError):
+    """A write whose effect could not be established.
+
+    `current` is the run as last seen, `None` if it could not be fetched; the last failure is `__cause__`. It is also
+    a `TimeoutError` when the deadline was the cause.
+    """
+
+    def __init__(self, message: str, *, current: FieldingRun | None = None, **context: Any) -> None:
+        super().__init__(message, **context)
+        self.current = current
+
+
+class OutcomeUnknownTimeoutError(OutcomeUnknownError, TimeoutError):
+    """`OutcomeUnknownError` whose cause was the deadline."""
+
+
+class ProtocolError(FieldingError):
+    """A response that cannot be understood: bad JSON, wrong shape, missing ETag, redirect, oversized."""
+
+
+class JobFailedError(FieldingError):
+    """A draft or bulk job that ended `Failed`, or (from `raise_for_failures`) one that left target groups undone."""
+
+    def __init__(self, message: str, *, result: JobResult, **context: Any) -> None:
+        super().__init__(message, **context)
+        self.result = result
+
+
+class SkippedError(FieldingError):
+    """A row of a batch that was not sent because an earlier row of its run failed or is unknown: `because`."""
+
+    def __init__(self, message: str, *, because: BaseException, **context: Any) -> None:
+        super().__init__(message, **context)
+        self.because = because
+
+
+class APIError(FieldingError):
+    """The server answered with an error.
+
+    `status` is the HTTP status; `object`, `detail`, `error_id` and `invalid_params` are the fields of the error body
+    (`None` or empty where it had none).
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int,
+        object: str | None = None,  # noqa: A002 - the API's own word
+        detail: str | None = None,
+        error_id: str | None = None,
+        invalid_params: tuple[InvalidParam, ...] = (),
+        **context: Any,
+    ) -> None:
+        super().__init__(message, **context)
+        self.status = status
+        self.object = object
+        self.detail = detail
+        self.error_id = error_id
+        self.invalid_params = invalid_params
+
+
+class BadRequestError(APIError):
+    """400: the request is not valid."""
+
+
+class AuthenticationError(APIError):
+    """401: no valid token."""
+
+
+class PermissionDeniedError(APIError):
+    """403: not allowed, or the token has expired."""
+
+
+class NotFoundError(APIError):
+    """404: there is no such resource."""
+
+
+class PreconditionFailedError(APIError):
+    """412: the run was changed by somebody else, and the action was not sent again.
+
+    `seen` is the run that the action rested on, `wanted` the action, `current` the run as it is now (`None` if it
+    could not be fetched in time).
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        seen: FieldingRun | None = None,
+        wanted: object = None,
+        current: FieldingRun | None = None,
+        **context: Any,
+    ) -> None:
+        super().__init__(message, **context)
+        self.seen = seen
+        self.wanted = wanted
+        self.current = current
+
+
+class InvalidRunStateError(APIError):
+    """422: the run is in a state that does not allow the action; `current` is the run, if it could be fetched."""
+
+    def __init__(self, message: str, *, current: FieldingRun | None = None, **context: Any) -> None:
+        super().__init__(message, **context)
+        self.current = current
+
+
+class RateLimitError(APIError):
+    """429: the pause the server asked for would last beyond the call's deadline.
+
+    `retry_after` is the time to wait, in seconds, `None` if the server named none.
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None, **context: Any) -> None:
+        super().__init__(message, **context)
+        self.retry_after = retry_after
+
+
+class ServerError(APIError):
+    """5xx: the server failed, on every attempt."""
+
+
+_BY_STATUS: dict[int, type[APIError]] = {
+    400: BadRequestError,
+    401: AuthenticationError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    412: PreconditionFailedError,
+    422: InvalidRunStateError,
+    429: RateLimitError,
+}
+
+
+def api_error_class(status: int) -> type[APIError]:
+    """Return the error class for an HTTP status; plain `APIError` for one without a class of its own."""
+    return ServerError if 500 <= status <= 599 else _BY_STATUS.get(status, APIError)

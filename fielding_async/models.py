@@ -1,0 +1,155 @@
+"""Values of the Demand API: what a fielding run is, and what became of an action on it.
+
+Frozen, comparable, picklable; nothing here waits or touches the world.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+from attrs import field, frozen
+
+__all__ = [
+    "Effect",
+    "FailedTargetGroup",
+    "Failure",
+    "FailureDetail",
+    "FieldingRun",
+    "InvalidParam",
+    "JobResult",
+    "OnConflict",
+    "Outcome",
+    "RunRef",
+    "RunStatus",
+]
+
+Effect = Literal["accepted", "already", "unconfirmed"]
+"""What became of a run action; see `Outcome.effect`."""
+
+OnConflict = Literal["reapply", "raise"]
+"""What a run action does when somebody else changed the run: judge and send again, or raise."""
+
+
+class RunStatus(StrEnum):
+    """The statuses of a fielding run that this version knows. Members equal their plain strings."""
+
+    SCHEDULED = "scheduled"
+    LIVE = "live"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+
+
+@frozen
+class RunRef:
+    """The four ids that name a fielding run.
+
+    Source: path parameters of `GET …/fielding-runs/{fielding_run_id}`. Ids are checked when a handle is made from it.
+    """
+
+    account_id: int
+    project_id: str
+    target_group_id: str
+    fielding_run_id: str
+
+    def __str__(self) -> str:
+        return f"{self.account_id}/{self.project_id}/{self.target_group_id}/{self.fielding_run_id}"
+
+
+@frozen(kw_only=True)
+class FieldingRun:
+    """A fielding run as the server showed it, or as an accepted write of this session left it.
+
+    Source: `FieldingRunItem` of the API; all datetimes are aware and in UTC.
+
+    `status` is one of `RunStatus`, or a text that this version does not know. `etag` is the ETag it came with, byte
+    for byte (`None` from a list). In a run that an accepted write left, `version` is counted on by one, and
+    `last_changed_at` and `last_changed_by` are still those of the last GET.
+    """
+
+    id: str
+    status: str
+    version: int
+    start_fielding_at: datetime
+    end_fielding_at: datetime
+    last_changed_at: datetime
+    last_changed_by: str
+    account_id: int | None = None
+    project_id: str | None = None
+    target_group_id: str | None = None
+    etag: str | None = None
+    start_text: str | None = field(default=None, repr=False, eq=False)
+    """`start_fielding_at` exactly as the server wrote it; an update that does not name it sends this text back."""
+    end_text: str | None = field(default=None, repr=False, eq=False)
+    """`end_fielding_at` exactly as the server wrote it."""
+
+
+@frozen(kw_only=True)
+class Outcome:
+    """What became of one run action.
+
+    `effect` is `"accepted"` (the server took our request), `"already"` (the run was where the action leads; none of
+    our requests was seen to be taken) or `"unconfirmed"` (it is there, and one of our lost attempts may have done it).
+    `requests` counts the HTTP requests sent, the opening GET included; `conflicts` the 412s met. `action` is the
+    action performed (for a callable change the `Update` that it last returned, `None` if it had nothing to do). The
+    dates are given where known without another request.
+    """
+
+    ref: RunRef
+    action: object
+    effect: Effect
+    etag: str | None
+    requests: int
+    conflicts: int
+    trace_id: str
+    start_fielding_at: datetime | None = None
+    end_fielding_at: datetime | None = None
+
+
+@frozen
+class InvalidParam:
+    """One entry of `invalid_params` in an error body."""
+
+    name: str
+    reason: str
+
+
+@frozen(kw_only=True)
+class FailedTargetGroup:
+    """A target group that a bulk job could not change, and why (`BulkFailedTargetGroups`)."""
+
+    target_group_id: str
+    code: str | None = None
+    description: str | None = None
+
+
+@frozen(kw_only=True)
+class FailureDetail:
+    """One detailed reason of a failed draft job (`FieldingRunJobFailureReasonDetail`)."""
+
+    name: str | None = None
+    reason: str | None = None
+    detail: str | None = None
+
+
+@frozen(kw_only=True)
+class Failure:
+    """Why a draft job failed (`FieldingRunJobFailureReason`)."""
+
+    code: str
+    description: str
+    reasons: tuple[FailureDetail, ...] = ()
+
+
+@frozen(kw_only=True)
+class JobResult:
+    """What draft jobs and bulk jobs have in common. `status` is `Processing`, `Completed`, `Failed` or a newer text."""
+
+    job_id: str
+    status: str
+    created_at: datetime
+    created_by: str
+
+    @property
+    def ended(self) -> bool:
+        """Whether the job is over. A status that this version does not know counts as still running."""
+        return self.status in {"Completed", "Failed"}
