@@ -1,0 +1,179 @@
+"""fielding-async: run survey fieldwork on Cint's exchange without thinking about ETags, 412s, 429s or lost replies.
+
+    async with FieldingSession() as fielding:
+        run = fielding.run(account_id, project_id, target_group_id, fielding_run_id)
+        await run.launch_now()
+
+Names are loaded when first used, so that importing the package (a pytest plugin does, in every test run) costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from .__about__ import __version__
+
+if TYPE_CHECKING:
+    from .actions import Action as Action
+    from .actions import Change as Change
+    from .actions import Complete as Complete
+    from .actions import LaunchNow as LaunchNow
+    from .actions import Pause as Pause
+    from .actions import Relaunch as Relaunch
+    from .actions import Resume as Resume
+    from .actions import Update as Update
+    from .auth import Auth as Auth
+    from .auth import BearerToken as BearerToken
+    from .auth import ClientCredentials as ClientCredentials
+    from .config import Limits as Limits
+    from .config import Retry as Retry
+    from .config import Timeout as Timeout
+    from .errors import APIError as APIError
+    from .errors import AuthenticationError as AuthenticationError
+    from .errors import BadRequestError as BadRequestError
+    from .errors import ConfigurationError as ConfigurationError
+    from .errors import DeadlineExceededError as DeadlineExceededError
+    from .errors import FieldingError as FieldingError
+    from .errors import InvalidRunStateError as InvalidRunStateError
+    from .errors import JobFailedError as JobFailedError
+    from .errors import NotFoundError as NotFoundError
+    from .errors import OutcomeUnknownError as OutcomeUnknownError
+    from .errors import PermissionDeniedError as PermissionDeniedError
+    from .errors import PreconditionFailedError as PreconditionFailedError
+    from .errors import ProtocolError as ProtocolError
+    from .errors import RateLimitError as RateLimitError
+    from .errors import ServerError as ServerError
+    from .errors import SessionClosedError as SessionClosedError
+    from .errors import SkippedError as SkippedError
+    from .errors import TransportError as TransportError
+    from .handles import Project as Project
+    from .handles import Run as Run
+    from .handles import TargetGroup as TargetGroup
+    from .jobs import BatchJob as BatchJob
+    from .jobs import DraftJob as DraftJob
+    from .models import FailedTargetGroup as FailedTargetGroup
+    from .models import Failure as Failure
+    from .models import FailureDetail as FailureDetail
+    from .models import FieldingRun as FieldingRun
+    from .models import InvalidParam as InvalidParam
+    from .models import Outcome as Outcome
+    from .models import RunRef as RunRef
+    from .models import RunStatus as RunStatus
+    from .results import BatchResult as BatchResult
+    from .results import DraftResult as DraftResult
+    from .session import FieldingSession as FieldingSession
+
+_HOME_OF = {
+    "Action": "actions",
+    "Change": "actions",
+    "Complete": "actions",
+    "LaunchNow": "actions",
+    "Pause": "actions",
+    "Relaunch": "actions",
+    "Resume": "actions",
+    "Update": "actions",
+    "Auth": "auth",
+    "BearerToken": "auth",
+    "ClientCredentials": "auth",
+    "Limits": "config",
+    "Retry": "config",
+    "Timeout": "config",
+    "APIError": "errors",
+    "AuthenticationError": "errors",
+    "BadRequestError": "errors",
+    "ConfigurationError": "errors",
+    "DeadlineExceededError": "errors",
+    "FieldingError": "errors",
+    "InvalidRunStateError": "errors",
+    "JobFailedError": "errors",
+    "NotFoundError": "errors",
+    "OutcomeUnknownError": "errors",
+    "PermissionDeniedError": "errors",
+    "PreconditionFailedError": "errors",
+    "ProtocolError": "errors",
+    "RateLimitError": "errors",
+    "ServerError": "errors",
+    "SessionClosedError": "errors",
+    "SkippedError": "errors",
+    "TransportError": "errors",
+    "Project": "handles",
+    "Run": "handles",
+    "TargetGroup": "handles",
+    "BatchJob": "jobs",
+    "DraftJob": "jobs",
+    "FailedTargetGroup": "models",
+    "Failure": "models",
+    "FailureDetail": "models",
+    "FieldingRun": "models",
+    "InvalidParam": "models",
+    "Outcome": "models",
+    "RunRef": "models",
+    "RunStatus": "models",
+    "BatchResult": "results",
+    "DraftResult": "results",
+    "FieldingSession": "session",
+}
+
+__all__ = [
+    "APIError",
+    "Action",
+    "Auth",
+    "AuthenticationError",
+    "BadRequestError",
+    "BatchJob",
+    "BatchResult",
+    "BearerToken",
+    "Change",
+    "ClientCredentials",
+    "Complete",
+    "ConfigurationError",
+    "DeadlineExceededError",
+    "DraftJob",
+    "DraftResult",
+    "FailedTargetGroup",
+    "Failure",
+    "FailureDetail",
+    "FieldingError",
+    "FieldingRun",
+    "FieldingSession",
+    "InvalidParam",
+    "InvalidRunStateError",
+    "JobFailedError",
+    "LaunchNow",
+    "Limits",
+    "NotFoundError",
+    "Outcome",
+    "OutcomeUnknownError",
+    "Pause",
+    "PermissionDeniedError",
+    "PreconditionFailedError",
+    "Project",
+    "ProtocolError",
+    "RateLimitError",
+    "Relaunch",
+    "Resume",
+    "Retry",
+    "Run",
+    "RunRef",
+    "RunStatus",
+    "ServerError",
+    "SessionClosedError",
+    "SkippedError",
+    "TargetGroup",
+    "Timeout",
+    "TransportError",
+    "Update",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    module = _HOME_OF.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{module}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME_OF})

@@ -100,6 +100,13 @@ class FieldingError(Exception):
         self.trace_id = self.trace_id or trace_id
         return self
 
+    def scrub(self, secret: str) -> None:
+        """Take a secret out of every text of the error: servers and proxies have been seen to echo what they get."""
+        for name, value in self.__dict__.items():
+            if isinstance(value, str) and secret in value:
+                setattr(self, name, value.replace(secret, "***"))
+        self.args = (self.message,)
+
 
 def _restore(cls: type[FieldingError], message: str, state: dict[str, Any]) -> FieldingError:
     error = cls.__new__(cls, message)

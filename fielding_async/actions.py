@@ -1,0 +1,160 @@
+"""What a caller wants of a fielding run, as values, and when it is there.
+
+Which transition is legal is the server's to say: the client only knows where an action leads.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import ClassVar
+
+from attrs import field, frozen
+
+from .dates import check_period, floor_to_milliseconds, to_text
+from .errors import ConfigurationError
+from .models import FieldingRun
+
+__all__ = [
+    "Action",
+    "Change",
+    "Complete",
+    "LaunchNow",
+    "Pause",
+    "Relaunch",
+    "Resume",
+    "StatusAction",
+    "Update",
+    "ask",
+    "check_action",
+]
+
+
+@frozen
+class StatusAction:
+    """An action that leads a run to a status. `name` is the last segment of its path, `target` where it leads."""
+
+    name: ClassVar[str]
+    target: ClassVar[str]
+
+    def is_there(self, run: FieldingRun) -> bool:
+        """Whether the run is where the action leads."""
+        return run.status == self.target
+
+
+@frozen
+class LaunchNow(StatusAction):
+    """Launch a scheduled run now. Source: `POST …/fielding-runs/{id}/launch-now`."""
+
+    name: ClassVar[str] = "launch-now"
+    target: ClassVar[str] = "live"
+
+
+@frozen
+class Pause(StatusAction):
+    """Pause a live run. Source: `POST …/fielding-runs/{id}/pause`."""
+
+    name: ClassVar[str] = "pause"
+    target: ClassVar[str] = "paused"
+
+
+@frozen
+class Resume(StatusAction):
+    """Resume a paused run. Source: `POST …/fielding-runs/{id}/resume`."""
+
+    name: ClassVar[str] = "resume"
+    target: ClassVar[str] = "live"
+
+
+@frozen
+class Complete(StatusAction):
+    """Complete a live or scheduled run. Source: `POST …/fielding-runs/{id}/complete`."""
+
+    name: ClassVar[str] = "complete"
+    target: ClassVar[str] = "completed"
+
+
+@frozen
+class Relaunch(StatusAction):
+    """Relaunch a completed run. Source: `POST …/fielding-runs/{id}/relaunch`."""
+
+    name: ClassVar[str] = "relaunch"
+    target: ClassVar[str] = "live"
+
+
+def _start(value: datetime | None) -> datetime | None:
+    return None if value is None else floor_to_milliseconds("start_fielding_at", value)
+
+
+def _end(value: datetime | None) -> datetime | None:
+    return None if value is None else floor_to_milliseconds("end_fielding_at", value)
+
+
+@frozen
+class Update:
+    """Change the dates of a run. `None` leaves that bound as it is. Source: `PUT …/fielding-runs/{id}`.
+
+    Datetimes must be aware; they are turned to UTC and floored to whole milliseconds here, so that what is compared
+    is what is sent. Raises `ConfigurationError` for a naive datetime or an end that is not after the start.
+    """
+
+    name: ClassVar[str] = "update"
+    start_fielding_at: datetime | None = field(default=None, converter=_start)
+    end_fielding_at: datetime | None = field(default=None, converter=_end)
+
+    def __attrs_post_init__(self) -> None:
+        check_period(self.start_fielding_at, self.end_fielding_at)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it names neither bound."""
+        return self.start_fielding_at is None and self.end_fielding_at is None
+
+    def is_there(self, run: FieldingRun) -> bool:
+        """Whether the run has the dates that this update names."""
+        return all(wanted == has for wanted, has in self.bounds(run))
+
+    def bounds(self, run: FieldingRun) -> list[tuple[datetime, datetime]]:
+        """Return the named bounds beside what the run has."""
+        pairs = ((self.start_fielding_at, run.start_fielding_at), (self.end_fielding_at, run.end_fielding_at))
+        return [(wanted, has) for wanted, has in pairs if wanted is not None]
+
+    def texts(self, run: FieldingRun) -> tuple[str, str]:
+        """Return start and end as they are to be sent: a bound not named exactly as the server wrote it."""
+        start = self.start_fielding_at
+        end = self.end_fielding_at
+        return (
+            to_text(start) if start is not None else run.start_text or to_text(run.start_fielding_at),
+            to_text(end) if end is not None else run.end_text or to_text(run.end_fielding_at),
+        )
+
+
+Action = StatusAction | Update
+"""One of `LaunchNow`, `Pause`, `Resume`, `Complete`, `Relaunch`, `Update`."""
+
+Change = Callable[[FieldingRun], Update | None]
+"""A callable change: gets the run as it is now, returns an `Update`, or `None` for nothing to do."""
+
+
+def check_action(value: object) -> Action:
+    """Return `value` if it is an action that can be performed; raises `ConfigurationError`."""
+    if isinstance(value, Update):
+        if value.is_empty:
+            raise ConfigurationError("Update(): must name start_fielding_at, end_fielding_at or both")
+        return value
+    if isinstance(value, StatusAction) and type(value) is not StatusAction:
+        return value
+    raise ConfigurationError(
+        f"action={value!r}: must be LaunchNow(), Pause(), Resume(), Complete(), Relaunch() or Update(...)"
+    )
+
+
+def ask(change: Change, run: FieldingRun) -> Update | None:
+    """Call a callable change on the run as it is now. Its own exceptions pass through."""
+    answer: object = change(run)
+    if answer is None:
+        return None
+    if not isinstance(answer, Update):
+        hint = " (an async callable cannot be used)" if hasattr(answer, "__await__") else ""
+        if hasattr(answer, "close"):
+            answer.close()  # pyright: ignore[reportUnknownMemberType, reportAttributeAccessIssue]
+        raise ConfigurationError(f"change: must return an Update or None, not {type(answer).__name__}{hint}")
+    return None if answer.is_empty else answer

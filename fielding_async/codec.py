@@ -1,0 +1,288 @@
+"""JSON of the API to values and back, through cattrs. Strict about types, lenient about unknown fields.
+
+A response of the wrong shape raises `ProtocolError` that names the field.
+"""
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, TypeVar, cast
+
+import cattrs
+from attrs import evolve, frozen
+
+from .dates import parse_timestamp
+from .errors import ProtocolError
+from .models import FailedTargetGroup, Failure, FieldingRun, InvalidParam
+from .results import BatchResult, DraftResult
+
+__all__ = [
+    "ErrorBody",
+    "LaunchedDates",
+    "decode_batch_result",
+    "decode_draft_result",
+    "decode_error",
+    "decode_launched_dates",
+    "decode_run",
+    "decode_run_id",
+    "decode_run_list",
+    "encode",
+]
+
+_T = TypeVar("_T")
+_MAX_SHOWN = 500
+
+
+@frozen
+class LaunchedDates:
+    """The body of a launch-now reply (`LaunchNowFieldingRunResponse`), with the dates as the server wrote them."""
+
+    start_fielding_at: datetime
+    end_fielding_at: datetime
+    start_text: str
+    end_text: str
+
+
+@frozen
+class ErrorBody:
+    """What an error body says; every field is empty where it said nothing usable."""
+
+    object: str | None = None
+    detail: str | None = None
+    error_id: str | None = None
+    invalid_params: tuple[InvalidParam, ...] = ()
+
+
+@frozen
+class _RunId:
+    id: str
+
+
+@frozen
+class _RunList:
+    data: list[dict[str, Any]]
+
+
+@frozen
+class _TargetGroup:
+    target_group_id: str
+
+
+@frozen
+class _Reason:
+    code: str | None = None
+    description: str | None = None
+
+
+@frozen
+class _FailedGroup:
+    target_group_id: str
+    failure_reason: _Reason | None = None
+
+
+@frozen
+class _Updated:
+    data: list[_TargetGroup] | None = None
+
+
+@frozen
+class _Failed:
+    data: list[_FailedGroup] | None = None
+
+
+@frozen
+class _BatchJob:
+    job_id: str
+    status: str
+    created_at: datetime
+    created_by: str
+    updated_target_groups: _Updated | None = None
+    failed_target_groups: _Failed | None = None
+
+
+@frozen
+class _DraftJob:
+    job_id: str
+    status: str
+    created_at: datetime
+    created_by: str
+    created_fielding_run_id: str | None = None
+    failure_reason: dict[str, Any] | None = None
+    job_trace_id: str | None = None
+
+
+def _exactly(wanted: type) -> Callable[[Any, Any], Any]:
+    """Return a hook that takes a value of one type and coerces nothing (`True` is no int, `5` is no str)."""
+
+    def check(value: Any, _: Any) -> Any:
+        if type(value) is not wanted:
+            raise ValueError(f"must be {wanted.__name__}, not {type(value).__name__}")
+        return value
+
+    return check
+
+
+def _timestamp(value: Any, _: Any) -> datetime:
+    if not isinstance(value, str):
+        raise ValueError(f"must be a timestamp, not {type(value).__name__}")
+    return parse_timestamp(value)
+
+
+def _object(value: Any, _: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"must be an object, not {type(value).__name__}")
+    return cast("dict[str, Any]", value)
+
+
+def _make_converter() -> cattrs.Converter:
+    converter = cattrs.Converter(detailed_validation=True)
+    for wanted in (str, int):
+        converter.register_structure_hook(wanted, _exactly(wanted))
+    converter.register_structure_hook(datetime, _timestamp)
+    converter.register_structure_hook_func(lambda kind: kind == dict[str, Any], _object)
+    return converter
+
+
+_converter = _make_converter()
+
+
+def _explain(error: BaseException, _: Any) -> str:
+    if isinstance(error, KeyError):
+        return "required field missing"
+    if isinstance(error, ValueError) and not isinstance(error, UnicodeError):
+        return str(error)
+    return f"wrong shape ({type(error).__name__})"
+
+
+def _structure(data: Any, cls: type[_T], what: str) -> _T:
+    if not isinstance(data, dict):
+        raise ProtocolError(f"{what}: expected a JSON object, got {type(data).__name__}")
+    try:
+        return _converter.structure(data, cls)
+    except Exception as error:  # noqa: BLE001 - cattrs raises groups and whatever attrs constructors raise
+        problems = "; ".join(cattrs.transform_error(error, path="$", format_exception=_explain))
+    raise ProtocolError(f"{what}: {problems[:_MAX_SHOWN]}")
+
+
+def _load(body: bytes, what: str) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        problem = f"{what}: not JSON ({type(error).__name__}): {body[:80]!r}"
+    raise ProtocolError(problem)
+
+
+def encode(value: Any) -> bytes:
+    """Write a request body: compact JSON."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _run(data: Any, etag: str | None, what: str) -> FieldingRun:
+    if isinstance(data, dict):
+        data = cast("dict[str, Any]", data)
+        start, end = data.get("start_fielding_at"), data.get("end_fielding_at")
+        data = {**data, "etag": etag, "start_text": start, "end_text": end}
+    return _structure(data, FieldingRun, what)
+
+
+def decode_run(body: bytes, etag: str | None) -> FieldingRun:
+    """Read a `GetFieldingRunResponse`; raises `ProtocolError`."""
+    return _run(_load(body, "fielding run"), etag, "fielding run")
+
+
+def decode_run_list(body: bytes) -> list[FieldingRun]:
+    """Read a `GetListFieldingRunsResponse`; raises `ProtocolError`."""
+    what = "list of fielding runs"
+    return [_run(entry, None, what) for entry in _structure(_load(body, what), _RunList, what).data]
+
+
+def decode_run_id(body: bytes) -> str:
+    """Read an `UpdateFieldingRunResponse`; raises `ProtocolError`."""
+    return _structure(_load(body, "update reply"), _RunId, "update reply").id
+
+
+def decode_launched_dates(body: bytes) -> LaunchedDates:
+    """Read a `LaunchNowFieldingRunResponse`; raises `ProtocolError`."""
+    data = _load(body, "launch-now reply")
+    if isinstance(data, dict):
+        data = cast("dict[str, Any]", data)
+        data["start_text"], data["end_text"] = data.get("start_fielding_at"), data.get("end_fielding_at")
+    return _structure(data, LaunchedDates, "launch-now reply")
+
+
+def decode_batch_result(body: bytes, asked: tuple[str, ...]) -> BatchResult:
+    """Read a `GetBulk…TargetGroupJobResponse`; `asked` are the ids of the job. Raises `ProtocolError`."""
+    job = _structure(_load(body, "bulk job"), _BatchJob, "bulk job")
+    updated = tuple(group.target_group_id for group in (job.updated_target_groups or _Updated()).data or ())
+    failed = tuple(
+        FailedTargetGroup(
+            target_group_id=group.target_group_id,
+            code=(group.failure_reason or _Reason()).code,
+            description=(group.failure_reason or _Reason()).description,
+        )
+        for group in (job.failed_target_groups or _Failed()).data or ()
+    )
+    result = BatchResult(
+        job_id=job.job_id,
+        status=job.status,
+        created_at=job.created_at,
+        created_by=job.created_by,
+        updated=updated,
+        failed=failed,
+        missing=(),
+    )
+    if not result.ended:
+        return result
+    named = {*updated, *(group.target_group_id for group in failed)}
+    return evolve(result, missing=tuple(entry for entry in asked if entry not in named))
+
+
+def decode_draft_result(body: bytes) -> DraftResult:
+    """Read a `Get…FieldingRunFromDraftJobResponse`; raises `ProtocolError`."""
+    job = _structure(_load(body, "draft job"), _DraftJob, "draft job")
+    failure = None
+    if job.failure_reason is not None:
+        reason = {**job.failure_reason, "reasons": job.failure_reason.get("reasons") or ()}
+        failure = _structure(reason, Failure, "draft job failure_reason")
+    return DraftResult(
+        job_id=job.job_id,
+        status=job.status,
+        created_at=job.created_at,
+        created_by=job.created_by,
+        created_fielding_run_id=job.created_fielding_run_id,
+        failure=failure,
+        job_trace_id=job.job_trace_id,
+    )
+
+
+def decode_error(body: bytes) -> ErrorBody:
+    """Read what can be read of an error body. Never raises: an odd error is still the error that its status says."""
+    try:
+        data = json.loads(body)
+    except (ValueError, RecursionError):
+        return ErrorBody(detail=_text(body.decode("utf-8", "replace")))
+    if not isinstance(data, dict):
+        return ErrorBody()
+    said = cast("dict[str, Any]", data)
+    listed: object = said.get("invalid_params")
+    params: list[InvalidParam] = []
+    entries: list[object] = listed if isinstance(listed, list) else []
+    for entry in entries:
+        match entry:
+            case {"name": str(name), "reason": str(reason)}:
+                params.append(InvalidParam(name[:_MAX_SHOWN], reason[:_MAX_SHOWN]))
+            case other:
+                del other  # an entry of another shape says nothing usable
+    return ErrorBody(
+        object=_text(said.get("object")),
+        detail=_text(said.get("detail")) or _text(said.get("details")),  # a 429 alone says `details`
+        error_id=_text(said.get("id")),
+        invalid_params=tuple(params),
+    )
+
+
+def _text(value: Any) -> str | None:
+    """Return a short printable text, or `None`: what a server says goes into terminals and logs."""
+    if not isinstance(value, str) or not value.strip():
+        return None
+    return "".join(char if char.isprintable() else " " for char in value.strip()[:_MAX_SHOWN])

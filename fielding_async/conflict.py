@@ -1,0 +1,168 @@
+"""The judgement after a conflict or a lost reply: one pure function, for calls, cancellations and journals alike.
+
+A write is sent under an ETag, so each ETag admits at most one application of it. What remains is to say what a fresh
+look at the run means: for the order that was given, for what the caller saw, and for attempts whose reply never came.
+"""
+
+from datetime import timedelta
+from enum import Enum
+
+from attrs import field, frozen
+
+from .actions import Action, Change, StatusAction, ask
+from .dates import grain
+from .models import Effect, FieldingRun, OnConflict
+
+__all__ = ["Fail", "Finish", "LookAgain", "Refuse", "Send", "Situation", "Unknown", "Verdict", "Why", "judge"]
+
+
+class Why(Enum):
+    """Why the run was looked at."""
+
+    OPENING = "the call had no ETag yet"
+    CONFLICT = "412"
+    INVALID_STATE = "422"
+    REFUSED = "another error after an attempt that may have been applied"
+    EXHAUSTED = "attempts or time used up"
+
+
+@frozen(kw_only=True)
+class Situation:
+    """All that the judgement rests on.
+
+    `order` is what the caller wants; `sent` the action as it was last sent, under the ETag of `base`;
+    `may_be_applied`: an attempt under that ETag may have been applied; `only_server_errors`: all such attempts were
+    answered with a 5xx; `seen`: the run that the caller's decision rests on; `in_doubt`: a cancelled or unknown
+    write of an earlier call may still land under the fresh ETag.
+    """
+
+    fresh: FieldingRun
+    why: Why
+    order: Action | Change
+    sent: Action | None = None
+    base: FieldingRun | None = None
+    may_be_applied: bool = False
+    only_server_errors: bool = False
+    seen: FieldingRun | None = None
+    on_conflict: OnConflict = "reapply"
+    in_doubt: bool = False
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether the fresh run bears the very ETag that the last attempt was sent under."""
+        return self.base is not None and self.fresh.etag == self.base.etag
+
+
+@frozen
+class Send:
+    """Send this action under the fresh ETag."""
+
+    action: Action
+
+
+@frozen
+class Finish:
+    """The run is there: the call succeeds."""
+
+    effect: Effect
+    action: Action | None
+
+
+@frozen
+class LookAgain:
+    """The look was stale: it shows the very ETag that was refused. Wait and look again."""
+
+
+@frozen
+class Refuse:
+    """Raise `PreconditionFailedError`: the run is no longer what the caller's decision rests on."""
+
+    wanted: Action | None
+
+
+@frozen
+class Fail:
+    """Raise the failure that led here: it is proven, or all but, that nothing was applied."""
+
+
+@frozen
+class Unknown:
+    """Raise `OutcomeUnknownError`: it cannot be told whether the write was applied."""
+
+    reason: str = field(default="it cannot be told whether the write was applied")
+
+
+Verdict = Send | Finish | LookAgain | Refuse | Fail | Unknown
+
+
+def judge(situation: Situation) -> Verdict:
+    """Say what a fresh look at the run means. A callable order is asked at most once; its exceptions pass through."""
+    if situation.why is Why.CONFLICT and situation.unchanged:
+        return LookAgain()
+    if situation.may_be_applied:
+        settled = _settle(situation)
+        if settled is not None:
+            return settled
+    return _judge_order(situation)
+
+
+def _settle(situation: Situation) -> Verdict | None:
+    """Judge attempts that may have been applied. `None`: proven not applied, hence an ordinary conflict."""
+    sent, base, fresh = situation.sent, situation.base, situation.fresh
+    if sent is None or base is None:
+        return Unknown()
+    if sent.is_there(fresh):
+        if callable(situation.order):
+            return Unknown("the run has the dates we sent, but a colleague may have set the same")
+        return Finish("unconfirmed", sent)
+    if situation.unchanged:
+        if situation.why is Why.EXHAUSTED and situation.only_server_errors:
+            return Fail()
+        return Unknown("the run is unchanged, but a request whose reply was lost may still be applied")
+    if _proven_not_applied(sent, base, fresh):
+        return None
+    return Unknown("the run was changed more than once since, or in a way that hides who did it")
+
+
+def _proven_not_applied(sent: Action, base: FieldingRun, fresh: FieldingRun) -> bool:
+    """Whether exactly one write happened since `base`, and it was not ours: what ours sets still has its old value."""
+    if fresh.version != base.version + 1:
+        return False
+    if isinstance(sent, StatusAction):
+        return fresh.status == base.status != sent.target
+    return any(
+        has == had and abs(wanted - had) >= _visible(base, fresh)
+        for (wanted, has), (_, had) in zip(sent.bounds(fresh), sent.bounds(base), strict=True)
+    )
+
+
+def _visible(base: FieldingRun, fresh: FieldingRun) -> timedelta:
+    """Return the smallest change of a date that must show, however coarsely the server stores dates."""
+    return grain([base.start_fielding_at, base.end_fielding_at, fresh.start_fielding_at, fresh.end_fielding_at])
+
+
+def _judge_order(situation: Situation) -> Verdict:
+    fresh, order = situation.fresh, situation.order
+    wanted = ask(order, fresh) if callable(order) else order
+    there = wanted is None or wanted.is_there(fresh)
+    if there and not situation.in_doubt:
+        return Finish("already", wanted)
+    stale = not situation.unchanged and situation.why is not Why.OPENING and _rests_on_the_past(situation)
+    refused_here = situation.why is Why.INVALID_STATE and situation.unchanged
+    if wanted is None or (there and (stale or refused_here)):
+        # it is there, but a doubtful write may still change it: "already" would promise too much
+        return Finish("unconfirmed", wanted)
+    if stale:
+        return Refuse(wanted)
+    return Fail() if refused_here else Send(wanted)
+
+
+def _rests_on_the_past(situation: Situation) -> bool:
+    seen, fresh = situation.seen, situation.fresh
+    if situation.on_conflict == "raise":
+        return True
+    return seen is not None and (
+        seen.status != fresh.status
+        or seen.start_fielding_at != fresh.start_fielding_at
+        or seen.end_fielding_at != fresh.end_fielding_at
+    )

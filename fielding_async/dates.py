@@ -1,0 +1,64 @@
+"""Timestamps of the API: RFC 3339, UTC, three fractional digits, `Z`."""
+
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from .errors import ConfigurationError
+
+__all__ = ["check_period", "floor_to_milliseconds", "grain", "parse_timestamp", "to_text"]
+
+_TIMESTAMP = re.compile(r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(?:\.(\d{1,18}))?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_GRAINS = (timedelta(days=1), timedelta(hours=1), timedelta(minutes=1), timedelta(seconds=1))
+
+
+def floor_to_milliseconds(name: str, value: Any) -> datetime:
+    """Return an aware datetime in UTC, floored to whole milliseconds; raises `ConfigurationError`."""
+    if not isinstance(value, datetime):
+        raise ConfigurationError(f"{name}={value!r}: must be an aware datetime, not {type(value).__name__}")
+    if value.utcoffset() is None:
+        raise ConfigurationError(f"{name}={value!r}: must be aware (give it a tzinfo, such as datetime.UTC)")
+    try:
+        utc: datetime = value.astimezone(UTC)
+    except OverflowError:
+        raise ConfigurationError(f"{name}={value!r}: is out of range in UTC") from None
+    return utc.replace(microsecond=utc.microsecond // 1000 * 1000)
+
+
+def check_period(start: datetime | None, end: datetime | None) -> None:
+    """Raise `ConfigurationError` unless the end is after the start, where both are named."""
+    if start is not None and end is not None and end <= start:
+        raise ConfigurationError(f"end_fielding_at={to_text(end)}: must be after start_fielding_at={to_text(start)}")
+
+
+def to_text(value: datetime) -> str:
+    """Write a datetime as the API does: UTC, three fractional digits, `Z`."""
+    value = value.astimezone(UTC)
+    return f"{value.replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
+
+
+def parse_timestamp(text: str) -> datetime:
+    """Read an RFC 3339 timestamp; digits beyond microseconds are cut. Raises `ValueError`."""
+    match = _TIMESTAMP.fullmatch(text)
+    if match is None:
+        raise ValueError(f"not an RFC 3339 timestamp: {text[:60]!r}")
+    day, clock, fraction, zone = match.groups()
+    zone = "+00:00" if zone in {"Z", "z"} else zone
+    try:
+        return datetime.fromisoformat(f"{day}T{clock}.{(fraction or '').ljust(6, '0')[:6]}{zone}").astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ValueError(f"not a date and time: {text[:60]!r}") from None
+
+
+def grain(dates: Iterable[datetime]) -> timedelta:
+    """Return the coarsest unit in which a server that wrote these dates may be storing them.
+
+    A change smaller than this may leave a stored date as it was.
+    """
+    offsets = [date - _EPOCH for date in dates]
+    for unit in _GRAINS:
+        if all(offset % unit == timedelta(0) for offset in offsets):
+            return unit
+    return timedelta(milliseconds=1)

@@ -1,0 +1,165 @@
+"""What a live session is made of, and how its calls are begun and ended: the handles and the jobs stand on this."""
+
+import asyncio
+import os
+import random
+import ssl as ssl_module
+import threading
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from enum import Enum
+from typing import Final
+
+import aiohttp
+from attrs import frozen
+from opentelemetry.metrics import MeterProvider
+from opentelemetry.trace import TracerProvider
+
+from .auth import Auth, TokenKeeper, TokenSource
+from .config import Limits, Retry, Timeout
+from .errors import ConfigurationError, FieldingError, SessionClosedError
+from .etags import RunStore
+from .exchange import Call, Exchanger
+from .limiter import Limiter
+from .models import RunRef
+from .telemetry import Attributes, Telemetry
+from .transport import AiohttpTransport, Transport
+from .turns import Turns
+
+__all__ = ["DEFAULT", "Default", "Engine", "Settings", "TimeoutArg"]
+
+
+class Default(Enum):
+    """The type of a `timeout=` that was left out: the session's own `Timeout` applies."""
+
+    DEFAULT = "the session's own"
+
+
+DEFAULT: Final = Default.DEFAULT
+TimeoutArg = float | None | Default
+"""Seconds, counted from the call; `None` for no limit; left out, the session's own."""
+
+
+@frozen(kw_only=True)
+class Settings:
+    """The settings of a session, checked."""
+
+    auth: Auth | TokenSource
+    base_url: str
+    api_version: str
+    limits: Limits
+    retry: Retry
+    timeout: Timeout
+    etag_cache_size: int
+    http: aiohttp.ClientSession | None = None
+    proxy: str | None = None
+    ssl: ssl_module.SSLContext | bool | None = None
+    tracer_provider: TracerProvider | None = None
+    meter_provider: MeterProvider | None = None
+    transport: Transport | None = None
+    dice: random.Random | None = None
+
+
+class Engine:
+    """The parts of an entered session. Bound to the event loop, thread and process it was made in."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
+        self._process = os.getpid()
+        dice = settings.dice or random.Random()  # noqa: S311 - jitter and trace ids, not secrets
+        transport = settings.transport or AiohttpTransport(
+            base_url=settings.base_url,
+            concurrency=settings.limits.concurrency,
+            http=settings.http,
+            proxy=settings.proxy,
+            ssl=settings.ssl,
+        )
+        self.keeper = TokenKeeper(
+            settings.auth,
+            transport=transport,
+            timeout=settings.timeout.attempt,
+            connect_timeout=settings.timeout.connect,
+            monotonic=self.loop.time,
+            wall=time.time,
+        )
+        self.limiter = Limiter(settings.limits, dice.uniform, self.loop)
+        self.exchanger = Exchanger(
+            transport=transport,
+            limiter=self.limiter,
+            keeper=self.keeper,
+            retry=settings.retry,
+            timeout=settings.timeout,
+            base_url=settings.base_url,
+            api_version=settings.api_version,
+            uniform=dice.uniform,
+            loop=self.loop,
+        )
+        self.store = RunStore(settings.etag_cache_size)
+        self.turns = Turns()
+        self.uniform = dice.uniform
+        self._telemetry = Telemetry(dice.getrandbits, settings.tracer_provider)
+        self._calls = 0
+
+    def check(self) -> None:
+        """Raise `SessionClosedError` unless this is the loop, thread and process of the session, and it is open."""
+        if self.exchanger.closing:
+            raise SessionClosedError("the session is closed")
+        if os.getpid() != self._process:
+            raise SessionClosedError("the session was entered in another process (it cannot be used after a fork)")
+        if threading.get_ident() != self._thread:
+            raise SessionClosedError("the session was entered in another thread")
+        if asyncio.get_running_loop() is not self.loop:
+            raise SessionClosedError("the session was entered on another event loop")
+
+    @contextmanager
+    def call(
+        self,
+        name: str,
+        attributes: Attributes,
+        timeout: TimeoutArg,
+        *,
+        ref: RunRef | None = None,
+        idempotency_key: str | None = None,
+    ) -> Generator[Call]:
+        """Begin a call, and complete the errors that come out of it."""
+        self.check()
+        own = check_timeout(timeout)
+        with self._telemetry.call(name, attributes) as trace:
+            call = Call(name, trace, self.settings.timeout.total, ref=ref, idempotency_key=idempotency_key)
+            if own is not DEFAULT:
+                call.set_own_timeout(own, self.loop.time())
+            try:
+                yield call
+            except FieldingError as error:
+                error.filled(ref=ref, idempotency_key=idempotency_key, trace_id=trace.trace_id)
+                self._scrub(error)
+                raise
+
+    def _scrub(self, error: BaseException) -> None:
+        secrets = self.keeper.secrets()
+        current: BaseException | None = error
+        while isinstance(current, FieldingError):
+            for secret in secrets:
+                current.scrub(secret)
+            current = current.__cause__
+
+    async def aclose(self) -> None:
+        """End everything under way, and close what was opened."""
+        self.turns.close(_session_closed)
+        await self.exchanger.aclose()
+
+
+def _session_closed() -> SessionClosedError:
+    return SessionClosedError("the session was closed while the call was waiting for its turn")
+
+
+def check_timeout(timeout: TimeoutArg) -> TimeoutArg:
+    """Return a `timeout=` that is a number of seconds above 0, `None` or left out; raises `ConfigurationError`."""
+    if timeout is None or timeout is DEFAULT:
+        return timeout
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout < float("inf"):
+        raise ConfigurationError(f"timeout={timeout!r}: must be a finite number of seconds greater than 0, or None")
+    return timeout

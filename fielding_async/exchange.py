@@ -1,0 +1,362 @@
+"""One HTTP exchange with its attempts: token, permission, send, read, back off, until it stands or time runs out."""
+
+import asyncio
+import copy
+import logging
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+from attrs import define, field
+
+from .auth import TokenKeeper
+from .config import Retry, Timeout
+from .errors import DeadlineExceededError, FieldingError, RateLimitError, SessionClosedError, TransportError
+from .limiter import Limiter, Permit, WaitTooLongError
+from .models import RunRef
+from .retrying import Attempts, Next
+from .schedule import Uniform, retry_waits
+from .telemetry import CallTrace, without_instrumentation
+from .tokens import Token
+from .transport import HeldBack, Outgoing, Transport
+from .wire import Accepted, Answer, Failed, Lost, NotSent, Request, Response, Throttled, read
+
+__all__ = ["Call", "Ended", "Exchanger"]
+
+log = logging.getLogger("fielding_async")
+
+_RESERVE_SHARE = 0.1
+_RESERVE_MOST = 5.0
+_TICK = 0.005  # timers of an event loop are about this exact
+
+
+@define(eq=False)
+class Call:
+    """One call of the SDK, from the caller's await to its end.
+
+    `deadline` is a time of the loop's clock; `total` becomes one with the first permission to send, unless the caller
+    gave a timeout of their own. `reserve` seconds of it are kept for the look that settles a lost reply.
+    `requests_before`: those sent before the exchange under way. `abandoned`: the caller was cancelled, so what has not
+    left must not leave any more.
+    """
+
+    name: str
+    trace: CallTrace
+    total: float | None
+    deadline: float | None = None
+    ref: RunRef | None = None
+    idempotency_key: str | None = None
+    permitted: bool = False
+    requests: int = 0
+    requests_before: int = 0
+    conflicts: int = 0
+    abandoned: bool = False
+    in_flight: "asyncio.Task[Answer | None] | None" = None
+    attempts: Attempts | None = None
+    reserve: float = field(default=0.0)
+
+    def set_own_timeout(self, timeout: float | None, now: float) -> None:
+        """Take the caller's own timeout, which counts from now; `None` is no limit."""
+        self.total = None
+        if timeout is not None:
+            self._limit(timeout, now)
+
+    def permit(self, now: float) -> None:
+        """Note a permission to send; with the first one the session's own time limit starts."""
+        if not self.permitted:
+            self.permitted = True
+            if self.total is not None:
+                self._limit(self.total, now)
+
+    def _limit(self, seconds: float, now: float) -> None:
+        self.deadline = now + seconds
+        self.reserve = min(seconds * _RESERVE_SHARE, _RESERVE_MOST)
+
+    def until(self, *, settling: bool) -> float | None:
+        """Return the time by which an exchange must be over: the look that settles a lost reply may use it all."""
+        return self.deadline if settling or self.deadline is None else self.deadline - self.reserve
+
+
+@define(eq=False)
+class Ended:
+    """How an exchange ended: `accepted`, or else the `failure`. `out_of_time`: the deadline had a part in it."""
+
+    attempts: Attempts
+    accepted: Response | None = None
+    failure: FieldingError | None = None
+    gave_up: bool = False
+    out_of_time: bool = False
+
+    @property
+    def error(self) -> FieldingError:
+        """The failure of an exchange that was not accepted."""
+        assert self.failure is not None  # noqa: S101 - callers look at `accepted` first
+        return self.failure
+
+
+class _OutOfTime(Exception):  # noqa: N818 - internal signal
+    def __init__(self, pause: RateLimitError | None) -> None:
+        super().__init__()
+        self.pause = pause
+
+
+@define(eq=False)
+class Exchanger:
+    """The one driver of HTTP exchanges of a session."""
+
+    transport: Transport
+    limiter: Limiter
+    keeper: TokenKeeper
+    retry: Retry
+    timeout: Timeout
+    base_url: str
+    api_version: str
+    uniform: Uniform
+    loop: asyncio.AbstractEventLoop
+    closing: bool = False
+    _tasks: "set[asyncio.Task[Answer | None]]" = field(factory=set)  # pyright: ignore[reportUnknownVariableType]
+    _sleepers: "set[asyncio.Future[None]]" = field(factory=set)  # pyright: ignore[reportUnknownVariableType]
+    _address: dict[str, str | int] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        parts = urlsplit(self.base_url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        self._address = {"server.address": parts.hostname or "", "server.port": port}
+
+    async def exchange(self, call: Call, request: Request, *, settling: bool = False) -> Ended:
+        """Attempt until the answer stands, attempts are used up, or a wait could not end in time."""
+        ended = Ended(Attempts(self.retry.max_attempts))
+        call.attempts = ended.attempts
+        call.requests_before = call.requests
+        waits = retry_waits(self.retry, self.uniform)
+        try:
+            while True:
+                answer = await self._attempt(call, request, settling=settling)
+                if isinstance(answer, Accepted):
+                    ended.accepted = answer.response
+                    return ended
+                ended.failure = answer.error
+                step = ended.attempts.note(answer)
+                if self.closing:
+                    raise _session_closed()
+                if step is Next.AT_ONCE:
+                    continue
+                if step is Next.AFTER_A_WAIT:
+                    wait = next(waits)
+                    log.info("%s: attempt %d failed, next in %.2f s", call.name, ended.attempts.used, wait)
+                    until = call.until(settling=settling)
+                    if await self.sleep(wait, until):
+                        continue
+                    ended.out_of_time = True
+                    if until is not None and self.loop.time() >= until - _TICK:
+                        ended.failure = self._time_ran_out(request, None, answer.error)
+                ended.gave_up = step is not Next.DONE
+                return ended
+        except SessionClosedError as closed:
+            ended.gave_up = True
+            ended.failure = closed
+            return ended
+        except _OutOfTime as out:
+            ended.out_of_time = ended.gave_up = True
+            ended.failure = self._time_ran_out(request, out.pause, ended.failure)
+            return ended
+
+    def _time_ran_out(
+        self, request: Request, pause: RateLimitError | None, last: FieldingError | None
+    ) -> FieldingError:
+        method, path = request.operation.method, request.path
+        if pause is None:
+            after = f" after: {last.message}" if last is not None else " before the request could be sent"
+            error: FieldingError = DeadlineExceededError(f"time ran out{after}", method=method, path=path)
+            error.__cause__ = last
+            return error
+        error = copy.copy(pause)
+        error.__dict__.update(method=method, path=path, ref=None, trace_id=None, idempotency_key=None)
+        return error
+
+    async def sleep(self, seconds: float, until: float | None) -> bool:
+        """Wait, holding no slot. Returns `False`, at once, if the wait could not end in time."""
+        if self.closing:
+            raise _session_closed()
+        end = self.loop.time() + seconds
+        if until is not None and end >= until:
+            return False
+        if seconds <= 0:
+            return True
+        wake: asyncio.Future[None] = self.loop.create_future()
+        timer = self.loop.call_at(end, _wake, wake)
+        self._sleepers.add(wake)
+        try:
+            await wake
+        finally:
+            timer.cancel()
+            self._sleepers.discard(wake)
+        return True
+
+    async def _attempt(self, call: Call, request: Request, *, settling: bool) -> Answer:
+        """Make one attempt. A token refused but renewable, and a permission lapsed, are no attempts."""
+        replayed = False
+        while True:
+            until = call.until(settling=settling)
+            try:
+                permit, token = await self._permission(call, until)
+            except (FieldingError, _TokenSourceError) as error:
+                return self._no_token(request, error)
+            call.permit(self.loop.time())
+            until = call.until(settling=settling)
+            limit = self.timeout.attempt if until is None else min(self.timeout.attempt, until - self.loop.time())
+            if limit <= 0:
+                self.limiter.release(permit)
+                raise _OutOfTime(None)
+            answer = await self._in_task(call, request, permit, token, limit)
+            if answer is None:
+                continue
+            if isinstance(answer, Failed) and (status := getattr(answer.error, "status", 0)) in {401, 403}:
+                if self.keeper.refused(token, status, replayed=replayed):
+                    log.info("%s: %d, trying again with another token", call.name, status)
+                    replayed = True
+                    continue
+            elif isinstance(answer, Accepted):
+                token.worked()
+            return answer
+
+    async def _permission(self, call: Call, until: float | None) -> tuple[Permit, Token]:
+        while True:
+            if self.keeper.usable() is None:
+                await self._fetch_token(until)
+            try:
+                permit = await self.limiter.acquire(under_way=call.permitted, deadline=until)
+            except WaitTooLongError as error:
+                pause = error.pause
+            else:
+                token = self.keeper.usable()
+                if token is not None:
+                    return permit, token
+                self.limiter.release(permit)  # it came to its end in the queue
+                continue
+            raise _OutOfTime(pause)
+
+    async def _fetch_token(self, until: float | None) -> None:
+        limit = asyncio.timeout_at(until)
+        try:
+            async with limit:
+                await self.keeper.fetch()
+        except TimeoutError as error:
+            if limit.expired():
+                raise _OutOfTime(None) from None
+            raise _TokenSourceError from error
+        except FieldingError:
+            raise
+        except Exception as error:
+            raise _TokenSourceError from error
+        except asyncio.CancelledError:
+            if self.closing and not _is_cancelled():
+                raise _session_closed() from None
+            raise
+
+    def _no_token(self, request: Request, error: Exception) -> Failed:
+        if isinstance(error, FieldingError):
+            repeatable = isinstance(error, TransportError)
+            return Failed(copy.copy(error), repeatable=repeatable, may_be_applied=False)
+        cause = error.__cause__
+        problem = TransportError(
+            f"no token: the callable raised {type(cause).__name__}", method=request.operation.method, path=request.path
+        )
+        problem.__cause__ = cause
+        return Failed(problem, repeatable=False, may_be_applied=False)
+
+    async def _in_task(self, call: Call, request: Request, permit: Permit, token: Token, limit: float) -> Answer | None:
+        """Run the exchange in a task of its own: a write goes on to its end even if its caller is cancelled."""
+        task = self.loop.create_task(self._send(call, request, permit, token, limit))
+        self._tasks.add(task)
+
+        def over(task: "asyncio.Task[Answer | None]") -> None:
+            # not in the task itself: one that is cancelled before its first step never runs
+            self._tasks.discard(task)
+            self.limiter.release(permit)
+
+        task.add_done_callback(over)
+        call.in_flight = task
+        try:
+            answer = await (asyncio.shield(task) if request.operation.is_write else task)
+        except asyncio.CancelledError:
+            if self.closing and task.cancelled() and not _is_cancelled():
+                raise _session_closed() from None  # it was cut before its first step
+            raise
+        call.in_flight = None
+        return answer
+
+    async def _send(self, call: Call, request: Request, permit: Permit, token: Token, limit: float) -> Answer | None:
+        """Send and read. `None`: the permission had lapsed, nothing was sent."""
+        row = request.operation
+        trace = call.trace.attempt(row.method, row.path, self._address, call.requests - call.requests_before)
+        outgoing = Outgoing(
+            row.method,
+            self.base_url + request.path,
+            {
+                "Authorization": f"Bearer {token.value}",
+                "Cint-API-Version": self.api_version,
+                **trace.headers(),
+                **dict(request.headers),
+            },
+            request.body,
+            may_leave=lambda: not call.abandoned and self.limiter.may_leave(permit),
+        )
+        status: int | None = None
+        error_type: str | None = "held_back"
+        try:
+            with without_instrumentation():
+                attempted = await self.transport.send(outgoing, timeout=limit, connect_timeout=self.timeout.connect)
+            if isinstance(attempted, Response):
+                status, error_type = attempted.status, None
+            else:
+                error_type = "timeout" if isinstance(attempted, Lost) and attempted.timed_out else "connection"
+            answer = read(request, attempted, datetime.now(UTC))
+            if isinstance(answer, Throttled):
+                self.limiter.throttled(permit, answer.error)
+                log.info("%s: 429, all requests pause", call.name)
+        except HeldBack:
+            return None
+        except asyncio.CancelledError:
+            if not self.closing:
+                raise
+            error_type = "closed"
+            reason = "the session was closed"
+            return read(request, Lost(reason) if outgoing.left else NotSent(reason), datetime.now(UTC))
+        else:
+            return answer
+        finally:
+            call.requests += outgoing.left
+            trace.end(status=status, error_type=error_type)
+
+    async def aclose(self) -> None:
+        """End everything under way: waits fail, exchanges are cut."""
+        self.closing = True
+        self.limiter.close(_session_closed)
+        for wake in self._sleepers:
+            if not wake.done():
+                wake.set_exception(_session_closed())
+        await self.keeper.aclose()
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        await self.transport.aclose()
+
+
+class _TokenSourceError(Exception):
+    """The caller's token callable raised; its exception is the cause."""
+
+
+def _session_closed() -> SessionClosedError:
+    return SessionClosedError("the session was closed while the call was under way")
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _wake(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)

@@ -1,0 +1,363 @@
+"""Handles: what one talks to. They do no I/O of their own, hold ids that were checked, and are cheap and immutable."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, overload
+
+from attrs import field, frozen
+
+from .actions import Action, Change, Complete, LaunchNow, Pause, Relaunch, Resume, Update, check_action
+from .codec import decode_run_list
+from .dates import check_period, floor_to_milliseconds, to_text
+from .engine import DEFAULT, TimeoutArg
+from .errors import ConfigurationError
+from .ids import check_plain_id, check_target_group_ids, check_ulid
+from .jobs import BatchJob, DraftJob, EngineSource, make_job
+from .models import FieldingRun, OnConflict, Outcome, RunRef
+from .operations import operation
+from .runs import RunAction, look_at
+from .wire import request
+
+__all__ = ["Project", "Run", "TargetGroup"]
+
+
+@frozen
+class Run:
+    """A fielding run: `session.run(…)` makes one. Equal to another of the same session and ids.
+
+    Every action returns an `Outcome`, and raises: `OutcomeUnknownError` (it cannot be told whether the write was
+    applied), `PreconditionFailedError` (refused by `seen=` or `on_conflict="raise"`), `InvalidRunStateError` (the
+    server does not allow it in this state), `NotFoundError`, `PermissionDeniedError`, `AuthenticationError`,
+    `BadRequestError`, `RateLimitError`, `ServerError`, `TransportError`, `ProtocolError`, `DeadlineExceededError`,
+    `ConfigurationError`, `SessionClosedError`.
+
+    They share these arguments. `seen`: a `FieldingRun` from `get()` that the decision rests on; its ETag is the first
+    that is tried, and the action is refused if status or either date has changed since. `on_conflict`: `"reapply"`
+    judges the run as it is now and sends again if the action is still wanted; `"raise"` refuses. `timeout`: seconds
+    from now; left out, the session's `Timeout`; `None`, no limit.
+    """
+
+    session: EngineSource = field(repr=False)
+    ref: RunRef
+
+    async def get(self, *, timeout: TimeoutArg = DEFAULT) -> FieldingRun:
+        """Return the run as it is now. Source: `GET …/fielding-runs/{fielding_run_id}`. Raises the errors of a read."""
+        engine = self.session.engine()
+        with engine.call("get", _attributes(self.ref), timeout, ref=self.ref) as call:
+            return await look_at(engine.exchanger, engine.store, call, self.ref, settling=False)
+
+    async def launch_now(
+        self, *, seen: FieldingRun | None = None, on_conflict: OnConflict = "reapply", timeout: TimeoutArg = DEFAULT
+    ) -> Outcome:
+        """Launch a scheduled run now; its length is kept, and the outcome has its new dates.
+
+        Source: `POST …/fielding-runs/{fielding_run_id}/launch-now`.
+        """
+        return await self.perform(LaunchNow(), seen=seen, on_conflict=on_conflict, timeout=timeout)
+
+    async def pause(
+        self, *, seen: FieldingRun | None = None, on_conflict: OnConflict = "reapply", timeout: TimeoutArg = DEFAULT
+    ) -> Outcome:
+        """Pause a live run. Source: `POST …/fielding-runs/{fielding_run_id}/pause`."""
+        return await self.perform(Pause(), seen=seen, on_conflict=on_conflict, timeout=timeout)
+
+    async def resume(
+        self, *, seen: FieldingRun | None = None, on_conflict: OnConflict = "reapply", timeout: TimeoutArg = DEFAULT
+    ) -> Outcome:
+        """Resume a paused run. Source: `POST …/fielding-runs/{fielding_run_id}/resume`."""
+        return await self.perform(Resume(), seen=seen, on_conflict=on_conflict, timeout=timeout)
+
+    async def complete(
+        self, *, seen: FieldingRun | None = None, on_conflict: OnConflict = "reapply", timeout: TimeoutArg = DEFAULT
+    ) -> Outcome:
+        """Complete a live or scheduled run. Source: `POST …/fielding-runs/{fielding_run_id}/complete`."""
+        return await self.perform(Complete(), seen=seen, on_conflict=on_conflict, timeout=timeout)
+
+    async def relaunch(
+        self, *, seen: FieldingRun | None = None, on_conflict: OnConflict = "reapply", timeout: TimeoutArg = DEFAULT
+    ) -> Outcome:
+        """Relaunch a completed run. Source: `POST …/fielding-runs/{fielding_run_id}/relaunch`."""
+        return await self.perform(Relaunch(), seen=seen, on_conflict=on_conflict, timeout=timeout)
+
+    @overload
+    async def update(
+        self,
+        *,
+        start_fielding_at: datetime | None = None,
+        end_fielding_at: datetime | None = None,
+        seen: FieldingRun | None = None,
+        on_conflict: OnConflict = "reapply",
+        timeout: TimeoutArg = DEFAULT,
+    ) -> Outcome: ...
+
+    @overload
+    async def update(
+        self,
+        change: Change,
+        *,
+        seen: FieldingRun | None = None,
+        on_conflict: OnConflict = "reapply",
+        timeout: TimeoutArg = DEFAULT,
+    ) -> Outcome: ...
+
+    async def update(
+        self,
+        change: Change | None = None,
+        *,
+        start_fielding_at: datetime | None = None,
+        end_fielding_at: datetime | None = None,
+        seen: FieldingRun | None = None,
+        on_conflict: OnConflict = "reapply",
+        timeout: TimeoutArg = DEFAULT,
+    ) -> Outcome:
+        """Change the run's dates: aware datetimes, floored to milliseconds; a bound left out stays as it is.
+
+        Or pass a callable that gets the `FieldingRun` as it is now and returns an `Update`, or `None` for nothing to
+        do. It is called afresh after every conflict, so that increments by many writers all count; its exceptions pass
+        through, nothing sent. In a run known from this session's last write, `last_changed_at` and `last_changed_by`
+        are older than its dates.
+
+        Source: `PUT …/fielding-runs/{fielding_run_id}`.
+        """
+        named = start_fielding_at is not None or end_fielding_at is not None
+        if change is not None:
+            if named:
+                raise ConfigurationError("update: pass either a callable or dates, not both")
+            if not callable(change):
+                raise ConfigurationError(f"update: change must be callable, not {type(change).__name__}")
+            return await self._perform("update", change, seen, on_conflict, timeout)
+        update = Update(start_fielding_at, end_fielding_at)
+        return await self.perform(update, seen=seen, on_conflict=on_conflict, timeout=timeout)
+
+    async def perform(
+        self,
+        action: Action,
+        *,
+        seen: FieldingRun | None = None,
+        on_conflict: OnConflict = "reapply",
+        timeout: TimeoutArg = DEFAULT,
+    ) -> Outcome:
+        """Perform an action given as a value: `LaunchNow()`, `Pause()`, `Update(end_fielding_at=…)`, …"""
+        action = check_action(action)
+        return await self._perform(action.name, action, seen, on_conflict, timeout)
+
+    async def _perform(
+        self,
+        name: str,
+        order: Action | Change,
+        seen: FieldingRun | None,
+        on_conflict: OnConflict,
+        timeout: TimeoutArg,
+    ) -> Outcome:
+        if on_conflict not in {"reapply", "raise"}:
+            raise ConfigurationError(f'on_conflict={on_conflict!r}: must be "reapply" or "raise"')
+        if seen is not None:
+            _check_seen(seen, self.ref)
+        engine = self.session.engine()
+        with engine.call(name, _attributes(self.ref), timeout, ref=self.ref) as call:
+            action = RunAction(
+                engine.exchanger,
+                engine.store,
+                engine.turns,
+                call,
+                self.ref,
+                order,
+                seen=seen,
+                on_conflict=on_conflict,
+            )
+            outcome = await action.run()
+            call.trace.outcome(outcome.effect, outcome.conflicts)
+            return outcome
+
+
+def _check_seen(seen: object, ref: RunRef) -> None:
+    if not isinstance(seen, FieldingRun):
+        raise ConfigurationError(f"seen: must be a FieldingRun from run.get(), not {type(seen).__name__}")
+    if seen.id != ref.fielding_run_id:
+        raise ConfigurationError(f"seen: is run {seen.id!r}, but the action is on {ref.fielding_run_id!r}")
+    if seen.etag is None:
+        raise ConfigurationError("seen: has no ETag (a run from a list has none); use run.get()")
+
+
+def _attributes(ref: RunRef) -> dict[str, str | int]:
+    return {
+        "fielding.account_id": ref.account_id,
+        "fielding.project_id": ref.project_id,
+        "fielding.target_group_id": ref.target_group_id,
+        "fielding.fielding_run_id": ref.fielding_run_id,
+    }
+
+
+@frozen
+class TargetGroup:
+    """A target group: `project.target_group(id)` makes one. Equal to another of the same session and ids."""
+
+    session: EngineSource = field(repr=False)
+    account_id: int
+    project_id: str
+    target_group_id: str
+
+    def run(self, fielding_run_id: str) -> Run:
+        """Return the handle of one of its runs. Raises `ConfigurationError` for an id that cannot be one."""
+        check_plain_id("fielding_run_id", fielding_run_id)
+        return Run(self.session, RunRef(self.account_id, self.project_id, self.target_group_id, fielding_run_id))
+
+    def _ids(self) -> dict[str, Any]:
+        return {
+            "account_id": self.account_id,
+            "project_id": self.project_id,
+            "target_group_id": self.target_group_id,
+        }
+
+    async def list_runs(self, *, timeout: TimeoutArg = DEFAULT) -> list[FieldingRun]:
+        """Return the target group's runs: none or one. Their `etag` is `None`.
+
+        Source: `GET …/target-groups/{target_group_id}/fielding-runs`. Raises the errors of a read.
+        """
+        engine = self.session.engine()
+        row = operation("list")
+        with engine.call(row.name, self._ids(), timeout) as call:
+            ended = await engine.exchanger.exchange(call, request(row, self._ids()))
+            if ended.accepted is None:
+                raise ended.error
+            return decode_run_list(ended.accepted.body)
+
+    async def launch_from_draft(
+        self, *, end_fielding_at: datetime, idempotency_key: str | None = None, timeout: TimeoutArg = DEFAULT
+    ) -> DraftJob:
+        """Make a job that launches a draft target group; it ends at `end_fielding_at` (aware, floored to milliseconds).
+
+        Source: `POST …/fielding-run-jobs/launch-from-draft`. Raises `OutcomeUnknownError`, with the idempotency key,
+        if the job may have been made and no reply came.
+        """
+        end = floor_to_milliseconds("end_fielding_at", end_fielding_at)
+        return await self._make("launch-from-draft", {"end_fielding_at": to_text(end)}, idempotency_key, timeout)
+
+    async def schedule_from_draft(
+        self,
+        *,
+        start_fielding_at: datetime,
+        end_fielding_at: datetime,
+        idempotency_key: str | None = None,
+        timeout: TimeoutArg = DEFAULT,
+    ) -> DraftJob:
+        """Make a job that schedules a draft target group (aware datetimes, floored to milliseconds).
+
+        Source: `POST …/fielding-run-jobs/schedule-from-draft`. Raises as `launch_from_draft` does.
+        """
+        start = floor_to_milliseconds("start_fielding_at", start_fielding_at)
+        end = floor_to_milliseconds("end_fielding_at", end_fielding_at)
+        check_period(start, end)
+        body = {"start_fielding_at": to_text(start), "end_fielding_at": to_text(end)}
+        return await self._make("schedule-from-draft", body, idempotency_key, timeout)
+
+    async def _make(self, name: str, body: dict[str, str], key: str | None, timeout: TimeoutArg) -> DraftJob:
+        ids = self._ids()
+        made = await make_job(
+            self.session.engine(),
+            operation(name),
+            ids,
+            body,
+            idempotency_key=key,
+            timeout=timeout,
+            touches=lambda ref: all(getattr(ref, id_name) == value for id_name, value in ids.items()),
+        )
+        return draft_job(self.session, name, ids, made.job_id, key=made.idempotency_key, trace_id=made.trace_id)
+
+
+def draft_job(
+    session: EngineSource, name: str, ids: dict[str, Any], job_id: str, *, key: str | None, trace_id: str | None = None
+) -> DraftJob:
+    """Return the handle of a draft job."""
+    job_ids = (*ids.items(), ("job_id", check_plain_id("job_id", job_id)))
+    return DraftJob(session, operation(f"{name}-status"), job_ids, job_id, key, trace_id)
+
+
+@frozen
+class Project:
+    """A project: `session.project(account_id, project_id)` makes one. Equal to another of the same session and ids.
+
+    Its bulk calls make a job over many target groups. They share these arguments: `target_group_ids` (at least one,
+    none twice), `idempotency_key` (left out: a UUID4, made once and sent unchanged on every retry, so that there is
+    one job whatever happens), `timeout` (seconds from now). They raise `OutcomeUnknownError`, with the key, if the job
+    may have been made and no reply came.
+    """
+
+    session: EngineSource = field(repr=False)
+    account_id: int
+    project_id: str
+
+    def target_group(self, target_group_id: str) -> TargetGroup:
+        """Return the handle of one of its target groups. Raises `ConfigurationError` for an id that cannot be one."""
+        check_ulid("target_group_id", target_group_id)
+        return TargetGroup(self.session, self.account_id, self.project_id, target_group_id)
+
+    async def launch(
+        self, target_group_ids: Iterable[str], *, idempotency_key: str | None = None, timeout: TimeoutArg = DEFAULT
+    ) -> BatchJob:
+        """Make a job that launches scheduled runs.
+
+        Source: `POST …/batch-jobs/launch-fielding-runs-by-target-group-id`.
+        """
+        return await self._make("bulk-launch", target_group_ids, idempotency_key, timeout)
+
+    async def pause(
+        self, target_group_ids: Iterable[str], *, idempotency_key: str | None = None, timeout: TimeoutArg = DEFAULT
+    ) -> BatchJob:
+        """Make a job that pauses live runs. Source: `POST …/batch-jobs/pause-fielding-runs-by-target-group-id`."""
+        return await self._make("bulk-pause", target_group_ids, idempotency_key, timeout)
+
+    async def resume(
+        self, target_group_ids: Iterable[str], *, idempotency_key: str | None = None, timeout: TimeoutArg = DEFAULT
+    ) -> BatchJob:
+        """Make a job that resumes paused runs. Source: `POST …/batch-jobs/resume-fielding-runs-by-target-group-id`."""
+        return await self._make("bulk-resume", target_group_ids, idempotency_key, timeout)
+
+    async def complete(
+        self, target_group_ids: Iterable[str], *, idempotency_key: str | None = None, timeout: TimeoutArg = DEFAULT
+    ) -> BatchJob:
+        """Make a job that completes runs. Source: `POST …/batch-jobs/complete-fielding-runs-by-target-group-id`."""
+        return await self._make("bulk-complete", target_group_ids, idempotency_key, timeout)
+
+    async def relaunch(
+        self, target_group_ids: Iterable[str], *, idempotency_key: str | None = None, timeout: TimeoutArg = DEFAULT
+    ) -> BatchJob:
+        """Make a job that relaunches completed runs.
+
+        Source: `POST …/batch-jobs/relaunch-fielding-runs-by-target-group-id`.
+        """
+        return await self._make("bulk-relaunch", target_group_ids, idempotency_key, timeout)
+
+    async def _make(self, name: str, target_group_ids: Iterable[str], key: str | None, timeout: TimeoutArg) -> BatchJob:
+        groups = check_target_group_ids(target_group_ids)
+        ids = {"account_id": self.account_id, "project_id": self.project_id}
+        asked = frozenset(groups)
+        made = await make_job(
+            self.session.engine(),
+            operation(name),
+            ids,
+            {"target_group_ids": list(groups)},
+            idempotency_key=key,
+            timeout=timeout,
+            touches=lambda ref: (
+                (ref.account_id, ref.project_id) == (self.account_id, self.project_id) and ref.target_group_id in asked
+            ),
+        )
+        return batch_job(
+            self.session, name, ids, made.job_id, groups=groups, key=made.idempotency_key, trace_id=made.trace_id
+        )
+
+
+def batch_job(
+    session: EngineSource,
+    name: str,
+    ids: dict[str, Any],
+    job_id: str,
+    *,
+    groups: tuple[str, ...],
+    key: str | None,
+    trace_id: str | None = None,
+) -> BatchJob:
+    """Return the handle of a bulk job."""
+    job_ids = (*ids.items(), ("job_id", check_plain_id("job_id", job_id)))
+    return BatchJob(session, operation(f"{name}-status"), job_ids, job_id, key, trace_id, groups)

@@ -1,0 +1,63 @@
+"""Reading response headers: Retry-After, Location, ETag. A value, or `None` where the text says nothing usable."""
+
+import re
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from math import isfinite
+
+from .ids import is_plain_id
+
+__all__ = ["is_sendable_etag", "job_id_from_location", "retry_after_seconds"]
+
+_MAX_LENGTH = 4096
+_DECIMAL = re.compile(r"\d{1,18}(?:\.\d{0,18})?", re.ASCII)
+_LEADING = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?//[^/?#]*|[A-Za-z][A-Za-z0-9+.-]*:(?=/)")
+
+
+def retry_after_seconds(value: str | None, date: str | None, now: datetime) -> float | None:
+    """Return the seconds that a Retry-After asks for; `None` if it is absent, 0, past or junk.
+
+    Whole or decimal seconds, or an HTTP date, which is read against the reply's own `Date` so that a wrong clock on
+    either side does no harm; against `now` (aware) if the reply has none. Source: RFC 9110, section 10.2.3.
+    """
+    if value is None or len(value) > 100:
+        return None
+    value = value.strip(" \t")
+    if _DECIMAL.fullmatch(value):
+        seconds = float(value)
+    else:
+        until = _http_date(value)
+        if until is None:
+            return None
+        seconds = (until - (_http_date(date or "") or now)).total_seconds()
+    return seconds if seconds > 0 and isfinite(seconds) else None
+
+
+def _http_date(text: str) -> datetime | None:
+    if len(text) > 100:
+        return None
+    try:
+        date = parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return date if date.tzinfo is not None else date.replace(tzinfo=UTC)
+
+
+def job_id_from_location(location: str) -> str | None:
+    """Return the job id a `Location` ends with: full URL of any host, path, short form or bare id.
+
+    `None` if it holds no id. Source: RFC 9110, section 10.2.2, and the published examples.
+    """
+    if len(location) > _MAX_LENGTH:
+        return None
+    path = _LEADING.sub("", location.strip(" \t"), count=1)
+    path = re.split(r"[?#]", path, maxsplit=1)[0].rstrip("/")
+    segment = path.rsplit("/", maxsplit=1)[-1]
+    return segment if segment and is_plain_id(segment) else None
+
+
+def is_sendable_etag(value: str | None) -> bool:
+    """Whether an ETag can be sent back as `If-Match` of one version: not empty, not `*`, one line."""
+    if value is None or not value or len(value) > _MAX_LENGTH or value == "*":
+        return False
+    return value == value.strip() and not any(ord(char) < 32 or ord(char) == 127 for char in value)

@@ -1,0 +1,85 @@
+"""Checks on the ids that callers pass, before anything is sent."""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from .errors import ConfigurationError
+from .models import RunRef
+
+__all__ = [
+    "check_account_id",
+    "check_idempotency_key",
+    "check_plain_id",
+    "check_ref",
+    "check_target_group_ids",
+    "check_ulid",
+    "is_plain_id",
+]
+
+_MAX_ACCOUNT_ID = 2**31 - 1
+_ULID = re.compile(r"[0-9A-Z]{26}", re.ASCII)
+_IN_PATH = re.compile(r"[^/?#\\%\s\x00-\x20\x7f-\x9f]+")
+_KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?", re.ASCII)
+
+
+def check_account_id(value: Any) -> int:
+    """Return `value` if it is an account id (int32, not negative); raises `ConfigurationError`."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MAX_ACCOUNT_ID:
+        raise ConfigurationError(f"account_id={value!r}: must be an int from 0 to {_MAX_ACCOUNT_ID}")
+    return value
+
+
+def check_ulid(name: str, value: Any) -> str:
+    """Return `value` if it is a project or target group id (26 of 0-9 A-Z); raises `ConfigurationError`."""
+    if not isinstance(value, str) or not _ULID.fullmatch(value):
+        raise ConfigurationError(f"{name}={value!r}: must be a str of 26 characters out of 0-9 and A-Z")
+    return value
+
+
+def is_plain_id(value: str) -> bool:
+    """Whether a text can stand as one segment of a path as it is."""
+    return bool(_IN_PATH.fullmatch(value)) and value not in {".", ".."} and value.isprintable()
+
+
+def check_plain_id(name: str, value: Any) -> str:
+    """Return `value` if it is a run or job id that can stand in a path; raises `ConfigurationError`."""
+    if not isinstance(value, str) or not is_plain_id(value):
+        raise ConfigurationError(
+            f"{name}={value!r}: must be a non-empty str without / ? # \\ %, whitespace or control characters,"
+            " and not '.' or '..'"
+        )
+    return value
+
+
+def check_ref(ref: RunRef) -> RunRef:
+    """Return `ref` if its four ids are well-formed; raises `ConfigurationError`."""
+    check_account_id(ref.account_id)
+    check_ulid("project_id", ref.project_id)
+    check_ulid("target_group_id", ref.target_group_id)
+    check_plain_id("fielding_run_id", ref.fielding_run_id)
+    return ref
+
+
+def check_target_group_ids(value: Iterable[str]) -> tuple[str, ...]:
+    """Return the ids of a bulk job: at least one, each well-formed, none twice; raises `ConfigurationError`."""
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        kind = type(value).__name__
+        raise ConfigurationError(f"target_group_ids={value!r}: must be a collection of ids, not one {kind}")
+    ids = tuple(check_ulid(f"target_group_ids[{index}]", entry) for index, entry in enumerate(value))
+    if not ids:
+        raise ConfigurationError("target_group_ids=(): must name at least one target group")
+    if len(set(ids)) != len(ids):
+        seen: set[str] = set()
+        twice = next(entry for entry in ids if entry in seen or seen.add(entry))  # type: ignore[func-returns-value]
+        raise ConfigurationError(f"target_group_ids: {twice!r} is named more than once")
+    return ids
+
+
+def check_idempotency_key(value: Any) -> str:
+    """Return `value` if it can be sent as an `Idempotency-Key`; raises `ConfigurationError`."""
+    if not isinstance(value, str) or not _KEY.fullmatch(value):
+        raise ConfigurationError(
+            f"idempotency_key={value!r}: must be a str of 1 to 255 printable ASCII characters, not padded with spaces"
+        )
+    return value

@@ -1,0 +1,148 @@
+"""Permission to send, one HTTP exchange at a time: slots, pace and pauses, over `pacing` and asyncio.
+
+Two classes of waiters: requests of calls already under way go first; within a class, first come, first served.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from attrs import define
+
+from .config import Limits
+from .errors import RateLimitError
+from .pacing import Pacer, Ticket
+
+__all__ = ["Limiter", "Permit", "WaitTooLongError"]
+
+
+class WaitTooLongError(Exception):
+    """The deadline passed, or is bound to pass, before permission. `pause`: what kept it, if a 429's pause did."""
+
+    def __init__(self, pause: RateLimitError | None) -> None:
+        super().__init__("the deadline passed before a request could be sent")
+        self.pause = pause
+
+
+@define(eq=False)
+class Permit:
+    """One slot, and the right to send one request. Must be handed back with `Limiter.release`."""
+
+    ticket: Ticket
+    used: bool = False
+    refused: bool = False
+
+
+class Limiter:
+    """The slots and the pace of one session. Lives on one event loop, whose clock it reads."""
+
+    def __init__(
+        self, limits: Limits, uniform: Callable[[float, float], float], loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self._loop = loop
+        self._pacer = Pacer(limits, uniform)
+        self._free = limits.concurrency
+        self._concurrency = limits.concurrency
+        self._under_way: deque[asyncio.Future[Permit]] = deque()
+        self._first: deque[asyncio.Future[Permit]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+        self._last_429: RateLimitError | None = None
+        self._closed: Callable[[], BaseException] | None = None
+
+    @property
+    def in_flight(self) -> int:
+        """How many slots are taken."""
+        return self._concurrency - self._free
+
+    async def acquire(self, *, under_way: bool, deadline: float | None) -> Permit:
+        """Wait for a slot and for the pace. Raises `WaitTooLongError` where the deadline forbids."""
+        if self._closed is not None:
+            raise self._closed()
+        now = self._loop.time()
+        pause = self._pause_beyond(deadline, now)
+        if pause is not None:
+            raise WaitTooLongError(pause)
+        if self._free and self._pacer.ready_at() <= now and not (self._under_way or self._first):
+            return self._grant(now)
+        waiter: asyncio.Future[Permit] = self._loop.create_future()
+        (self._under_way if under_way else self._first).append(waiter)
+        timer = None if deadline is None else self._loop.call_at(deadline, self._expire, waiter)
+        self._pump()
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+                self.release(waiter.result())
+            raise
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    def _pause_beyond(self, deadline: float | None, now: float) -> RateLimitError | None:
+        """Return the 429 whose pause lasts beyond the deadline."""
+        if deadline is not None and self._last_429 is not None and self._pacer.paused_until > max(deadline, now):
+            return self._last_429
+        return None
+
+    def _expire(self, waiter: asyncio.Future[Permit]) -> None:
+        if not waiter.done():
+            pause = self._last_429 if self._pacer.paused_until > self._loop.time() else None
+            waiter.set_exception(WaitTooLongError(pause))
+
+    def may_leave(self, permit: Permit) -> bool:
+        """Whether the request may leave now; asked at the socket. If so, the permission is used."""
+        permit.used = self._pacer.may_leave(permit.ticket, self._loop.time())
+        return permit.used
+
+    def throttled(self, permit: Permit, error: RateLimitError) -> None:
+        """Note that the request met a 429: pause all requests of the session."""
+        permit.refused = True
+        self._last_429 = error
+        self._pacer.throttled(permit.ticket, error.retry_after, self._loop.time())
+
+    def release(self, permit: Permit) -> None:
+        """Hand a slot back, once the exchange is over; a request that never left gives its turn back as well."""
+        if not permit.used:
+            self._pacer.give_back(permit.ticket)
+        elif not permit.refused:
+            self._pacer.answered(permit.ticket)
+        self._free += 1
+        self._pump()
+
+    def close(self, error: Callable[[], BaseException]) -> None:
+        """Fail all waiters, now and to come, each with an error of its own."""
+        self._closed = error
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for queue in (self._under_way, self._first):
+            while queue:
+                future = queue.popleft()
+                if not future.done():
+                    future.set_exception(error())
+
+    def _grant(self, now: float) -> Permit:
+        self._free -= 1
+        return Permit(self._pacer.take(now))
+
+    def _next(self) -> asyncio.Future[Permit] | None:
+        for queue in (self._under_way, self._first):
+            while queue:
+                if not queue[0].done():
+                    return queue[0]
+                queue.popleft()
+        return None
+
+    def _pump(self, *_: Any) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        while self._free and (waiter := self._next()) is not None:
+            now = self._loop.time()
+            ready_at = self._pacer.ready_at()
+            if ready_at > now:
+                if ready_at != float("inf"):
+                    self._timer = self._loop.call_at(ready_at, self._pump)
+                return
+            waiter.set_result(self._grant(now))

@@ -1,0 +1,327 @@
+"""One call of a run action: turn, write under an ETag, and after a conflict or a lost reply look, judge, act."""
+
+import asyncio
+import logging
+from typing import assert_never
+
+from .actions import Action, Change, ask
+from .codec import decode_run
+from .conflict import Fail, Finish, LookAgain, Refuse, Send, Situation, Unknown, Verdict, Why, judge
+from .errors import (
+    APIError,
+    DeadlineExceededError,
+    FieldingError,
+    InvalidRunStateError,
+    OutcomeUnknownError,
+    OutcomeUnknownTimeoutError,
+    PreconditionFailedError,
+    ProtocolError,
+)
+from .etags import RunStore
+from .exchange import Call, Ended, Exchanger
+from .models import Effect, FieldingRun, OnConflict, Outcome, RunRef
+from .schedule import conflict_waits
+from .turns import Turns
+from .wire import Accepted, Answer, Failed, action_request, left_by, read_etag, run_request
+
+__all__ = ["RunAction", "look_at"]
+
+log = logging.getLogger("fielding_async")
+
+
+async def look_at(exchanger: Exchanger, store: RunStore, call: Call, ref: RunRef, *, settling: bool) -> FieldingRun:
+    """GET a run, and remember it unless something newer is known by then. Raises what the GET failed with."""
+    look = store.begin_look(ref)
+    found: FieldingRun | None = None
+    try:
+        ended = await exchanger.exchange(call, run_request(ref), settling=settling)
+        if ended.accepted is None:
+            raise ended.error
+        run = found = decode_run(ended.accepted.body, read_etag(ended.accepted))
+    finally:
+        store.end_look(look, found)
+    return run
+
+
+class RunAction:
+    """The state of one call of a run action, and its driver."""
+
+    def __init__(
+        self,
+        exchanger: Exchanger,
+        store: RunStore,
+        turns: Turns,
+        call: Call,
+        ref: RunRef,
+        order: Action | Change,
+        *,
+        seen: FieldingRun | None,
+        on_conflict: OnConflict,
+    ) -> None:
+        self._exchanger = exchanger
+        self._store = store
+        self._turns = turns
+        self._call = call
+        self._ref = ref
+        self._order = order
+        self._seen = seen
+        self._on_conflict: OnConflict = on_conflict
+        self._waits = conflict_waits(exchanger.retry, exchanger.uniform)
+        self._fresh: FieldingRun | None = None  # the run as last seen, or as our write left it
+        self._base: FieldingRun | None = None  # the run under whose ETag the last write was sent
+        self._sent: Action | None = None
+        self._may_be_applied = False  # an attempt under the ETag of `_base` may have been applied, or may yet be
+        self._writing = False
+        self._last_conflict: PreconditionFailedError | None = None
+
+    async def run(self) -> Outcome:
+        """Take the turn, act, pass the turn on: at once, or when an exchange that outlives its caller is over."""
+        try:
+            await self._turns.take(self._ref, self._call.deadline)
+        except TimeoutError:
+            problem = DeadlineExceededError("time ran out while earlier actions on this run were under way")
+            raise problem from None
+        outlived = False
+        try:
+            return await self._act()
+        except asyncio.CancelledError as cancelled:
+            outlived = self._cancelled(cancelled)
+            raise
+        finally:
+            if not outlived:
+                self._leave()
+
+    def _leave(self) -> None:
+        """Note what may still land, and pass the turn on."""
+        base = self._base
+        # a lost attempt may land as long as the run bears the ETag that it was sent under
+        unmoved = self._fresh is None or self._fresh is base or (base is not None and self._fresh.etag == base.etag)
+        if self._may_be_applied and unmoved and base is not None and base.etag is not None:
+            self._store.doubt(self._ref, base.etag)
+        self._turns.pass_on(self._ref)
+
+    async def _act(self) -> Outcome:
+        base = self._seen or self._store.get(self._ref)
+        action = None if base is None else ask(self._order, base) if callable(self._order) else self._order
+        if base is None or action is None:
+            # "nothing to do" is not said of a run from memory either
+            verdict = judge(self._situation(Why.OPENING, await self._look(settling=False)))
+        else:
+            self._fresh = base
+            verdict = Send(action)
+        while isinstance(verdict, Send):
+            ended = await self._write(verdict.action)
+            if ended.accepted is not None:
+                return self._outcome("accepted", verdict.action)
+            verdict = await self._settle(ended)
+        assert isinstance(verdict, Finish)  # noqa: S101 - an opening look leads to nothing else
+        return self._outcome(verdict.effect, verdict.action)
+
+    async def _write(self, action: Action) -> Ended:
+        assert self._fresh is not None  # noqa: S101 - an action is only ever sent under an ETag that was seen
+        base = self._base = self._fresh
+        self._sent = action
+        self._may_be_applied = False
+        request = action_request(self._ref, action, base)
+        self._store.write_began(self._ref)
+        self._writing = True
+        ended = await self._exchanger.exchange(self._call, request)
+        self._writing = False
+        if ended.accepted is not None:
+            self._fresh = left_by(action, base, ended.accepted)
+            self._store.write_ended(self._ref, self._fresh)
+            return ended
+        self._may_be_applied = ended.attempts.may_be_applied
+        self._unaccepted(ended.error)
+        return ended
+
+    def _unaccepted(self, failure: FieldingError | None) -> None:
+        """Forget the pair, unless the write was refused in a way that leaves it standing."""
+        moved = isinstance(failure, APIError) and failure.status in {404, 412, 422}
+        if self._may_be_applied or moved:
+            self._store.forget(self._ref)
+        else:
+            self._store.write_refused(self._ref)
+
+    def _outcome(self, effect: Effect, action: Action | None) -> Outcome:
+        run = self._fresh
+        assert run is not None  # noqa: S101 - no call ends well without a look or a reply
+        return Outcome(
+            ref=self._ref,
+            action=action,
+            effect=effect,
+            etag=run.etag,
+            requests=self._call.requests,
+            conflicts=self._call.conflicts,
+            trace_id=self._call.trace.trace_id,
+            start_fielding_at=run.start_fielding_at,
+            end_fielding_at=run.end_fielding_at,
+        )
+
+    # -- judging
+
+    async def _settle(self, ended: Ended) -> Send | Finish:
+        """Look at the run and judge, as often as it takes. Raises what the call ends in, if it is no success."""
+        failure = ended.error
+        why = _why(ended)
+        if isinstance(failure, PreconditionFailedError):
+            self._call.conflicts += 1
+            self._last_conflict = failure
+            log.info("%s: 412, looking at %s", self._call.name, self._ref)
+        if why in {Why.REFUSED, Why.EXHAUSTED} and not self._may_be_applied:
+            raise self._plain(failure)
+        wait = next(self._waits) if why is Why.CONFLICT else 0.0
+        while True:
+            try:
+                if not await self._exchanger.sleep(wait, self._call.deadline):
+                    raise DeadlineExceededError("time ran out")
+                fresh = await self._look(settling=True)
+            except FieldingError as error:
+                raise self._not_looked_at(failure, error, ended) from failure
+            verdict = judge(self._situation(why, fresh, ended.attempts.only_server_errors))
+            if not isinstance(verdict, LookAgain):
+                return self._decided(verdict, failure, ended)
+            wait = next(self._waits)
+
+    def _decided(self, verdict: Verdict, failure: FieldingError, ended: Ended) -> Send | Finish:
+        match verdict:
+            case Send():
+                self._may_be_applied = False  # whatever was sent before is proven not applied
+                return verdict
+            case Finish():
+                return verdict
+            case Refuse(wanted):
+                self._may_be_applied = False
+                raise self._refused(failure, wanted)
+            case Fail():
+                if isinstance(failure, InvalidRunStateError):
+                    failure.current = self._fresh
+                raise failure
+            case Unknown(reason):
+                raise self._unknown(reason, failure, self._fresh, out_of_time=ended.out_of_time) from failure
+            case LookAgain():  # pragma: no cover - looked again before
+                raise AssertionError(verdict)
+            case _:
+                assert_never(verdict)
+
+    async def _look(self, *, settling: bool) -> FieldingRun:
+        run = await look_at(self._exchanger, self._store, self._call, self._ref, settling=settling)
+        if run.etag is None:
+            raise ProtocolError(
+                "the run came without an ETag header that could be sent back, so nothing can be written safely",
+                method="GET",
+                path=run_request(self._ref).path,
+            )
+        self._fresh = run
+        return run
+
+    def _situation(self, why: Why, fresh: FieldingRun, only_server_errors: bool = False) -> Situation:
+        return Situation(
+            fresh=fresh,
+            why=why,
+            order=self._order,
+            sent=self._sent,
+            base=self._base,
+            may_be_applied=self._may_be_applied,
+            only_server_errors=only_server_errors,
+            seen=self._seen,
+            on_conflict=self._on_conflict,
+            in_doubt=self._store.in_doubt(self._ref, fresh.etag),
+        )
+
+    # -- the errors a call ends in
+
+    def _plain(self, failure: FieldingError) -> FieldingError:
+        """Nothing was applied: the failure itself, or the last conflict if time ran out in the rounds after it."""
+        if isinstance(failure, DeadlineExceededError) and self._last_conflict is not None:
+            return self._refused(self._last_conflict, self._sent)
+        return failure
+
+    def _not_looked_at(self, failure: FieldingError, error: FieldingError, ended: Ended) -> FieldingError:
+        """The look failed with `error`, or there was no time for it."""
+        out_of_time = isinstance(error, DeadlineExceededError)
+        if self._may_be_applied:
+            reason = f"the run could not be looked at afterwards ({error.message})"
+            return self._unknown(reason, failure, None, out_of_time=out_of_time or ended.out_of_time)
+        if isinstance(failure, PreconditionFailedError):
+            return self._refused(failure, self._sent) if out_of_time else error
+        return failure
+
+    def _refused(self, failure: FieldingError, wanted: Action | None) -> PreconditionFailedError:
+        said = failure if isinstance(failure, APIError) else None
+        return PreconditionFailedError(
+            failure.message,
+            status=412,
+            object=said and said.object,
+            detail=said and said.detail,
+            error_id=said and said.error_id,
+            invalid_params=said.invalid_params if said else (),
+            seen=self._seen or self._base,
+            wanted=wanted,
+            current=self._fresh if self._fresh is not self._base else None,
+            method=failure.method,
+            path=failure.path,
+        )
+
+    def _unknown(
+        self, reason: str, failure: FieldingError, current: FieldingRun | None, *, out_of_time: bool
+    ) -> OutcomeUnknownError:
+        cls = OutcomeUnknownTimeoutError if out_of_time else OutcomeUnknownError
+        return cls(
+            f"{self._call.name} may or may not have been applied: {reason}; last failure: {failure.message}",
+            current=current,
+            method=failure.method,
+            path=failure.path,
+        )
+
+    # -- cancellation
+
+    def _cancelled(self, cancelled: asyncio.CancelledError) -> bool:
+        """Free the caller. Return whether a write is still in flight, which passes the turn on when it is over."""
+        call = self._call
+        call.abandoned = True
+        task = call.in_flight if self._writing else None
+        if self._writing and call.attempts is not None:
+            self._may_be_applied = call.attempts.may_be_applied
+            if task is None:
+                self._unaccepted(None)
+        if task is not None or self._may_be_applied:
+            text = f"{call.name} on {self._ref} was cancelled, and may or may not be applied"
+            cancelled.add_note(f"fielding-async: {text} [trace_id={call.trace.trace_id}]")
+            log.warning("%s [trace_id=%s]", text, call.trace.trace_id)
+        if task is None:
+            return False
+        task.add_done_callback(self._over)
+        return True
+
+    def _over(self, task: "asyncio.Task[Answer | None]") -> None:
+        """Take account of what became of a write whose caller has gone."""
+        answer: Answer | None = None
+        if task.cancelled() or task.exception() is not None:
+            self._may_be_applied = True
+        else:
+            answer = task.result()
+        if isinstance(answer, Accepted):
+            assert self._sent is not None  # noqa: S101
+            assert self._base is not None  # noqa: S101
+            self._may_be_applied = False
+            self._fresh = left_by(self._sent, self._base, answer.response)
+            self._store.write_ended(self._ref, self._fresh)
+        elif isinstance(answer, Failed):
+            # a 412 proves that no earlier attempt under this ETag can land any more
+            moved = isinstance(answer.error, PreconditionFailedError)
+            self._may_be_applied = not moved and (self._may_be_applied or answer.may_be_applied)
+            self._unaccepted(answer.error)
+        else:
+            self._unaccepted(None)
+        self._leave()
+
+
+def _why(ended: Ended) -> Why:
+    if ended.gave_up:
+        return Why.EXHAUSTED
+    if isinstance(ended.failure, PreconditionFailedError):
+        return Why.CONFLICT
+    if isinstance(ended.failure, InvalidRunStateError):
+        return Why.INVALID_STATE
+    return Why.REFUSED

@@ -1,0 +1,49 @@
+"""A fault that holds a request until it is told to go on."""
+
+import asyncio
+from concurrent.futures import Future
+from typing import Literal
+
+__all__ = ["Hold"]
+
+
+class Hold:
+    """Hold one request: `when="before"` it is judged and applied, or `"after"`, before its reply is sent.
+
+    All methods may be called from any thread. A request still held when the sandbox stops is dropped.
+    """
+
+    def __init__(self, when: Literal["before", "after"] = "before") -> None:
+        self.when = when
+        self._arrived: Future[None] = Future()
+        self._released: Future[None] = Future()
+
+    def __repr__(self) -> str:
+        return f"Hold({self.when!r})"
+
+    def release(self) -> None:
+        """Let the request go on; also in advance, and a second time to no effect."""
+        _settle(self._released)
+
+    def wait_arrived(self, timeout: float | None = None) -> None:
+        """Block until the request is being held; `TimeoutError` after `timeout` seconds.
+
+        Not for the thread of the event loop that the sandbox or the client runs on: `await arrived()` there.
+        """
+        self._arrived.result(timeout)
+
+    async def arrived(self) -> None:
+        """Wait until the request is being held."""
+        await asyncio.shield(asyncio.wrap_future(self._arrived))
+
+    async def pass_through(self) -> None:
+        """Report the arrival of the request and wait for its release. Called by the server."""
+        _settle(self._arrived)
+        await asyncio.shield(asyncio.wrap_future(self._released))
+
+
+def _settle(future: Future[None]) -> None:
+    try:
+        future.set_result(None)
+    except Exception:  # noqa: BLE001 - settled before, perhaps by another thread just now
+        return

@@ -1,0 +1,205 @@
+"""`FieldingSession`: the door of the SDK."""
+
+import os
+import random
+import ssl as ssl_module
+from types import TracebackType
+from typing import Any, Literal, Self, overload
+
+import aiohttp
+from opentelemetry.metrics import MeterProvider
+from opentelemetry.trace import TracerProvider
+
+from .auth import Auth, TokenSource, resolve_auth
+from .config import Limits, Retry, Timeout
+from .engine import Engine, Settings
+from .errors import ConfigurationError, SessionClosedError
+from .handles import Project, Run, batch_job, draft_job
+from .ids import check_account_id, check_idempotency_key, check_ref, check_target_group_ids, check_ulid
+from .jobs import BatchJob, DraftJob
+from .models import RunRef
+from .settings import check_api_version, resolve_base_url
+from .transport import Transport
+
+__all__ = ["FieldingSession"]
+
+
+class FieldingSession:
+    """A session with the exchange: `async with FieldingSession() as fielding: …`
+
+    It keeps the last ETag of each run, performs GET-judge-act on conflicts, heals lost replies, and paces all requests
+    together. It may be built before any event loop runs; it is used on the loop, thread and process it was entered in.
+
+    `auth`: a token, `BearerToken`, `ClientCredentials`, or an async callable that returns a token; `None` reads
+    `FIELDING_TOKEN`, else `FIELDING_CLIENT_ID` and `FIELDING_CLIENT_SECRET`. `base_url`: `None` reads
+    `FIELDING_BASE_URL`, else it is the exchange's own; plain http is for loopback hosts only. `etag_cache_size`: the
+    most runs remembered. `http`: an `aiohttp.ClientSession` of the caller's own, whose connections are used, and which
+    is never closed or changed. `proxy`: the URL of an HTTP proxy; left out, the environment's. `ssl`: as aiohttp takes
+    it. `tracer_provider`, `meter_provider`: of OpenTelemetry; left out, the global ones.
+
+    Raises `ConfigurationError` for a bad argument or a missing setting.
+    """
+
+    def __init__(
+        self,
+        auth: str | Auth | TokenSource | None = None,
+        *,
+        base_url: str | None = None,
+        api_version: str = "2025-12-18",
+        limits: Limits = Limits(),  # noqa: B008 - frozen
+        retry: Retry = Retry(),  # noqa: B008
+        timeout: Timeout = Timeout(),  # noqa: B008
+        etag_cache_size: int = 65_536,
+        http: aiohttp.ClientSession | None = None,
+        proxy: str | None = None,
+        ssl: ssl_module.SSLContext | bool | None = None,
+        tracer_provider: TracerProvider | None = None,
+        meter_provider: MeterProvider | None = None,
+    ) -> None:
+        if isinstance(etag_cache_size, bool) or not isinstance(etag_cache_size, int) or etag_cache_size < 1:
+            raise ConfigurationError(f"etag_cache_size={etag_cache_size!r}: must be a whole number of at least 1")
+        for name, value, cls in (("limits", limits, Limits), ("retry", retry, Retry), ("timeout", timeout, Timeout)):
+            if not isinstance(value, cls):
+                raise ConfigurationError(f"{name}: must be a {cls.__name__}, not {type(value).__name__}")
+        if http is not None and not isinstance(http, aiohttp.ClientSession):
+            raise ConfigurationError(f"http: must be an aiohttp.ClientSession, not {type(http).__name__}")
+        self._settings = Settings(
+            auth=resolve_auth(auth, os.environ),
+            base_url=resolve_base_url(base_url, os.environ),
+            api_version=check_api_version(api_version),
+            limits=limits,
+            retry=retry,
+            timeout=timeout,
+            etag_cache_size=etag_cache_size,
+            http=http,
+            proxy=proxy,
+            ssl=ssl,
+            tracer_provider=tracer_provider,
+            meter_provider=meter_provider,
+        )
+        self._engine: Engine | None = None
+        self._closed = False
+
+    @classmethod
+    def _with_seams(
+        cls, *, transport: Transport, dice: random.Random | None = None, **arguments: Any
+    ) -> "FieldingSession":
+        """Return a session over another transport and with loaded dice: for simulations."""
+        from attrs import evolve
+
+        session = cls(**arguments)
+        session._settings = evolve(session._settings, transport=transport, dice=dice)
+        return session
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else "open" if self._engine is not None else "not entered"
+        return f"<FieldingSession {self._settings.base_url} ({state})>"
+
+    @property
+    def base_url(self) -> str:
+        """The base URL in force."""
+        return self._settings.base_url
+
+    async def __aenter__(self) -> Self:
+        if self._closed:
+            raise SessionClosedError("the session is closed; a session can be entered once")
+        if self._engine is not None:
+            raise SessionClosedError("the session has been entered already")
+        self._engine = Engine(self._settings)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close what the session opened. Calls under way end in `SessionClosedError`, or `OutcomeUnknownError`.
+
+        Closing twice, or without having entered, does nothing.
+        """
+        engine, already = self._engine, self._closed
+        if engine is not None and not already:
+            engine.check()
+            self._closed = True
+            await engine.aclose()
+        self._closed = True
+
+    def engine(self) -> Engine:
+        """Return the live engine: for the handles. Raises `SessionClosedError` if there is none."""
+        if self._engine is None:
+            raise SessionClosedError(
+                "the session is closed"
+                if self._closed
+                else "the session has not been entered (use `async with FieldingSession() as fielding`)"
+            )
+        return self._engine
+
+    # -- handles
+
+    @overload
+    def run(self, ref: RunRef, /) -> Run: ...
+
+    @overload
+    def run(self, account_id: int, project_id: str, target_group_id: str, fielding_run_id: str) -> Run: ...
+
+    def run(self, *args: Any, **kwargs: Any) -> Run:
+        """Return the handle of a run, from its `RunRef` or its four ids. Raises `ConfigurationError` for a bad id."""
+        if len(args) == 1 and not kwargs and isinstance(args[0], RunRef):
+            return Run(self, check_ref(args[0]))
+        try:
+            ref = RunRef(*args, **kwargs)
+        except TypeError:
+            raise ConfigurationError(
+                "run: takes a RunRef, or account_id, project_id, target_group_id and fielding_run_id"
+            ) from None
+        return Run(self, check_ref(ref))
+
+    def project(self, account_id: int, project_id: str) -> Project:
+        """Return the handle of a project. Raises `ConfigurationError` for a bad id."""
+        return Project(self, check_account_id(account_id), check_ulid("project_id", project_id))
+
+    def draft_job(
+        self,
+        account_id: int,
+        project_id: str,
+        target_group_id: str,
+        job_id: str,
+        *,
+        kind: Literal["launch", "schedule"],
+        idempotency_key: str | None = None,
+    ) -> DraftJob:
+        """Rebuild the handle of a launch-from-draft or schedule-from-draft job from stored ids.
+
+        Raises `ConfigurationError` for a bad id.
+        """
+        if kind not in {"launch", "schedule"}:
+            raise ConfigurationError(f'kind={kind!r}: must be "launch" or "schedule"')
+        ids = {
+            "account_id": check_account_id(account_id),
+            "project_id": check_ulid("project_id", project_id),
+            "target_group_id": check_ulid("target_group_id", target_group_id),
+        }
+        key = idempotency_key and check_idempotency_key(idempotency_key)
+        return draft_job(self, f"{kind}-from-draft", ids, job_id, key=key)
+
+    def batch_job(
+        self,
+        account_id: int,
+        project_id: str,
+        job_id: str,
+        *,
+        kind: Literal["launch", "pause", "resume", "complete", "relaunch"],
+        target_group_ids: tuple[str, ...] = (),
+        idempotency_key: str | None = None,
+    ) -> BatchJob:
+        """Rebuild the handle of a bulk job from stored ids; with `target_group_ids` its result can tell the missing.
+
+        Raises `ConfigurationError` for a bad id.
+        """
+        if kind not in {"launch", "pause", "resume", "complete", "relaunch"}:
+            raise ConfigurationError(f'kind={kind!r}: must be "launch", "pause", "resume", "complete" or "relaunch"')
+        ids = {"account_id": check_account_id(account_id), "project_id": check_ulid("project_id", project_id)}
+        groups = check_target_group_ids(target_group_ids) if target_group_ids else ()
+        key = idempotency_key and check_idempotency_key(idempotency_key)
+        return batch_job(self, f"bulk-{kind}", ids, job_id, groups=groups, key=key)

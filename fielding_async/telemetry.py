@@ -1,0 +1,142 @@
+"""The door of OpenTelemetry: a span per call, a CLIENT span per attempt, and a valid `traceparent` on every request.
+
+With the API alone (no SDK configured) spans do nothing, so the ids that go out are then continued from the current
+context, or minted here. Headers are written by the W3C rules whatever global propagator is set.
+"""
+
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
+
+from attrs import define
+from opentelemetry import context as otel_context
+from opentelemetry import trace
+from opentelemetry.trace import Span, SpanContext, SpanKind, Status, StatusCode, Tracer, TracerProvider
+
+from .__about__ import __version__
+from .errors import APIError
+from .traceparent import TraceContext, mint_span_id, mint_trace_id
+
+__all__ = ["AttemptTrace", "CallTrace", "Telemetry", "without_instrumentation"]
+
+GetRandBits = Callable[[int], int]
+Attributes = Mapping[str, str | int]
+
+# The key under which instrumentations look for an order to keep quiet; its name differs between API versions.
+_SUPPRESS_HTTP: str = getattr(otel_context, "_SUPPRESS_HTTP_INSTRUMENTATION_KEY", "suppress_http_instrumentation")
+
+
+@contextmanager
+def without_instrumentation() -> Generator[None]:
+    """Keep an instrumentation of the HTTP library from adding a second CLIENT span and header."""
+    token = otel_context.attach(otel_context.set_value(_SUPPRESS_HTTP, True))
+    try:
+        yield
+    finally:
+        otel_context.detach(token)
+
+
+def _of(span_context: SpanContext) -> TraceContext:
+    return TraceContext(
+        trace.format_trace_id(span_context.trace_id),
+        trace.format_span_id(span_context.span_id),
+        int(span_context.trace_flags),
+        span_context.trace_state.to_header(),
+    )
+
+
+@define(eq=False)
+class AttemptTrace:
+    """One attempt: its CLIENT span, and the trace context that its request carries."""
+
+    span: Span
+    context: TraceContext
+
+    def headers(self) -> dict[str, str]:
+        """Return the W3C headers of the request."""
+        headers = {"traceparent": self.context.traceparent}
+        if self.context.tracestate:
+            headers["tracestate"] = self.context.tracestate
+        return headers
+
+    def end(self, *, status: int | None = None, error_type: str | None = None) -> None:
+        """End the span with the response's status, or with what went wrong."""
+        if self.span.is_recording():
+            if status is not None:
+                self.span.set_attribute("http.response.status_code", status)
+                if status >= 400:
+                    error_type = str(status)
+            if error_type is not None:
+                self.span.set_attribute("error.type", error_type)
+                self.span.set_status(Status(StatusCode.ERROR))
+        self.span.end()
+
+
+class CallTrace:
+    """One call of the SDK: its INTERNAL span, the trace id that all its attempts share, and their count."""
+
+    def __init__(self, tracer: Tracer, getrandbits: GetRandBits, name: str, attributes: Attributes) -> None:
+        self._tracer = tracer
+        self._getrandbits = getrandbits
+        around = trace.get_current_span().get_span_context()
+        self.span = tracer.start_span(f"fielding.{name}", attributes=attributes)
+        own = self.span.get_span_context()
+        if own.is_valid:
+            self._parent = _of(own)
+        elif around.is_valid:
+            self._parent = _of(around)
+        else:
+            self._parent = TraceContext(mint_trace_id(getrandbits), mint_span_id(getrandbits))
+        self._context = trace.set_span_in_context(self.span)
+
+    @property
+    def trace_id(self) -> str:
+        """The trace id of every request of this call, 32 hex digits."""
+        return self._parent.trace_id
+
+    def attempt(self, method: str, template: str, address: Attributes, resend: int) -> AttemptTrace:
+        """Begin an attempt. Its span id is its own, with an SDK or without."""
+        attributes: dict[str, str | int] = {"http.request.method": method, "url.template": template, **address}
+        if resend:
+            attributes["http.request.resend_count"] = resend
+        span = self._tracer.start_span(
+            f"{method} {template}", context=self._context, kind=SpanKind.CLIENT, attributes=attributes
+        )
+        own = span.get_span_context()
+        if own.is_valid and trace.format_span_id(own.span_id) != self._parent.span_id:
+            return AttemptTrace(span, _of(own))
+        parent = self._parent
+        return AttemptTrace(
+            span, TraceContext(parent.trace_id, mint_span_id(self._getrandbits), parent.flags, parent.tracestate)
+        )
+
+    def outcome(self, effect: str, conflicts: int) -> None:
+        """Note what became of a run action."""
+        if self.span.is_recording():
+            self.span.set_attributes({"fielding.effect": effect, "fielding.conflicts": conflicts})
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if error is not None and self.span.is_recording():
+            name = str(error.status) if isinstance(error, APIError) else type(error).__qualname__
+            self.span.set_attribute("error.type", name)
+            self.span.record_exception(error)
+            self.span.set_status(Status(StatusCode.ERROR, str(error)))
+        self.span.end()
+
+
+class Telemetry:
+    """The tracer of one session."""
+
+    def __init__(self, getrandbits: GetRandBits, tracer_provider: TracerProvider | None = None) -> None:
+        self._tracer = trace.get_tracer("fielding_async", __version__, tracer_provider)
+        self._getrandbits = getrandbits
+
+    def call(self, name: str, attributes: Attributes) -> CallTrace:
+        """Begin a call; use it as a context manager."""
+        return CallTrace(self._tracer, self._getrandbits, name, attributes)

@@ -1,0 +1,219 @@
+"""The door of aiohttp: one HTTP exchange, and a value that says what came of it. Nothing of aiohttp gets past it.
+
+The seam is `Transport`: tests and simulations put their own in its place.
+"""
+
+import asyncio
+import ssl as ssl_module
+from collections.abc import Callable, Mapping
+from types import SimpleNamespace
+from typing import Protocol
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+from attrs import define
+from multidict import CIMultiDict, istr
+
+from .__about__ import __version__
+from .errors import ConfigurationError, SessionClosedError
+from .wire import Attempted, Lost, NotSent, Response
+
+__all__ = ["MAX_BODY", "AiohttpTransport", "HeldBack", "Outgoing", "Transport"]
+
+MAX_BODY = 32 * 1024 * 1024
+"""The largest response body that is read, in bytes; a larger one is a lost reply."""
+
+_USER_AGENT = f"fielding-async/{__version__} {aiohttp.http.SERVER_SOFTWARE}"
+_READ_SIZE = 64 * 1024
+
+# What a caller's own session may not decide for us: it changes what a request or its answer means.
+_NOT_INHERITED = frozenset(
+    """
+    accept accept-encoding authorization cint-api-version connection content-encoding content-length content-type cookie
+    date expect host idempotency-key if-match if-modified-since if-none-match if-range if-unmodified-since keep-alive
+    prefer proxy-authorization range te traceparent tracestate trailer transfer-encoding upgrade x-http-method
+    x-http-method-override x-method-override
+    """.split()  # noqa: SIM905 - words, not a table
+)
+
+
+class HeldBack(Exception):  # noqa: N818 - not an error: the request waits for a new permission
+    """The request was ready to leave, but its permission had lapsed. Nothing was sent."""
+
+
+class _Disconnected(Exception):  # noqa: N818 - carries a reason past aiohttp's own retry
+    """aiohttp re-sends a PUT by itself after this; in this guise it does not."""
+
+
+@define(eq=False)
+class Outgoing:
+    """One attempt on its way out.
+
+    `may_leave` is asked when a connection is open and before the first byte; `left` says whether a byte may be gone.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes | None
+    may_leave: Callable[[], bool]
+    left: bool = False
+
+
+class Transport(Protocol):
+    """What the engine needs of HTTP."""
+
+    async def send(self, outgoing: Outgoing, *, timeout: float, connect_timeout: float) -> Attempted:
+        """Perform one exchange within `timeout` seconds. Raises `HeldBack` if it may not leave, and nothing else."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close what was opened."""
+        ...
+
+
+async def _guard(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Keep aiohttp from sending an idempotent method a second time (a PUT would meet 412 for its own success)."""
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        reason = _describe(error)
+    raise _Disconnected(reason)
+
+
+async def _before_first_byte(
+    _session: aiohttp.ClientSession, context: SimpleNamespace, _params: aiohttp.TraceRequestHeadersSentParams
+) -> None:
+    outgoing: Outgoing = context.trace_request_ctx
+    if outgoing.left:
+        raise _Disconnected("the HTTP library tried to send the request again by itself")
+    if not outgoing.may_leave():
+        raise HeldBack
+    outgoing.left = True
+
+
+def _trace_config() -> aiohttp.TraceConfig:
+    config = aiohttp.TraceConfig()
+    config.on_request_headers_sent.append(_before_first_byte)
+    return config
+
+
+def _describe(error: BaseException) -> str:
+    if isinstance(error, aiohttp.ClientResponseError):
+        # its own text may hold request headers
+        return f"{type(error).__name__}: {error.message}"
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def _environment_proxy(url: str) -> str | None:
+    """Return the proxy that the environment names for a URL (HTTP_PROXY, HTTPS_PROXY, NO_PROXY)."""
+    parts = urlsplit(url)
+    if parts.hostname is None or proxy_bypass(parts.hostname):
+        return None
+    return getproxies().get(parts.scheme)
+
+
+class AiohttpTransport:
+    """`Transport` over an `aiohttp.ClientSession` of our own, on a connector of our own or the caller's.
+
+    The caller's session itself is never used or changed: what of it may matter (connector, trace configs, default
+    headers without protocol meaning, `trust_env`) is taken over, so none of its other settings can get between us and
+    the server.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        concurrency: int,
+        http: aiohttp.ClientSession | None,
+        proxy: str | None,
+        ssl: ssl_module.SSLContext | bool | None,
+    ) -> None:
+        self._http = http
+        trace_configs = [_trace_config()]
+        headers: dict[str, str] = {}
+        if http is None:
+            connector: aiohttp.BaseConnector = aiohttp.TCPConnector(limit=concurrency, limit_per_host=0)
+        else:
+            if http.closed or http.connector is None:
+                raise ConfigurationError("http: the aiohttp.ClientSession is closed")
+            connector = http.connector
+            trace_configs += http.trace_configs
+            headers = {name: value for name, value in http.headers.items() if name.lower() not in _NOT_INHERITED}
+            proxy = proxy or getattr(http, "_default_proxy", None)
+        if proxy is None and (http is None or http.trust_env):
+            # once, not for each request as aiohttp would, in a thread
+            proxy = _environment_proxy(base_url)
+        self._proxy = proxy
+        self._ssl = True if ssl is None else ssl
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            connector_owner=http is None,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers={"Accept": "application/json", "User-Agent": _USER_AGENT, **headers},
+            skip_auto_headers=["Content-Type"],
+            middlewares=(_guard,),
+            trace_configs=trace_configs,
+            trust_env=False,
+        )
+
+    async def send(self, outgoing: Outgoing, *, timeout: float, connect_timeout: float) -> Attempted:
+        """Perform one exchange. Raises `HeldBack`, and `SessionClosedError` if the caller closed their session."""
+        if self._http is not None and self._http.closed:
+            raise SessionClosedError("the aiohttp.ClientSession passed as http= has been closed")
+        headers = CIMultiDict([(istr(name), value) for name, value in outgoing.headers.items()])
+        limits = aiohttp.ClientTimeout(total=timeout, connect=min(connect_timeout, timeout), ceil_threshold=1e9)
+        try:
+            async with self._session.request(
+                outgoing.method,
+                outgoing.url,
+                headers=headers,
+                data=outgoing.body,
+                timeout=limits,
+                allow_redirects=False,
+                raise_for_status=False,
+                proxy=self._proxy,
+                ssl=self._ssl,
+                trace_request_ctx=outgoing,
+            ) as response:
+                return await _read(response)
+        except HeldBack:
+            raise
+        except TimeoutError:
+            reason, timed_out = f"no reply within {timeout:.3g} s", True
+        except _Disconnected as error:
+            reason, timed_out = str(error), False
+        except Exception as error:  # noqa: BLE001 - whatever it is, the caller must learn whether the request left
+            reason, timed_out = _describe(error), False
+        if outgoing.left:
+            return Lost(f"the reply was lost ({reason})", timed_out=timed_out)
+        return NotSent(f"could not connect ({reason})")
+
+    async def aclose(self) -> None:
+        """Close the session, and the connector if it is our own."""
+        await self._session.close()
+        if self._http is None:
+            # let transports finish closing, so that no socket outlives the session
+            await asyncio.sleep(0)
+
+
+async def _read(response: aiohttp.ClientResponse) -> Attempted:
+    status = response.status
+    if status == 204:
+        return Response(status, response.headers)
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        while chunk := await response.content.read(_READ_SIZE):
+            size += len(chunk)
+            if size > MAX_BODY:
+                response.close()
+                return Lost(f"the reply's body is larger than {MAX_BODY} bytes", status=status)
+            chunks.append(chunk)
+    except aiohttp.ClientError as error:
+        return Lost(f"the reply broke off ({_describe(error)})", status=status)
+    return Response(status, response.headers, b"".join(chunks))

@@ -1,0 +1,273 @@
+"""Operations to requests, responses to values: HTTP without I/O.
+
+An attempt ends as a `Response`, or as `NotSent` or `Lost` when there was none; `read` says what it means.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from attrs import evolve, field, frozen
+
+from .actions import Action, LaunchNow, StatusAction, Update
+from .codec import LaunchedDates, decode_error, decode_launched_dates, decode_run_id, encode
+from .errors import APIError, FieldingError, ProtocolError, RateLimitError, ServerError, TransportError, api_error_class
+from .headers import is_sendable_etag, job_id_from_location, retry_after_seconds
+from .models import FieldingRun, RunRef
+from .operations import Operation, operation
+
+__all__ = [
+    "Accepted",
+    "Answer",
+    "Attempted",
+    "Failed",
+    "Lost",
+    "NotSent",
+    "Request",
+    "Response",
+    "Throttled",
+    "action_request",
+    "api_error",
+    "created_job_id",
+    "left_by",
+    "read",
+    "read_etag",
+    "reply_delay",
+    "request",
+    "run_request",
+]
+
+
+@frozen
+class Request:
+    """One HTTP request, ready but for what each attempt adds (token, trace context).
+
+    `path` is relative to the base URL; `headers` holds what the operation itself needs.
+    """
+
+    operation: Operation
+    path: str
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes | None = field(default=None, repr=False)
+
+
+@frozen
+class Response:
+    """A response that was read to its end. `headers` is looked up without regard to case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(default=b"", repr=False)
+
+
+@frozen
+class NotSent:
+    """The attempt failed before the request left."""
+
+    reason: str
+
+
+@frozen
+class Lost:
+    """The request left, or may have, and no usable response came back.
+
+    `status` is that of a response that broke off or was too large. `timed_out`: it was given up, and may still land.
+    """
+
+    reason: str
+    status: int | None = None
+    timed_out: bool = False
+
+
+Attempted = Response | NotSent | Lost
+
+
+@frozen
+class Accepted:
+    """The documented success."""
+
+    response: Response
+
+
+@frozen
+class Throttled:
+    """429: refused for its rate, nothing applied."""
+
+    error: RateLimitError
+
+
+@frozen
+class Failed:
+    """Anything else. `repeatable`: worth another attempt; `may_be_applied`: a write may have been, all the same."""
+
+    error: FieldingError
+    repeatable: bool
+    may_be_applied: bool
+
+    @property
+    def server_error(self) -> bool:
+        """Whether the server answered with a 5xx."""
+        return isinstance(self.error, ServerError)
+
+
+Answer = Accepted | Throttled | Failed
+
+
+def request(
+    row: Operation,
+    ids: Mapping[str, Any],
+    *,
+    headers: Sequence[tuple[str, str]] = (),
+    body: Any = None,
+) -> Request:
+    """Build the request of an operation; `ids` fill its path template."""
+    content = () if body is None else (("Content-Type", "application/json"),)
+    return Request(
+        row,
+        row.path.format_map(ids),
+        (*content, *headers),
+        None if body is None else encode(body),
+    )
+
+
+def _ids(ref: RunRef) -> dict[str, Any]:
+    return {
+        "account_id": ref.account_id,
+        "project_id": ref.project_id,
+        "target_group_id": ref.target_group_id,
+        "fielding_run_id": ref.fielding_run_id,
+    }
+
+
+def run_request(ref: RunRef) -> Request:
+    """Build the GET of a run."""
+    return request(operation("get"), _ids(ref))
+
+
+def action_request(ref: RunRef, action: Action, base: FieldingRun) -> Request:
+    """Build the write of an action under the ETag of `base`, whose unnamed bounds an update sends back."""
+    if base.etag is None:
+        raise ProtocolError("a write needs an ETag")
+    body = None
+    if isinstance(action, Update):
+        start, end = action.texts(base)
+        body = {"start_fielding_at": start, "end_fielding_at": end}
+    return request(operation(action.name), _ids(ref), headers=[("If-Match", base.etag)], body=body)
+
+
+def read(asked: Request, attempted: Attempted, now: datetime) -> Answer:
+    """Say what an attempt came to. `now` (aware) is used where a Retry-After is a date and the reply has none."""
+    if isinstance(attempted, NotSent):
+        return Failed(_error(asked, attempted.reason), repeatable=True, may_be_applied=False)
+    if isinstance(attempted, Lost):
+        return Failed(_error(asked, attempted.reason), repeatable=True, may_be_applied=True)
+    status = attempted.status
+    if status == asked.operation.success:
+        problem = _unreadable(asked, attempted)
+        if problem is None:
+            return Accepted(attempted)
+        return _unusable(asked, problem)
+    if 200 <= status < 400:
+        what = "a redirect, which is not followed" if status >= 300 else "an undocumented success status"
+        return _unusable(asked, ProtocolError(f"{status}: {what} ({asked.operation.success} expected)"))
+    error = api_error(asked, attempted)
+    if isinstance(error, RateLimitError):
+        headers = attempted.headers
+        error.retry_after = retry_after_seconds(headers.get("Retry-After"), headers.get("Date"), now)
+        return Throttled(error)
+    transient = status >= 500 or status == 408
+    return Failed(error, repeatable=transient, may_be_applied=transient)
+
+
+def _unusable(asked: Request, problem: FieldingError) -> Failed:
+    # a read that cannot be understood will not be the second time either; a write may have been applied
+    problem.filled(method=asked.operation.method, path=asked.path)
+    return Failed(problem, repeatable=asked.operation.is_write, may_be_applied=True)
+
+
+def _error(asked: Request, reason: str) -> TransportError:
+    return TransportError(reason, method=asked.operation.method, path=asked.path)
+
+
+def api_error(asked: Request, response: Response) -> APIError:
+    """Return the error that a status and its body mean."""
+    said = decode_error(response.body)
+    message = f"{response.status} {said.object or ''}".rstrip()
+    message += f": {said.detail}" if said.detail else ""
+    if said.invalid_params:
+        message += " (" + "; ".join(f"{param.name}: {param.reason}" for param in said.invalid_params) + ")"
+    return api_error_class(response.status)(
+        message,
+        status=response.status,
+        object=said.object,
+        detail=said.detail,
+        error_id=said.error_id,
+        invalid_params=said.invalid_params,
+        method=asked.operation.method,
+        path=asked.path,
+    )
+
+
+def _unreadable(asked: Request, response: Response) -> ProtocolError | None:
+    """Return what is wrong with the body of a successful write; reads are decoded by who asked for them."""
+    try:
+        if asked.operation.name == "update":
+            decode_run_id(response.body)
+        elif asked.operation.name == LaunchNow.name:
+            decode_launched_dates(response.body)
+    except ProtocolError as problem:
+        return problem
+    return None
+
+
+def read_etag(response: Response) -> str | None:
+    """Return the ETag of a response if it can be sent back, else `None`."""
+    etag = response.headers.get("ETag")
+    return etag if is_sendable_etag(etag) else None
+
+
+def left_by(action: Action, base: FieldingRun, response: Response) -> FieldingRun:
+    """Return the run as an accepted write leaves it; its ETag is `None` if the reply bore none that can be sent back.
+
+    The version is counted on by one, as evidence for a later judgement, unless the ETag says that nothing changed.
+    """
+    etag = read_etag(response)
+    left = evolve(base, etag=etag, version=base.version + (etag != base.etag))
+    if isinstance(action, StatusAction):
+        left = evolve(left, status=action.target)
+        return left if not isinstance(action, LaunchNow) else _with_dates(left, decode_launched_dates(response.body))
+    start, end = action.texts(base)
+    return evolve(
+        left,
+        start_fielding_at=action.start_fielding_at or base.start_fielding_at,
+        end_fielding_at=action.end_fielding_at or base.end_fielding_at,
+        start_text=start,
+        end_text=end,
+    )
+
+
+def _with_dates(run: FieldingRun, dates: LaunchedDates) -> FieldingRun:
+    return evolve(
+        run,
+        start_fielding_at=dates.start_fielding_at,
+        end_fielding_at=dates.end_fielding_at,
+        start_text=dates.start_text,
+        end_text=dates.end_text,
+    )
+
+
+def created_job_id(response: Response) -> str:
+    """Return the id of the job that a 201 made; raises `ProtocolError` if its `Location` cannot be read."""
+    location = response.headers.get("Location")
+    if location is None:
+        raise ProtocolError("the job was made, but the reply has no Location header to read its id from")
+    job_id = job_id_from_location(location)
+    if job_id is None:
+        raise ProtocolError(f"the job was made, but its Location holds no job id: {location[:200]!r}")
+    return job_id
+
+
+def reply_delay(response: Response) -> float:
+    """Return the seconds that a Retry-After of a successful reply asks for; 0 if none."""
+    headers = response.headers
+    return retry_after_seconds(headers.get("Retry-After"), headers.get("Date"), datetime.now(UTC)) or 0.0
