@@ -266,7 +266,7 @@ def decode_error(body: bytes) -> ErrorBody:
     said = cast("dict[str, Any]", data)
     listed: object = said.get("invalid_params")
     params: list[InvalidParam] = []
-    entries: list[object] = listed if isinstance(listed, list) else []
+    entries = cast("list[object]", listed if isinstance(listed, list) else [])
     for entry in entries:
         match entry:
             case {"name": str(name), "reason": str(reason)}:

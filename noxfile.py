@@ -1,0 +1,86 @@
+"""The project's chores: `nox` runs what the continuous integration runs, `nox -l` lists everything."""
+
+import os
+import re
+import tomllib
+from pathlib import Path
+
+import nox
+
+ROOT = Path(__file__).parent
+PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
+PYTHONS = nox.project.python_versions(PROJECT)
+OLDEST = PYTHONS[0]
+
+nox.needs_version = ">=2024.4.15"
+nox.options.sessions = ["lint", "types", "tests", "oldest", "demo"]
+nox.options.error_on_missing_interpreters = False
+nox.options.reuse_venv = "yes"
+
+
+def _find_pyenv_pythons() -> None:
+    """Let nox see pyenv's interpreters, which its shims hide unless a version is switched on."""
+    versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    for python in PYTHONS:
+        for found in sorted(versions.glob(f"{python}.*/bin/python{python}"), reverse=True)[:1]:
+            os.environ["PATH"] = f"{found.parent}{os.pathsep}{os.environ['PATH']}"
+
+
+_find_pyenv_pythons()
+
+
+def _group(name: str) -> list[str]:
+    return nox.project.dependency_groups(PROJECT, name)
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """Run the test suite; on the oldest Python with the conformance tests and coverage."""
+    session.install("-e", ".[cli]", *_group("tests"))
+    if session.python != OLDEST:
+        session.run("pytest", "--ignore=tests/conformance", *session.posargs)
+        return
+    session.install(*_group("conformance"))
+    if session.posargs:
+        session.run("pytest", *session.posargs)
+        return
+    session.run("coverage", "run", "-m", "pytest")
+    session.run("coverage", "report", "--fail-under=90")
+
+
+@nox.session(python=OLDEST)
+def oldest(session: nox.Session) -> None:
+    """Run the tests with the lowest versions of the dependencies that the metadata promises."""
+    session.install("-e", ".[cli]", *_group("tests"))
+    session.install(*_lowest())
+    session.run("pytest", "--ignore=tests/conformance", "--ignore=tests/simulation", *session.posargs)
+
+
+def _lowest() -> list[str]:
+    metadata = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    bounds = [*metadata["dependencies"], *metadata["optional-dependencies"]["cli"]]
+    return [re.sub(r">=", "==", bound) for bound in bounds]
+
+
+@nox.session(python=OLDEST)
+def lint(session: nox.Session) -> None:
+    """Check style and formatting."""
+    session.install(*_group("lint"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session(python=OLDEST)
+def types(session: nox.Session) -> None:
+    """Check types: mypy and pyright, both strict, and that every public name is typed."""
+    session.install("-e", ".[cli]", *_group("tests"), *_group("types"))
+    session.run("mypy")
+    session.run("pyright")
+    session.run("pyright", "--verifytypes", "fielding_async", "--ignoreexternal")
+
+
+@nox.session(python=OLDEST)
+def demo(session: nox.Session) -> None:
+    """Install as a user would, and run the demo."""
+    session.install(".[cli]")
+    session.run("fielding", "demo", *session.posargs)
