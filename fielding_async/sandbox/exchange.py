@@ -17,7 +17,7 @@ from .ids import Ids
 from .intake import Call
 from .ratelimits import Limiter, RetryAfter, retry_after_text
 from .records import ReceivedRequest
-from .replies import Reply, error, json_reply, too_many_requests
+from .replies import Reply, error, too_many_requests
 from .routes import Operation, Route, route
 from .trace import trace_headers
 from .world import Answer, World
@@ -184,8 +184,7 @@ class Exchange:
 
     def _status(self, fault: Status) -> Reply:
         if fault.body is not None:
-            reply = json_reply(fault.code, None)
-            reply = evolve(reply, body=fault.body)
+            reply = Reply(fault.code, (("Content-Type", "application/json"),), fault.body)
         elif fault.code == 429:
             reply = too_many_requests(None)
         elif fault.code >= 400:

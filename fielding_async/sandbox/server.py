@@ -50,7 +50,10 @@ class Server:
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         received_at = time.monotonic()
         headers = tuple((_decode(name), _decode(value)) for name, value in request.raw_headers)
-        body = await request.content.read()
+        try:
+            body = await request.content.read()
+        except (ConnectionError, web.RequestPayloadError):
+            return web.Response(status=400)  # the client has gone; nobody will read this
         arrival = self._exchange.arrive(request.method, request.raw_path, headers, body, received_at)
         if arrival.call is None:
             return self._send(arrival, arrival.reply or Reply(404))

@@ -169,6 +169,19 @@ def test_the_plugin_is_light() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_a_request_that_never_ends_is_none(caplog: pytest.LogCaptureFixture) -> None:
+    """A client that goes away in the middle of its body has sent no request, and nobody makes a noise."""
+    with Sandbox() as sandbox:
+        ref = sandbox.add_run()
+        host, port = sandbox.url.removeprefix("http://").removesuffix("/v1").split(":")
+        with socket.create_connection((host, int(port))) as connection:
+            head = f"PUT /v1{run_path(ref)} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 100\r\n\r\n"
+            connection.sendall(head.encode() + b"{")
+        assert '"scheduled"' in status_of(sandbox, ref)
+    assert [request.operation for request in sandbox.requests] == ["get"]
+    assert caplog.records == []
+
+
 async def test_nothing_is_left_on_the_loop() -> None:
     """Stopping leaves no task behind, even with connections open and a reply cut."""
     before = asyncio.all_tasks()

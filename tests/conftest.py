@@ -1,0 +1,39 @@
+"""What every test is held to: no task outlives it, and (with warnings as errors) no socket, coroutine or warning."""
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import pytest_asyncio
+
+from fielding_async.sandbox import Sandbox
+
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the environment of whoever runs the tests out of them."""
+    for name in ("TOKEN", "CLIENT_ID", "CLIENT_SECRET", "BASE_URL"):
+        monkeypatch.delenv(f"FIELDING_{name}", raising=False)
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _collected() -> Iterator[None]:
+    """Bring leaked sockets and unawaited coroutines to light in the module that leaked them."""
+    yield
+    gc.collect()
+
+
+@pytest_asyncio.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    """A sandbox on the test's own loop that asks for a token; scripted faults must be used up, tasks must be over."""
+    before = asyncio.all_tasks()
+    async with Sandbox(require_token="secret-token-of-the-test") as box:
+        yield box
+        box.assert_faults_used()
+    left = asyncio.all_tasks() - before - {asyncio.current_task()}
+    assert not left, f"tasks left behind: {left}"
