@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any, cast
@@ -18,6 +19,7 @@ from .wire import Response
 
 __all__ = ["Auth", "BearerToken", "ClientCredentials", "TokenKeeper", "TokenSource", "resolve_auth"]
 
+_LEAST_SECRET = 8
 _TOKEN = re.compile(r"[\x21-\x7e]+", re.ASCII)
 
 TokenSource = Callable[[], Awaitable[str]]
@@ -116,13 +118,18 @@ class TokenKeeper:
         self._renew = False
         self._trial = False
         self._fetching: asyncio.Task[Token] | None = None
+        self._recent: deque[str] = deque(maxlen=3)
         if isinstance(auth, BearerToken):
             self._token = Token(auth.token, trial=Trial.USELESS)
+            self._recent.append(auth.token)
 
     def secrets(self) -> list[str]:
-        """Return what must never be shown."""
-        found = [] if self._token is None else [self._token.value]
-        return [*found, self._auth.client_secret] if isinstance(self._auth, ClientCredentials) else found
+        """Return what must never be shown: the tokens of late, and the client secret.
+
+        What is shorter than eight characters is no secret, and taking it out would garble every text.
+        """
+        found = [*self._recent, self._auth.client_secret] if isinstance(self._auth, ClientCredentials) else self._recent
+        return [secret for secret in found if len(secret) >= _LEAST_SECRET]
 
     def usable(self) -> Token | None:
         """Return the token, or `None` if one must be fetched first."""
@@ -147,6 +154,7 @@ class TokenKeeper:
         if task.cancelled() or task.exception() is not None:
             return
         self._token = task.result()
+        self._recent.append(self._token.value)
         self._token.trial = Trial.PENDING if self._trial else Trial.OPEN
         self._renew = self._trial = False
 

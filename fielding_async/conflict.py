@@ -9,7 +9,7 @@ from enum import Enum
 
 from attrs import field, frozen
 
-from .actions import Action, Change, StatusAction, ask
+from .actions import Action, Change, Relaunch, StatusAction, ask
 from .dates import grain
 from .models import Effect, FieldingRun, OnConflict
 
@@ -33,7 +33,7 @@ class Situation:
     `order` is what the caller wants; `sent` the action as it was last sent, under the ETag of `base`;
     `may_be_applied`: an attempt under that ETag may have been applied; `only_server_errors`: all such attempts were
     answered with a 5xx; `seen`: the run that the caller's decision rests on; `in_doubt`: a cancelled or unknown
-    write of an earlier call may still land under the fresh ETag.
+    write of an earlier call may still land under the fresh ETag; `outdated`: the fresh run is known to be past.
     """
 
     fresh: FieldingRun
@@ -46,6 +46,7 @@ class Situation:
     seen: FieldingRun | None = None
     on_conflict: OnConflict = "reapply"
     in_doubt: bool = False
+    outdated: bool = False
 
     @property
     def unchanged(self) -> bool:
@@ -70,7 +71,7 @@ class Finish:
 
 @frozen
 class LookAgain:
-    """The look was stale: it shows the very ETag that was refused. Wait and look again."""
+    """The look was stale: it shows the very ETag that was refused, or another that is past. Wait and look again."""
 
 
 @frozen
@@ -97,7 +98,7 @@ Verdict = Send | Finish | LookAgain | Refuse | Fail | Unknown
 
 def judge(situation: Situation) -> Verdict:
     """Say what a fresh look at the run means. A callable order is asked at most once; its exceptions pass through."""
-    if situation.why is Why.CONFLICT and situation.unchanged:
+    if situation.outdated or (situation.why is Why.CONFLICT and situation.unchanged):
         return LookAgain()
     if situation.may_be_applied:
         settled = _settle(situation)
@@ -128,17 +129,20 @@ def _proven_not_applied(sent: Action, base: FieldingRun, fresh: FieldingRun) -> 
     """Whether exactly one write happened since `base`, and it was not ours: what ours sets still has its old value."""
     if fresh.version != base.version + 1:
         return False
+    if isinstance(sent, Relaunch):
+        return False  # a relaunched run may have come to its end again by itself
     if isinstance(sent, StatusAction):
         return fresh.status == base.status != sent.target
     return any(
-        has == had and abs(wanted - had) >= _visible(base, fresh)
+        has == had and abs(wanted - had) >= _visible(fresh)
         for (wanted, has), (_, had) in zip(sent.bounds(fresh), sent.bounds(base), strict=True)
     )
 
 
-def _visible(base: FieldingRun, fresh: FieldingRun) -> timedelta:
+def _visible(fresh: FieldingRun) -> timedelta:
     """Return the smallest change of a date that must show, however coarsely the server stores dates."""
-    return grain([base.start_fielding_at, base.end_fielding_at, fresh.start_fielding_at, fresh.end_fielding_at])
+    # not those of the base, which may be as we sent them
+    return grain([fresh.start_fielding_at, fresh.end_fielding_at])
 
 
 def _judge_order(situation: Situation) -> Verdict:

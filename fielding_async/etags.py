@@ -1,16 +1,18 @@
 """The session's memory of its runs: the last ETag of each and the run it belongs to, as one pair, in a bounded LRU.
 
-Also what is in doubt: ETags under which a cancelled or unknown write may still land.
+Also what it knows beyond that pair: which ETags are past, and under which ones a write may still land.
 """
 
 from collections import OrderedDict
 from collections.abc import Callable
 
-from attrs import define
+from attrs import define, field
 
 from .models import FieldingRun, RunRef
 
 __all__ = ["Look", "RunStore"]
+
+_RETIRED_KEPT = 8
 
 
 @define(eq=False)
@@ -21,24 +23,49 @@ class Look:
     fresh: bool = True
 
 
+@define(eq=False)
+class _Memory:
+    """What is known of one run.
+
+    `run`: the pair, `None` when forgotten. `floor`: the highest version that the server has shown. `retired`: ETags
+    that are known to be past, the latest last. `doubts`: ETags under which a cancelled or unknown write may still
+    land, with the version each belongs to.
+    """
+
+    run: FieldingRun | None = None
+    floor: int = -1
+    retired: tuple[str, ...] = ()
+    doubts: dict[str, int] = field(factory=dict[str, int])
+
+
 class RunStore:
     """Pairs of ETag and run. A pair is a `FieldingRun` whose `etag` is not `None`. No I/O, no clock."""
 
     def __init__(self, size: int) -> None:
         self._size = size
-        self._runs: OrderedDict[RunRef, FieldingRun] = OrderedDict()
-        self._doubts: OrderedDict[RunRef, str] = OrderedDict()
+        self._memories: OrderedDict[RunRef, _Memory] = OrderedDict()
         self._looks: dict[RunRef, list[Look]] = {}
 
     def __len__(self) -> int:
-        return len(self._runs)
+        return len(self._memories)
 
     def get(self, ref: RunRef) -> FieldingRun | None:
         """Return the pair of a run, and keep it from being dropped soon."""
-        run = self._runs.get(ref)
-        if run is not None:
-            self._runs.move_to_end(ref)
-        return run
+        memory = self._memories.get(ref)
+        if memory is None:
+            return None
+        self._memories.move_to_end(ref)
+        return memory.run
+
+    def _memory(self, ref: RunRef) -> _Memory:
+        memory = self._memories.get(ref)
+        if memory is None:
+            memory = self._memories[ref] = _Memory()
+            if len(self._memories) > self._size:
+                self._memories.popitem(last=False)
+        else:
+            self._memories.move_to_end(ref)
+        return memory
 
     # -- GETs
 
@@ -55,12 +82,22 @@ class RunStore:
         del looks[position]
         if not looks:
             del self._looks[look.ref]
-        if run is None or not look.fresh:
+        if run is None or not look.fresh or self.is_past(look.ref, run):
             return
         for earlier in looks[:position]:
             earlier.fresh = False
-        self._store(look.ref, run)
-        self._clear_doubt(look.ref, run)
+        memory = self._memory(look.ref)
+        memory.floor = max(memory.floor, run.version)
+        if run.etag is not None:
+            memory.run = run
+        for etag, version in list(memory.doubts.items()):
+            if etag != run.etag and run.version > version:
+                del memory.doubts[etag]  # under a newer ETag the doubtful write can only meet 412
+
+    def is_past(self, ref: RunRef, run: FieldingRun) -> bool:
+        """Whether a GET brought a state that is known to be over: a read that lags behind."""
+        memory = self._memories.get(ref)
+        return memory is not None and (run.etag in memory.retired or run.version < memory.floor)
 
     def _outdate_looks(self, ref: RunRef) -> None:
         for look in self._looks.get(ref, ()):
@@ -76,46 +113,47 @@ class RunStore:
         """Note that a write ended which changed nothing and told nothing new: the pair stands."""
         self._outdate_looks(ref)
 
-    def write_ended(self, ref: RunRef, run: FieldingRun | None) -> None:
-        """Store the run as an accepted write leaves it; `None` forgets the pair."""
+    def write_accepted(self, ref: RunRef, base: FieldingRun, left: FieldingRun) -> None:
+        """Store the run as an accepted write under the ETag of `base` leaves it, if the reply bore an ETag."""
         self._outdate_looks(ref)
-        if run is None or run.etag is None:
-            self._runs.pop(ref, None)
-        else:
-            self._store(ref, run)
-            self._clear_doubt(ref, run)
+        memory = self._memory(ref)
+        memory.run = left if left.etag is not None else None
+        memory.doubts.clear()  # the server took this ETag, so every other one is past
+        if base.etag != left.etag:
+            self.retire(ref, base)
 
-    def _store(self, ref: RunRef, run: FieldingRun) -> None:
-        if run.etag is None or self._size == 0:
+    def retire(self, ref: RunRef, base: FieldingRun) -> None:
+        """Note that the ETag of `base` is past: the server refused it, or took a write under it."""
+        if base.etag is None:
             return
-        self._runs[ref] = run
-        self._runs.move_to_end(ref)
-        if len(self._runs) > self._size:
-            self._runs.popitem(last=False)
+        memory = self._memory(ref)
+        memory.doubts.pop(base.etag, None)
+        if base.etag not in memory.retired:
+            memory.retired = (*memory.retired[1 - _RETIRED_KEPT :], base.etag)
+        if memory.run is not None and memory.run.etag == base.etag:
+            memory.run = None
 
     def forget(self, ref: RunRef) -> None:
         """Forget the pair of a run."""
-        self.write_ended(ref, None)
+        self._outdate_looks(ref)
+        memory = self._memories.get(ref)
+        if memory is not None:
+            memory.run = None
 
     def forget_where(self, matches: Callable[[RunRef], bool]) -> None:
         """Forget the pairs of all runs that match; for jobs, which change runs behind our back."""
-        for ref in [ref for ref in {*self._runs, *self._looks} if matches(ref)]:
+        for ref in [ref for ref in {*self._memories, *self._looks} if matches(ref)]:
             self.forget(ref)
 
     # -- doubt
 
-    def doubt(self, ref: RunRef, etag: str) -> None:
-        """Note that a write sent under this ETag may still land."""
-        self._doubts[ref] = etag
-        self._doubts.move_to_end(ref)
-        if len(self._doubts) > max(self._size, 1024):
-            self._doubts.popitem(last=False)
+    def doubt(self, ref: RunRef, base: FieldingRun) -> None:
+        """Note that a write sent under the ETag of `base` may still land."""
+        memory = self._memory(ref)
+        if base.etag is not None and base.etag not in memory.retired:
+            memory.doubts[base.etag] = base.version
 
     def in_doubt(self, ref: RunRef, etag: str | None) -> bool:
         """Whether a write may still land that was sent under this very ETag."""
-        return etag is not None and self._doubts.get(ref) == etag
-
-    def _clear_doubt(self, ref: RunRef, run: FieldingRun) -> None:
-        # under any newer ETag the doubtful write can only meet 412
-        if self._doubts and self._doubts.get(ref, run.etag) != run.etag:
-            del self._doubts[ref]
+        memory = self._memories.get(ref)
+        return memory is not None and etag in memory.doubts

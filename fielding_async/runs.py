@@ -96,8 +96,8 @@ class RunAction:
         base = self._base
         # a lost attempt may land as long as the run bears the ETag that it was sent under
         unmoved = self._fresh is None or self._fresh is base or (base is not None and self._fresh.etag == base.etag)
-        if self._may_be_applied and unmoved and base is not None and base.etag is not None:
-            self._store.doubt(self._ref, base.etag)
+        if self._may_be_applied and unmoved and base is not None:
+            self._store.doubt(self._ref, base)
         self._turns.pass_on(self._ref)
 
     async def _act(self) -> Outcome:
@@ -105,7 +105,7 @@ class RunAction:
         action = None if base is None else ask(self._order, base) if callable(self._order) else self._order
         if base is None or action is None:
             # "nothing to do" is not said of a run from memory either
-            verdict = judge(self._situation(Why.OPENING, await self._look(settling=False)))
+            verdict = await self._open()
         else:
             self._fresh = base
             verdict = Send(action)
@@ -116,6 +116,15 @@ class RunAction:
             verdict = await self._settle(ended)
         assert isinstance(verdict, Finish)  # noqa: S101 - an opening look leads to nothing else
         return self._outcome(verdict.effect, verdict.action)
+
+    async def _open(self) -> Verdict:
+        """Look at the run before anything is sent, and judge it."""
+        while True:
+            verdict = judge(self._situation(Why.OPENING, await self._look(settling=False)))
+            if not isinstance(verdict, LookAgain):
+                return verdict
+            if not await self._exchanger.sleep(next(self._waits), self._call.deadline):
+                raise DeadlineExceededError("time ran out; reads of the run lag behind what was written to it")
 
     async def _write(self, action: Action) -> Ended:
         assert self._fresh is not None  # noqa: S101 - an action is only ever sent under an ETag that was seen
@@ -129,7 +138,7 @@ class RunAction:
         self._writing = False
         if ended.accepted is not None:
             self._fresh = left_by(action, base, ended.accepted)
-            self._store.write_ended(self._ref, self._fresh)
+            self._store.write_accepted(self._ref, base, self._fresh)
             return ended
         self._may_be_applied = ended.attempts.may_be_applied
         self._unaccepted(ended.error)
@@ -138,6 +147,8 @@ class RunAction:
     def _unaccepted(self, failure: FieldingError | None) -> None:
         """Forget the pair, unless the write was refused in a way that leaves it standing."""
         moved = isinstance(failure, APIError) and failure.status in {404, 412, 422}
+        if isinstance(failure, PreconditionFailedError) and self._base is not None:
+            self._store.retire(self._ref, self._base)
         if self._may_be_applied or moved:
             self._store.forget(self._ref)
         else:
@@ -227,6 +238,7 @@ class RunAction:
             seen=self._seen,
             on_conflict=self._on_conflict,
             in_doubt=self._store.in_doubt(self._ref, fresh.etag),
+            outdated=self._store.is_past(self._ref, fresh),
         )
 
     # -- the errors a call ends in
@@ -306,7 +318,7 @@ class RunAction:
             assert self._base is not None  # noqa: S101
             self._may_be_applied = False
             self._fresh = left_by(self._sent, self._base, answer.response)
-            self._store.write_ended(self._ref, self._fresh)
+            self._store.write_accepted(self._ref, self._base, self._fresh)
         elif isinstance(answer, Failed):
             # a 412 proves that no earlier attempt under this ETag can land any more
             moved = isinstance(answer.error, PreconditionFailedError)

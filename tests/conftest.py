@@ -10,7 +10,6 @@ import pytest_asyncio
 from fielding_async.sandbox import Sandbox
 
 
-
 @pytest.fixture(autouse=True)
 def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the environment of whoever runs the tests out of them."""

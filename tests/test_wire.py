@@ -212,7 +212,7 @@ async def test_a_refused_conflict_is_a_412_with_what_was_seen(
     async with session(sandbox) as fielding:
         run = fielding.run(ref)
         seen = await run.get()
-        changed = sandbox.touch(ref)
+        changed = sandbox.touch(ref, end_fielding_at=seen.end_fielding_at + timedelta(hours=3))
         with pytest.raises(PreconditionFailedError) as caught:
             await run.perform(action, seen=seen)
     error = caught.value

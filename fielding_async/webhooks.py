@@ -1,0 +1,150 @@
+"""Webhooks of the exchange: is this delivery really from Cint, and is it recent?
+
+Pass the body exactly as it came, before any JSON parsing, and the text of its `Cint-Signature` header:
+
+    from fielding_async.webhooks import WebhookVerificationError, verify
+
+    try:
+        signed_at = verify(await request.read(), request.headers.get("Cint-Signature", ""), secret)
+    except WebhookVerificationError:
+        return web.Response(status=400)
+"""
+
+import hmac
+import re
+import time
+from datetime import UTC, datetime
+from hashlib import sha256
+from math import ceil, isfinite
+from typing import Any, cast
+
+from .errors import ConfigurationError, FieldingError
+
+__all__ = ["WebhookVerificationError", "verify"]
+
+_DIGITS = re.compile(r"[0-9]+")
+_SIGNATURE = re.compile(r"[0-9a-fA-F]{64}")
+_LAST_SECOND = 253_402_300_799  # of the year 9999, the last one that a datetime can hold
+_LONGEST = 20  # digits of a timestamp, leading zeros included
+
+
+class WebhookVerificationError(FieldingError, ValueError):
+    """A webhook delivery that must not be trusted; the message says which rule it broke.
+
+    It shows neither the secret nor any signature.
+    """
+
+
+def verify(
+    body: bytes | bytearray | memoryview,
+    header: str,
+    secret: str,
+    *,
+    tolerance: float = 300,
+    now: float | None = None,
+) -> datetime:
+    """Return when the delivery was signed (aware, in UTC), if it was signed with `secret` and recently.
+
+    `body`: the raw bytes of the request. `header`: the text of `Cint-Signature`, `t=<unix seconds>,v1=<hex
+    hmac-sha256>`. It may hold several `v1`, as while secrets are being changed: one that matches is enough. Schemes of
+    other names are ignored. `secret`: the webhook's secret, its characters as given (not base64-decoded).
+    `tolerance`: by how many seconds the signing time may lie before or after `now`. `now`: unix seconds; left out, the
+    wall clock.
+
+    The signature covers time and body, so an old delivery that is sent again is refused for its age; one sent again
+    within `tolerance` is not, and is the caller's to notice. Raises `WebhookVerificationError`; `ConfigurationError`
+    for a bad argument.
+
+    Source: header `Cint-Signature` of the account's webhooks.
+    """
+    raw = _check_body(body)
+    key = _check_secret(secret)
+    limit = _check_number("tolerance", tolerance)
+    if limit < 0:
+        raise ConfigurationError(f"tolerance={tolerance!r}: must be 0 seconds or more")
+    moment = time.time() if now is None else _check_number("now", now)
+    signed_at, candidates = _read(header)
+    digest = hmac.new(key, f"{signed_at}.".encode(), sha256)
+    digest.update(raw)
+    expected = digest.digest()
+    # every candidate is compared, so that the time taken says nothing about which one came close
+    matches = [hmac.compare_digest(expected, candidate) for candidate in candidates]
+    if not any(matches):
+        raise WebhookVerificationError(
+            "Cint-Signature: no v1 signature matches the body (another secret, or body or time were changed)"
+        )
+    seconds = int(signed_at)
+    age = moment - seconds
+    if age > limit:
+        raise WebhookVerificationError(
+            f"Cint-Signature: signed {ceil(age)} seconds ago, more than the {limit:g} allowed (repeated?)"
+        )
+    if -age > limit:
+        raise WebhookVerificationError(
+            f"Cint-Signature: signed {ceil(-age)} seconds in the future, more than the {limit:g} allowed (clocks?)"
+        )
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _read(header: Any) -> tuple[str, list[bytes]]:
+    """Return the timestamp, as written, and the v1 signatures of a header."""
+    if header is None or header == "":
+        raise WebhookVerificationError("Cint-Signature: the header is missing or empty")
+    if not isinstance(header, str):
+        raise ConfigurationError(f"header: must be the text of Cint-Signature, not {type(header).__name__}")
+    times: list[str] = []
+    signatures: list[str] = []
+    for item in header.split(","):
+        name, _, value = item.strip(" \t").partition("=")
+        if name == "t":
+            times.append(value)
+        elif name == "v1":
+            signatures.append(value)
+    if not times:
+        raise WebhookVerificationError("Cint-Signature: no timestamp (t=)")
+    if len(times) > 1:
+        raise WebhookVerificationError("Cint-Signature: more than one timestamp (t=)")
+    (signed_at,) = times
+    if not _DIGITS.fullmatch(signed_at):
+        raise WebhookVerificationError("Cint-Signature: the timestamp (t=) is not a whole number of seconds")
+    if len(signed_at) > _LONGEST or int(signed_at) > _LAST_SECOND:
+        raise WebhookVerificationError("Cint-Signature: the timestamp (t=) is out of range")
+    if not signatures:
+        raise WebhookVerificationError("Cint-Signature: no v1 signature")
+    readable = [bytes.fromhex(signature) for signature in signatures if _SIGNATURE.fullmatch(signature)]
+    if not readable:
+        raise WebhookVerificationError("Cint-Signature: no v1 signature of 64 hexadecimal digits")
+    return signed_at, readable
+
+
+def _check_body(body: Any) -> bytes:
+    if isinstance(body, bytes):
+        return body
+    if isinstance(body, bytearray | memoryview):
+        return bytes(cast("bytes", body))
+    hint = "; pass the raw bytes, before they are decoded or parsed"
+    raise ConfigurationError(f"body: must be bytes, not {type(body).__name__}{hint}")
+
+
+def _check_secret(secret: Any) -> bytes:
+    if not isinstance(secret, str):
+        raise ConfigurationError(f"secret: must be a str, not {type(secret).__name__}")
+    if not secret:
+        raise ConfigurationError("secret: is empty")
+    try:
+        return secret.encode()
+    except UnicodeEncodeError:
+        problem = "secret: holds characters that are not text"
+    raise ConfigurationError(problem)
+
+
+def _check_number(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ConfigurationError(f"{name}: must be a number of seconds, not {type(value).__name__}")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = float("inf")
+    if not isfinite(number):
+        raise ConfigurationError(f"{name}: must be a finite number of seconds")
+    return number
