@@ -1,6 +1,7 @@
 """`python -m fielding_async`, and the console script `fielding`."""
 
 import sys
+from importlib.util import find_spec
 
 __all__ = ["main"]
 
@@ -9,12 +10,7 @@ _MISSING = "fielding: the command line needs two more packages: pip install 'fie
 
 def main() -> int:
     """Run the command line, and return its exit status: 2, with one line of advice, if its libraries are missing."""
-    try:
-        import click as click
-        import rich as rich
-    except ModuleNotFoundError as error:
-        if error.name not in {"click", "rich"}:
-            raise
+    if any(find_spec(name) is None for name in ("click", "rich")):
         sys.stderr.write(_MISSING)
         return 2
     from .cli.app import run

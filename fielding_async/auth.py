@@ -117,7 +117,7 @@ class TokenKeeper:
         self._token: Token | None = None
         self._renew = False
         self._trial = False
-        self._fetching: asyncio.Task[Token] | None = None
+        self._fetching: asyncio.Task[None] | None = None
         self._recent: deque[str] = deque(maxlen=3)
         if isinstance(auth, BearerToken):
             self._token = Token(auth.token, trial=Trial.USELESS)
@@ -145,17 +145,19 @@ class TokenKeeper:
         if self.usable() is not None:
             return
         if self._fetching is None:
-            self._fetching = asyncio.get_running_loop().create_task(self._fetch(), name="fielding-async token")
-            self._fetching.add_done_callback(self._fetched)
+            self._fetching = asyncio.get_running_loop().create_task(self._renewal(), name="fielding-async token")
+            self._fetching.add_done_callback(_observed)
         await asyncio.shield(self._fetching)
 
-    def _fetched(self, task: "asyncio.Task[Token]") -> None:
-        self._fetching = None
-        if task.cancelled() or task.exception() is not None:
-            return
-        self._token = task.result()
-        self._recent.append(self._token.value)
-        self._token.trial = Trial.PENDING if self._trial else Trial.OPEN
+    async def _renewal(self) -> None:
+        # all of it in the task, so that whoever sees the task done sees the token as well
+        try:
+            token = await self._fetch()
+        finally:
+            self._fetching = None
+        token.trial = Trial.PENDING if self._trial else Trial.OPEN
+        self._token = token
+        self._recent.append(token.value)
         self._renew = self._trial = False
 
     def refused(self, token: Token, status: int, *, replayed: bool) -> bool:
@@ -183,8 +185,9 @@ class TokenKeeper:
     async def aclose(self) -> None:
         """Stop a fetch under way."""
         if self._fetching is not None:
-            self._fetching.cancel()
-            await asyncio.wait([self._fetching])
+            fetching = self._fetching
+            fetching.cancel()
+            await asyncio.wait([fetching])
 
     async def _fetch(self) -> Token:
         if isinstance(self._auth, ClientCredentials):
@@ -219,6 +222,12 @@ class TokenKeeper:
         value, seconds = _read_token(answer, path)
         # counted from when it was asked for, so that it is never thought to last longer than it does
         return Token.lasting(value, seconds, sent, wall)
+
+
+def _observed(task: "asyncio.Task[None]") -> None:
+    """Look at a failure that nobody may be waiting for any more."""
+    if not task.cancelled():
+        task.exception()
 
 
 def _read_token(answer: Response, path: str) -> tuple[str, float | None]:

@@ -151,7 +151,7 @@ def _judge_order(situation: Situation) -> Verdict:
     there = wanted is None or wanted.is_there(fresh)
     if there and not situation.in_doubt:
         return Finish("already", wanted)
-    stale = not situation.unchanged and situation.why is not Why.OPENING and _rests_on_the_past(situation)
+    stale = not situation.unchanged and _rests_on_the_past(situation)
     refused_here = situation.why is Why.INVALID_STATE and situation.unchanged
     if wanted is None or (there and (stale or refused_here)):
         # it is there, but a doubtful write may still change it: "already" would promise too much
@@ -163,7 +163,7 @@ def _judge_order(situation: Situation) -> Verdict:
 
 def _rests_on_the_past(situation: Situation) -> bool:
     seen, fresh = situation.seen, situation.fresh
-    if situation.on_conflict == "raise":
+    if situation.on_conflict == "raise" and situation.why is not Why.OPENING:
         return True
     return seen is not None and (
         seen.status != fresh.status

@@ -140,8 +140,10 @@ class Engine:
 
     def _scrub(self, error: BaseException) -> None:
         secrets = self.keeper.secrets()
+        scrubbed: set[int] = set()
         current: BaseException | None = error
-        while isinstance(current, FieldingError):
+        while isinstance(current, FieldingError) and id(current) not in scrubbed:
+            scrubbed.add(id(current))
             for secret in secrets:
                 current.scrub(secret)
             current = current.__cause__

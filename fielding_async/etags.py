@@ -118,9 +118,10 @@ class RunStore:
         self._outdate_looks(ref)
         memory = self._memory(ref)
         memory.run = left if left.etag is not None else None
-        memory.doubts.clear()  # the server took this ETag, so every other one is past
-        if base.etag != left.etag:
-            self.retire(ref, base)
+        for etag in [etag for etag in memory.doubts if etag != base.etag]:
+            del memory.doubts[etag]  # the server took this ETag, so every other one is past
+        if left.etag is not None and base.etag != left.etag:
+            self.retire(ref, base)  # without an ETag in the reply it cannot be told: the write may have changed nothing
 
     def retire(self, ref: RunRef, base: FieldingRun) -> None:
         """Note that the ETag of `base` is past: the server refused it, or took a write under it."""

@@ -121,6 +121,9 @@ class RunAction:
         """Look at the run before anything is sent, and judge it."""
         while True:
             verdict = judge(self._situation(Why.OPENING, await self._look(settling=False)))
+            if isinstance(verdict, Refuse):
+                problem = FieldingError("the run is no longer as seen", method="GET", path=run_request(self._ref).path)
+                raise self._refused(problem, verdict.wanted)
             if not isinstance(verdict, LookAgain):
                 return verdict
             if not await self._exchanger.sleep(next(self._waits), self._call.deadline):
@@ -188,7 +191,8 @@ class RunAction:
                     raise DeadlineExceededError("time ran out")
                 fresh = await self._look(settling=True)
             except FieldingError as error:
-                raise self._not_looked_at(failure, error, ended) from failure
+                problem = self._not_looked_at(failure, error, ended)
+                raise problem from (error if problem is failure else failure)
             verdict = judge(self._situation(why, fresh, ended.attempts.only_server_errors))
             if not isinstance(verdict, LookAgain):
                 return self._decided(verdict, failure, ended)

@@ -1,0 +1,70 @@
+"""The command `fielding`: its subcommands, and the last resort for whatever goes wrong."""
+
+from collections.abc import Sequence
+
+import click
+
+from fielding_async.__about__ import __version__
+
+from .batch import batch
+from .demo import demo
+from .output import complain, finish
+from .run import run as run_group
+from .sandbox import sandbox
+from .work import Exit
+
+__all__ = ["cli", "run"]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="fielding")
+def cli() -> None:
+    """Run survey fieldwork on Cint's exchange.
+
+    \b
+    Start here, with no account and no network:
+      fielding demo                 the SDK at work against a sandbox, in seconds
+      fielding sandbox              an exchange in a box, to try the rest against
+
+    \b
+    Settings come from the environment:
+      FIELDING_TOKEN                the token, or instead of it
+      FIELDING_CLIENT_ID, FIELDING_CLIENT_SECRET
+      FIELDING_BASE_URL             another server than the exchange
+
+    \b
+    Exit status:
+      0  all done                   2  bad arguments or settings
+      1  some failed                3  it cannot be told what was applied
+      130, 143  ended by SIGINT, SIGTERM
+    """
+
+
+for _command in (demo, sandbox, run_group, batch):
+    cli.add_command(_command)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line (on `sys.argv` if no arguments are given), and return its exit status."""
+    try:
+        try:
+            status = cli.main(arguments, prog_name="fielding", standalone_mode=False)
+        except click.ClickException as error:
+            status = _usage(error)
+        finish()
+    except (KeyboardInterrupt, click.Abort):
+        complain("fielding: interrupted by SIGINT")
+        return 130
+    except OSError as error:
+        complain(f"fielding: the output could not be written: {error.strerror or error}")
+        return int(Exit.FAILED)
+    return int(status) if isinstance(status, int) else 0
+
+
+def _usage(error: click.ClickException) -> int:
+    if type(error).__name__ == "NoArgsIsHelpError":  # newer versions of click only; its message is the help text
+        complain(error.format_message())
+    else:
+        path = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "fielding"
+        complain(f"{path}: {error.format_message()}\nTry '{path} --help'.")
+    return int(Exit.USAGE)

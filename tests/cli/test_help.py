@@ -1,0 +1,67 @@
+"""Help texts, usage errors, and what no option may ever be."""
+
+from collections.abc import Iterator
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from fielding_async.__about__ import __version__
+from fielding_async.cli.app import cli as whole
+
+from .conftest import Cli
+
+
+def _commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    for name, command in group.commands.items():
+        yield (*path, name), command
+        if isinstance(command, click.Group):
+            yield from _commands(command, (*path, name))
+
+
+COMMANDS = dict(_commands(whole))
+
+
+@pytest.mark.parametrize("path", [(), *COMMANDS], ids=" ".join)
+def test_every_help_text_is_complete_and_fits_80_columns(path: tuple[str, ...]) -> None:
+    """Each command explains itself, every option too, with an example, within 80 columns."""
+    result = CliRunner().invoke(whole, [*path, "--help"], prog_name="fielding", terminal_width=80)
+    assert result.exit_code == 0
+    assert max(map(len, result.output.splitlines())) <= 80
+    command = COMMANDS.get(path, whole)
+    if not isinstance(command, click.Group):
+        assert "Example" in result.output
+    assert all(option.help for option in command.params if isinstance(option, click.Option))
+
+
+def test_no_option_takes_a_secret() -> None:
+    """There is no option for a token or a secret: they come from the environment."""
+    options = {
+        option: path for path, command in COMMANDS.items() for parameter in command.params for option in parameter.opts
+    }
+    assert {name for name in options if "token" in name or "secret" in name} == {"--require-token"}
+
+
+def test_the_version_is_told(cli: Cli) -> None:
+    """`--version` names the program and its version."""
+    assert cli("--version").out == f"fielding, version {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nope"], "No such command 'nope'"),
+        (["run", "nope"], "No such command 'nope'"),
+        (["run", "get", "--token", "x"], "No such option"),
+        (["sandbox", "--port", "99999"], "--port"),
+        (["sandbox", "--rate", "0"], "--rate"),
+        (["demo", "--runs", "0"], "--runs"),
+    ],
+)
+def test_usage_errors_are_two_lines_on_stderr(cli: Cli, arguments: list[str], said: str) -> None:
+    """A usage error names the problem and where to find help, and exits with 2."""
+    ended = cli(*arguments)
+    assert (ended.status, ended.out) == (2, "")
+    first, second = ended.err.splitlines()
+    assert said in first
+    assert second.endswith("--help'.")

@@ -1,0 +1,1 @@
+"""The SDK and its sandbox against the vendor's published document."""

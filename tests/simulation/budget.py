@@ -1,0 +1,82 @@
+"""(f) Calls end in time, (g) and with no more requests than the policy allows."""
+
+from collections.abc import Iterator
+from itertools import groupby
+
+from .records import CallRecord
+from .server import Server
+from .world import World
+
+__all__ = ["check_deadlines", "check_requests"]
+
+_GRACE = 1e-6
+
+
+def check_deadlines(world: World, server: Server, calls: list[CallRecord]) -> Iterator[str]:
+    """(f) Every call ends, and by its deadline.
+
+    A `timeout=` counts from the call; the session's `Timeout.total` from the first permission to send, which is when
+    the first attempt reached the transport. A call that never got one has no such limit.
+    """
+    for call in calls:
+        if call.order < 0:
+            continue  # cancelled before its first step
+        if call.ended < 0:
+            yield f"(f) {call.title}: never ended"
+            continue
+        limit: float | None = None
+        if isinstance(call.timeout, float | int):
+            limit = call.begun + call.timeout
+        elif call.timeout == "default" and world.timeout.total is not None and call.first_sent is not None:
+            limit = call.first_sent + world.timeout.total
+        if limit is not None and call.ended > limit + _GRACE:
+            yield f"(f) {call.title}: ended {call.ended - limit:.3f} s after its deadline"
+
+
+def check_requests(world: World, server: Server, calls: list[CallRecord]) -> Iterator[str]:
+    """(g) Requests sent, 429s aside, are no more than the policy allows, and are counted truly.
+
+    Under one ETag at most `max_attempts` writes, and as many GETs in a row without an answer (a 401 or 403 that is
+    replayed with a new token is no attempt). One look before the first write, one more for each 412 and 422 and each ETag
+    whose attempts were used up, and one at the end. None of this where reads lag, and the client must look again. All requests of a call share one trace
+    id, every request has a span id of its own, and the `Outcome` counts requests and conflicts as they were.
+    """
+    lagging = world.lag > 0 or world.visible_after > 0
+    spans: set[str] = set()
+    for call in calls:
+        traces = {message.trace_id for message in call.messages}
+        own = {message.span_id for message in call.messages}
+        if len(traces) > 1 or len(own) != len(call.messages) or not spans.isdisjoint(own):
+            yield f"(g) {call.title}: trace ids {traces}, {len(own)} span ids for {len(call.messages)} requests"
+        spans |= own
+        conflicts = sum(message.got == 412 for message in call.writes)
+        if call.outcome is not None:
+            said = (call.outcome.requests, call.outcome.conflicts, call.outcome.trace_id)
+            true = (len(call.messages), conflicts, *traces)
+            if said != true:
+                yield f"(g) {call.title}: requests, conflicts and trace are {true}, but the outcome says {said}"
+        if not lagging:
+            yield from _check_budget(world, call, conflicts)
+
+
+def _check_budget(world: World, call: CallRecord, conflicts: int) -> Iterator[str]:
+    most = world.retry.max_attempts
+    free = {429} if world.auth == "static" else {429, 401, 403}
+    attempts = [message for message in call.messages if message.got not in free]
+    for (action, etag), group in groupby(attempts, key=lambda message: (message.action, message.if_match)):
+        sent = list(group)
+        if action == "get":
+            misses = 0
+            for message in sent:
+                misses = 0 if message.got == 200 else misses + 1
+                if misses > most:
+                    yield f"(g) {call.title}: {misses} GETs in a row without an answer, {most} allowed"
+        elif len(sent) > most:
+            yield f"(g) {call.title}: {len(sent)} writes under {etag}, {most} allowed"
+    refusals = conflicts + sum(message.got == 422 for message in call.writes)
+    looks = sum(message.got == 200 for message in call.reads)
+    if looks > 2 + refusals + len({message.if_match for message in call.writes if message.is_ambiguous}):
+        yield f"(g) {call.title}: looked {looks} times for {refusals} refusals"
+    etags = {message.if_match for message in call.writes}
+    if len(etags) > 1 + refusals + sum(message.is_ambiguous for message in call.writes):
+        yield f"(g) {call.title}: wrote under {len(etags)} ETags after {refusals} refusals"

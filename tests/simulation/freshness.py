@@ -1,0 +1,105 @@
+"""(d) Nobody's change is overwritten unjudged, and what the session remembers is true."""
+
+from collections.abc import Iterator
+
+from .leaks import pair_is_true
+from .records import CallRecord, Message
+from .scenario import moment
+from .server import Server, to_ms
+from .world import World
+
+__all__ = ["check_foreign_writes", "check_pairs", "check_seen"]
+
+
+def check_foreign_writes(world: World, server: Server, calls: list[CallRecord]) -> Iterator[str]:
+    """(d) An applied update leaves what it does not name as it was, and a callable's was made from the run as it was.
+
+    A bound that is not named is sent exactly as the server wrote it (with dates stored more coarsely than sent: as
+    the server would store it). For an applied increment, the end sent is the end that the run had, plus the increment.
+    That no call is applied twice (a) is what keeps a change that came after our own from being reversed.
+    """
+    for call in calls:
+        for message in call.writes:
+            if message.dates is None or not message.applied or message.based_on is None:
+                continue
+            yield from _check_bounds(world, call, message)
+
+
+def _check_bounds(world: World, call: CallRecord, message: Message) -> Iterator[str]:
+    assert message.dates is not None
+    assert message.based_on is not None
+    before = message.based_on
+    start, end = (to_ms(text) // world.grain * world.grain for text in message.dates)
+    names_start = getattr(call.action, "start_fielding_at", None) is not None
+    names_end = call.is_callable or getattr(call.action, "end_fielding_at", None) is not None
+    if not names_start and start != before.start:
+        yield f"(d) {call.title}: overwrote start {before.start} with {start}, which the caller did not name"
+    if not names_end and end != before.end:
+        yield f"(d) {call.title}: overwrote end {before.end} with {end}, which the caller did not name"
+    if call.is_callable and end != before.end + call.delta:
+        yield f"(d) {call.title}: the increment was made from {end - call.delta}, but the end was {before.end}"
+
+
+def check_seen(world: World, server: Server, calls: list[CallRecord]) -> Iterator[str]:
+    """(d) A `seen=` that no longer holds never writes; with `on_conflict="raise"` there is one ETag and no other.
+
+    The first write of a call with `seen=` bears its very ETag; each later one an ETag under which the run was shown
+    with the status and dates that were seen.
+    """
+    for call in calls:
+        etags = list(dict.fromkeys(message.if_match for message in call.writes))
+        if call.on_conflict == "raise" and len(etags) > 1:
+            yield f"(d) {call.title}: on_conflict='raise', but it wrote under {etags}"
+        if call.seen is None or not etags:
+            continue
+        seen = call.seen
+        if etags[0] != seen.etag:
+            yield f"(d) {call.title}: seen= has {seen.etag}, but the first write went under {etags[0]}"
+        for etag in etags[1:]:
+            shown = [message.shown for message in call.reads if message.shown is not None]
+            if not any(
+                state.etag == etag
+                and state.status == seen.status
+                and moment(state.start) == seen.start_fielding_at
+                and moment(state.end) == seen.end_fielding_at
+                for state in shown
+            ):
+                yield f"(d) {call.title}: wrote under {etag}, where the run is no longer what was seen"
+
+
+def check_pairs(world: World, server: Server, calls: list[CallRecord]) -> Iterator[str]:
+    """(d) What a callable is given was the run under its ETag, and no write rests on less than the session was told.
+
+    A plain write (no `seen=`) does not bear an ETag older than the one that an accepted write of the same session on
+    that run was answered with, before the write left. Worlds whose reads lag are exempt from the latter.
+    """
+    lagging = world.lag > 0 or world.visible_after > 0
+    index = {
+        (run.id, state.etag): state.index for run in server.runs.values() for state in reversed(run.states)
+    }
+    told: dict[tuple[int, str], list[tuple[float, int, str]]] = {}
+    for call in calls:
+        for run, _ in call.asked:
+            if not pair_is_true(run, server.runs[run.id], world):
+                yield f"(d) {call.title}: the callable was given a run that never was: {run}"
+        for message in call.writes:
+            if message.is_accepted and message.applied and message.fate.kind != "no-etag":
+                assert message.ended_at is not None
+                state = message.applied[0]
+                told.setdefault((call.session, call.run_id), []).append((message.ended_at, state.index, state.etag))
+    if lagging:
+        return
+    for call in calls:
+        known = told.get((call.session, call.run_id))
+        if call.seen is not None or not known:
+            continue
+        for message in call.writes:
+            place = index.get((call.run_id, message.if_match or ""))
+            if place is None:
+                yield f"(d) {call.title}: wrote under {message.if_match}, which the run never had"
+                continue
+            newest = max((entry for entry in known if entry[0] < message.sent_at), key=lambda e: e[1], default=None)
+            if newest is not None and index[call.run_id, newest[2]] > place:
+                yield f"(d) {call.title}: wrote under {message.if_match}, though {newest[2]} was known"
+
+

@@ -1,0 +1,228 @@
+"""The network of the simulation: what carries requests to the server, or does not, behind the client's own seam."""
+
+import asyncio
+import json
+from email.utils import formatdate
+from random import Random
+from urllib.parse import urlsplit
+
+from fielding_async.transport import HeldBack, Outgoing
+from fielding_async.wire import Attempted, Lost, NotSent, Response
+
+from .fates import Fate, draw_fate
+from .records import CURRENT, Message
+from .rivals import Rival
+from .server import EPOCH, Reply, Server, problem
+from .timeline import Timeline
+from .world import World
+
+__all__ = ["TOKEN_URL", "Network", "SimTransport"]
+
+TOKEN_URL = "https://auth.sim.invalid/oauth/token"
+_THROTTLES = ("1", "3", "0.25", "date", "past", None, "0", "junk", "-1", "7200")
+
+
+class Network:
+    """Everything between the sessions and the server."""
+
+    def __init__(self, world: World, dice: Random, server: Server, rival: Rival, timeline: Timeline) -> None:
+        self.world = world
+        self.dice = dice
+        self.server = server
+        self.rival = rival
+        self.timeline = timeline
+        self.quiet = False
+        self.last_landing = 0.0
+        self.messages: list[Message] = []
+        self._tokens = 0
+
+    def new_token(self, now: float) -> str:
+        """Give out a token that the server will take for a while."""
+        self._tokens += 1
+        token = f"token-{self._tokens}"
+        self.server.tokens[token] = now + self.world.token_life
+        return token
+
+    def post(self, message: Message, outcome: "asyncio.Future[Attempted]") -> None:
+        """Carry a request that has left to its fate. `outcome` is where the client waits."""
+        loop = asyncio.get_running_loop()
+        fate, now = message.fate, loop.time()
+        self.messages.append(message)
+        self.timeline.sent(message, now)
+        if fate.kind in {"drop", "straggle", "mute"} and fate.cut is not None:
+            loop.call_later(fate.cut, settle, outcome, Lost("the connection was cut"))
+        if fate.kind != "drop":
+            self._carry(message, outcome, fate.out)
+        if fate.repeat is not None:
+            self._carry(message, outcome, fate.out + fate.repeat)
+
+    def _carry(self, message: Message, outcome: "asyncio.Future[Attempted]", delay: float) -> None:
+        loop = asyncio.get_running_loop()
+        self.last_landing = max(self.last_landing, loop.time() + delay)
+        loop.call_later(delay, self._land, message, outcome)
+
+    def _land(self, message: Message, outcome: "asyncio.Future[Attempted]") -> None:
+        loop = asyncio.get_running_loop()
+        fate, now = message.fate, loop.time()
+        if fate.rival == "before":
+            self.timeline.colleague(now, self.rival.act(message.run_id, now))
+        elif fate.rival == "same" and message.is_write:
+            self.timeline.colleague(now, self.rival.same(message, now))
+        message.arrived_at = now
+        reply = self._answer(message, now)
+        self.timeline.landed(message, reply.status, now)
+        if fate.rival == "after":
+            self.timeline.colleague(now, self.rival.act(message.run_id, now))
+        if fate.kind not in {"straggle", "mute"}:
+            loop.call_later(fate.back, settle, outcome, Response(reply.status, reply.headers, reply.body))
+
+    def _answer(self, message: Message, now: float) -> Reply:
+        fate = message.fate
+        match fate.kind:
+            case "fail-before":
+                if self.world.late_server_errors and fate.choice < 0.5:
+                    asyncio.get_running_loop().call_later(1 + fate.choice * 30, self._land_late, message)
+                    self.last_landing = max(self.last_landing, now + 16)
+                return self._failure(message)
+            case "fail-after":
+                self.server.handle(message, now)
+                return self._failure(message)
+            case "throttle":
+                return self._throttle(message, now)
+            case "bad-request" | "unauthorized" | "forbidden" | "missing":
+                status = {"bad-request": 400, "unauthorized": 401, "forbidden": 403, "missing": 404}[fate.kind]
+                message.status = status
+                return problem(status, fate.kind, "so it is")
+            case "unreadable":
+                return self._garble(message, self.server.handle(message, now))
+            case "no-etag":
+                reply = self.server.handle(message, now)
+                reply.headers.pop("ETag", None)
+                if fate.choice < 0.2:
+                    reply.headers["ETag"] = "*" if fate.choice < 0.1 else ""
+                return reply
+            case _:
+                return self.server.handle(message, now)
+
+    def _land_late(self, message: Message) -> None:
+        now = asyncio.get_running_loop().time()
+        reply = self.server.handle(message, now)
+        self.timeline.landed(message, reply.status, now)
+
+    def _failure(self, message: Message) -> Reply:
+        status = (500, 502, 503, 504, 408)[int(message.fate.choice * 977) % 5]
+        message.status = status
+        return problem(status, "server_error", "something broke")
+
+    def _throttle(self, message: Message, now: float) -> Reply:
+        message.status = 429
+        form = _THROTTLES[int(message.fate.choice * len(_THROTTLES))]
+        clock = EPOCH / 1000 + now
+        headers = {"Date": formatdate(clock, usegmt=True)}
+        if form is not None:
+            named = {"date": formatdate(clock + 2, usegmt=True), "past": formatdate(clock - 60, usegmt=True)}
+            headers["Retry-After"] = named.get(form, form)
+        body = {"object": "too_many_requests_problem_details", "details": "slow down"}
+        return Reply(429, headers, json.dumps(body).encode())
+
+    def _garble(self, message: Message, reply: Reply) -> Reply:
+        if reply.status >= 300:
+            message.fate.kind = "ok"  # an error stays an error whatever its body looks like
+            return reply
+        if message.fate.choice < 0.4 and message.action in {"update", "launch-now", "get"}:
+            return Reply(reply.status, reply.headers, b"<html>" if message.fate.choice < 0.2 else b'{"id":7}')
+        return Reply(302 if message.fate.choice < 0.7 else 206, reply.headers, reply.body)
+
+
+def settle(outcome: "asyncio.Future[Attempted]", value: Attempted) -> None:
+    """Give the waiting client what came of its attempt, unless something came of it before."""
+    if not outcome.done():
+        outcome.set_result(value)
+
+
+class SimTransport:
+    """The `Transport` of one session."""
+
+    def __init__(self, network: Network, session: int) -> None:
+        self._network = network
+        self._session = session
+        self.active = 0  # exchanges under way that need a slot
+
+    async def send(self, outgoing: Outgoing, *, timeout: float, connect_timeout: float) -> Attempted:
+        """Carry one request, within `timeout` seconds of virtual time."""
+        network = self._network
+        loop = asyncio.get_running_loop()
+        if outgoing.url == TOKEN_URL:
+            return await self._token(timeout)
+        start = loop.time()
+        fate = draw_fate(network.world, network.dice, timeout=timeout, quiet=network.quiet)
+        message = self._message(outgoing, fate, start)
+        self.active += 1
+        message.ended_as = "abandoned"
+        timer: asyncio.TimerHandle | None = None
+        try:
+            if fate.connect:
+                await asyncio.sleep(min(fate.connect, connect_timeout, timeout))
+            if fate.kind == "refuse" or fate.connect >= min(connect_timeout, timeout):
+                message.ended_as = "not sent"
+                return NotSent("the connection was refused")
+            if not outgoing.may_leave():
+                message.ended_as = "held back"
+                raise HeldBack
+            outgoing.left = True
+            message.sent_at = loop.time()
+            call = message.call
+            call.messages.append(message)
+            if call.first_sent is None:
+                call.first_sent = start
+            outcome: asyncio.Future[Attempted] = loop.create_future()
+            timer = loop.call_at(start + timeout, settle, outcome, Lost("no reply in time", timed_out=True))
+            network.post(message, outcome)
+            answer = await outcome
+            if isinstance(answer, Response):
+                message.got = answer.status
+                message.ended_as = str(answer.status)
+            else:
+                message.ended_as = answer.reason
+            return answer
+        finally:
+            self.active -= 1
+            message.ended_at = loop.time()
+            if timer is not None:
+                timer.cancel()
+            network.timeline.ended(message, loop.time())
+
+    def _message(self, outgoing: Outgoing, fate: Fate, now: float) -> Message:
+        _, _, tail = urlsplit(outgoing.url).path.partition("/fielding-runs/")
+        run_id, _, verb = tail.partition("/")
+        action = "get" if outgoing.method == "GET" else verb or "update"
+        dates: tuple[str, str] | None = None
+        if action == "update":
+            body = json.loads(outgoing.body or b"")
+            dates = body["start_fielding_at"], body["end_fielding_at"]
+        headers = outgoing.headers
+        _, trace_id, span_id, _ = headers["traceparent"].split("-")
+        return Message(
+            call=CURRENT.get(),
+            session=self._session,
+            run_id=run_id,
+            action=action,
+            if_match=headers.get("If-Match"),
+            dates=dates,
+            trace_id=trace_id,
+            span_id=span_id,
+            token=headers["Authorization"].removeprefix("Bearer "),
+            fate=fate,
+            sent_at=now,
+        )
+
+    async def _token(self, timeout: float) -> Attempted:
+        network = self._network
+        await asyncio.sleep(min(network.world.latency, timeout))
+        if not network.quiet and network.dice.random() < network.world.faults.get("fail-before", 0.0):
+            return Response(503, {})
+        body = {"access_token": network.new_token(asyncio.get_running_loop().time()), "token_type": "Bearer"}
+        return Response(200, {}, json.dumps({**body, "expires_in": network.world.token_life}).encode())
+
+    async def aclose(self) -> None:
+        """Do nothing: there is nothing to close."""

@@ -1,0 +1,133 @@
+"""What is written down while a world runs: states of runs, messages on the wire, calls."""
+
+from contextvars import ContextVar
+
+from attrs import Factory, define
+
+from fielding_async import FieldingRun, Outcome, Update
+from fielding_async.actions import Action
+from fielding_async.models import OnConflict
+
+from .fates import Fate
+
+__all__ = ["CURRENT", "CallRecord", "Message", "State"]
+
+
+@define(eq=False)
+class State:
+    """One state of a run, as the server has it. Dates are milliseconds since 1970; `since` is a virtual time."""
+
+    index: int
+    version: int
+    etag: str
+    status: str
+    start: int
+    end: int
+    since: float
+    author: str
+    message: "Message | None" = None
+    is_noop: bool = False  # a write that changed nothing and kept the ETag
+
+
+@define(eq=False)
+class Message:
+    """One request on the wire, and what became of it on either side."""
+
+    call: "CallRecord"
+    session: int
+    run_id: str
+    action: str  # "get" or the action's name
+    if_match: str | None
+    dates: tuple[str, str] | None
+    trace_id: str
+    span_id: str
+    token: str
+    fate: Fate
+    sent_at: float
+    arrived_at: float | None = None
+    status: int | None = None  # the server's answer
+    applied: list[State] = Factory(list)
+    based_on: State | None = None  # the state that the write was applied on
+    shown: State | None = None  # the state that a GET was answered with
+    got: int | None = None  # the status that reached the client in time
+    ended_at: float | None = None  # when the client's attempt was over
+    ended_as: str = "under way"
+
+    @property
+    def is_write(self) -> bool:
+        return self.action != "get"
+
+    @property
+    def is_ambiguous(self) -> bool:
+        """Whether the client, with what it got, must reckon with the write being applied."""
+        if not self.is_write:
+            return False
+        return self.got is None or self.got >= 500 or self.got == 408 or self.is_unreadable
+
+    @property
+    def is_unreadable(self) -> bool:
+        return self.got is not None and self.got < 400 and self.fate.kind == "unreadable"
+
+    @property
+    def is_accepted(self) -> bool:
+        return self.got is not None and self.got < 300 and not self.is_unreadable
+
+
+@define(eq=False)
+class CallRecord:
+    """One call, from the caller's side. `kind`: get, status, update, increment, at-least or raising."""
+
+    number: int
+    session: int
+    run_id: str
+    kind: str
+    name: str
+    action: Action | None = None
+    delta: int = 0
+    seen: FieldingRun | None = None
+    on_conflict: OnConflict = "reapply"
+    timeout: float | None | str = "default"
+    begun: float = 0.0
+    order: int = -1  # the place of the call among all, by when it was made
+    ended: float = -1.0
+    first_sent: float | None = None
+    cancel_asked: bool = False
+    outcome: Outcome | None = None
+    run: FieldingRun | None = None
+    error: BaseException | None = None
+    messages: list[Message] = Factory(list)
+    asked: list[tuple[FieldingRun, Update | None]] = Factory(list)  # what a callable got and returned
+
+    @property
+    def is_callable(self) -> bool:
+        return self.kind in {"increment", "at-least", "raising"}
+
+    @property
+    def writes(self) -> list[Message]:
+        return [message for message in self.messages if message.is_write]
+
+    @property
+    def reads(self) -> list[Message]:
+        return [message for message in self.messages if not message.is_write]
+
+    @property
+    def applications(self) -> list[State]:
+        """Every state that a write of this call made, those that changed nothing included."""
+        return [state for message in self.messages for state in message.applied]
+
+    @property
+    def last_look(self) -> State | None:
+        """The state shown by the last GET whose reply was read."""
+        for message in reversed(self.messages):
+            if message.shown is not None and message.got == 200:
+                return message.shown
+        return None
+
+    @property
+    def title(self) -> str:
+        order = f" +{self.delta} ms" if self.kind == "increment" else ""
+        return f"call {self.number} (session {self.session}, {self.kind} {self.name}{order} on {self.run_id})"
+
+
+CURRENT: ContextVar[CallRecord] = ContextVar("CURRENT")
+"""The call that the running task belongs to; tasks made by the client inherit it."""

@@ -1,0 +1,156 @@
+"""(c) What a call raises is true: error classes, `OutcomeUnknownError` only where needed, and doubts remembered."""
+
+import asyncio
+from collections.abc import Iterator
+from datetime import timedelta
+
+from fielding_async import (
+    APIError,
+    DeadlineExceededError,
+    FieldingError,
+    InvalidRunStateError,
+    OutcomeUnknownError,
+    PreconditionFailedError,
+    ProtocolError,
+    RateLimitError,
+    SessionClosedError,
+    TransportError,
+    Update,
+)
+from fielding_async.actions import Action, Relaunch, StatusAction
+
+from .records import CallRecord, Message, State
+from .scenario import SimError, moment
+from .server import Server
+from .world import World
+
+__all__ = ["check_doubt", "check_error_classes", "check_unknown"]
+
+
+def check_error_classes(world: World, server: Server, calls: list[CallRecord]) -> Iterator[str]:
+    """(c) A call raises only what the contract names, and an `APIError` only of a status that came.
+
+    `CancelledError` comes out only of a call that was cancelled; the caller's own exception only of a call whose
+    callable raised it. A `RateLimitError` may be of a 429 that another call of the session met. A
+    `PreconditionFailedError` may come without a 412, where a look after a lost reply proved a conflict.
+    """
+    throttled = {message.session for call in calls for message in call.messages if message.status == 429}
+    for call in calls:
+        error = call.error
+        name = type(error).__name__
+        match error:
+            case None | OutcomeUnknownError() | DeadlineExceededError() | TransportError():
+                pass
+            case asyncio.CancelledError():
+                if not call.cancel_asked:
+                    yield f"(c) {call.title}: ended in a cancellation that nobody asked for"
+            case SimError():
+                if call.kind != "raising":
+                    yield f"(c) {call.title}: raised {name}"
+            case RateLimitError():
+                if call.session not in throttled:
+                    yield f"(c) {call.title}: RateLimitError, but no 429 was ever sent"
+            case PreconditionFailedError():
+                if not any(message.got in {412, 422} or message.is_ambiguous for message in call.writes):
+                    yield f"(c) {call.title}: PreconditionFailedError, but every write was answered otherwise"
+                if call.seen is None and call.on_conflict != "raise" and call.timeout is None:
+                    yield f"(c) {call.title}: PreconditionFailedError, but nobody asked to be refused"
+            case InvalidRunStateError():
+                current = error.current
+                if not any(message.got == 422 for message in call.writes):
+                    yield f"(c) {call.title}: {name}, but no 422 came"
+                elif current is not None and call.action is not None and call.action.is_there(current):
+                    yield f"(c) {call.title}: {name}, but the run was there: {current}"
+            case APIError():
+                if not any(message.got == error.status for message in call.messages):
+                    yield f"(c) {call.title}: {name}, but no {error.status} came"
+            case ProtocolError():
+                if not any(message.got is not None and message.got < 400 for message in call.messages):
+                    yield f"(c) {call.title}: {name}, but no odd reply came: {error}"
+            case SessionClosedError() | FieldingError():
+                pass
+            case _:
+                yield f"(c) {call.title}: raised {name}: {error}"
+
+
+def check_unknown(world: World, server: Server, calls: list[CallRecord]) -> Iterator[str]:
+    """(c) `OutcomeUnknownError` only where it cannot be told.
+
+    It needs an attempt of the call that may have been applied. If the run could be looked at, it was not where the
+    action leads (that is `unconfirmed`; callables apart), and it was not proven that nothing was applied: one version
+    further, and what the action sets at its old value. The proof is demanded only in worlds that the client can read:
+    versions that step by one and at each change, dates to the millisecond, no lag; and not of a relaunch, for a run
+    can complete by itself.
+    """
+    readable = (
+        world.widest_step == 1 and world.grain == 1 and world.clock_steps and not world.lag and not world.visible_after
+    )
+    for call in calls:
+        error = call.error
+        if not isinstance(error, OutcomeUnknownError):
+            continue
+        doubtful = [message for message in call.writes if message.is_ambiguous]
+        if not doubtful:
+            yield f"(c) {call.title}: {error}, but every write was answered"
+            continue
+        current, shown = error.current, call.last_look
+        if current is None or shown is None:
+            continue
+        if call.action is not None and call.action.is_there(current):
+            yield f"(c) {call.title}: {error}, but the run is there"
+        sent = _sent(call)
+        base = _base(server, doubtful[-1])
+        if readable and sent is not None and base is not None and shown.etag == current.etag:
+            if shown.version == base.version + 1 and _old_values(sent, base, shown):
+                yield f"(c) {call.title}: {error}, but one version further with the old value is proof"
+
+
+def _sent(call: CallRecord) -> Action | None:
+    if call.action is not None:
+        return call.action
+    answers = [answer for _, answer in call.asked if answer is not None]
+    return answers[-1] if answers else None
+
+
+def _base(server: Server, message: Message) -> State | None:
+    bases = server.runs[message.run_id].with_etag(message.if_match)
+    return bases[-1] if bases else None
+
+
+def _old_values(sent: Action, base: State, shown: State) -> bool:
+    if isinstance(sent, Relaunch):
+        return False
+    if isinstance(sent, StatusAction):
+        return shown.status == base.status != sent.target
+    if not isinstance(sent, Update):
+        return False
+    bounds = ((sent.start_fielding_at, base.start, shown.start), (sent.end_fielding_at, base.end, shown.end))
+    return any(
+        wanted is not None and had == has and abs(wanted - moment(had)) >= timedelta(days=1)
+        for wanted, had, has in bounds
+    )
+
+
+def check_doubt(world: World, server: Server, calls: list[CallRecord]) -> Iterator[str]:
+    """(c) After a cancelled or unknown write no later call says `already` of a state that the write then changes.
+
+    Precisely: if a call says `already` of the state shown by its last look, no write that an earlier call of the same
+    session sent (before that look was answered) is applied on that very state after the look.
+    """
+    made: dict[tuple[int, str], list[Message]] = {}
+    for call in calls:
+        for message in call.writes:
+            if message.applied:
+                made.setdefault((call.session, call.run_id), []).append(message)
+    for call in calls:
+        if call.outcome is None or call.outcome.effect != "already":
+            continue
+        look = next(message for message in reversed(call.messages) if message.shown is not None and message.got == 200)
+        assert look.arrived_at is not None
+        assert look.shown is not None
+        for message in made.get((call.session, call.run_id), ()):
+            if message.call.order >= call.order or message.based_on is None:
+                continue
+            on_this = message.based_on.etag == look.shown.etag
+            if on_this and message.applied[0].since >= look.arrived_at and not message.applied[0].is_noop:
+                yield f"(c) {call.title}: said 'already', then the write of {message.call.title} landed"
