@@ -30,7 +30,7 @@ _find_pyenv_pythons()
 
 
 def _group(name: str) -> list[str]:
-    return nox.project.dependency_groups(PROJECT, name)
+    return list(nox.project.dependency_groups(PROJECT, name))
 
 
 @nox.session(python=PYTHONS)

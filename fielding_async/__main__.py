@@ -13,8 +13,10 @@ def main() -> int:
     if any(find_spec(name) is None for name in ("click", "rich")):
         sys.stderr.write(_MISSING)
         return 2
-    from .cli.app import run
-
+    try:
+        from .cli.app import run
+    except KeyboardInterrupt:
+        return 130
     return run()
 
 

@@ -86,10 +86,10 @@ def resolve_auth(auth: object, environment: Mapping[str, str]) -> Auth | TokenSo
             f"auth: must be a token, BearerToken, ClientCredentials or an async callable, not {type(auth).__name__}"
         )
     if environment.get("FIELDING_TOKEN"):
-        return BearerToken(environment["FIELDING_TOKEN"])
-    client_id, client_secret = environment.get("FIELDING_CLIENT_ID"), environment.get("FIELDING_CLIENT_SECRET")
-    if client_id and client_secret:
-        return ClientCredentials(client_id, client_secret)
+        return BearerToken(_check_secret("FIELDING_TOKEN", environment["FIELDING_TOKEN"]))
+    names = ("FIELDING_CLIENT_ID", "FIELDING_CLIENT_SECRET")
+    if all(environment.get(name) for name in names):
+        return ClientCredentials(*(_check_secret(name, environment[name]) for name in names))
     raise ConfigurationError(
         "no token: pass auth=, or set FIELDING_TOKEN, or both FIELDING_CLIENT_ID and FIELDING_CLIENT_SECRET"
     )

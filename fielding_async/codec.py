@@ -6,10 +6,12 @@ A response of the wrong shape raises `ProtocolError` that names the field.
 import json
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, TypeVar, cast
+from itertools import repeat
+from typing import Any, TypeVar, cast, get_args, get_origin
 
 import cattrs
-from attrs import evolve, frozen
+from attrs import evolve, frozen, has
+from cattrs.gen import make_dict_structure_fn
 
 from .dates import parse_timestamp
 from .errors import ProtocolError
@@ -134,12 +136,31 @@ def _object(value: Any, _: Any) -> dict[str, Any]:
     return cast("dict[str, Any]", value)
 
 
+def _is_sequence(kind: Any) -> bool:
+    origin: Any = get_origin(kind)
+    return origin is list or origin is tuple
+
+
 def _make_converter() -> cattrs.Converter:
     converter = cattrs.Converter(detailed_validation=True)
     for wanted in (str, int):
         converter.register_structure_hook(wanted, _exactly(wanted))
     converter.register_structure_hook(datetime, _timestamp)
     converter.register_structure_hook_func(lambda kind: kind == dict[str, Any], _object)
+
+    def items(value: Any, kind: Any) -> Any:
+        if not isinstance(value, list):
+            raise ValueError(f"must be a list, not {type(value).__name__}")
+        make: Any = get_origin(kind)
+        return make(map(converter.structure, value, repeat(get_args(kind)[0])))  # pyright: ignore[reportUnknownArgumentType]
+
+    converter.register_structure_hook_func(_is_sequence, items)
+
+    def fields(cls: Any) -> Callable[[Any, Any], Any]:
+        structure = make_dict_structure_fn(cls, converter)
+        return lambda value, kind: structure(_object(value, kind), kind)
+
+    converter.register_structure_hook_factory(has, fields)
     return converter
 
 
@@ -242,7 +263,7 @@ def decode_draft_result(body: bytes) -> DraftResult:
     job = _structure(_load(body, "draft job"), _DraftJob, "draft job")
     failure = None
     if job.failure_reason is not None:
-        reason = {**job.failure_reason, "reasons": job.failure_reason.get("reasons") or ()}
+        reason: dict[str, Any] = {**job.failure_reason, "reasons": job.failure_reason.get("reasons") or []}
         failure = _structure(reason, Failure, "draft job failure_reason")
     return DraftResult(
         job_id=job.job_id,

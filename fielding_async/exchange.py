@@ -71,6 +71,11 @@ class Call:
         self.deadline = now + seconds
         self.reserve = min(seconds * _RESERVE_SHARE, _RESERVE_MOST)
 
+    def tell_doubt(self, cancelled: BaseException, text: str) -> None:
+        """Say on the error, and in the log, what a cancelled call leaves in doubt."""
+        cancelled.add_note(f"fielding-async: {text} [trace_id={self.trace.trace_id}]")
+        log.warning("%s [trace_id=%s]", text, self.trace.trace_id)
+
     def until(self, *, settling: bool) -> float | None:
         """Return the time by which an exchange must be over: the look that settles a lost reply may use it all."""
         return self.deadline if settling or self.deadline is None else self.deadline - self.reserve

@@ -302,9 +302,7 @@ class RunAction:
             if task is None:
                 self._unaccepted(None)
         if task is not None or self._may_be_applied:
-            text = f"{call.name} on {self._ref} was cancelled, and may or may not be applied"
-            cancelled.add_note(f"fielding-async: {text} [trace_id={call.trace.trace_id}]")
-            log.warning("%s [trace_id=%s]", text, call.trace.trace_id)
+            call.tell_doubt(cancelled, f"{call.name} on {self._ref} was cancelled, and may or may not be applied")
         if task is None:
             return False
         task.add_done_callback(self._over)

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -339,10 +340,11 @@ async def test_a_callable_must_return_an_update(sandbox: Sandbox) -> None:
         return longer(now)
 
     async with session(sandbox) as fielding:
+        run: Any = fielding.run(ref)
         with pytest.raises(ConfigurationError, match="async"):
-            await fielding.run(ref).update(change)  # type: ignore[call-overload]
+            await run.update(change)
         with pytest.raises(ConfigurationError, match="int"):
-            await fielding.run(ref).update(lambda _: 5)  # type: ignore[call-overload]
+            await run.update(lambda _: 5)
     assert sent(sandbox, "update") == []
 
 

@@ -229,9 +229,7 @@ async def test_a_deadline_before_any_write_left_is_deadline_exceeded(sandbox: Sa
     assert sent(sandbox, "pause") == []
 
 
-async def test_a_cancelled_write_frees_its_caller_at_once(
-    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_cancelled_write_frees_its_caller_at_once(sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
     """A cancelled call ends at once, with a note and a warning; its turn passes on when its exchange is over."""
     ref = sandbox.add_run("live")
     hold = Hold()

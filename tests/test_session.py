@@ -225,9 +225,7 @@ def test_handles_are_values() -> None:
     fielding, other = FieldingSession("token", base_url=LOOPBACK), FieldingSession("token", base_url=LOOPBACK)
     run = fielding.run(REF)
     assert run == fielding.project(101, REF.project_id).target_group(REF.target_group_id).run(REF.fielding_run_id)
-    assert run == fielding.run(
-        account_id=101, project_id="0" * 26, target_group_id="1" * 26, fielding_run_id="run"
-    )
+    assert run == fielding.run(account_id=101, project_id="0" * 26, target_group_id="1" * 26, fielding_run_id="run")
     assert hash(run) == hash(fielding.run(REF))
     assert run != other.run(REF)
     assert run.ref == REF
@@ -238,9 +236,9 @@ def test_handles_are_values() -> None:
 async def test_bad_arguments_of_calls_send_nothing(sandbox: Sandbox) -> None:
     """Naive datetimes, an end before its start, an empty update, a wrong `seen`: clear errors, and no request."""
     now = datetime.now(UTC)
-    naive = datetime(2030, 1, 1)  # noqa: DTZ001
+    naive = datetime(2030, 1, 1)
     async with session(sandbox) as fielding:
-        run = fielding.run(REF)
+        run: Any = fielding.run(REF)
         project = fielding.project(101, ULID)
         group = project.target_group(ULID)
         mistakes: list[tuple[Any, str]] = [
@@ -287,7 +285,13 @@ async def test_a_callers_session_cannot_change_what_we_promise(sandbox: Sandbox)
 
     sandbox.script(Reply(404, (("Set-Cookie", "a=b"),), b"{}"), on="get")
     sandbox.script(Reply(302, (("Location", sandbox.url + "/elsewhere"),), b""), on="pause")
-    headers = {"Authorization": "Basic abc", "If-Match": "*", "If-None-Match": "*", "X-Gateway": "yes", "Range": "bytes=0-1"}
+    headers = {
+        "Authorization": "Basic abc",
+        "If-Match": "*",
+        "If-None-Match": "*",
+        "X-Gateway": "yes",
+        "Range": "bytes=0-1",
+    }
     async with aiohttp.ClientSession(
         raise_for_status=True,
         headers=headers,

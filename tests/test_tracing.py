@@ -33,7 +33,11 @@ def parts(request: ReceivedRequest) -> tuple[str, str, str]:
 def around(trace_id: int, span_id: int, flags: int, tracestate: str) -> Iterator[None]:
     """Make a remote span context the current one, as a web framework's middleware does."""
     span_context = SpanContext(
-        trace_id, span_id, is_remote=True, trace_flags=TraceFlags(flags), trace_state=TraceState.from_header([tracestate])
+        trace_id,
+        span_id,
+        is_remote=True,
+        trace_flags=TraceFlags(flags),
+        trace_state=TraceState.from_header([tracestate]),
     )
     token = context.attach(trace.set_span_in_context(NonRecordingSpan(span_context)))
     try:
@@ -122,7 +126,11 @@ async def test_with_an_sdk_there_is_a_span_per_call_and_per_attempt(sandbox: San
     for span, request in zip(attempts, sandbox.requests, strict=True):
         assert span.parent is not None
         assert span.parent.span_id == call.context.span_id
-        assert parts(request) == (f"{span.context.trace_id:032x}", f"{span.context.span_id:016x}", f"{int(span.context.trace_flags):02x}")
+        assert parts(request) == (
+            f"{span.context.trace_id:032x}",
+            f"{span.context.span_id:016x}",
+            f"{int(span.context.trace_flags):02x}",
+        )
         assert span.attributes is not None
         assert span.attributes["http.request.method"] == request.method
         assert span.attributes["http.response.status_code"] == request.status

@@ -206,9 +206,8 @@ async def test_a_refused_conflict_is_a_412_with_what_was_seen(
 ) -> None:
     """With `seen=` a 412 whose run has changed is `PreconditionFailedError` with seen, wanted and current."""
     ref = sandbox.add_run(state)
-    action = {"launch-now": LaunchNow(), "update": Update(end_fielding_at=END), "resume": Resume()}.get(
-        operation, Complete()
-    )
+    actions: list[Action] = [LaunchNow(), Update(end_fielding_at=END), Resume(), Complete()]
+    (action,) = [action for action in actions if action.name == operation]
     async with session(sandbox) as fielding:
         run = fielding.run(ref)
         seen = await run.get()

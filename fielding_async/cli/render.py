@@ -146,7 +146,7 @@ def error_lines(error: FieldingError, doing: str) -> list[str]:
         dates = f"{to_text(current.start_fielding_at)} to {to_text(current.end_fielding_at)}"
         told.append(f"the run is now {clean(current.status)}, {dates}")
     elif isinstance(error, OutcomeUnknownError) and error.ref is not None:
-        told.append("look at the run before anything is sent again: fielding run get")
+        told.append(f"look before anything is sent again: fielding run get {error.ref}")
     result = error.result if isinstance(error, JobFailedError) else None
     if isinstance(result, BatchResult) and (result.updated or result.failed):
         told.append(f"{len(result.updated)} updated, {len(result.failed)} failed")

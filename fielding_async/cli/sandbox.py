@@ -63,7 +63,8 @@ def sandbox(host: str, port: int, runs: int, rate: float | None, require_token: 
         from fielding_async.sandbox import Sandbox
 
         box = Sandbox(host=host, port=port, seed=seed, require_token=require_token, keep=_REMEMBERED)
-        box.rate_limit(rate)
+        if rate is not None:
+            box.rate_limit(rate, window=max(1.0, 1 / rate))
         statuses = tuple(RunStatus)
         refs = [
             box.add_run(statuses[number % len(statuses)], fielding_run_id=f"RUN{number + 1:04d}")

@@ -70,6 +70,21 @@ def test_a_signal_while_a_job_goes_on_tells_how_to_wait_again() -> None:
         assert f"--idempotency-key {box.jobs[0].idempotency_key}" in what.err
 
 
+def test_a_signal_while_a_job_is_made_tells_the_key(box: Sandbox) -> None:
+    """Interrupted before the reply to the creation, `batch` says that there may be a job, and its key."""
+    hold = Hold("after")
+    box.script(hold, on="bulk-pause")
+    ids = ["--account", 101, "--project", box.project_id, box.add_run("live").target_group_id]
+    with process("batch", "pause", *ids, "--json", env=environment(box)) as child:
+        hold.wait_arrived(20)
+        child.send_signal(signal.SIGINT)
+        what = ended(child)
+    hold.release()
+    assert (what.status, what.out) == (130, "")
+    assert "the job may or may not have been made" in what.err
+    assert f"--idempotency-key {box.jobs[0].idempotency_key}" in what.err
+
+
 def test_ctrl_c_ends_a_wait_for_standard_input(box: Sandbox) -> None:
     """`batch … -` with nobody typing ends on SIGINT at once, without a traceback."""
     ids = ["--account", 101, "--project", box.project_id, "-"]

@@ -1,6 +1,7 @@
 """A door in front of a sandbox that gets something wrong on purpose: what a check is worth shows in what it catches."""
 
 import http.client
+import json
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -42,19 +43,25 @@ def _no_location(exchange: Exchange) -> None:
     exchange.headers = tuple((name, value) for name, value in exchange.headers if name.lower() != "location")
 
 
-def _seconds(exchange: Exchange) -> None:
-    exchange.body = exchange.body.replace(b'.000Z"', b'"').replace(b'"version":', b'"edition":')
+def _no_version(exchange: Exchange) -> None:
+    exchange.body = exchange.body.replace(b'"version":', b'"edition":')
 
 
-def _always_accepted(exchange: Exchange) -> None:
-    if exchange.status == 400 and b'"is missing"' in exchange.body:
-        exchange.status, exchange.body = 204, b""
-        exchange.headers = (("ETag", 'W/"77"'),)
+def _no_if_match(exchange: Exchange) -> None:
+    if exchange.status == 400 and "if-match" not in exchange.asked:
+        (problem, *others) = json.loads(exchange.body)["invalid_params"]
+        if problem["name"] == "If-Match" and not others:
+            exchange.status, exchange.headers, exchange.body = 204, (("ETag", 'W/"77"'),), b""
 
 
-def _crash(exchange: Exchange) -> None:
-    if exchange.status == 412:
-        exchange.status = 500
+def _wrong_error(exchange: Exchange) -> None:
+    if exchange.status == 404:
+        exchange.body = b'{"message":"not found"}'
+
+
+def _wrong_status(exchange: Exchange) -> None:
+    if exchange.status == 204:
+        exchange.status, exchange.headers = 200, (*exchange.headers, ("Content-Type", "application/json"))
 
 
 def _supplied(header: str, value: str) -> Fault:
@@ -73,18 +80,21 @@ _AFTER: dict[str, Fault] = {
     "no ETag": _no_etag,
     "bad enum": _bad_enum,
     "no Location": _no_location,
-    "missing field": _seconds,
-    "missing If-Match accepted": _always_accepted,
-    "crash on a stale ETag": _crash,
+    "missing field": _no_version,
+    "missing If-Match accepted": _no_if_match,
+    "undocumented error body": _wrong_error,
+    "undocumented status": _wrong_status,
 }
-FAULTS = (*_BEFORE, *_AFTER)
-"""The faults that a door can have, by name."""
+FAULTS = ("none", *_BEFORE, *_AFTER)
+"""The faults that a door can have, by name; with `"none"` it passes everything on as it is."""
 
 
 class Door:
     """An HTTP server that passes every request on to another, with a fault in what goes in or what comes out."""
 
     def __init__(self, target: str, fault: str, token: str) -> None:
+        if fault not in FAULTS:
+            raise ValueError(f"no such fault: {fault}")
         self._target = urlsplit(target)
         self._before, self._after = _BEFORE.get(fault), _AFTER.get(fault)
         self._token = token
@@ -92,6 +102,7 @@ class Door:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            wbufsize = -1  # a reply leaves in one piece
 
             def handle_one_request(self) -> None:
                 self.raw_requestline = self.rfile.readline(65_537)
@@ -109,6 +120,7 @@ class Door:
                     self.send_header("Content-Length", str(len(passed.body)))
                 self.end_headers()
                 self.wfile.write(b"" if self.command == "HEAD" or passed.status == 204 else passed.body)
+                self.wfile.flush()
 
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's own word
                 pass

@@ -1,4 +1,4 @@
-"""Runs Schemathesis, with all its checks, against a sandbox: `python tests/conformance/fuzz.py --help`.
+"""Runs Schemathesis, with all its checks, against a sandbox: `python -m tests.conformance.fuzz --help`.
 
 Sandbox and Schemathesis share one process, so that each request can be led to a run, a draft or a job that exists and
 is in a fitting state, under an ETag that is in force. What is generated of another kind is left as it is: what is
@@ -19,16 +19,14 @@ from typing import Any
 import schemathesis
 from schemathesis.cli import schemathesis as command
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent))
+from fielding_async.models import RunRef
+from fielding_async.operations import OPERATIONS, Operation
+from fielding_async.sandbox import Behaviour, FailureReason, JobFailure, Sandbox
 
-from conformance.document import PATH  # noqa: E402
-from conformance.faulty import FAULTS, Door  # noqa: E402
+from .document import PATH
+from .faulty import FAULTS, Door
 
-from fielding_async.models import RunRef  # noqa: E402
-from fielding_async.operations import OPERATIONS, Operation  # noqa: E402
-from fielding_async.sandbox import Behaviour, FailureReason, JobFailure, Sandbox  # noqa: E402
-
+CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
 TOKEN = "the-token-of-the-fuzzer"
 VERSION = "2025-12-18"
 ROWS = {(row.method, row.path): row for row in OPERATIONS}
@@ -43,7 +41,7 @@ FITTING = {
     "list": ("scheduled", "live", "paused", "completed"),
 }
 FAILURE = JobFailure("TargetGroupInvalidState", "It cannot be launched.", (FailureReason("n", "r", "d"),))
-ASTRAY = 8  # one in so many is left as generated, so that ids of nothing and stale ETags occur as well
+ASTRAY = 8  # one example in so many is left as it was generated, so that ids of nothing and stale ETags occur as well
 
 
 class Stage:
@@ -85,7 +83,10 @@ class Stage:
             now = self.sandbox.now
             start = now + timedelta(days=1) if states[number % len(states)] == "scheduled" else now - timedelta(days=1)
             self.sandbox.touch(
-                ref, status=states[number % len(states)], start_fielding_at=start, end_fielding_at=now + timedelta(days=9)
+                ref,
+                status=states[number % len(states)],
+                start_fielding_at=start,
+                end_fielding_at=now + timedelta(days=9),
             )
             return _of(ref)
         if row.name.endswith("-from-draft"):
@@ -201,7 +202,7 @@ def main() -> int:
             return True
 
         url = ends.enter_context(Door(sandbox.url, arguments.fault, TOKEN)).url if arguments.fault else sandbox.url
-        words = ["--config-file", str(HERE / "schemathesis.toml"), "run", str(PATH), "--url", url]
+        words = ["--config-file", str(CONFIGURATION), "run", str(PATH), "--url", url]
         words += ["--checks", "all", "--max-examples", str(arguments.examples), "--seed", str(arguments.seed)]
         words += ["--no-color", *arguments.others]
         try:

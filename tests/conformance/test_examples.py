@@ -9,7 +9,7 @@ import pytest
 from fielding_async import codec
 from fielding_async.operations import OPERATIONS
 
-from .document import Example, examples, needs_document
+from .document import Example, examples, needs_document, operations, problems
 
 pytestmark = needs_document
 
@@ -81,3 +81,17 @@ def test_there_is_an_example_of_every_kind() -> None:
     bulk = {f"bulk-{verb}-status" for verb in ("launch", "pause", "resume", "complete", "relaunch")}
     assert good == {"get", "list", "launch-now", "launch-from-draft-status", "schedule-from-draft-status", *bulk}
     assert {example.status for example in EXAMPLES} >= {400, 401, 403, 404, 412, 422, 500}
+
+
+NULLS = {"created_fielding_run_id", "failure_reason", "job_trace_id"}
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=str)
+def test_an_example_is_valid_but_for_nulls(example: Example) -> None:
+    """Every example validates against its schema, save draft jobs: theirs show nulls that their schema forbids."""
+    schema = operations()[example.operation_id].schema(example.status)
+    assert schema is not None
+    found = problems(schema, example.value)
+    nulls = {name for name in NULLS & set(example.value) if example.value[name] is None}
+    assert len(found) == len(nulls)
+    assert all(any(problem.startswith(f"$.{name}: None is not") for name in nulls) for problem in found)

@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 
 from .simulate import simulate
+from .world import World
 
 
 def main() -> int:
@@ -17,8 +18,11 @@ def main() -> int:
     parser.add_argument("--most", type=int, default=20, help="stop after so many failing seeds")
     parser.add_argument("--skip", action="append", default=[], help="breaches with this text do not count")
     parser.add_argument("--run", help="of the timeline, only the lines that name this run")
+    parser.add_argument("--measure", action="store_true", help="measure how often a write ends in the unknown")
     options = parser.parse_args()
     logging.disable()
+    if options.measure:
+        return measure(options.start, options.seeds)
     if options.seed is not None:
         return replay(options.seed, options.run)
     return search(options.start, options.seeds, options.most, options.skip)
@@ -58,6 +62,39 @@ def search(start: int, seeds: int, most: int, skip: list[str]) -> int:
     print(f"{seeds} seeds, {calls} calls, {requests} requests, {failing} seeds with a breach")
     print(", ".join(f"{name} {count}" for name, count in ends.most_common()))
     return bool(failing)
+
+
+def measure(start: int, seeds: int) -> int:
+    """Print the share of `OutcomeUnknownError` with 5 % of requests lost, 5 % of replies, 5 % of writes contested."""
+    ends: dict[str, Counter[str]] = {}
+    breaches = 0
+    for seed in range(start, start + seeds):
+        world = World(
+            "measured",
+            faults={"drop": 0.05, "mute": 0.05, "rival-before": 0.05},
+            rivals_at_reads=False,
+            workers=4,
+            steps=50,
+            runs=8,
+            gets=0.0,
+            own_timeouts=0.0,
+            callables=0.3,
+            seen=0.0,
+            raises=0.0,
+        )
+        simulation = simulate(seed, world=world)
+        breaches += len(simulation.violations)
+        for call in simulation.calls:
+            name = call.kind if call.kind in {"status", "update"} else "callable"
+            name = "read" if call.kind == "get" else name
+            end = call.outcome.effect if call.outcome else type(call.error).__name__
+            ends.setdefault(name, Counter())[end] += 1
+    for name, counter in sorted(ends.items()):
+        unknown = sum(count for end, count in counter.items() if end.startswith("OutcomeUnknown"))
+        total = counter.total()
+        print(f"{name}: {unknown} of {total} unknown ({unknown / total:.2%}); {dict(counter.most_common())}")
+    print(f"{breaches} breaches")
+    return bool(breaches)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from .records import CallRecord
 from .server import Server
 from .world import World
 
-__all__ = ["check_deadlines", "check_requests"]
+__all__ = ["check_deadlines", "check_pauses", "check_requests"]
 
 _GRACE = 1e-6
 
@@ -31,6 +31,27 @@ def check_deadlines(world: World, server: Server, calls: list[CallRecord]) -> It
             limit = call.first_sent + world.timeout.total
         if limit is not None and call.ended > limit + _GRACE:
             yield f"(f) {call.title}: ended {call.ended - limit:.3f} s after its deadline"
+
+
+def check_pauses(world: World, server: Server, calls: list[CallRecord]) -> Iterator[str]:
+    """(g) After a 429 no request of the session leaves until its Retry-After is over.
+
+    Seconds or date, at most `max_pause`; where it names no usable time, at least a tenth of a second.
+    """
+    until: dict[int, tuple[float, float]] = {}
+    events = [(message.sent_at, 1, message) for call in calls for message in call.messages]
+    events += [
+        (message.ended_at, 0, message)
+        for call in calls
+        for message in call.messages
+        if message.got == 429 and message.pause is not None and message.ended_at is not None
+    ]
+    for now, is_sent, message in sorted(events, key=lambda event: event[:2]):
+        begun, over = until.get(message.session, (0.0, 0.0))
+        if not is_sent:
+            until[message.session] = now, max(over, now + (message.pause or 0.0))
+        elif begun < now < over - _GRACE:
+            yield f"(g) {message.call.title}: sent {over - now:.3f} s before the pause of a 429 was over"
 
 
 def check_requests(world: World, server: Server, calls: list[CallRecord]) -> Iterator[str]:

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from fielding_async import OutcomeUnknownError, ServerError, Update
 from fielding_async.actions import Action, StatusAction
 
-from .budget import check_deadlines, check_requests
+from .budget import check_deadlines, check_pauses, check_requests
 from .freshness import check_foreign_writes, check_pairs, check_seen
-from .records import CallRecord, State
+from .records import CallRecord, Message, State
 from .server import Server
 from .verdicts import check_doubt, check_error_classes, check_unknown
 from .world import World
@@ -22,7 +22,7 @@ Check = Callable[[World, Server, list[CallRecord]], Iterator[str]]
 
 def check_all(world: World, server: Server, calls: list[CallRecord]) -> list[str]:
     """Run every check. Where a load balancer repeats requests only "not applied twice", and what is local, can hold."""
-    checks: list[Check] = [check_attempts_once, check_deadlines]
+    checks: list[Check] = [check_attempts_once, check_deadlines, check_pauses]
     if not world.repeats:
         checks += [
             check_calls_once,
@@ -95,6 +95,9 @@ def check_effects(world: World, server: Server, calls: list[CallRecord]) -> Iter
             elif outcome.etag != last.applied[0].etag and last.fate.kind != "no-etag":
                 yield f"(b) {said} names ETag {outcome.etag} and not {last.applied[0].etag}"
             continue
+        shown = call.last_look
+        if shown is not None and outcome.etag != shown.etag:
+            yield f"(b) {said} names ETag {outcome.etag}, and the last look showed {shown.etag}"
         if outcome.effect == "already" and made:
             yield f"(b) {said} was applied as {made[0].etag}"
         if outcome.effect == "unconfirmed" and not _has_doubts(call, calls):
@@ -127,7 +130,7 @@ def _check_look(call: CallRecord, said: str) -> Iterator[str]:
 
 
 def check_failures(world: World, server: Server, calls: list[CallRecord]) -> Iterator[str]:
-    """(c) A call that raised anything but `OutcomeUnknownError` or a cancellation was not applied, then or later.
+    """(c) A call that raised anything but `OutcomeUnknownError` or a cancellation changed nothing, then or later.
 
     One exception, of the contract's own: `ServerError` after *received* 5xx answers and a GET that shows the old ETag.
     It rests on reads that do not lag, and on a 5xx being the end of a request; worlds without these are exempt.
@@ -136,17 +139,21 @@ def check_failures(world: World, server: Server, calls: list[CallRecord]) -> Ite
     for call in calls:
         if call.error is None or isinstance(call.error, OutcomeUnknownError):
             continue
-        if isinstance(call.error, BaseException) and call.cancel_asked and not isinstance(call.error, Exception):
+        if not isinstance(call.error, Exception):  # a cancellation
             continue
         if isinstance(call.error, ServerError) and lagging:
             continue
-        made = call.applications
+        made = changes(call)
         if made:
             yield f"(c) {call.title}: raised {type(call.error).__name__}, but was applied as {made[0].etag}"
 
 
 def check_order(world: World, server: Server, calls: list[CallRecord]) -> Iterator[str]:
-    """(e) For each session and run, the order in which writes were applied is the order of the calls."""
+    """(e) For each session and run, the order in which writes were applied is the order of the calls.
+
+    And they go one after the other: no write leaves while the client still waits for the reply to another call's
+    write of the same session on the same run, be that call's caller gone or not.
+    """
     for run in server.runs.values():
         latest: dict[int, CallRecord] = {}
         for state in run.states:
@@ -157,3 +164,12 @@ def check_order(world: World, server: Server, calls: list[CallRecord]) -> Iterat
             if before is not None and before.order > call.order:
                 yield f"(e) {call.title} was applied after the later call {before.number}"
             latest[call.session] = call
+    under_way: dict[tuple[int, str], Message] = {}
+    for message in sorted((message for call in calls for message in call.writes), key=lambda entry: entry.sent_at):
+        key = message.session, message.run_id
+        before_it = under_way.get(key)
+        if before_it is not None and before_it.call is not message.call:
+            if before_it.ended_at is None or before_it.ended_at > message.sent_at:
+                yield f"(e) {message.call.title} wrote while call {before_it.call.number} was still writing"
+        if before_it is None or before_it.ended_at is None or before_it.ended_at <= (message.ended_at or 0.0):
+            under_way[key] = message

@@ -13,10 +13,12 @@ from .world import World
 __all__ = ["check_at_rest", "check_while_quiet", "pair_is_true"]
 
 
-def check_while_quiet(actors: list[Actor], found: list[str]) -> None:
+def check_while_quiet(world: World, actors: list[Actor], found: list[str]) -> None:
     """A slot spans one HTTP exchange only: when the loop has nothing left to do but wait, slots = exchanges."""
     for actor in actors:
         engine = actor.session._engine
+        if actor.transport.active > world.limits.concurrency and len(found) < 5:
+            found.append(f"(f) session {actor.number}: {actor.transport.active} exchanges at once")
         if engine is not None and engine.limiter.in_flight != actor.transport.active and len(found) < 5:
             found.append(
                 f"(f) session {actor.number} at {engine.loop.time() - 1000:.3f}: {engine.limiter.in_flight} slots are "

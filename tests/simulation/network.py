@@ -64,6 +64,8 @@ class Network:
     def _land(self, message: Message, outcome: "asyncio.Future[Attempted]") -> None:
         loop = asyncio.get_running_loop()
         fate, now = message.fate, loop.time()
+        if not self.world.rivals_at_reads and not message.is_write:
+            fate.rival = None
         if fate.rival == "before":
             self.timeline.colleague(now, self.rival.act(message.run_id, now))
         elif fate.rival == "same" and message.is_write:
@@ -119,6 +121,8 @@ class Network:
         form = _THROTTLES[int(message.fate.choice * len(_THROTTLES))]
         clock = EPOCH / 1000 + now
         headers = {"Date": formatdate(clock, usegmt=True)}
+        seconds = {"1": 1.0, "3": 3.0, "0.25": 0.25, "date": 2.0, "7200": 7200.0}.get(form or "", 0.1)
+        message.pause = min(seconds, self.world.limits.max_pause)
         if form is not None:
             named = {"date": formatdate(clock + 2, usegmt=True), "past": formatdate(clock - 60, usegmt=True)}
             headers["Retry-After"] = named.get(form, form)

@@ -52,6 +52,7 @@ class Message:
     got: int | None = None  # the status that reached the client in time
     ended_at: float | None = None  # when the client's attempt was over
     ended_as: str = "under way"
+    pause: float | None = None  # for how long a 429 asked
 
     @property
     def is_write(self) -> bool:
@@ -91,7 +92,7 @@ class CallRecord:
     order: int = -1  # the place of the call among all, by when it was made
     ended: float = -1.0
     first_sent: float | None = None
-    cancel_asked: bool = False
+    cancelled_at: float | None = None
     outcome: Outcome | None = None
     run: FieldingRun | None = None
     error: BaseException | None = None

@@ -158,7 +158,7 @@ class Scenario:
 
         def cancel() -> None:
             if not task.done():
-                call.cancel_asked = True
+                call.cancelled_at = loop.time()
                 self.timeline.note(loop.time(), "caller", f"cancels call {call.number}")
                 task.cancel()
 

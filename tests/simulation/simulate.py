@@ -46,7 +46,7 @@ def simulate(seed: int, *, world: World | None = None, timeline: bool = False) -
     drawn = draw_world(dice)
     simulation = _build(seed, world or drawn, dice, Timeline(kept=timeline))
     loop = VirtualTimeLoop()
-    loop.on_jump = lambda: check_while_quiet(simulation.scenario.actors, simulation.violations)
+    loop.on_jump = lambda: check_while_quiet(simulation.world, simulation.scenario.actors, simulation.violations)
     try:
         run(_live(simulation), loop=loop)
     except (Deadlock, Livelock) as stuck:
@@ -95,6 +95,7 @@ async def _live(simulation: Simulation) -> None:
     await asyncio.wait(around)
     # let every late request land, and every exchange that outlives its caller end
     await asyncio.sleep(max(0.0, network.last_landing - loop.time()) + simulation.world.timeout.attempt + 1)
+    simulation.server.spells.clear()
     for token in simulation.server.tokens:
         simulation.server.tokens[token] = float("inf")  # whether an old token is renewed is not the question here
     simulation.violations += await check_at_rest(scenario.actors, simulation.server, simulation.world)

@@ -30,7 +30,8 @@ __all__ = ["check_doubt", "check_error_classes", "check_unknown"]
 def check_error_classes(world: World, server: Server, calls: list[CallRecord]) -> Iterator[str]:
     """(c) A call raises only what the contract names, and an `APIError` only of a status that came.
 
-    `CancelledError` comes out only of a call that was cancelled; the caller's own exception only of a call whose
+    `CancelledError` comes out only of a call that was cancelled, at once, and with a note if a write of it was applied;
+    the caller's own exception only of a call whose
     callable raised it. A `RateLimitError` may be of a 429 that another call of the session met. A
     `PreconditionFailedError` may come without a 412, where a look after a lost reply proved a conflict.
     """
@@ -42,8 +43,7 @@ def check_error_classes(world: World, server: Server, calls: list[CallRecord]) -
             case None | OutcomeUnknownError() | DeadlineExceededError() | TransportError():
                 pass
             case asyncio.CancelledError():
-                if not call.cancel_asked:
-                    yield f"(c) {call.title}: ended in a cancellation that nobody asked for"
+                yield from _check_cancelled(call, error)
             case SimError():
                 if call.kind != "raising":
                     yield f"(c) {call.title}: raised {name}"
@@ -51,7 +51,8 @@ def check_error_classes(world: World, server: Server, calls: list[CallRecord]) -
                 if call.session not in throttled:
                     yield f"(c) {call.title}: RateLimitError, but no 429 was ever sent"
             case PreconditionFailedError():
-                if not any(message.got in {412, 422} or message.is_ambiguous for message in call.writes):
+                refused = any(message.got in {412, 422} or message.is_ambiguous for message in call.writes)
+                if call.seen is None and not refused:
                     yield f"(c) {call.title}: PreconditionFailedError, but every write was answered otherwise"
                 if call.seen is None and call.on_conflict != "raise" and call.timeout is None:
                     yield f"(c) {call.title}: PreconditionFailedError, but nobody asked to be refused"
@@ -71,6 +72,15 @@ def check_error_classes(world: World, server: Server, calls: list[CallRecord]) -
                 pass
             case _:
                 yield f"(c) {call.title}: raised {name}: {error}"
+
+
+def _check_cancelled(call: CallRecord, error: asyncio.CancelledError) -> Iterator[str]:
+    if call.cancelled_at is None:
+        yield f"(c) {call.title}: ended in a cancellation that nobody asked for"
+    elif call.ended > call.cancelled_at:
+        yield f"(f) {call.title}: was held for {call.ended - call.cancelled_at:.3f} s after its cancellation"
+    if call.applications and not any("may or may not" in note for note in getattr(error, "__notes__", ())):
+        yield f"(c) {call.title}: was cancelled and applied, but the error bears no note"
 
 
 def check_unknown(world: World, server: Server, calls: list[CallRecord]) -> Iterator[str]:

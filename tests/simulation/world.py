@@ -52,6 +52,7 @@ class World:
     late_server_errors: bool = False  # a request answered with a 5xx may land afterwards
     touches: float = 0.0  # versions that step by themselves, a second
     rivals: float = 0.0  # a colleague's writes, a second
+    rivals_at_reads: bool = True  # whether GETs too can meet a colleague's write
     spells: float = 0.0  # spells of 401, 403 and 404, a second
     repeats: float = 0.0  # requests that a load balancer repeats
     token_life: float = 1e9
@@ -81,10 +82,12 @@ class World:
 
 def draw_world(dice: Random) -> World:
     """Draw a world: half of them mild, so that simple mistakes have simple counter-examples."""
-    kind = dice.choice(["calm", "mild", "mild", "mild", "faulty", "faulty", "wild", "strange"])
+    kind = dice.choice(["calm", "mild", "mild", "mild", "faulty", "faulty", "duel", "wild", "strange"])
     world = World(kind)
     _draw_sessions(world, dice)
-    if kind != "calm":
+    if kind == "duel":
+        _draw_duel(world, dice)
+    elif kind != "calm":
         heaviest = {"mild": 0.05, "faulty": 0.12, "wild": 0.2, "strange": 0.08}[kind]
         for fault in dice.sample(FAULTS, {"mild": 3, "faulty": 6, "wild": 11, "strange": 6}[kind]):
             world.faults[fault] = dice.uniform(0.01, heaviest)
@@ -94,6 +97,17 @@ def draw_world(dice: Random) -> World:
     if kind in {"strange", "wild"}:
         _draw_switches(world, dice)
     return world
+
+
+def _draw_duel(world: World, dice: Random) -> None:
+    """Everything on one run, with lost and late requests, colleagues who do the same, and impatient callers."""
+    world.runs = 1
+    world.faults = {
+        fault: dice.choice([0.0, 0.05, 0.15])
+        for fault in ("drop", "straggle", "mute", "slow", "fail-after", "rival-before", "rival-after", "rival-same")
+    }
+    world.cancels = dice.choice([0.0, 0.1, 0.3])
+    world.seen = dice.choice([0.0, 0.2, 0.5])
 
 
 def _draw_switches(world: World, dice: Random) -> None:
