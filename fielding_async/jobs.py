@@ -72,6 +72,12 @@ async def make_job(
     with engine.call(row.name, dict(ids), timeout, idempotency_key=key) as call:
         try:
             ended = await engine.exchanger.exchange(call, asked)
+        except asyncio.CancelledError as cancelled:
+            call.abandoned = True
+            if call.in_flight is not None or (call.attempts is not None and call.attempts.may_be_applied):
+                text = f"{row.name} was cancelled, and its job may or may not be made"
+                call.tell_doubt(cancelled, f"{text}; send it again with idempotency_key={key!r} to be sure")
+            raise
         finally:
             engine.store.forget_where(touches)
         if ended.accepted is None:

@@ -58,9 +58,10 @@ def check_requests(world: World, server: Server, calls: list[CallRecord]) -> Ite
     """(g) Requests sent, 429s aside, are no more than the policy allows, and are counted truly.
 
     Under one ETag at most `max_attempts` writes, and as many GETs in a row without an answer (a 401 or 403 that is
-    replayed with a new token is no attempt). One look before the first write, one more for each 412 and 422 and each ETag
-    whose attempts were used up, and one at the end. None of this where reads lag, and the client must look again. All requests of a call share one trace
-    id, every request has a span id of its own, and the `Outcome` counts requests and conflicts as they were.
+    replayed with a new token is no attempt). One look before the first write, one more for each 412 and 422 and each
+    ETag whose attempts were used up, and one at the end. None of this where reads lag, and the client must look again.
+    All requests of a call share one trace id, every request has a span id of its own, and the `Outcome` counts
+    requests and conflicts as they were.
     """
     lagging = world.lag > 0 or world.visible_after > 0
     spans: set[str] = set()

@@ -74,9 +74,7 @@ def check_pairs(world: World, server: Server, calls: list[CallRecord]) -> Iterat
     that run was answered with, before the write left. Worlds whose reads lag are exempt from the latter.
     """
     lagging = world.lag > 0 or world.visible_after > 0
-    index = {
-        (run.id, state.etag): state.index for run in server.runs.values() for state in reversed(run.states)
-    }
+    index = {(run.id, state.etag): state.index for run in server.runs.values() for state in reversed(run.states)}
     told: dict[tuple[int, str], list[tuple[float, int, str]]] = {}
     for call in calls:
         for run, _ in call.asked:
@@ -101,5 +99,3 @@ def check_pairs(world: World, server: Server, calls: list[CallRecord]) -> Iterat
             newest = max((entry for entry in known if entry[0] < message.sent_at), key=lambda e: e[1], default=None)
             if newest is not None and index[call.run_id, newest[2]] > place:
                 yield f"(d) {call.title}: wrote under {message.if_match}, though {newest[2]} was known"
-
-

@@ -4,6 +4,7 @@ Each check takes the whole world and yields a text for each breach. Its docstrin
 """
 
 from collections.abc import Callable, Iterator
+from math import inf
 
 from fielding_async import OutcomeUnknownError, ServerError, Update
 from fielding_async.actions import Action, StatusAction
@@ -167,9 +168,12 @@ def check_order(world: World, server: Server, calls: list[CallRecord]) -> Iterat
     under_way: dict[tuple[int, str], Message] = {}
     for message in sorted((message for call in calls for message in call.writes), key=lambda entry: entry.sent_at):
         key = message.session, message.run_id
-        before_it = under_way.get(key)
-        if before_it is not None and before_it.call is not message.call:
-            if before_it.ended_at is None or before_it.ended_at > message.sent_at:
-                yield f"(e) {message.call.title} wrote while call {before_it.call.number} was still writing"
-        if before_it is None or before_it.ended_at is None or before_it.ended_at <= (message.ended_at or 0.0):
+        other = under_way.get(key)
+        if other is not None and other.call is not message.call and _ended(other) > message.sent_at:
+            yield f"(e) {message.call.title} wrote while call {other.call.number} was still writing"
+        if other is None or _ended(other) <= _ended(message):
             under_way[key] = message
+
+
+def _ended(message: Message) -> float:
+    return inf if message.ended_at is None else message.ended_at

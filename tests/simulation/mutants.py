@@ -7,7 +7,7 @@ from unittest.mock import patch
 
 from attrs import evolve
 
-from fielding_async import BadRequestError, FieldingRun, PermissionDeniedError, RunRef, conflict, runs
+from fielding_async import BadRequestError, FieldingRun, PermissionDeniedError, RunRef, conflict, runs, wire
 from fielding_async.actions import Action
 from fielding_async.conflict import Finish, Situation, Unknown, Verdict
 from fielding_async.etags import RunStore
@@ -38,7 +38,7 @@ def fresh_etag_after_a_lost_reply() -> Generator[None]:
 @contextmanager
 def old_body_after_a_412() -> Generator[None]:
     """After a 412 the first body is sent again, under the fresh ETag."""
-    original = runs.action_request
+    original = wire.action_request
     first: dict[CallRecord, tuple[Action, FieldingRun]] = {}
 
     def action_request(ref: RunRef, action: Action, base: FieldingRun) -> Request:

@@ -87,7 +87,7 @@ class CallRecord:
     delta: int = 0
     seen: FieldingRun | None = None
     on_conflict: OnConflict = "reapply"
-    timeout: float | None | str = "default"
+    timeout: float | str | None = "default"
     begun: float = 0.0
     order: int = -1  # the place of the call among all, by when it was made
     ended: float = -1.0

@@ -237,9 +237,7 @@ class Scenario:
                 if call.run.etag is not None:
                     self._last_seen.setdefault((actor.number, call.run_id), []).append(call.run)
             elif call.action is not None:
-                call.outcome = await run.perform(
-                    call.action, seen=call.seen, on_conflict=call.on_conflict, **extra
-                )
+                call.outcome = await run.perform(call.action, seen=call.seen, on_conflict=call.on_conflict, **extra)
             else:
                 call.outcome = await run.update(
                     self._change(call), seen=call.seen, on_conflict=call.on_conflict, **extra

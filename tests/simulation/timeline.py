@@ -8,7 +8,8 @@ __all__ = ["Timeline"]
 
 
 def _short(run: FieldingRun) -> str:
-    return f"{run.etag} v{run.version} {run.status} {run.start_fielding_at:%d %H:%M:%S.%f} to {run.end_fielding_at:%d %H:%M:%S.%f}"
+    dates = f"{run.start_fielding_at:%d %H:%M:%S.%f} to {run.end_fielding_at:%d %H:%M:%S.%f}"
+    return f"{run.etag} v{run.version} {run.status} {dates}"
 
 
 class Timeline:
@@ -18,7 +19,7 @@ class Timeline:
         self.kept = kept
         self.lines: list[str] = []
 
-    def note(self, now: float, who: str, what: str, *runs: str) -> None:
+    def note(self, now: float, who: str, what: str) -> None:
         """Add a line."""
         if self.kept:
             self.lines.append(f"{now - 1000:10.3f}  {who:<12} {what}")

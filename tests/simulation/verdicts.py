@@ -110,9 +110,10 @@ def check_unknown(world: World, server: Server, calls: list[CallRecord]) -> Iter
             yield f"(c) {call.title}: {error}, but the run is there"
         sent = _sent(call)
         base = _base(server, doubtful[-1])
-        if readable and sent is not None and base is not None and shown.etag == current.etag:
-            if shown.version == base.version + 1 and _old_values(sent, base, shown):
-                yield f"(c) {call.title}: {error}, but one version further with the old value is proof"
+        if not readable or sent is None or base is None or shown.etag != current.etag:
+            continue
+        if shown.version == base.version + 1 and _old_values(sent, base, shown):
+            yield f"(c) {call.title}: {error}, but one version further with the old value is proof"
 
 
 def _sent(call: CallRecord) -> Action | None:
@@ -132,8 +133,6 @@ def _old_values(sent: Action, base: State, shown: State) -> bool:
         return False
     if isinstance(sent, StatusAction):
         return shown.status == base.status != sent.target
-    if not isinstance(sent, Update):
-        return False
     bounds = ((sent.start_fielding_at, base.start, shown.start), (sent.end_fielding_at, base.end, shown.end))
     return any(
         wanted is not None and had == has and abs(wanted - moment(had)) >= timedelta(days=1)
