@@ -1,5 +1,6 @@
 """Draft jobs and bulk jobs: made once whatever happens to the reply, then asked for until they end."""
 
+import asyncio
 import inspect
 import logging
 import uuid

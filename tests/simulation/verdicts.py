@@ -15,7 +15,6 @@ from fielding_async import (
     RateLimitError,
     SessionClosedError,
     TransportError,
-    Update,
 )
 from fielding_async.actions import Action, Relaunch, StatusAction
 
