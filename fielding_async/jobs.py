@@ -93,9 +93,10 @@ async def make_job(
 def _not_made(ended: Ended, call: Call) -> FieldingError:
     failure = ended.error
     attempts = ended.attempts
-    only_failed = ended.gave_up and attempts.only_server_errors and isinstance(failure, ServerError)
-    if not attempts.may_be_applied or only_failed:
+    if not attempts.may_be_applied:
         return failure
+    if ended.gave_up and attempts.only_server_errors and attempts.server_error is not None:
+        return attempts.server_error
     cls = OutcomeUnknownTimeoutError if ended.out_of_time else OutcomeUnknownError
     unknown = cls(
         f"{call.name}: the job may or may not have been made; the same idempotency key can be sent again safely;"

@@ -4,6 +4,7 @@ from enum import Enum
 
 from attrs import define
 
+from .errors import ServerError
 from .wire import Accepted, Answer, Throttled
 
 __all__ = ["Attempts", "Next"]
@@ -22,13 +23,15 @@ class Next(Enum):
 class Attempts:
     """The attempts of one HTTP exchange under one precondition.
 
-    `may_be_applied`: one of them, if a write, may have been; `only_server_errors`: all such were answered with a 5xx.
+    `may_be_applied`: one of them, if a write, may have been; `only_server_errors`: all such were answered with a 5xx,
+    of which `server_error` is the last.
     """
 
     allowed: int
     used: int = 0
     may_be_applied: bool = False
     only_server_errors: bool = True
+    server_error: ServerError | None = None
 
     def note(self, answer: Answer) -> Next:
         """Take account of an attempt's answer, and say what is next."""
@@ -39,7 +42,10 @@ class Attempts:
             return Next.DONE
         if answer.may_be_applied:
             self.may_be_applied = True
-            self.only_server_errors = self.only_server_errors and answer.server_error
+            if isinstance(answer.error, ServerError):
+                self.server_error = answer.error
+            else:
+                self.only_server_errors = False
         if not answer.repeatable:
             return Next.DONE
         return Next.AFTER_A_WAIT if self.used < self.allowed else Next.GIVE_UP

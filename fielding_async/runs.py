@@ -211,7 +211,8 @@ class RunAction:
             case Fail():
                 if isinstance(failure, InvalidRunStateError):
                     failure.current = self._fresh
-                raise failure
+                    raise failure
+                raise ended.attempts.server_error or failure
             case Unknown(reason):
                 raise self._unknown(reason, failure, self._fresh, out_of_time=ended.out_of_time) from failure
             case LookAgain():  # pragma: no cover - looked again before

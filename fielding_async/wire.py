@@ -11,7 +11,7 @@ from attrs import evolve, field, frozen
 
 from .actions import Action, LaunchNow, StatusAction, Update
 from .codec import LaunchedDates, decode_error, decode_launched_dates, decode_run_id, encode
-from .errors import APIError, FieldingError, ProtocolError, RateLimitError, ServerError, TransportError, api_error_class
+from .errors import APIError, FieldingError, ProtocolError, RateLimitError, TransportError, api_error_class
 from .headers import is_sendable_etag, job_id_from_location, retry_after_seconds
 from .models import FieldingRun, RunRef
 from .operations import Operation, operation
@@ -103,11 +103,6 @@ class Failed:
     error: FieldingError
     repeatable: bool
     may_be_applied: bool
-
-    @property
-    def server_error(self) -> bool:
-        """Whether the server answered with a 5xx."""
-        return isinstance(self.error, ServerError)
 
 
 Answer = Accepted | Throttled | Failed

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -23,6 +24,8 @@ from fielding_async import (
 )
 from fielding_async.actions import Action
 from fielding_async.sandbox import Cut, Hold, Refuse, Reply, Sandbox, SecondWriter, Status
+from fielding_async.transport import Outgoing
+from fielding_async.wire import Attempted, NotSent
 
 from .support import ACTION_IDS, ACTIONS, applied, longer, sent, session
 
@@ -394,3 +397,38 @@ async def test_no_timeout_at_all_is_allowed(sandbox: Sandbox) -> None:
     async with session(sandbox, timeout=Timeout(total=None)) as fielding:
         assert (await fielding.run(ref).pause()).effect == "accepted"
         assert (await fielding.run(ref).resume(timeout=None)).effect == "accepted"
+
+
+async def test_after_5xx_answers_a_refused_connection_is_no_transport_error(sandbox: Sandbox) -> None:
+    """A last attempt that never left does not hide that the ones before were answered with a 5xx: `ServerError`."""
+    ref = sandbox.add_run("live")
+    sandbox.script(Status(503), on="pause")
+    failing = 0
+
+    async with session(sandbox, retry=Retry(max_attempts=2, base=0.001)) as fielding:
+        run = fielding.run(ref)
+        await run.get()
+        transport = fielding.engine().exchanger.transport
+        send = transport.send
+
+        async def refuse_the_second(outgoing: Outgoing, *, timeout: float, connect_timeout: float) -> Attempted:
+            nonlocal failing
+            failing += outgoing.method == "POST"
+            if outgoing.method == "POST" and failing == 2:
+                return NotSent("connection refused")
+            return await send(outgoing, timeout=timeout, connect_timeout=connect_timeout)
+
+        fielding.engine().exchanger.transport = Rerouted(refuse_the_second)
+        with pytest.raises(ServerError):
+            await run.pause()
+        fielding.engine().exchanger.transport = transport
+
+
+class Rerouted:
+    """A transport whose `send` is another."""
+
+    def __init__(self, send: Any) -> None:
+        self.send = send
+
+    async def aclose(self) -> None:
+        """Nothing was opened."""
