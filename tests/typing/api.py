@@ -3,8 +3,6 @@
 from datetime import UTC, datetime, timedelta
 from typing import assert_type
 
-
-
 from fielding_async import (
     BatchJob,
     BatchResult,
@@ -61,7 +59,7 @@ async def use() -> None:
         draft = await group.launch_from_draft(end_fielding_at=datetime.now(UTC))
         assert_type(draft, DraftJob)
         assert_type(await draft.wait(on_poll=lambda result: None), DraftResult)
-        job = await project.relaunch(id for id in ["t"])
+        job = await project.relaunch(entry for entry in ["t"])
         assert_type(job, BatchJob)
         result = await job.wait(timeout=60, on_poll=poll)
         assert_type(result, BatchResult)
