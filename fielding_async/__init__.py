@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from .errors import SessionClosedError as SessionClosedError
     from .errors import SkippedError as SkippedError
     from .errors import TransportError as TransportError
-    from .handles import Project as Project
     from .handles import Run as Run
     from .handles import TargetGroup as TargetGroup
     from .jobs import BatchJob as BatchJob
@@ -58,6 +57,7 @@ if TYPE_CHECKING:
     from .models import Outcome as Outcome
     from .models import RunRef as RunRef
     from .models import RunStatus as RunStatus
+    from .projects import Project as Project
     from .results import BatchResult as BatchResult
     from .results import DraftResult as DraftResult
     from .session import FieldingSession as FieldingSession
@@ -95,7 +95,7 @@ _HOME_OF = {
     "SessionClosedError": "errors",
     "SkippedError": "errors",
     "TransportError": "errors",
-    "Project": "handles",
+    "Project": "projects",
     "Run": "handles",
     "TargetGroup": "handles",
     "BatchJob": "jobs",

@@ -17,10 +17,11 @@ from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 
 from .auth import Auth, TokenKeeper, TokenSource
+from .calls import Call
 from .config import Limits, Retry, Timeout
 from .errors import ConfigurationError, FieldingError, SessionClosedError
 from .etags import RunStore
-from .exchange import Call, Exchanger
+from .exchange import Exchanger
 from .limiter import Limiter
 from .models import RunRef
 from .telemetry import Attributes, Telemetry

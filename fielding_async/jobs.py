@@ -10,19 +10,18 @@ from typing import Any, Protocol
 
 from attrs import field, frozen
 
+from .calls import Call, Ended
 from .codec import decode_batch_result, decode_draft_result
+from .endings import unknown
 from .engine import DEFAULT, Engine, TimeoutArg, check_timeout
 from .errors import (
     DeadlineExceededError,
     FieldingError,
     JobFailedError,
     NotFoundError,
-    OutcomeUnknownError,
-    OutcomeUnknownTimeoutError,
     ServerError,
     TransportError,
 )
-from .exchange import Call, Ended
 from .ids import check_idempotency_key
 from .models import JobResult, RunRef
 from .operations import Operation
@@ -97,15 +96,8 @@ def _not_made(ended: Ended, call: Call) -> FieldingError:
         return failure
     if ended.gave_up and attempts.only_server_errors and attempts.server_error is not None:
         return attempts.server_error
-    cls = OutcomeUnknownTimeoutError if ended.out_of_time else OutcomeUnknownError
-    unknown = cls(
-        f"{call.name}: the job may or may not have been made; the same idempotency key can be sent again safely;"
-        f" last failure: {failure.message}",
-        method=failure.method,
-        path=failure.path,
-    )
-    unknown.__cause__ = failure
-    return unknown
+    what = f"{call.name}: the job may or may not have been made; the same idempotency key can be sent again safely"
+    return unknown(what, failure, None, ended.out_of_time)
 
 
 async def _ask(engine: Engine, call: Call, row: Operation, ids: Mapping[str, Any]) -> Response:

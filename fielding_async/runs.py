@@ -5,20 +5,21 @@ import logging
 from typing import assert_never
 
 from .actions import Action, Change, ask
+from .calls import Call, Ended
 from .codec import decode_run
 from .conflict import Fail, Finish, LookAgain, Refuse, Send, Situation, Unknown, Verdict, Why, judge
+from .endings import refusal, unknown
 from .errors import (
     APIError,
     DeadlineExceededError,
     FieldingError,
     InvalidRunStateError,
     OutcomeUnknownError,
-    OutcomeUnknownTimeoutError,
     PreconditionFailedError,
     ProtocolError,
 )
 from .etags import RunStore
-from .exchange import Call, Ended, Exchanger
+from .exchange import Exchanger
 from .models import Effect, FieldingRun, OnConflict, Outcome, RunRef
 from .schedule import conflict_waits
 from .turns import Turns
@@ -265,31 +266,13 @@ class RunAction:
         return failure
 
     def _refused(self, failure: FieldingError, wanted: Action | None) -> PreconditionFailedError:
-        said = failure if isinstance(failure, APIError) else None
-        return PreconditionFailedError(
-            failure.message,
-            status=412,
-            object=said and said.object,
-            detail=said and said.detail,
-            error_id=said and said.error_id,
-            invalid_params=said.invalid_params if said else (),
-            seen=self._seen or self._base,
-            wanted=wanted,
-            current=self._fresh if self._fresh is not self._base else None,
-            method=failure.method,
-            path=failure.path,
-        )
+        current = self._fresh if self._fresh is not self._base else None
+        return refusal(failure, seen=self._seen or self._base, wanted=wanted, current=current)
 
     def _unknown(
         self, reason: str, failure: FieldingError, current: FieldingRun | None, *, out_of_time: bool
     ) -> OutcomeUnknownError:
-        cls = OutcomeUnknownTimeoutError if out_of_time else OutcomeUnknownError
-        return cls(
-            f"{self._call.name} may or may not have been applied: {reason}; last failure: {failure.message}",
-            current=current,
-            method=failure.method,
-            path=failure.path,
-        )
+        return unknown(f"{self._call.name} may or may not have been applied: {reason}", failure, current, out_of_time)
 
     # -- cancellation
 

@@ -14,10 +14,11 @@ from .auth import Auth, TokenSource, resolve_auth
 from .config import Limits, Retry, Timeout
 from .engine import Engine, Settings
 from .errors import ConfigurationError, SessionClosedError
-from .handles import Project, Run, batch_job, draft_job
+from .handles import Run, draft_job
 from .ids import check_account_id, check_idempotency_key, check_ref, check_target_group_ids, check_ulid
 from .jobs import BatchJob, DraftJob
 from .models import RunRef
+from .projects import Project, batch_job
 from .settings import check_api_version, resolve_base_url
 from .transport import Transport
 

@@ -21,15 +21,16 @@ FLOORS = [
     {"config", "dates", "etags", "ids", "results", "settings", "tokens"},
     {"actions", "codec", "headers", "pacing"},
     {"conflict", "wire"},
-    {"retrying"},
+    {"endings", "retrying"},
 ]
 WORLDLY_FLOORS = [
     {"limiter", "schedule", "telemetry", "transport", "turns"},
-    {"auth"},
+    {"auth", "calls"},
     {"exchange"},
     {"engine", "runs"},
     {"jobs"},
     {"handles"},
+    {"projects"},
     {"session"},
 ]
 TOWERS = {"__init__", "__main__", "pytest_plugin", "webhooks"}

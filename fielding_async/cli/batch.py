@@ -20,8 +20,8 @@ from .output import complain, out, put_json, say
 from .work import Exit, perform, report, reporting
 
 if TYPE_CHECKING:
-    from fielding_async.handles import Project
     from fielding_async.jobs import BatchJob
+    from fielding_async.projects import Project
 
 __all__ = ["batch"]
 

@@ -128,7 +128,7 @@ class Stage:
     def _sensible(self, body: dict[str, Any]) -> None:
         """Move dates into the future, the end after the start; let a list of ids name one that exists."""
         for name, year in (("start_fielding_at", 2098), ("end_fielding_at", 2099)):
-            if name in body:
+            if isinstance(body.get(name), str):
                 body[name] = _in_year(body[name], year)
         if isinstance(body.get("target_group_ids"), list):
             body["target_group_ids"].append(self._runs["get"].target_group_id)

@@ -71,9 +71,9 @@ def check_pairs(world: World, server: Server, calls: list[CallRecord]) -> Iterat
     """(d) What a callable is given was the run under its ETag, and no write rests on less than the session was told.
 
     A plain write (no `seen=`) does not bear an ETag older than the one that an accepted write of the same session on
-    that run was answered with, before the write left. Worlds whose reads lag are exempt from the latter.
+    that run was answered with, before the write left; nor does `already` or `unconfirmed` rest on an older look. That
+    holds where reads lag, too.
     """
-    lagging = world.lag > 0 or world.visible_after > 0
     index = {(run.id, state.etag): state.index for run in server.runs.values() for state in reversed(run.states)}
     told: dict[tuple[int, str], list[tuple[float, int, str]]] = {}
     for call in calls:
@@ -85,17 +85,26 @@ def check_pairs(world: World, server: Server, calls: list[CallRecord]) -> Iterat
                 assert message.ended_at is not None
                 state = message.applied[0]
                 told.setdefault((call.session, call.run_id), []).append((message.ended_at, state.index, state.etag))
-    if lagging:
-        return
     for call in calls:
         known = told.get((call.session, call.run_id))
-        if call.seen is not None or not known:
+        if not known:
             continue
-        for message in call.writes:
-            place = index.get((call.run_id, message.if_match or ""))
+        rests_on = [(message.sent_at, message.if_match, "wrote under") for message in call.writes]
+        if call.seen is not None:
+            rests_on.clear()
+        look = call.last_look_message
+        if (
+            call.outcome is not None
+            and call.outcome.effect != "accepted"
+            and look is not None
+            and look.shown is not None
+        ):
+            rests_on.append((look.sent_at, look.shown.etag, f"said {call.outcome.effect!r} of"))
+        for now, etag, what in rests_on:
+            place = index.get((call.run_id, etag or ""))
             if place is None:
-                yield f"(d) {call.title}: wrote under {message.if_match}, which the run never had"
+                yield f"(d) {call.title}: {what} {etag}, which the run never had"
                 continue
-            newest = max((entry for entry in known if entry[0] < message.sent_at), key=lambda e: e[1], default=None)
+            newest = max((entry for entry in known if entry[0] < now), key=lambda entry: entry[1], default=None)
             if newest is not None and index[call.run_id, newest[2]] > place:
-                yield f"(d) {call.title}: wrote under {message.if_match}, though {newest[2]} was known"
+                yield f"(d) {call.title}: {what} {etag}, though {newest[2]} was known"

@@ -9,9 +9,10 @@ from attrs import evolve
 
 from fielding_async import BadRequestError, FieldingRun, PermissionDeniedError, RunRef, conflict, runs, wire
 from fielding_async.actions import Action
+from fielding_async.calls import Ended
 from fielding_async.conflict import Finish, Situation, Unknown, Verdict
 from fielding_async.etags import RunStore
-from fielding_async.exchange import Ended, Exchanger
+from fielding_async.exchange import Exchanger
 from fielding_async.runs import RunAction
 from fielding_async.wire import Request
 

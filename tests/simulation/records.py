@@ -117,12 +117,18 @@ class CallRecord:
         return [state for message in self.messages for state in message.applied]
 
     @property
-    def last_look(self) -> State | None:
-        """The state shown by the last GET whose reply was read."""
+    def last_look_message(self) -> Message | None:
+        """The last GET whose reply was read."""
         for message in reversed(self.messages):
             if message.shown is not None and message.got == 200:
-                return message.shown
+                return message
         return None
+
+    @property
+    def last_look(self) -> State | None:
+        """The state shown by the last GET whose reply was read."""
+        look = self.last_look_message
+        return None if look is None else look.shown
 
     @property
     def title(self) -> str:

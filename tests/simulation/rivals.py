@@ -29,6 +29,8 @@ class Rival:
         """Make one change, of any kind; return a text that says which."""
         run = self._server.runs[run_id]
         self._server.tick(run, now)
+        if self._server.world.ends_near and self.dice.random() < 0.5:
+            return self._put(run, now, end=EPOCH + int(now * 1000) + self.dice.randrange(200, 6000))
         match self.dice.choice(["status", "status", "end", "start", "more", "back", "touch"]):
             case "status":
                 status = self.dice.choice(_NEXT[run.head.status])

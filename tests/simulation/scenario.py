@@ -190,7 +190,7 @@ class Scenario:
             call.name = "update"
             call.kind = dice.choice(["increment", "increment", "increment", "at-least", "raising"])
             call.delta = self._delta
-        elif dice.random() < 0.4:
+        elif dice.random() < world.dated:
             call.kind, call.name = "update", "update"
             call.action = self._draw_update()
         else:
@@ -201,7 +201,7 @@ class Scenario:
             call.on_conflict = "raise"
         seen = self._last_seen.get((actor.number, run_id))
         if seen and dice.random() < world.seen:
-            call.seen = seen[-1] if dice.random() < 0.7 else dice.choice(seen)
+            call.seen = dice.choice(seen) if dice.random() < world.old_seen else seen[-1]
         return call
 
     def _draw_update(self) -> Update:

@@ -31,6 +31,9 @@ FAULTS = (
     "rival-same",  # a colleague makes the very change that was asked for, just before
 )
 
+_DUELS = ("duel", "coarse duel", "lagging duel", "clock duel")
+_KINDS = ("calm", "mild", "mild", "mild", "mild", "faulty", "faulty", "wild", "wild", "strange", *_DUELS)
+
 
 @define
 class World:
@@ -70,7 +73,9 @@ class World:
     own_timeouts: float = 0.2
     gets: float = 0.15
     callables: float = 0.2
+    dated: float = 0.4  # of the plain orders, how many are updates
     seen: float = 0.1
+    old_seen: float = 0.3  # how many of these rest on an old look
     raises: float = 0.05
     restarts: float = 0.0
     auth: Auth = "static"
@@ -82,11 +87,11 @@ class World:
 
 def draw_world(dice: Random) -> World:
     """Draw a world: half of them mild, so that simple mistakes have simple counter-examples."""
-    kind = dice.choice(["calm", "mild", "mild", "mild", "faulty", "faulty", "duel", "wild", "strange"])
+    kind = dice.choice(_KINDS)
     world = World(kind)
     _draw_sessions(world, dice)
-    if kind == "duel":
-        _draw_duel(world, dice)
+    if kind in _DUELS:
+        _draw_duel(world, dice, kind)
     elif kind != "calm":
         heaviest = {"mild": 0.05, "faulty": 0.12, "wild": 0.2, "strange": 0.08}[kind]
         for fault in dice.sample(FAULTS, {"mild": 3, "faulty": 6, "wild": 11, "strange": 6}[kind]):
@@ -99,15 +104,26 @@ def draw_world(dice: Random) -> World:
     return world
 
 
-def _draw_duel(world: World, dice: Random) -> None:
+def _draw_duel(world: World, dice: Random, kind: str) -> None:
     """Everything on one run, with lost and late requests, colleagues who do the same, and impatient callers."""
     world.runs = 1
     world.faults = {
-        fault: dice.choice([0.0, 0.05, 0.15])
+        fault: dice.choice([0.0, 0.05, 0.2])
         for fault in ("drop", "straggle", "mute", "slow", "fail-after", "rival-before", "rival-after", "rival-same")
     }
     world.cancels = dice.choice([0.0, 0.1, 0.3])
     world.seen = dice.choice([0.0, 0.2, 0.5])
+    world.old_seen = dice.choice([0.3, 0.9])
+    world.gets = dice.choice([0.1, 0.3])
+    if kind == "coarse duel":
+        world.grain, world.step_ms = dice.choice([(60_000, 20_000), (60_000, 20_000), (1000, 500), (3_600_000, 60_000)])
+        world.callables, world.dated = 0.1, 0.8
+    elif kind == "lagging duel":
+        world.lag = dice.choice([0.5, 5.0])
+        world.lag_share = dice.choice([0.2, 0.5])
+    elif kind == "clock duel":
+        world.ends_near, world.clock_steps = True, False
+        world.callables, world.dated = 0.1, 0.1
 
 
 def _draw_switches(world: World, dice: Random) -> None:
