@@ -73,7 +73,7 @@ def lint(session: nox.Session) -> None:
 @nox.session(python=OLDEST)
 def types(session: nox.Session) -> None:
     """Check types: mypy and pyright, both strict, and that every public name is typed."""
-    session.install("-e", ".[cli]", *_group("tests"), *_group("types"))
+    session.install("-e", ".[cli]", "nox", *_group("tests"), *_group("conformance"), *_group("types"))
     session.run("mypy")
     session.run("pyright")
     session.run("pyright", "--verifytypes", "fielding_async", "--ignoreexternal")

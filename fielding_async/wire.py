@@ -162,8 +162,8 @@ def read(asked: Request, attempted: Attempted, now: datetime) -> Answer:
         if problem is None:
             return Accepted(attempted)
         return _unusable(asked, problem)
-    if 200 <= status < 400:
-        what = "a redirect, which is not followed" if status >= 300 else "an undocumented success status"
+    if status < 400:
+        what = "a redirect, which is not followed" if status >= 300 else "an undocumented status"
         return _unusable(asked, ProtocolError(f"{status}: {what} ({asked.operation.success} expected)"))
     error = api_error(asked, attempted)
     if isinstance(error, RateLimitError):
