@@ -11,6 +11,7 @@ ROOT = Path(__file__).parent
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)
 OLDEST = PYTHONS[0]
+SHORTER = ["--ignore=tests/conformance", "--ignore=tests/simulation"]
 
 nox.needs_version = ">=2024.4.15"
 nox.options.sessions = ["lint", "types", "tests", "oldest", "demo"]
@@ -35,10 +36,10 @@ def _group(name: str) -> list[str]:
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """Run the test suite; on the oldest Python with the conformance tests and coverage."""
+    """Run the test suite; on the oldest Python with coverage, the conformance tests and the simulation."""
     session.install("-e", ".[cli]", *_group("tests"))
     if session.python != OLDEST:
-        session.run("pytest", "--ignore=tests/conformance", *session.posargs)
+        session.run("pytest", *SHORTER, *session.posargs)
         return
     session.install(*_group("conformance"))
     if session.posargs:
@@ -53,7 +54,7 @@ def oldest(session: nox.Session) -> None:
     """Run the tests with the lowest versions of the dependencies that the metadata promises."""
     session.install("-e", ".[cli]", *_group("tests"))
     session.install(*_lowest())
-    session.run("pytest", "--ignore=tests/conformance", "--ignore=tests/simulation", *session.posargs)
+    session.run("pytest", *SHORTER, *session.posargs)
 
 
 def _lowest() -> list[str]:
