@@ -40,8 +40,8 @@ class Limits:
 
     `concurrency`: the most requests in flight, at least 1. `rate`: requests a second, evenly paced; `None` if not
     known. `burst`: how many requests may leave together after idle time when `rate` is set, at least 1. `adaptive`:
-    with no `rate`, learn the pace the server will bear. `max_pause`: the longest that one Retry-After is obeyed, in
-    seconds; then a single request probes.
+    whether to learn the pace where no `rate` is set; it has no effect in this version, which obeys each 429 and goes on
+    at full speed. `max_pause`: the longest that one Retry-After is obeyed, in seconds; then a single request probes.
     """
 
     concurrency: int = field(default=32, validator=_count)

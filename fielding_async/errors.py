@@ -160,7 +160,10 @@ class JobFailedError(FieldingError):
 
 
 class SkippedError(FieldingError):
-    """A row of a batch that was not sent because an earlier row of its run failed or is unknown: `because`."""
+    """A row of a batch that was not sent because an earlier row of its run failed or is unknown: `because`.
+
+    Nothing of this version raises it.
+    """
 
     def __init__(self, message: str, *, because: BaseException, **context: Any) -> None:
         super().__init__(message, **context)

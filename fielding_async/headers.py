@@ -57,7 +57,12 @@ def job_id_from_location(location: str) -> str | None:
 
 
 def is_sendable_etag(value: str | None) -> bool:
-    """Whether an ETag can be sent back as `If-Match` of one version: not empty, not `*`, one line."""
+    """Whether an ETag can be sent back as `If-Match` of one version: not empty, not `*`, one line.
+
+    Nor with bytes that are not UTF-8, which are lone surrogates here: they could not be sent back as they came.
+    """
     if value is None or not value or len(value) > _MAX_LENGTH or value == "*":
         return False
-    return value == value.strip() and not any(ord(char) < 32 or ord(char) == 127 for char in value)
+    return value == value.strip() and not any(
+        char < " " or char == "\x7f" or "\ud800" <= char <= "\udfff" for char in value
+    )

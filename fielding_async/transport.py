@@ -7,7 +7,7 @@ import asyncio
 import ssl as ssl_module
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -84,6 +84,21 @@ async def _guard(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerT
     raise _Disconnected(reason)
 
 
+class _Connector(aiohttp.TCPConnector):
+    """A connector that never hands out a connection on which something arrived while it was idle.
+
+    aiohttp would read it as the answer to the next request, and a write would be called accepted before it was sent.
+    """
+
+    async def connect(self, *arguments: Any, **options: Any) -> aiohttp.connector.Connection:
+        """Return a connection with nothing to be read on it."""
+        while True:
+            connection = await super().connect(*arguments, **options)
+            if not getattr(connection.protocol, "should_close", False):
+                return connection
+            connection.close()
+
+
 async def _before_first_byte(
     _session: aiohttp.ClientSession, context: SimpleNamespace, _params: aiohttp.TraceRequestHeadersSentParams
 ) -> None:
@@ -137,7 +152,7 @@ class AiohttpTransport:
         trace_configs = [_trace_config()]
         headers: dict[str, str] = {}
         if http is None:
-            connector: aiohttp.BaseConnector = aiohttp.TCPConnector(limit=concurrency, limit_per_host=0)
+            connector: aiohttp.BaseConnector = _Connector(limit=concurrency, limit_per_host=0)
         else:
             if http.closed or http.connector is None:
                 raise ConfigurationError("http: the aiohttp.ClientSession is closed")
