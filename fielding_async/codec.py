@@ -33,6 +33,7 @@ __all__ = [
 
 _T = TypeVar("_T")
 _MAX_SHOWN = 500
+_MAX_PARAMS = 10
 
 
 @frozen
@@ -288,10 +289,10 @@ def decode_error(body: bytes) -> ErrorBody:
     listed: object = said.get("invalid_params")
     params: list[InvalidParam] = []
     entries = cast("list[object]", listed if isinstance(listed, list) else [])
-    for entry in entries:
+    for entry in entries[:_MAX_PARAMS]:
         match entry:
             case {"name": str(name), "reason": str(reason)}:
-                params.append(InvalidParam(name[:_MAX_SHOWN], reason[:_MAX_SHOWN]))
+                params.append(InvalidParam(_text(name) or "", _text(reason) or ""))
             case other:
                 del other  # an entry of another shape says nothing usable
     return ErrorBody(

@@ -1,13 +1,15 @@
 """Limits, retries and timeouts: every default, once."""
 
-from math import isfinite
 from typing import Any
 
 from attrs import Attribute, field, frozen
 
 from .errors import ConfigurationError
 
-__all__ = ["Limits", "Retry", "Timeout"]
+__all__ = ["MOST_SECONDS", "Limits", "Retry", "Timeout"]
+
+MOST_SECONDS = 1e9
+"""The largest number of seconds (or requests a second) that is taken for a sensible one: thirty years."""
 
 
 def _number(*, minimum: float = 0.0, exclusive: bool = True, optional: bool = False) -> Any:
@@ -16,12 +18,12 @@ def _number(*, minimum: float = 0.0, exclusive: bool = True, optional: bool = Fa
     def check(owner: Any, attribute: "Attribute[Any]", value: Any) -> None:
         if value is None and optional:
             return
-        name = f"{type(owner).__name__}({attribute.name}={value!r})"
-        rule = f"a finite number {'greater than' if exclusive else 'of at least'} {minimum:g}"
+        name = f"{type(owner).__name__}({attribute.name}={value!r:.60})"
+        rule = f"a number {'greater than' if exclusive else 'of at least'} {minimum:g}, at most {MOST_SECONDS:g}"
         rule += ", or None" if optional else ""
-        if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not minimum <= value <= MOST_SECONDS:
             raise ConfigurationError(f"{name}: must be {rule}")
-        if value < minimum or (exclusive and value == minimum):
+        if exclusive and value == minimum:
             raise ConfigurationError(f"{name}: must be {rule}")
 
     return check

@@ -18,7 +18,7 @@ from opentelemetry.trace import TracerProvider
 
 from .auth import Auth, TokenKeeper, TokenSource
 from .calls import Call
-from .config import Limits, Retry, Timeout
+from .config import MOST_SECONDS, Limits, Retry, Timeout
 from .errors import ConfigurationError, FieldingError, SessionClosedError
 from .etags import RunStore
 from .exchange import Exchanger
@@ -163,6 +163,8 @@ def check_timeout(timeout: TimeoutArg) -> TimeoutArg:
     """Return a `timeout=` that is a number of seconds above 0, `None` or left out; raises `ConfigurationError`."""
     if timeout is None or timeout is DEFAULT:
         return timeout
-    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout < float("inf"):
-        raise ConfigurationError(f"timeout={timeout!r}: must be a finite number of seconds greater than 0, or None")
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout <= MOST_SECONDS:
+        raise ConfigurationError(
+            f"timeout={timeout!r:.60}: must be a number of seconds greater than 0, at most {MOST_SECONDS:g}, or None"
+        )
     return timeout

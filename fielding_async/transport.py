@@ -7,7 +7,7 @@ import asyncio
 import ssl as ssl_module
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
-from typing import Any, Protocol
+from typing import Protocol
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -84,19 +84,17 @@ async def _guard(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerT
     raise _Disconnected(reason)
 
 
-class _Connector(aiohttp.TCPConnector):
-    """A connector that never hands out a connection on which something arrived while it was idle.
+class _Request(aiohttp.ClientRequest):
+    """A request that is never sent on a connection on which something arrived while it was idle.
 
-    aiohttp would read it as the answer to the next request, and a write would be called accepted before it was sent.
+    aiohttp would read it as the answer to this request, and a write would be called accepted before it was sent.
     """
 
-    async def connect(self, *arguments: Any, **options: Any) -> aiohttp.connector.Connection:
-        """Return a connection with nothing to be read on it."""
-        while True:
-            connection = await super().connect(*arguments, **options)
-            if not getattr(connection.protocol, "should_close", False):
-                return connection
-            connection.close()
+    async def send(self, conn: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
+        """Send the request, if there is nothing to be read on the connection yet."""
+        if getattr(conn.protocol, "should_close", False):
+            raise _Disconnected("the server sent something on an idle connection")
+        return await super().send(conn)
 
 
 async def _before_first_byte(
@@ -152,7 +150,7 @@ class AiohttpTransport:
         trace_configs = [_trace_config()]
         headers: dict[str, str] = {}
         if http is None:
-            connector: aiohttp.BaseConnector = _Connector(limit=concurrency, limit_per_host=0)
+            connector: aiohttp.BaseConnector = aiohttp.TCPConnector(limit=concurrency, limit_per_host=0)
         else:
             if http.closed or http.connector is None:
                 raise ConfigurationError("http: the aiohttp.ClientSession is closed")
@@ -172,6 +170,7 @@ class AiohttpTransport:
             headers={"Accept": "application/json", "User-Agent": _USER_AGENT, **headers},
             skip_auto_headers=["Content-Type"],
             middlewares=(_guard,),
+            request_class=_Request,
             trace_configs=trace_configs,
             trust_env=False,
         )
@@ -198,6 +197,8 @@ class AiohttpTransport:
                 return await _read(response)
         except HeldBack:
             raise
+        except aiohttp.ConnectionTimeoutError:
+            reason, timed_out = f"no connection within {limits.connect:.3g} s", True
         except TimeoutError:
             reason, timed_out = f"no reply within {timeout:.3g} s", True
         except _Disconnected as error:
@@ -227,8 +228,8 @@ async def _read(response: aiohttp.ClientResponse) -> Attempted:
             size += len(chunk)
             if size > MAX_BODY:
                 response.close()
-                return Lost(f"the reply's body is larger than {MAX_BODY} bytes", status=status)
+                return Lost(f"the reply's body is larger than {MAX_BODY} bytes", unreadable=True)
             chunks.append(chunk)
     except aiohttp.ClientError as error:
-        return Lost(f"the reply broke off ({_describe(error)})", status=status)
+        return Lost(f"the reply broke off ({_describe(error)})")
     return Response(status, response.headers, b"".join(chunks))

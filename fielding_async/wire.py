@@ -71,12 +71,12 @@ class NotSent:
 class Lost:
     """The request left, or may have, and no usable response came back.
 
-    `status` is that of a response that broke off or was too large. `timed_out`: it was given up, and may still land.
+    `timed_out`: it was given up, and may still land. `unreadable`: a response came, but not one that can be read.
     """
 
     reason: str
-    status: int | None = None
     timed_out: bool = False
+    unreadable: bool = False
 
 
 Attempted = Response | NotSent | Lost
@@ -154,6 +154,8 @@ def read(asked: Request, attempted: Attempted, now: datetime) -> Answer:
     """Say what an attempt came to. `now` (aware) is used where a Retry-After is a date and the reply has none."""
     if isinstance(attempted, NotSent):
         return Failed(_error(asked, attempted.reason), repeatable=True, may_be_applied=False)
+    if isinstance(attempted, Lost) and attempted.unreadable:
+        return _unusable(asked, ProtocolError(attempted.reason))
     if isinstance(attempted, Lost):
         return Failed(_error(asked, attempted.reason), repeatable=True, may_be_applied=True)
     status = attempted.status
