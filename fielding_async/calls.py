@@ -13,7 +13,7 @@ from .wire import Answer, Response
 
 __all__ = ["Call", "Ended"]
 
-log = logging.getLogger("fielding_async")
+_log = logging.getLogger("fielding_async")
 
 _RESERVE_SHARE = 0.1
 _RESERVE_MOST = 5.0
@@ -64,7 +64,7 @@ class Call:
     def tell_doubt(self, cancelled: BaseException, text: str) -> None:
         """Say on the error, and in the log, what a cancelled call leaves in doubt."""
         cancelled.add_note(f"fielding-async: {text} [trace_id={self.trace.trace_id}]")
-        log.warning("%s [trace_id=%s]", text, self.trace.trace_id)
+        _log.warning("%s [trace_id=%s]", text, self.trace.trace_id)
 
     def until(self, *, settling: bool) -> float | None:
         """Return the time by which an exchange must be over: the look that settles a lost reply may use it all."""

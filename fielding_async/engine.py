@@ -24,6 +24,7 @@ from .etags import RunStore
 from .exchange import Exchanger
 from .limiter import Limiter
 from .models import RunRef
+from .schedule import Uniform
 from .telemetry import Attributes, Telemetry
 from .transport import AiohttpTransport, Transport
 from .turns import Turns
@@ -66,8 +67,8 @@ class Engine:
     """The parts of an entered session. Bound to the event loop, thread and process it was made in."""
 
     def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.loop = asyncio.get_running_loop()
+        self.settings: Settings = settings
+        self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
         self._process = os.getpid()
         dice = settings.dice or random.Random()  # noqa: S311 - jitter and trace ids, not secrets
@@ -78,7 +79,7 @@ class Engine:
             proxy=settings.proxy,
             ssl=settings.ssl,
         )
-        self.keeper = TokenKeeper(
+        self.keeper: TokenKeeper = TokenKeeper(
             settings.auth,
             transport=transport,
             timeout=settings.timeout.attempt,
@@ -86,8 +87,8 @@ class Engine:
             monotonic=self.loop.time,
             wall=time.time,
         )
-        self.limiter = Limiter(settings.limits, dice.uniform, self.loop)
-        self.exchanger = Exchanger(
+        self.limiter: Limiter = Limiter(settings.limits, dice.uniform, self.loop)
+        self.exchanger: Exchanger = Exchanger(
             transport=transport,
             limiter=self.limiter,
             keeper=self.keeper,
@@ -98,9 +99,9 @@ class Engine:
             uniform=dice.uniform,
             loop=self.loop,
         )
-        self.store = RunStore(settings.etag_cache_size)
-        self.turns = Turns()
-        self.uniform = dice.uniform
+        self.store: RunStore = RunStore(settings.etag_cache_size)
+        self.turns: Turns = Turns()
+        self.uniform: Uniform = dice.uniform
         self._telemetry = Telemetry(dice.getrandbits, settings.tracer_provider)
         self._calls = 0
 

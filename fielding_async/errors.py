@@ -105,7 +105,7 @@ class FieldingError(Exception):
         for name, value in self.__dict__.items():
             if isinstance(value, str) and secret in value:
                 setattr(self, name, value.replace(secret, "***"))
-        self.args = (self.message,)
+        BaseException.__init__(self, self.message)  # for `args`
 
 
 def _restore(cls: type[FieldingError], message: str, state: dict[str, Any]) -> FieldingError:

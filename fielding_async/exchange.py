@@ -22,7 +22,7 @@ from .wire import Accepted, Answer, Failed, Lost, NotSent, Request, Response, Th
 
 __all__ = ["Exchanger"]
 
-log = logging.getLogger("fielding_async")
+_log = logging.getLogger("fielding_async")
 
 _TICK = 0.005  # timers of an event loop are about this exact
 
@@ -76,7 +76,7 @@ class Exchanger:
                     continue
                 if step is Next.AFTER_A_WAIT:
                     wait = next(waits)
-                    log.info("%s: attempt %d failed, next in %.2f s", call.name, ended.attempts.used, wait)
+                    _log.info("%s: attempt %d failed, next in %.2f s", call.name, ended.attempts.used, wait)
                     until = call.until(settling=settling)
                     if await self.sleep(wait, until):
                         continue
@@ -146,7 +146,7 @@ class Exchanger:
                 continue
             if isinstance(answer, Failed) and (status := getattr(answer.error, "status", 0)) in {401, 403}:
                 if self.keeper.refused(token, status, replayed=replayed):
-                    log.info("%s: %d, trying again with another token", call.name, status)
+                    _log.info("%s: %d, trying again with another token", call.name, status)
                     replayed = True
                     continue
             elif isinstance(answer, Accepted):
@@ -247,7 +247,7 @@ class Exchanger:
             answer = read(request, attempted, datetime.now(UTC))
             if isinstance(answer, Throttled):
                 self.limiter.throttled(permit, answer.error)
-                log.info("%s: 429, all requests pause", call.name)
+                _log.info("%s: 429, all requests pause", call.name)
         except HeldBack:
             return None
         except asyncio.CancelledError:

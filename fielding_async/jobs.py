@@ -31,7 +31,7 @@ from .wire import Response, created_job_id, reply_delay, request
 
 __all__ = ["BatchJob", "DraftJob", "EngineSource", "Made", "make_job"]
 
-log = logging.getLogger("fielding_async")
+_log = logging.getLogger("fielding_async")
 
 _VISIBLE_WITHIN = 30.0  # seconds for which a 404 may only mean that a job just made cannot be seen yet
 
@@ -170,7 +170,7 @@ class _Job(ABC):
                 except FieldingError as error:
                     if not waiting.bears(error):
                         raise
-                    log.info("%s: %s, polling on", call.name, type(error).__name__)
+                    _log.info("%s: %s, polling on", call.name, type(error).__name__)
                     last: JobResult | FieldingError = error
                 else:
                     last = result = self._seen(engine, response)

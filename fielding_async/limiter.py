@@ -64,7 +64,7 @@ class Limiter:
         if pause is not None:
             raise WaitTooLongError(pause)
         if self._free and self._pacer.ready_at() <= now and not (self._under_way or self._first):
-            return self._grant(now)
+            return self._grant(now, waited=False)
         waiter: asyncio.Future[Permit] = self._loop.create_future()
         (self._under_way if under_way else self._first).append(waiter)
         timer = None if deadline is None else self._loop.call_at(deadline, self._expire, waiter)
@@ -122,9 +122,9 @@ class Limiter:
                 if not future.done():
                     future.set_exception(error())
 
-    def _grant(self, now: float) -> Permit:
+    def _grant(self, now: float, *, waited: bool) -> Permit:
         self._free -= 1
-        return Permit(self._pacer.take(now))
+        return Permit(self._pacer.take(now, waited=waited))
 
     def _next(self) -> asyncio.Future[Permit] | None:
         for queue in (self._under_way, self._first):
@@ -145,4 +145,4 @@ class Limiter:
                 if ready_at != float("inf"):
                     self._timer = self._loop.call_at(ready_at, self._pump)
                 return
-            waiter.set_result(self._grant(now))
+            waiter.set_result(self._grant(now, waited=True))

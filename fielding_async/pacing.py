@@ -13,6 +13,7 @@ from .config import Limits
 __all__ = ["Pacer", "Ticket"]
 
 _LEAST_PAUSE = 0.1
+_LATENESS = 0.01
 _MAX_DOUBLINGS = 16
 
 
@@ -50,10 +51,14 @@ class Pacer:
             return inf
         return max(self._paused_until, self._due - self._credit)
 
-    def take(self, now: float) -> Ticket:
-        """Give the permission that `ready_at` promised."""
+    def take(self, now: float, *, waited: bool = False) -> Ticket:
+        """Give the permission that `ready_at` promised. `waited`: it was waited for, and is not taken after idle time.
+
+        A timer that rings a little late does not slow the pace down: the next permission counts from when this one
+        was due, if that was no more than a few milliseconds ago.
+        """
         if self._interval:
-            self._due = max(self._due, now) + self._interval
+            self._due = max(self._due, now - _LATENESS if waited else now) + self._interval
         ticket = Ticket(self._epoch)
         if self._probe_wanted:
             self._probe_wanted = False

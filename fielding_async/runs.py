@@ -27,7 +27,7 @@ from .wire import Accepted, Answer, Failed, action_request, left_by, read_etag, 
 
 __all__ = ["RunAction", "look_at"]
 
-log = logging.getLogger("fielding_async")
+_log = logging.getLogger("fielding_async")
 
 
 async def look_at(exchanger: Exchanger, store: RunStore, call: Call, ref: RunRef, *, settling: bool) -> FieldingRun:
@@ -182,7 +182,7 @@ class RunAction:
         if isinstance(failure, PreconditionFailedError):
             self._call.conflicts += 1
             self._last_conflict = failure
-            log.info("%s: 412, looking at %s", self._call.name, self._ref)
+            _log.info("%s: 412, looking at %s", self._call.name, self._ref)
         if why in {Why.REFUSED, Why.EXHAUSTED} and not self._may_be_applied:
             raise self._plain(failure)
         wait = next(self._waits) if why is Why.CONFLICT else 0.0

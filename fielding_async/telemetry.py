@@ -80,7 +80,7 @@ class CallTrace:
         self._tracer = tracer
         self._getrandbits = getrandbits
         around = trace.get_current_span().get_span_context()
-        self.span = tracer.start_span(f"fielding.{name}", attributes=attributes)
+        self.span: Span = tracer.start_span(f"fielding.{name}", attributes=attributes)
         own = self.span.get_span_context()
         if own.is_valid:
             self._parent = _of(own)

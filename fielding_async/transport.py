@@ -6,6 +6,7 @@ The seam is `Transport`: tests and simulations put their own in its place.
 import asyncio
 import ssl as ssl_module
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import SimpleNamespace
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -13,7 +14,6 @@ from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from attrs import define
-from multidict import CIMultiDict, istr
 
 from .__about__ import __version__
 from .errors import ConfigurationError, SessionClosedError
@@ -34,6 +34,14 @@ _NOT_INHERITED = frozenset(
     date expect host idempotency-key if-match if-modified-since if-none-match if-range if-unmodified-since keep-alive
     prefer proxy-authorization range te traceparent tracestate trailer transfer-encoding upgrade x-http-method
     x-http-method-override x-method-override
+    """.split()  # noqa: SIM905 - words, not a table
+)
+
+
+# What an operation alone decides.
+_OURS = frozenset(
+    """
+    authorization cint-api-version content-type cookie idempotency-key if-match if-none-match range traceparent tracestate
     """.split()  # noqa: SIM905 - words, not a table
 )
 
@@ -73,8 +81,16 @@ class Transport(Protocol):
         ...
 
 
-async def _guard(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Keep aiohttp from sending an idempotent method a second time (a PUT would meet 412 for its own success)."""
+async def _guard(
+    outgoing: Outgoing, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Keep aiohttp from sending an idempotent method a second time (a PUT would meet 412 for its own success).
+
+    The headers are set here and not before, where trace configs of a caller's session could see and change them.
+    """
+    for name in [name for name in request.headers if name.lower() in _OURS]:
+        del request.headers[name]
+    request.headers.update(outgoing.headers)
     try:
         return await handler(request)
     except aiohttp.ClientConnectorError:
@@ -155,6 +171,8 @@ class AiohttpTransport:
             if http.closed or http.connector is None:
                 raise ConfigurationError("http: the aiohttp.ClientSession is closed")
             connector = http.connector
+            if getattr(connector, "_loop", None) not in {None, asyncio.get_running_loop()}:
+                raise ConfigurationError("http: the aiohttp.ClientSession belongs to another event loop")
             trace_configs += http.trace_configs
             headers = {name: value for name, value in http.headers.items() if name.lower() not in _NOT_INHERITED}
             proxy = proxy or getattr(http, "_default_proxy", None)
@@ -169,7 +187,6 @@ class AiohttpTransport:
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"Accept": "application/json", "User-Agent": _USER_AGENT, **headers},
             skip_auto_headers=["Content-Type"],
-            middlewares=(_guard,),
             request_class=_Request,
             trace_configs=trace_configs,
             trust_env=False,
@@ -179,15 +196,15 @@ class AiohttpTransport:
         """Perform one exchange. Raises `HeldBack`, and `SessionClosedError` if the caller closed their session."""
         if self._http is not None and self._http.closed:
             raise SessionClosedError("the aiohttp.ClientSession passed as http= has been closed")
-        headers = CIMultiDict([(istr(name), value) for name, value in outgoing.headers.items()])
+        unsent = "could not connect"
         limits = aiohttp.ClientTimeout(total=timeout, connect=min(connect_timeout, timeout), ceil_threshold=1e9)
         try:
             async with self._session.request(
                 outgoing.method,
                 outgoing.url,
-                headers=headers,
                 data=outgoing.body,
                 timeout=limits,
+                middlewares=(partial(_guard, outgoing),),
                 allow_redirects=False,
                 raise_for_status=False,
                 proxy=self._proxy,
@@ -205,9 +222,10 @@ class AiohttpTransport:
             reason, timed_out = str(error), False
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller must learn whether the request left
             reason, timed_out = _describe(error), False
+            unsent = "could not connect" if isinstance(error, OSError) else "the request could not be sent"
         if outgoing.left:
             return Lost(f"the reply was lost ({reason})", timed_out=timed_out)
-        return NotSent(f"could not connect ({reason})")
+        return NotSent(f"{unsent} ({reason})")
 
     async def aclose(self) -> None:
         """Close the session, and the connector if it is our own."""

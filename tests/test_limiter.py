@@ -81,6 +81,19 @@ def test_a_known_rate_is_evenly_paced(burst: int) -> None:
     assert run(main()) == [round(max(0, number - burst + 1) / 10, 6) for number in range(8)]
 
 
+def test_late_timers_do_not_slow_the_pace_down() -> None:
+    """A permission taken some milliseconds late does not put off all that follow; idle time still earns nothing."""
+    pacer = Pacer(Limits(rate=100), lambda _low, high: high)
+    now = 50.0
+    pacer.take(now)
+    for _ in range(1000):
+        now = pacer.ready_at() + 0.003
+        pacer.take(now, waited=True)
+    assert now == pytest.approx(60.0, abs=0.01)
+    pacer.take(now + 5)
+    assert pacer.ready_at() == pytest.approx(now + 5.01)
+
+
 def test_calls_under_way_go_first() -> None:
     """Requests of calls already under way pass first requests of waiting calls; each class keeps its order."""
 

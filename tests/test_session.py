@@ -389,3 +389,45 @@ async def test_a_large_number_of_runs_at_once(sandbox: Sandbox) -> None:
     assert {outcome.effect for outcome in outcomes} == {"accepted"}
     assert len(sandbox.requests) == 1000
     assert timedelta(0) < sandbox.now - datetime(2026, 1, 1, tzinfo=UTC)
+
+
+async def test_a_callers_trace_configs_cannot_change_what_is_sent(sandbox: Sandbox) -> None:
+    """Hooks of the caller's session see our requests, but what they set does not reach the server."""
+    ref = sandbox.add_run("live")
+    seen: list[str] = []
+
+    async def meddle(_session: Any, _context: Any, params: aiohttp.TraceRequestStartParams) -> None:
+        seen.append(params.method)
+        params.headers["If-Match"] = "*"
+        params.headers["Authorization"] = "Basic abc"
+        params.headers["traceparent"] = "00-nonsense"
+        params.headers["X-Hook"] = "kept"
+
+    config = aiohttp.TraceConfig()
+    config.on_request_start.append(meddle)
+    async with aiohttp.ClientSession(trace_configs=[config]) as http, session(sandbox, http=http) as fielding:
+        outcome = await fielding.run(ref).pause()
+    assert seen == ["GET", "POST"]
+    opening, write = sandbox.requests
+    assert opening.header("If-Match") is None
+    assert write.header_values("If-Match") == [sandbox.history[0].etag_before]
+    for request in (opening, write):
+        assert request.header_values("Authorization") == [f"Bearer {TOKEN}"]
+        assert outcome.trace_id in (request.header("traceparent") or "")
+        assert request.header("X-Hook") == "kept"
+
+
+def test_a_callers_session_of_another_loop_is_refused() -> None:
+    """An aiohttp session made on another event loop is a `ConfigurationError` on entry."""
+
+    async def make() -> aiohttp.ClientSession:
+        return aiohttp.ClientSession()
+
+    async def enter(http: aiohttp.ClientSession) -> None:
+        with pytest.raises(ConfigurationError, match="another event loop"):
+            await FieldingSession("token", base_url=LOOPBACK, http=http).__aenter__()
+
+    with asyncio.Runner() as first, asyncio.Runner() as second:
+        http = first.run(make())
+        second.run(enter(http))
+        first.run(http.close())

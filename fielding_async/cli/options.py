@@ -48,13 +48,15 @@ def timeout_option(text: str) -> Callable[[_Command], _Command]:
     return click.option("--timeout", type=kind, metavar="SECONDS", help=text)
 
 
-on_conflict_option = click.option(
-    "--on-conflict",
-    type=click.Choice(["reapply", "raise"]),
-    default="reapply",
-    show_default=True,
-    help="When somebody else changed the run: look at it and send again if still needed, or give up.",
-)
+def on_conflict_option(command: _Command) -> _Command:
+    """Add `--on-conflict`."""
+    return click.option(
+        "--on-conflict",
+        type=click.Choice(["reapply", "raise"]),
+        default="reapply",
+        show_default=True,
+        help="When somebody else changed the run: look at it and send again if still needed, or give up.",
+    )(command)
 
 
 def run_argument(command: _Command) -> _Command:

@@ -17,8 +17,8 @@ class Interrupted(BaseException):
 
     def __init__(self, signum: int) -> None:
         super().__init__(signum)
-        self.name = signal.Signals(signum).name
-        self.status = 128 + signum
+        self.name: str = signal.Signals(signum).name
+        self.status: int = 128 + signum
 
 
 def run_async(work: Callable[[], Coroutine[Any, Any, int]]) -> int:

@@ -52,14 +52,14 @@ class Exchange:
         token_lifetime: float,
         keep: int | None,
     ) -> None:
-        self.lock = RLock()
-        self.ids = Ids(Random(seed))  # noqa: S311 - ids, not secrets
+        self.lock: RLock = RLock()
+        self.ids: Ids = Ids(Random(seed))  # noqa: S311 - ids, not secrets
         self.behaviour = behaviour
         self.token: str | None = None
         if require_token:
             self.token = require_token if isinstance(require_token, str) else f"sandbox.{self.ids.hex(40)}"
-        self.world = World(self.ids, behaviour, token=self.token, token_lifetime=token_lifetime, keep=keep)
-        self.script = Script()
+        self.world: World = World(self.ids, behaviour, token=self.token, token_lifetime=token_lifetime, keep=keep)
+        self.script: Script = Script()
         self.limiter: Limiter | None = None
         self.retry_after: RetryAfter = "seconds"
         self.requests: dict[int, ReceivedRequest] = {}

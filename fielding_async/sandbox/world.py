@@ -36,9 +36,9 @@ class World:
     ) -> None:
         self.behaviour = behaviour
         self.ids = ids
-        self.runs = Runs(behaviour, keep)
-        self.jobs = Jobs(behaviour, self.runs, ids)
-        self.tokens = Tokens(ids, static=token, lifetime=token_lifetime)
+        self.runs: Runs = Runs(behaviour, keep)
+        self.jobs: Jobs = Jobs(behaviour, self.runs, ids)
+        self.tokens: Tokens = Tokens(ids, static=token, lifetime=token_lifetime)
         self._user, self._colleague, self._system = ids.uuid(), ids.uuid(), ids.uuid()
 
     def add_run(

@@ -68,7 +68,7 @@ def test_update_changes_the_dates_it_names(box: Sandbox, cli: Cli) -> None:
         ([], "give --start, --end or both"),
         (["--start", "2099-01-02T00:00:00Z", "--end", "2099-01-01T00:00:00Z"], "--end must be after --start"),
         (["--end", "2099-01-02T00:00:00Z", "--timeout", "0"], "--timeout"),
-        (["--end", "2099-01-02T00:00:00Z", "--timeout", "inf"], "must be a finite number"),
+        (["--end", "2099-01-02T00:00:00Z", "--timeout", "inf"], "must be a number of seconds"),
         (["--end", "2099-01-02T00:00:00Z", "--on-conflict", "fight"], "--on-conflict"),
         (["--end", "2099-01-02T00:00:00Z", "--account", "1"], "leave out --account"),
     ],

@@ -4,13 +4,12 @@ import asyncio
 import json
 from email.utils import formatdate
 from random import Random
-from urllib.parse import urlsplit
 
 from fielding_async.transport import HeldBack, Outgoing
 from fielding_async.wire import Attempted, Lost, NotSent, Response
 
 from .fates import Fate, draw_fate
-from .records import CURRENT, Message
+from .records import BLIND_PAUSE, CURRENT, Message
 from .rivals import Rival
 from .server import EPOCH, Reply, Server, problem
 from .timeline import Timeline
@@ -121,7 +120,7 @@ class Network:
         form = _THROTTLES[int(message.fate.choice * len(_THROTTLES))]
         clock = EPOCH / 1000 + now
         headers = {"Date": formatdate(clock, usegmt=True)}
-        seconds = {"1": 1.0, "3": 3.0, "0.25": 0.25, "date": 2.0, "7200": 7200.0}.get(form or "", 0.1)
+        seconds = {"1": 1.0, "3": 3.0, "0.25": 0.25, "date": 2.0, "7200": 7200.0}.get(form or "", BLIND_PAUSE)
         message.pause = min(seconds, self.world.limits.max_pause)
         if form is not None:
             named = {"date": formatdate(clock + 2, usegmt=True), "past": formatdate(clock - 60, usegmt=True)}
@@ -197,7 +196,7 @@ class SimTransport:
             network.timeline.ended(message, loop.time())
 
     def _message(self, outgoing: Outgoing, fate: Fate, now: float) -> Message:
-        _, _, tail = urlsplit(outgoing.url).path.partition("/fielding-runs/")
+        _, _, tail = outgoing.url.partition("/fielding-runs/")
         run_id, _, verb = tail.partition("/")
         action = "get" if outgoing.method == "GET" else verb or "update"
         dates: tuple[str, str] | None = None

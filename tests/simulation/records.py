@@ -10,7 +10,10 @@ from fielding_async.models import OnConflict
 
 from .fates import Fate
 
-__all__ = ["CURRENT", "CallRecord", "Message", "State"]
+__all__ = ["BLIND_PAUSE", "CURRENT", "CallRecord", "Message", "State"]
+
+BLIND_PAUSE = 0.1
+"""The least pause after a 429 that names no usable time, in seconds."""
 
 
 @define(eq=False)
@@ -52,7 +55,7 @@ class Message:
     got: int | None = None  # the status that reached the client in time
     ended_at: float | None = None  # when the client's attempt was over
     ended_as: str = "under way"
-    pause: float | None = None  # for how long a 429 asked
+    pause: float | None = None  # the least pause, in seconds, that a 429 asks for
 
     @property
     def is_write(self) -> bool:

@@ -1,8 +1,9 @@
 """What the callers do: sessions with workers that act on shared runs, cancel, set deadlines and start afresh."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from itertools import count
 from random import Random
 from typing import Any
@@ -39,9 +40,29 @@ class SimError(Exception):
     """What a caller's own callable raises."""
 
 
+@cache
 def ref_of(run_id: str) -> RunRef:
     """Return the full name of a simulated run."""
     return RunRef(101, "01SIMULATEDPROJECT00000000", f"01SIMULATEDGROUP{run_id:0>10}".upper(), run_id)
+
+
+class _InOrder(set[Any]):
+    """A set that is gone through in the order of its filling: a plain one goes by addresses, new in each process."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._places: dict[Any, None] = {}
+
+    def add(self, element: Any) -> None:
+        super().add(element)
+        self._places[element] = None
+
+    def discard(self, element: Any) -> None:
+        super().discard(element)
+        self._places.pop(element, None)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(list(self._places))
 
 
 class Actor:
@@ -60,6 +81,13 @@ class Actor:
             timeout=world.timeout,
             tracer_provider=NoOpTracerProvider(),
         )
+
+    async def open(self) -> None:
+        """Enter the session, and have it go through its tasks in the same order every time."""
+        await self.session.__aenter__()
+        exchanger = self.session.engine().exchanger
+        exchanger._tasks = _InOrder()
+        exchanger._sleepers = _InOrder()
 
 
 def _auth(world: World, network: Network) -> str | Auth | TokenSource:
@@ -107,7 +135,7 @@ class Scenario:
     async def open_actor(self, slot: int) -> None:
         """Open a session in a slot, in the place of one before."""
         actor = Actor(len(self.actors), self.world, self.network, self.dice)
-        await actor.session.__aenter__()
+        await actor.open()
         self.actors.append(actor)
         if slot == len(self._current):
             self._current.append(actor)
@@ -144,12 +172,16 @@ class Scenario:
             if dice.random() < world.restarts:
                 await self._restart(slot)
             actor = self._current[slot]
+            is_cancelled, is_awaited = dice.random() < world.cancels, dice.random() < 0.9
+            if is_awaited and not is_cancelled:
+                await self._perform(actor, self._draw(actor))
+                continue
             task = asyncio.create_task(self._perform(actor, self._draw(actor)), name=f"call {len(self.calls)}")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-            if dice.random() < world.cancels:
+            if is_cancelled:
                 self._cancel_some_time(task, self.calls[-1])
-            if dice.random() < 0.9:
+            if is_awaited:
                 await asyncio.wait([task])
 
     def _cancel_some_time(self, task: "asyncio.Task[None]", call: CallRecord) -> None:

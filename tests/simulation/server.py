@@ -7,7 +7,6 @@ import json
 from datetime import UTC, datetime
 from functools import lru_cache
 from random import Random
-from typing import Any
 
 from attrs import define
 
@@ -159,16 +158,12 @@ class Server:
         if limit < now:
             shown = next((state for state in reversed(run.states) if state.since <= limit), run.states[0])
         message.shown = shown
-        body = {
-            "id": run.id,
-            "status": shown.status,
-            "version": shown.version,
-            "start_fielding_at": to_text(shown.start),
-            "end_fielding_at": to_text(shown.end),
-            "last_changed_at": to_text(EPOCH + int(shown.since * 1000)),
-            "last_changed_by": shown.author,
-        }
-        return Reply(200, {"ETag": shown.etag}, json.dumps(body).encode())
+        body = (
+            f'{{"id":"{run.id}","status":"{shown.status}","version":{shown.version},'
+            f'"start_fielding_at":"{to_text(shown.start)}","end_fielding_at":"{to_text(shown.end)}",'
+            f'"last_changed_at":"{to_text(EPOCH)}","last_changed_by":"{shown.author}"}}'
+        )
+        return Reply(200, {"ETag": shown.etag}, body.encode())
 
     def _write(self, run: ServerRun, message: Message, now: float) -> Reply:
         stale = message.if_match != run.head.etag
@@ -216,5 +211,9 @@ class Server:
 
 def problem(status: int, kind: str, detail: str, headers: dict[str, str] | None = None) -> Reply:
     """Return an error reply."""
-    said: dict[str, Any] = {"id": None, "object": kind, "detail": detail, "invalid_params": None}
-    return Reply(status, headers or {}, json.dumps(said).encode())
+    return Reply(status, headers or {}, _problem_body(kind, detail))
+
+
+@lru_cache
+def _problem_body(kind: str, detail: str) -> bytes:
+    return json.dumps({"id": None, "object": kind, "detail": detail, "invalid_params": None}).encode()

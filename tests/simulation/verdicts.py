@@ -140,25 +140,26 @@ def _old_values(sent: Action, base: State, shown: State) -> bool:
 
 
 def check_doubt(world: World, server: Server, calls: list[CallRecord]) -> Iterator[str]:
-    """(c) After a cancelled or unknown write no later call says `already` of a state that the write then changes.
+    """(c) After a cancelled or unknown write no later call says `already` of a state that the write can still change.
 
-    Precisely: if a call says `already` of the state shown by its last look, no write that an earlier call of the same
-    session sent (before that look was answered) is applied on that very state after the look.
+    Precisely: if a call says `already` of the state shown by its last look, then no write that an earlier call of the
+    same session sent under the ETag of that very state was still on its way when the look was answered.
     """
-    made: dict[tuple[int, str], list[Message]] = {}
+    late: dict[tuple[int, str], list[Message]] = {}
     for call in calls:
         for message in call.writes:
-            if message.applied:
-                made.setdefault((call.session, call.run_id), []).append(message)
+            if message.is_ambiguous and message.arrived_at is not None:
+                late.setdefault((call.session, call.run_id), []).append(message)
     for call in calls:
-        if call.outcome is None or call.outcome.effect != "already":
+        look = call.last_look_message
+        if call.outcome is None or call.outcome.effect != "already" or look is None or look.shown is None:
             continue
-        look = next(message for message in reversed(call.messages) if message.shown is not None and message.got == 200)
         assert look.arrived_at is not None
-        assert look.shown is not None
-        for message in made.get((call.session, call.run_id), ()):
-            if message.call.order >= call.order or message.based_on is None:
+        for message in late.get((call.session, call.run_id), ()):
+            if message.call.order >= call.order or message.if_match != look.shown.etag or message.arrived_at is None:
                 continue
-            on_this = message.based_on.etag == look.shown.etag
-            if on_this and message.applied[0].since >= look.arrived_at and not message.applied[0].is_noop:
-                yield f"(c) {call.title}: said 'already', then the write of {message.call.title} landed"
+            if message.arrived_at > look.arrived_at > message.sent_at:
+                end = (
+                    f"and was applied as {message.applied[0].etag}" if message.applied else f"to meet {message.status}"
+                )
+                yield f"(c) {call.title}: said 'already', then the write of {message.call.title} landed, {end}"
