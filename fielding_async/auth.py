@@ -196,7 +196,8 @@ class TokenKeeper:
         pending: object = self._auth()
         if not isinstance(pending, Awaitable):
             raise ConfigurationError("auth: the callable must be async (it must return an awaitable of a token)")
-        value = await cast("Awaitable[object]", pending)
+        async with asyncio.timeout(self._timeout):
+            value = await cast("Awaitable[object]", pending)
         return Token(_check_secret("auth: the token that the callable returned", value))
 
     async def _ask_token_endpoint(self, auth: ClientCredentials) -> Token:

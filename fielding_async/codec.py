@@ -15,7 +15,7 @@ from cattrs.gen import make_dict_structure_fn
 
 from .dates import parse_timestamp
 from .errors import ProtocolError
-from .models import FailedTargetGroup, Failure, FieldingRun, InvalidParam
+from .models import FailedTargetGroup, Failure, FieldingRun, InvalidParam, RunRef
 from .results import BatchResult, DraftResult
 
 __all__ = [
@@ -207,9 +207,19 @@ def _run(data: Any, etag: str | None, what: str) -> FieldingRun:
     return _structure(data, FieldingRun, what)
 
 
-def decode_run(body: bytes, etag: str | None) -> FieldingRun:
-    """Read a `GetFieldingRunResponse`; raises `ProtocolError`."""
-    return _run(_load(body, "fielding run"), etag, "fielding run")
+def decode_run(body: bytes, etag: str | None, asked: RunRef | None = None) -> FieldingRun:
+    """Read a `GetFieldingRunResponse`; raises `ProtocolError`, also if it is another run than was `asked` for."""
+    run = _run(_load(body, "fielding run"), etag, "fielding run")
+    if asked is not None:
+        for name, has, wanted in (
+            ("id", run.id, asked.fielding_run_id),
+            ("account_id", run.account_id, asked.account_id),
+            ("project_id", run.project_id, asked.project_id),
+            ("target_group_id", run.target_group_id, asked.target_group_id),
+        ):
+            if has is not None and has != wanted:
+                raise ProtocolError(f"fielding run: $.{name} is {str(has)[:60]!r}, but {wanted!r} was asked for")
+    return run
 
 
 def decode_run_list(body: bytes) -> list[FieldingRun]:

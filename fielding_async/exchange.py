@@ -76,6 +76,8 @@ class Exchanger:
                     continue
                 if step is Next.AFTER_A_WAIT:
                     wait = next(waits)
+                    if isinstance(answer, Failed):
+                        wait = max(wait, answer.retry_after)
                     _log.info("%s: attempt %d failed, next in %.2f s", call.name, ended.attempts.used, wait)
                     until = call.until(settling=settling)
                     if await self.sleep(wait, until):
@@ -156,7 +158,7 @@ class Exchanger:
     async def _permission(self, call: Call, until: float | None) -> tuple[Permit, Token]:
         while True:
             if self.keeper.usable() is None:
-                await self._fetch_token(until)
+                await self._fetch_token(call, until)
             try:
                 permit = await self.limiter.acquire(under_way=call.permitted, deadline=until)
             except WaitTooLongError as error:
@@ -169,7 +171,9 @@ class Exchanger:
                 continue
             raise _OutOfTime(pause)
 
-    async def _fetch_token(self, until: float | None) -> None:
+    async def _fetch_token(self, call: Call, until: float | None) -> None:
+        if until is None and call.total is not None:
+            until = self.loop.time() + call.total  # the call's own time starts with a permission, which needs a token
         limit = asyncio.timeout_at(until)
         try:
             async with limit:
@@ -182,10 +186,12 @@ class Exchanger:
             raise
         except Exception as error:
             raise _TokenSourceError from error
-        except asyncio.CancelledError:
-            if self.closing and not _is_cancelled():
+        except asyncio.CancelledError as error:
+            if _is_cancelled():
+                raise
+            if self.closing:
                 raise _session_closed() from None
-            raise
+            raise _TokenSourceError from error  # the source was cancelled, not we
 
     def _no_token(self, request: Request, error: Exception) -> Failed:
         if isinstance(error, FieldingError):

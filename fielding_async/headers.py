@@ -10,7 +10,7 @@ from .ids import is_plain_id
 __all__ = ["is_sendable_etag", "job_id_from_location", "retry_after_seconds"]
 
 _MAX_LENGTH = 4096
-_DECIMAL = re.compile(r"\d{1,18}(?:\.\d{0,18})?", re.ASCII)
+_DECIMAL = re.compile(r"\d{1,90}(?:\.\d{0,90})?", re.ASCII)
 _LEADING = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?//[^/?#]*|[A-Za-z][A-Za-z0-9+.-]*:(?=/)")
 
 

@@ -15,6 +15,7 @@ from .codec import decode_batch_result, decode_draft_result
 from .endings import unknown
 from .engine import DEFAULT, Engine, TimeoutArg, check_timeout
 from .errors import (
+    ConfigurationError,
     DeadlineExceededError,
     FieldingError,
     JobFailedError,
@@ -160,6 +161,8 @@ class _Job(ABC):
     async def _wait(self, timeout: TimeoutArg, on_poll: Callable[[Any], Awaitable[None] | None] | None) -> Any:
         engine = self.session.engine()
         own = check_timeout(timeout)
+        if on_poll is not None and not callable(on_poll):
+            raise ConfigurationError(f"on_poll: must be callable, not {type(on_poll).__name__}")
         limit = engine.settings.timeout.job if own is DEFAULT else own
         with engine.call(f"{self.row.name}-wait", dict(self.ids), limit) as call:
             waiting = _Waiting(engine, call)

@@ -38,7 +38,7 @@ async def look_at(exchanger: Exchanger, store: RunStore, call: Call, ref: RunRef
         ended = await exchanger.exchange(call, run_request(ref), settling=settling)
         if ended.accepted is None:
             raise ended.error
-        run = found = decode_run(ended.accepted.body, read_etag(ended.accepted))
+        run = found = decode_run(ended.accepted.body, read_etag(ended.accepted), ref)
     finally:
         store.end_look(look, found)
     return run

@@ -41,7 +41,8 @@ _NOT_INHERITED = frozenset(
 # What an operation alone decides.
 _OURS = frozenset(
     """
-    authorization cint-api-version content-type cookie idempotency-key if-match if-none-match range traceparent tracestate
+    authorization cint-api-version content-type cookie idempotency-key if-match if-none-match range traceparent
+    tracestate
     """.split()  # noqa: SIM905 - words, not a table
 )
 
@@ -134,7 +135,11 @@ def _describe(error: BaseException) -> str:
     if isinstance(error, aiohttp.ClientResponseError):
         # its own text may hold request headers
         return f"{type(error).__name__}: {error.message}"
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - the text of some errors of the library cannot always be made
+        text = ""
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _environment_proxy(url: str) -> str | None:

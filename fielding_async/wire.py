@@ -98,11 +98,15 @@ class Throttled:
 
 @frozen
 class Failed:
-    """Anything else. `repeatable`: worth another attempt; `may_be_applied`: a write may have been, all the same."""
+    """Anything else. `repeatable`: worth another attempt; `may_be_applied`: a write may have been, all the same.
+
+    `retry_after`: the seconds that the server asked to wait before another attempt.
+    """
 
     error: FieldingError
     repeatable: bool
     may_be_applied: bool
+    retry_after: float = 0.0
 
 
 Answer = Accepted | Throttled | Failed
@@ -168,12 +172,12 @@ def read(asked: Request, attempted: Attempted, now: datetime) -> Answer:
         what = "a redirect, which is not followed" if status >= 300 else "an undocumented status"
         return _unusable(asked, ProtocolError(f"{status}: {what} ({asked.operation.success} expected)"))
     error = api_error(asked, attempted)
+    seconds = retry_after_seconds(attempted.headers.get("Retry-After"), attempted.headers.get("Date"), now)
     if isinstance(error, RateLimitError):
-        headers = attempted.headers
-        error.retry_after = retry_after_seconds(headers.get("Retry-After"), headers.get("Date"), now)
+        error.retry_after = seconds
         return Throttled(error)
     transient = status >= 500 or status == 408
-    return Failed(error, repeatable=transient, may_be_applied=transient)
+    return Failed(error, repeatable=transient, may_be_applied=transient, retry_after=seconds or 0.0)
 
 
 def _unusable(asked: Request, problem: FieldingError) -> Failed:

@@ -390,3 +390,19 @@ async def test_the_cache_is_bounded(sandbox: Sandbox) -> None:
             await fielding.run(ref).get()
         requests = [(await fielding.run(ref).pause()).requests for ref in reversed(refs)]
     assert requests == [1, 1, 2]
+
+
+async def test_another_run_than_was_asked_for_is_a_protocol_error(sandbox: Sandbox) -> None:
+    """A GET that shows another run, from a cache gone wrong, is not believed: nothing is said or written."""
+    ref, other = sandbox.add_run("live"), sandbox.add_run("paused")
+    async with session(sandbox) as fielding:
+        await fielding.run(other).get()
+        body = (
+            f'{{"id":"{other.fielding_run_id}","status":"paused","version":1,'
+            '"start_fielding_at":"2026-01-01T00:00:00.000Z","end_fielding_at":"2031-01-01T00:00:00.000Z",'
+            '"last_changed_at":"2026-01-01T00:00:00.000Z","last_changed_by":"somebody"}'
+        )
+        sandbox.script(Reply(200, (("ETag", 'W/"1"'),), body.encode()), on="get")
+        with pytest.raises(ProtocolError, match=r"\$\.id"):
+            await fielding.run(ref).pause()
+    assert applied(sandbox) == []

@@ -288,11 +288,11 @@ class FakeExchange:
         if outgoing.method == "POST":
             return Response(204, {"ETag": 'W/"2"'})
         body = (
-            b'{"id":"r","status":"live","version":1,"start_fielding_at":"2026-01-01T00:00:00.000Z",'
-            b'"end_fielding_at":"2031-01-01T00:00:00.000Z","last_changed_at":"2026-01-01T00:00:00.000Z",'
-            b'"last_changed_by":"somebody"}'
+            f'{{"id":"{name}","status":"live","version":1,"start_fielding_at":"2026-01-01T00:00:00.000Z",'
+            '"end_fielding_at":"2031-01-01T00:00:00.000Z","last_changed_at":"2026-01-01T00:00:00.000Z",'
+            '"last_changed_by":"somebody"}'
         )
-        return Response(200, {"ETag": 'W/"1"'}, body)
+        return Response(200, {"ETag": 'W/"1"'}, body.encode())
 
     async def aclose(self) -> None:
         """Nothing was opened."""

@@ -432,3 +432,13 @@ class Rerouted:
 
     async def aclose(self) -> None:
         """Nothing was opened."""
+
+
+async def test_a_retry_after_of_a_503_is_obeyed(sandbox: Sandbox) -> None:
+    """Where a 5xx says how long to wait, no attempt is made before that."""
+    ref = sandbox.add_run("live")
+    sandbox.script(Status(503, retry_after="0.3"), on="pause")
+    async with session(sandbox) as fielding:
+        assert (await fielding.run(ref).pause()).effect == "accepted"
+    first, second = sent(sandbox, "pause")
+    assert second.received_at - first.received_at >= 0.3

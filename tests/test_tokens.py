@@ -15,6 +15,7 @@ from fielding_async import (
     PermissionDeniedError,
     ProtocolError,
     Retry,
+    Timeout,
     TransportError,
 )
 from fielding_async.sandbox import Cut, Hold, Reply, Sandbox, Status
@@ -256,3 +257,30 @@ def test_a_403_is_tried_with_another_token_once() -> None:
     fresh.worked()
     assert not fresh.renewal_may_help(403, 299, 0)
     assert fresh.renewal_may_help(403, 300, 0)
+
+
+async def test_a_callable_that_never_returns_hangs_nobody(sandbox: Sandbox) -> None:
+    """A token source that hangs is given up: with the call's time limit, and by itself after an attempt's."""
+
+    async def never() -> str:
+        await asyncio.get_running_loop().create_future()
+        return "never"
+
+    async with session(sandbox, auth=never, timeout=Timeout(total=0.1)) as fielding:
+        with pytest.raises(TimeoutError):
+            await fielding.run(sandbox.add_run()).get()
+    async with session(sandbox, auth=never, timeout=Timeout(total=None, attempt=0.1)) as fielding:
+        with pytest.raises(TransportError, match="TimeoutError"):
+            await fielding.run(sandbox.add_run()).get()
+    assert sandbox.requests == ()
+
+
+async def test_a_callable_that_was_cancelled_cancels_nobody(sandbox: Sandbox) -> None:
+    """A token source whose own work was cancelled is a `TransportError`: the caller was not cancelled."""
+
+    async def cancelled() -> str:
+        raise asyncio.CancelledError
+
+    async with session(sandbox, auth=cancelled) as fielding:
+        with pytest.raises(TransportError, match="CancelledError"):
+            await fielding.run(sandbox.add_run()).get()

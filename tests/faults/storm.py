@@ -100,6 +100,7 @@ class Storm:
     sandbox: Sandbox
     calls: list[Called] = field(factory=list)
     seconds: float = 0.0
+    cpu: float = 0.0
     struck: Counter[str] = field(factory=Counter)
 
     def count(self) -> Counter[str]:
@@ -117,7 +118,7 @@ class Storm:
         ended = ", ".join(f"{name} {count}" for name, count in self.count().most_common())
         struck = ", ".join(f"{name} {count}" for name, count in sorted(self.struck.items()))
         return (
-            f"{len(self.calls)} calls in {self.seconds:.1f} s: {ended}; unknown {self.unknown():.2%}\n"
+            f"{len(self.calls)} calls in {self.seconds:.1f} s ({self.cpu:.1f} s of CPU): {ended}; unknown {self.unknown():.2%}\n"
             f"met: {struck}; writes by the client {sum(write.by == 'client' for write in self.sandbox.history)}"
         )
 
@@ -162,7 +163,7 @@ async def rage(
         sandbox._exchange.script = weather  # the script is a list; this is a die
         statuses = ("scheduled", "live", "paused", "completed") if kind == "orders" else ("live",)
         refs = [sandbox.add_run(statuses[number % len(statuses)]) for number in range(runs)]
-        started = time.perf_counter()
+        started, spent = time.perf_counter(), time.process_time()
         async with FieldingSession(
             TOKEN,
             base_url=sandbox.url,
@@ -187,7 +188,7 @@ async def rage(
             async with asyncio.TaskGroup() as group:
                 for number, ref in enumerate(refs):
                     group.create_task(work(number, ref))
-        storm.seconds = time.perf_counter() - started
+        storm.seconds, storm.cpu = time.perf_counter() - started, time.process_time() - spent
         storm.struck = weather.struck
     report(storm.figures())
     return storm

@@ -99,7 +99,7 @@ class Row:
     writes: Sequence[Make] = (lambda *_: (),)
     looks: Sequence[Fault] = ()
     arguments: dict[str, Any] = Factory(dict[str, Any])
-    behaviour: Behaviour = Behaviour()
+    behaviour: Behaviour = Factory(Behaviour)
     slow: bool = False
     attempt: float = 20.0
     unreachable: bool = False

@@ -74,6 +74,10 @@ def assert_ours(error: BaseException) -> None:
         waiting += [current.__cause__, current.__context__]
 
 
+ENDS = {"heard": {("accepted", 1)}, "unconfirmed": {("unconfirmed", 3)}}
+ENDS["either"] = ENDS["heard"] | ENDS["unconfirmed"]
+
+
 async def act_twice(server: RawServer, action: Action, word: str, **arguments: Any) -> Outcome:
     """Perform an action whose first reply is broken, then another: both outcomes are true, and applied once each."""
     async with client(server, **arguments) as fielding:
@@ -81,13 +85,13 @@ async def act_twice(server: RawServer, action: Action, word: str, **arguments: A
         await run.get()
         outcome = await run.perform(action)
         assert server.applied == [action.name]
-        assert (outcome.effect, outcome.requests) == {"heard": ("accepted", 1), "unconfirmed": ("unconfirmed", 3)}[word]
+        assert (outcome.effect, outcome.requests) in ENDS[word]
         await run.perform(NEXT[action.name])
         await asyncio.sleep(0)
         assert fielding.engine().limiter.in_flight == 0
         assert len(fielding.engine().turns) == 0
     assert server.applied == [action.name, NEXT[action.name].name]
-    writes = server.sent(action.name)[: 1 if word == "heard" else 2]
+    writes = server.sent(action.name)[: 1 if outcome.requests == 1 else 2]
     assert {write.values("If-Match")[0] for write in writes} == {b'W/"1"'}
     assert len({write.body for write in writes}) == 1
     return outcome
@@ -265,7 +269,8 @@ def _bomb(_: bytes) -> bytes:
 
 
 # name, what the first write meets (it is applied), and what comes of it for a 204 and for a reply with a body:
-# "heard" (accepted with one request), or "unconfirmed" (sent again under the same ETag, 412, looked at)
+# "heard" (accepted with one request), "unconfirmed" (sent again under the same ETag, 412, looked at), or "either", for
+# what versions of aiohttp judge differently
 BROKEN: list[tuple[str, Play, str, str]] = [
     ("no byte", lost(), "unconfirmed", "unconfirmed"),
     ("no byte, reset", lost(reset=True), "unconfirmed", "unconfirmed"),
@@ -307,7 +312,7 @@ BROKEN: list[tuple[str, Play, str, str]] = [
     ("no HTTP", lost(b"SSH-2.0-OpenSSH_9.6\r\n"), "unconfirmed", "unconfirmed"),
     ("zeros", lost(b"\0" * 4096), "unconfirmed", "unconfirmed"),
     ("HTTP 1.0 without a length", _body(lambda body: body, "Connection: close", close=True), "heard", "heard"),
-    ("three hundred headers", _headed(*[b"X-%d: x" % number for number in range(300)]), "unconfirmed", "unconfirmed"),
+    ("three hundred headers", _headed(*[b"X-%d: x" % number for number in range(300)]), "either", "either"),
     ("a header of a megabyte", _headed(b"X-Long: " + b"x" * 1024 * 1024), "unconfirmed", "unconfirmed"),
     ("headers without end", _endless_headers, "unconfirmed", "unconfirmed"),
     ("the token in a broken header", _headed(b"X-Echo: Bearer " + TOKEN.encode() * 500), "unconfirmed", "unconfirmed"),

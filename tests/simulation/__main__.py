@@ -4,6 +4,7 @@ import argparse
 import logging
 import sys
 from collections import Counter
+from contextlib import suppress
 
 from .simulate import simulate
 from .world import World
@@ -44,22 +45,24 @@ def search(start: int, seeds: int, most: int, skip: list[str]) -> int:
     """Run many seeds; print how each failing one can be replayed, and the counts."""
     calls = requests = failing = 0
     ends: Counter[str] = Counter()
-    for seed in range(start, start + seeds):
-        simulation = simulate(seed)
-        calls += len(simulation.calls)
-        requests += len(simulation.network.messages)
-        for call in simulation.calls:
-            ends[call.outcome.effect if call.outcome else type(call.error).__name__ if call.error else "read"] += 1
-        breaches = [breach for breach in simulation.violations if not any(text in breach for text in skip)]
-        if breaches:
-            failing += 1
-            print(f"python -m tests.simulation --seed {seed}   # {simulation.world.name}")
-            for breach in breaches[:4]:
-                print(f"    {breach}")
-            if failing >= most:
-                seeds = seed + 1 - start
-                break
-    print(f"{seeds} seeds, {calls} calls, {requests} requests, {failing} seeds with a breach")
+    done = 0
+    with suppress(KeyboardInterrupt):
+        for seed in range(start, start + seeds):
+            simulation = simulate(seed)
+            done += 1
+            calls += len(simulation.calls)
+            requests += len(simulation.network.messages)
+            for call in simulation.calls:
+                ends[call.outcome.effect if call.outcome else type(call.error).__name__ if call.error else "read"] += 1
+            breaches = [breach for breach in simulation.violations if not any(text in breach for text in skip)]
+            if breaches:
+                failing += 1
+                print(f"python -m tests.simulation --seed {seed}   # {simulation.world.name}", flush=True)
+                for breach in breaches[:4]:
+                    print(f"    {breach}", flush=True)
+                if failing >= most:
+                    break
+    print(f"{done} seeds, {calls} calls, {requests} requests, {failing} seeds with a breach")
     print(", ".join(f"{name} {count}" for name, count in ends.most_common()))
     return bool(failing)
 

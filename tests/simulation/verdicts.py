@@ -143,7 +143,8 @@ def check_doubt(world: World, server: Server, calls: list[CallRecord]) -> Iterat
     """(c) After a cancelled or unknown write no later call says `already` of a state that the write can still change.
 
     Precisely: if a call says `already` of the state shown by its last look, then no write that an earlier call of the
-    same session sent under the ETag of that very state was still on its way when the look was answered.
+    same session sent under the ETag of that very state was still on its way when the look was answered; unless the
+    server has taken the same request on that state, and it changed nothing.
     """
     late: dict[tuple[int, str], list[Message]] = {}
     for call in calls:
@@ -157,6 +158,8 @@ def check_doubt(world: World, server: Server, calls: list[CallRecord]) -> Iterat
         assert look.arrived_at is not None
         for message in late.get((call.session, call.run_id), ()):
             if message.call.order >= call.order or message.if_match != look.shown.etag or message.arrived_at is None:
+                continue
+            if any(state.is_noop and state.etag == message.if_match for state in message.call.applications):
                 continue
             if message.arrived_at > look.arrived_at > message.sent_at:
                 end = (

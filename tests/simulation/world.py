@@ -115,6 +115,9 @@ def _draw_duel(world: World, dice: Random, kind: str) -> None:
     world.seen = dice.choice([0.0, 0.2, 0.5])
     world.old_seen = dice.choice([0.3, 0.9])
     world.gets = dice.choice([0.1, 0.3])
+    world.noop_keeps_etag = dice.random() < 0.3
+    world.widest_step = dice.choice([1, 1, 2])
+    world.touches = dice.choice([0.0, 0.0, 1.0])
     if kind == "coarse duel":
         world.grain, world.step_ms = dice.choice([(60_000, 20_000), (60_000, 20_000), (1000, 500), (3_600_000, 60_000)])
         world.callables, world.dated = 0.1, 0.8
