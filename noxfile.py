@@ -45,8 +45,10 @@ def tests(session: nox.Session) -> None:
     if session.posargs:
         session.run("pytest", *session.posargs)
         return
-    session.run("coverage", "run", "-m", "pytest")
+    session.run("coverage", "run", "-m", "pytest", *SHORTER)
     session.run("coverage", "report", "--fail-under=90")
+    # measuring coverage would double their time
+    session.run("pytest", "tests/conformance", "tests/simulation")
 
 
 @nox.session(python=OLDEST)

@@ -144,7 +144,7 @@ class TokenKeeper:
         """Fetch a token unless one is usable; all who wait share one fetch, and its failure."""
         if self.usable() is not None:
             return
-        if self._fetching is None:
+        if self._fetching is None or self._fetching.done():
             self._fetching = asyncio.get_running_loop().create_task(self._renewal(), name="fielding-async token")
             self._fetching.add_done_callback(_observed)
         await asyncio.shield(self._fetching)

@@ -82,17 +82,19 @@ class RunStore:
         del looks[position]
         if not looks:
             del self._looks[look.ref]
-        if run is None or not look.fresh or self.is_past(look.ref, run):
+        if run is None or self.is_past(look.ref, run):
             return
-        for earlier in looks[:position]:
-            earlier.fresh = False
         memory = self._memory(look.ref)
-        memory.floor = max(memory.floor, run.version)
-        if run.etag is not None:
-            memory.run = run
+        memory.floor = max(memory.floor, run.version)  # what the server has shown it has shown, stored or not
         for etag, version in list(memory.doubts.items()):
             if etag != run.etag and run.version > version:
                 del memory.doubts[etag]  # under a newer ETag the doubtful write can only meet 412
+        if not look.fresh:
+            return
+        for earlier in looks[:position]:
+            earlier.fresh = False
+        if run.etag is not None:
+            memory.run = run
 
     def is_past(self, ref: RunRef, run: FieldingRun) -> bool:
         """Whether a GET brought a state that is known to be over: a read that lags behind."""

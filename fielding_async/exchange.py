@@ -47,8 +47,9 @@ class Exchanger:
     uniform: Uniform
     loop: asyncio.AbstractEventLoop
     closing: bool = False
-    _tasks: "set[asyncio.Task[Answer | None]]" = field(factory=set)  # pyright: ignore[reportUnknownVariableType]
-    _sleepers: "set[asyncio.Future[None]]" = field(factory=set)  # pyright: ignore[reportUnknownVariableType]
+    # ordered, so that closing goes through them in the same order every time
+    _tasks: "dict[asyncio.Task[Answer | None], None]" = field(factory=dict)  # pyright: ignore[reportUnknownVariableType]
+    _sleepers: "dict[asyncio.Future[None], None]" = field(factory=dict)  # pyright: ignore[reportUnknownVariableType]
     _address: dict[str, str | int] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -120,12 +121,12 @@ class Exchanger:
             return True
         wake: asyncio.Future[None] = self.loop.create_future()
         timer = self.loop.call_at(end, _wake, wake)
-        self._sleepers.add(wake)
+        self._sleepers[wake] = None
         try:
             await wake
         finally:
             timer.cancel()
-            self._sleepers.discard(wake)
+            self._sleepers.pop(wake, None)
         return True
 
     async def _attempt(self, call: Call, request: Request, *, settling: bool) -> Answer:
@@ -207,11 +208,11 @@ class Exchanger:
     async def _in_task(self, call: Call, request: Request, permit: Permit, token: Token, limit: float) -> Answer | None:
         """Run the exchange in a task of its own: a write goes on to its end even if its caller is cancelled."""
         task = self.loop.create_task(self._send(call, request, permit, token, limit))
-        self._tasks.add(task)
+        self._tasks[task] = None
 
         def over(task: "asyncio.Task[Answer | None]") -> None:
             # not in the task itself: one that is cancelled before its first step never runs
-            self._tasks.discard(task)
+            self._tasks.pop(task, None)
             self.limiter.release(permit)
 
         task.add_done_callback(over)

@@ -1,7 +1,7 @@
 """What the callers do: sessions with workers that act on shared runs, cancel, set deadlines and start afresh."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from itertools import count
@@ -46,25 +46,6 @@ def ref_of(run_id: str) -> RunRef:
     return RunRef(101, "01SIMULATEDPROJECT00000000", f"01SIMULATEDGROUP{run_id:0>10}".upper(), run_id)
 
 
-class _InOrder(set[Any]):
-    """A set that is gone through in the order of its filling: a plain one goes by addresses, new in each process."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._places: dict[Any, None] = {}
-
-    def add(self, element: Any) -> None:
-        super().add(element)
-        self._places[element] = None
-
-    def discard(self, element: Any) -> None:
-        super().discard(element)
-        self._places.pop(element, None)
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(list(self._places))
-
-
 class Actor:
     """One session with its transport: `number` is its own, also after a restart."""
 
@@ -83,11 +64,8 @@ class Actor:
         )
 
     async def open(self) -> None:
-        """Enter the session, and have it go through its tasks in the same order every time."""
+        """Enter the session."""
         await self.session.__aenter__()
-        exchanger = self.session.engine().exchanger
-        exchanger._tasks = _InOrder()
-        exchanger._sleepers = _InOrder()
 
 
 def _auth(world: World, network: Network) -> str | Auth | TokenSource:
