@@ -87,3 +87,10 @@ def demo(session: nox.Session) -> None:
     """Install as a user would, and run the demo."""
     session.install(".[cli]")
     session.run("fielding", "demo", *session.posargs)
+
+
+@nox.session(python=OLDEST)
+def bench(session: nox.Session) -> None:
+    """Measure what the SDK costs beside hand-written clients; the figures are ratios within one run."""
+    session.install("-e", ".")
+    session.run("python", "-m", "benchmarks.overhead", *session.posargs)
