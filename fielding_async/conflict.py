@@ -148,17 +148,17 @@ def _visible(fresh: FieldingRun) -> timedelta:
 def _judge_order(situation: Situation) -> Verdict:
     fresh, order = situation.fresh, situation.order
     wanted = ask(order, fresh) if callable(order) else order
-    there = wanted is None or wanted.is_there(fresh)
-    if there and not situation.in_doubt:
+    if not situation.in_doubt and (wanted is None or wanted.is_there(fresh)):
         return Finish("already", wanted)
+    if wanted is None:
+        # nothing to send, but an earlier write may still change what the callable was content with
+        return Finish("unconfirmed", None)
     stale = not situation.unchanged and _rests_on_the_past(situation)
-    refused_here = situation.why is Why.INVALID_STATE and situation.unchanged
-    if wanted is None or (there and (stale or refused_here)):
-        # it is there, but a doubtful write may still change it: "already" would promise too much
-        return Finish("unconfirmed", wanted)
     if stale:
         return Refuse(wanted)
-    return Fail() if refused_here else Send(wanted)
+    if situation.why is Why.INVALID_STATE and situation.unchanged:
+        return Fail()
+    return Send(wanted)
 
 
 def _rests_on_the_past(situation: Situation) -> bool:

@@ -12,7 +12,7 @@ from .models import FieldingRun, RunRef
 
 __all__ = ["Look", "RunStore"]
 
-_RETIRED_KEPT = 8
+_RETIRED_KEPT = 64
 
 
 @define(eq=False)

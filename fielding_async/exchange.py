@@ -28,9 +28,10 @@ _TICK = 0.005  # timers of an event loop are about this exact
 
 
 class _OutOfTime(Exception):  # noqa: N818 - internal signal
-    def __init__(self, pause: RateLimitError | None) -> None:
+    def __init__(self, pause: RateLimitError | None, waiting_for: str = "permission to send") -> None:
         super().__init__()
         self.pause = pause
+        self.waiting_for = waiting_for
 
 
 @define(eq=False)
@@ -94,15 +95,19 @@ class Exchanger:
             return ended
         except _OutOfTime as out:
             ended.out_of_time = ended.gave_up = True
-            ended.failure = self._time_ran_out(request, out.pause, ended.failure)
+            ended.failure = self._time_ran_out(request, out.pause, ended.failure, out.waiting_for)
             return ended
 
     def _time_ran_out(
-        self, request: Request, pause: RateLimitError | None, last: FieldingError | None
+        self,
+        request: Request,
+        pause: RateLimitError | None,
+        last: FieldingError | None,
+        waiting_for: str = "permission to send",
     ) -> FieldingError:
         method, path = request.operation.method, request.path
         if pause is None:
-            after = f" after: {last.message}" if last is not None else " before the request could be sent"
+            after = f" after: {last.message}" if last is not None else f" while waiting for {waiting_for}"
             error: FieldingError = DeadlineExceededError(f"time ran out{after}", method=method, path=path)
             error.__cause__ = last
             return error
@@ -181,7 +186,7 @@ class Exchanger:
                 await self.keeper.fetch()
         except TimeoutError as error:
             if limit.expired():
-                raise _OutOfTime(None) from None
+                raise _OutOfTime(None, "a token") from None
             raise _TokenSourceError from error
         except FieldingError:
             raise

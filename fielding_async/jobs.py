@@ -125,11 +125,14 @@ class _Waiting:
 
     async def pause(self, at_least: float, last: JobResult | FieldingError) -> None:
         """Wait for the time of the next poll; raises when that is beyond the deadline."""
-        if await self._engine.exchanger.sleep(max(next(self._waits), at_least), self._call.deadline):
-            return
-        if isinstance(last, FieldingError):
-            raise DeadlineExceededError(f"time ran out; the last poll failed: {last.message}") from last
-        raise DeadlineExceededError(f"time ran out with job {last.job_id} still {last.status}; it goes on by itself")
+        if not await self._engine.exchanger.sleep(max(next(self._waits), at_least), self._call.deadline):
+            raise _too_late(last)
+
+
+def _too_late(last: JobResult | FieldingError) -> DeadlineExceededError:
+    if isinstance(last, JobResult):
+        return DeadlineExceededError(f"time ran out with job {last.job_id} still {last.status}; it goes on by itself")
+    return DeadlineExceededError(f"time ran out; the last poll failed: {last.message}")
 
 
 @frozen
@@ -166,17 +169,21 @@ class _Job(ABC):
         limit = engine.settings.timeout.job if own is DEFAULT else own
         with engine.call(f"{self.row.name}-wait", dict(self.ids), limit) as call:
             waiting = _Waiting(engine, call)
+            last: JobResult | FieldingError | None = None
             while True:
                 at_least = 0.0
                 try:
                     response = await _ask(engine, call, self.row, dict(self.ids))
+                except DeadlineExceededError as error:
+                    raise _too_late(last or error) from error
                 except FieldingError as error:
                     if not waiting.bears(error):
                         raise
                     _log.info("%s: %s, polling on", call.name, type(error).__name__)
-                    last: JobResult | FieldingError = error
+                    last = error
                 else:
-                    last = result = self._seen(engine, response)
+                    result: JobResult = self._seen(engine, response)
+                    last = result
                     if on_poll is not None and inspect.isawaitable(told := on_poll(result)):
                         await told
                     if result.status == "Failed":

@@ -212,6 +212,10 @@ class RunAction:
             case Fail():
                 if isinstance(failure, InvalidRunStateError):
                     failure.current = self._fresh
+                    if self._sent is not None and self._fresh is not None and self._sent.is_there(self._fresh):
+                        failure.message += (
+                            " (the run is there, but an earlier write of this session may still be applied)"
+                        )
                     raise failure
                 raise ended.attempts.server_error or failure
             case Unknown(reason):

@@ -184,10 +184,9 @@ def test_in_doubt_nothing_is_already() -> None:
     assert judge(situation(fresh=there, in_doubt=True, why=Why.OPENING)) == Send(Pause())
 
 
-def test_in_doubt_what_cannot_be_sent_is_unconfirmed() -> None:
-    """Where sending is out of the question (refused here, stale, nothing to send), it is `unconfirmed`."""
+def test_in_doubt_a_refusal_stands() -> None:
+    """In doubt, what the server or `seen=` refuses is refused; a callable content with the run is `unconfirmed`."""
     there = run_value(etag='"7"', status="paused")
-    unsent = Finish("unconfirmed", Pause())
-    assert judge(situation(base=there, fresh=there, why=Why.INVALID_STATE, in_doubt=True)) == unsent
-    assert judge(situation(fresh=fresh(status="paused"), seen=BASE, in_doubt=True)) == unsent
+    assert judge(situation(base=there, fresh=there, why=Why.INVALID_STATE, in_doubt=True)) == Fail()
+    assert judge(situation(fresh=fresh(status="paused"), seen=BASE, in_doubt=True)) == Refuse(Pause())
     assert judge(situation(order=lambda _: None, in_doubt=True)) == Finish("unconfirmed", None)

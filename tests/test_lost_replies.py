@@ -12,6 +12,7 @@ from fielding_async import (
     ConfigurationError,
     DeadlineExceededError,
     FieldingError,
+    InvalidRunStateError,
     Limits,
     OutcomeUnknownError,
     PermissionDeniedError,
@@ -442,3 +443,17 @@ async def test_a_retry_after_of_a_503_is_obeyed(sandbox: Sandbox) -> None:
         assert (await fielding.run(ref).pause()).effect == "accepted"
     first, second = sent(sandbox, "pause")
     assert second.received_at - first.received_at >= 0.3
+
+
+async def test_in_doubt_a_refused_action_is_no_success(sandbox: Sandbox) -> None:
+    """After a lost pause that may still land, `resume` of the live run, refused with 422, is no success of any kind."""
+    ref = sandbox.add_run("live")
+    async with session(sandbox, retry=Retry(max_attempts=1)) as fielding:
+        run = fielding.run(ref)
+        sandbox.script(Cut("before"), on="pause")
+        with pytest.raises(OutcomeUnknownError):
+            await run.pause()
+        with pytest.raises(InvalidRunStateError) as caught:
+            await run.resume()
+    assert caught.value.current is not None
+    assert caught.value.current.status == "live"

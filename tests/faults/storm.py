@@ -118,7 +118,9 @@ class Storm:
         ended = ", ".join(f"{name} {count}" for name, count in self.count().most_common())
         struck = ", ".join(f"{name} {count}" for name, count in sorted(self.struck.items()))
         return (
-            f"{len(self.calls)} calls in {self.seconds:.1f} s ({self.cpu:.1f} s of CPU): {ended}; unknown {self.unknown():.2%}\n"
+            f"{len(self.calls)} calls in {self.seconds:.1f} s ({self.cpu:.1f} s of CPU): {ended};"
+            f" unknown {self.unknown():.2%}\n"
+            f"unknown {self.unknown():.2%}\n"
             f"met: {struck}; writes by the client {sum(write.by == 'client' for write in self.sandbox.history)}"
         )
 

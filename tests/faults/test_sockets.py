@@ -454,10 +454,12 @@ async def test_a_204_with_a_body(server: RawServer, body: bytes, named: bool) ->
     assert server.applied == ["pause", "resume", "pause"]
 
 
+@pytest.mark.parametrize("own", [False, True], ids=["our session", "the caller's"])
 @pytest.mark.parametrize("body", [b"hello", FORGED], ids=["text", "reply"])
-async def test_bytes_on_an_idle_connection_answer_nothing(server: RawServer, body: bytes) -> None:
+async def test_bytes_on_an_idle_connection_answer_nothing(server: RawServer, body: bytes, own: bool) -> None:
     """What arrives while no request is under way is not the answer to the next one."""
-    async with client(server) as fielding:
+    http = aiohttp.ClientSession() if own else None
+    async with client(server, http=http) as fielding:
         run = fielding.run(REF)
         await run.pause()
         await server.connections[0].send(body)
@@ -466,6 +468,8 @@ async def test_bytes_on_an_idle_connection_answer_nothing(server: RawServer, bod
         assert server.applied == ["pause", "resume"]
         assert outcome.etag == server.etag
         assert (await run.pause()).effect == "accepted"
+    if http is not None:
+        await http.close()
     assert server.applied == ["pause", "resume", "pause"]
 
 
@@ -599,6 +603,40 @@ async def test_a_page_of_a_proxy_with_502_on_every_attempt(server: RawServer) ->
     assert caught.value.status == 502
     assert_ours(caught.value)
     assert server.applied == []
+
+
+# -- before anything can be sent
+
+
+async def _no_tls(connection: Connection) -> None:
+    await connection.reader.read(1)
+    await connection.send(head("400 Bad Request", "Connection: close", length=0))
+    connection.close()
+
+
+async def _silence(connection: Connection) -> None:
+    await connection.reader.read(-1)  # until the client gives up
+    connection.close()
+
+
+@every_action
+@pytest.mark.parametrize("accepting", [_no_tls, _silence, _unread, _reset_unread])
+async def test_tls_that_does_not_come_about(
+    server: RawServer, action: Action, accepting: Callable[[Connection], Any]
+) -> None:
+    """Without TLS nothing leaves, no token and no request: `TransportError`, tried again as often as allowed."""
+    server.accepting += [accepting, accepting]
+    async with FieldingSession(
+        TOKEN,
+        base_url=server.url.replace("http:", "https:"),
+        retry=Retry(max_attempts=2, base=0.001),
+        timeout=Timeout(total=20, connect=0.1),
+        limits=Limits(adaptive=False),
+    ) as fielding:
+        with pytest.raises(TransportError, match="could not connect") as caught:
+            await fielding.run(REF).perform(action)
+    assert_ours(caught.value)
+    assert server.requests == []
 
 
 # -- the HTTP library's own re-send

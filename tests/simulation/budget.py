@@ -36,8 +36,8 @@ def check_deadlines(world: World, server: Server, calls: list[CallRecord]) -> It
 def check_pauses(world: World, server: Server, calls: list[CallRecord]) -> Iterator[str]:
     """(g) After a 429 no request of the session leaves until its Retry-After is over.
 
-    Seconds or date, at most `max_pause`; where it names no usable time, at least a tenth of a second (but for one that
-    comes while all pause already: a burst of them is one pause).
+    Seconds or date, at most `max_pause`; where it names no usable time, at least a tenth of a second (but for one
+    whose request left before the pause under way began: a burst of them is one pause).
     """
     until: dict[int, tuple[float, float]] = {}
     events = [(message.sent_at, 1, message) for call in calls for message in call.messages]
@@ -49,7 +49,7 @@ def check_pauses(world: World, server: Server, calls: list[CallRecord]) -> Itera
     ]
     for now, is_sent, message in sorted(events, key=lambda event: event[:2]):
         begun, over = until.get(message.session, (0.0, 0.0))
-        if not is_sent and (message.pause != BLIND_PAUSE or now >= over):
+        if not is_sent and (message.pause != BLIND_PAUSE or message.sent_at >= begun):
             until[message.session] = now, max(over, now + (message.pause or 0.0))
         elif is_sent and begun < now < over - _GRACE:
             yield f"(g) {message.call.title}: sent {over - now:.3f} s before the pause of a 429 was over"
