@@ -120,7 +120,6 @@ class Storm:
         return (
             f"{len(self.calls)} calls in {self.seconds:.1f} s ({self.cpu:.1f} s of CPU): {ended};"
             f" unknown {self.unknown():.2%}\n"
-            f"unknown {self.unknown():.2%}\n"
             f"met: {struck}; writes by the client {sum(write.by == 'client' for write in self.sandbox.history)}"
         )
 
