@@ -34,7 +34,7 @@ class _Memory:
 
     run: FieldingRun | None = None
     floor: int = -1
-    retired: tuple[str, ...] = ()
+    retired: dict[str, None] = field(factory=dict[str, None])
     doubts: dict[str, int] = field(factory=dict[str, int])
 
 
@@ -131,8 +131,9 @@ class RunStore:
             return
         memory = self._memory(ref)
         memory.doubts.pop(base.etag, None)
-        if base.etag not in memory.retired:
-            memory.retired = (*memory.retired[1 - _RETIRED_KEPT :], base.etag)
+        memory.retired[base.etag] = None
+        if len(memory.retired) > _RETIRED_KEPT:
+            del memory.retired[next(iter(memory.retired))]
         if memory.run is not None and memory.run.etag == base.etag:
             memory.run = None
 
