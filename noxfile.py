@@ -12,6 +12,7 @@ PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)
 OLDEST = PYTHONS[0]
 SHORTER = ["--ignore=tests/conformance", "--ignore=tests/simulation"]
+FEWER_CALLS = {"FIELDING_STORM_CALLS": "2000"}
 
 nox.needs_version = ">=2024.4.15"
 nox.options.sessions = ["lint", "types", "tests", "oldest", "demo"]
@@ -39,7 +40,7 @@ def tests(session: nox.Session) -> None:
     """Run the test suite; on the oldest Python with coverage, the conformance tests and the simulation."""
     session.install("-e", ".[cli]", *_group("tests"))
     if session.python != OLDEST:
-        session.run("pytest", *SHORTER, *session.posargs)
+        session.run("pytest", *SHORTER, *session.posargs, env=FEWER_CALLS)
         return
     session.install(*_group("conformance"))
     if session.posargs:
@@ -56,7 +57,7 @@ def oldest(session: nox.Session) -> None:
     """Run the tests with the lowest versions of the dependencies that the metadata promises."""
     session.install("-e", ".[cli]", *_group("tests"))
     session.install(*_lowest())
-    session.run("pytest", *SHORTER, *session.posargs)
+    session.run("pytest", *SHORTER, *session.posargs, env=FEWER_CALLS)
 
 
 def _lowest() -> list[str]:
