@@ -121,7 +121,10 @@ class RunAction:
     async def _open(self) -> Verdict:
         """Look at the run before anything is sent, and judge it."""
         while True:
-            verdict = judge(self._situation(Why.OPENING, await self._look(settling=False)))
+            fresh = await self._look(settling=False)
+            verdict = judge(self._situation(Why.OPENING, fresh))
+            if not isinstance(verdict, LookAgain):
+                self._fresh = fresh
             if isinstance(verdict, Refuse):
                 problem = FieldingError("the run is no longer as seen", method="GET", path=run_request(self._ref).path)
                 raise self._refused(problem, verdict.wanted)
@@ -196,6 +199,7 @@ class RunAction:
                 raise problem from (error if problem is failure else failure)
             verdict = judge(self._situation(why, fresh, ended.attempts.only_server_errors))
             if not isinstance(verdict, LookAgain):
+                self._fresh = fresh  # a stale look is forgotten: it says nothing of what may still land
                 return self._decided(verdict, failure, ended)
             wait = next(self._waits)
 
@@ -233,7 +237,6 @@ class RunAction:
                 method="GET",
                 path=run_request(self._ref).path,
             )
-        self._fresh = run
         return run
 
     def _situation(self, why: Why, fresh: FieldingRun, only_server_errors: bool = False) -> Situation:

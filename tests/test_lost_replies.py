@@ -24,7 +24,7 @@ from fielding_async import (
     TransportError,
 )
 from fielding_async.actions import Action
-from fielding_async.sandbox import Cut, Hold, Refuse, Reply, Sandbox, SecondWriter, Status
+from fielding_async.sandbox import Cut, Hold, Refuse, Reply, Sandbox, SecondWriter, SetHeader, Status
 from fielding_async.transport import Outgoing
 from fielding_async.wire import Attempted, NotSent
 
@@ -457,3 +457,19 @@ async def test_in_doubt_a_refused_action_is_no_success(sandbox: Sandbox) -> None
             await run.resume()
     assert caught.value.current is not None
     assert caught.value.current.status == "live"
+
+
+async def test_a_stale_look_does_not_end_a_doubt(sandbox: Sandbox) -> None:
+    """A lost write whose look first shows the past, then fails, may still land: nothing is "there already" after it."""
+    ref = sandbox.add_run("live")
+    before = sandbox.inspect(ref)
+    async with session(sandbox, retry=Retry(max_attempts=1)) as fielding:
+        run = fielding.run(ref)
+        await run.update(longer)
+        sandbox.script(Cut("before"), on="pause")
+        sandbox.script(SetHeader("ETag", before.etag or ""), Status(404), on="get")
+        with pytest.raises(OutcomeUnknownError) as caught:
+            await run.pause()
+        assert caught.value.current is None
+        outcome = await run.update(end_fielding_at=before.end_fielding_at + timedelta(hours=1))
+    assert outcome.effect == "accepted"
