@@ -23,14 +23,20 @@ __all__ = ["AttemptTrace", "CallTrace", "Telemetry", "without_instrumentation"]
 GetRandBits = Callable[[int], int]
 Attributes = Mapping[str, str | int]
 
-# The key under which instrumentations look for an order to keep quiet; its name differs between API versions.
-_SUPPRESS_HTTP: str = getattr(otel_context, "_SUPPRESS_HTTP_INSTRUMENTATION_KEY", "suppress_http_instrumentation")
+# The keys under which instrumentations look for an order to keep quiet; older ones know only the general one.
+_SUPPRESS: tuple[str, ...] = (
+    getattr(otel_context, "_SUPPRESS_HTTP_INSTRUMENTATION_KEY", "suppress_http_instrumentation"),
+    getattr(otel_context, "_SUPPRESS_INSTRUMENTATION_KEY", "suppress_instrumentation"),
+)
 
 
 @contextmanager
 def without_instrumentation() -> Generator[None]:
     """Keep an instrumentation of the HTTP library from adding a second CLIENT span and header."""
-    token = otel_context.attach(otel_context.set_value(_SUPPRESS_HTTP, True))
+    context = otel_context.get_current()
+    for key in _SUPPRESS:
+        context = otel_context.set_value(key, True, context)
+    token = otel_context.attach(context)
     try:
         yield
     finally:
