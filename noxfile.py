@@ -49,7 +49,8 @@ def tests(session: nox.Session) -> None:
     session.run("coverage", "run", "-m", "pytest", *SHORTER)
     session.run("coverage", "report", "--fail-under=90")
     # measuring coverage would double their time
-    session.run("pytest", "tests/conformance", "tests/simulation")
+    session.run("pytest", "tests/conformance")
+    session.run("pytest", "-s", "--durations=3", "tests/simulation")
 
 
 @nox.session(python=OLDEST)
