@@ -122,8 +122,9 @@ class RunStore:
         memory.run = left if left.etag is not None else None
         for etag in [etag for etag in memory.doubts if etag != base.etag]:
             del memory.doubts[etag]  # the server took this ETag, so every other one is past
-        if left.etag is not None and base.etag != left.etag:
-            self.retire(ref, base)  # without an ETag in the reply it cannot be told: the write may have changed nothing
+        # without an ETag in the reply only a change of status is sure: other writes may have changed nothing
+        if base.etag != left.etag and (left.etag is not None or left.status != base.status):
+            self.retire(ref, base)
 
     def retire(self, ref: RunRef, base: FieldingRun) -> None:
         """Note that the ETag of `base` is past: the server refused it, or took a write under it."""

@@ -63,6 +63,9 @@ def test_a_write_that_may_have_changed_nothing_retires_nothing() -> None:
     assert not store.is_past(REF, base)
     store.write_accepted(REF, base, base)
     assert not store.is_past(REF, base)
+    # a status that was changed was changed under a new ETag, whatever the reply left out
+    store.write_accepted(REF, base, run_value(version=6, etag=None, status="paused"))
+    assert store.is_past(REF, base)
 
 
 def test_a_doubt_ends_when_its_etag_is_past() -> None:
