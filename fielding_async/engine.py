@@ -103,7 +103,6 @@ class Engine:
         self.turns: Turns = Turns()
         self.uniform: Uniform = dice.uniform
         self._telemetry = Telemetry(dice.getrandbits, settings.tracer_provider)
-        self._calls = 0
 
     def check(self) -> None:
         """Raise `SessionClosedError` unless this is the loop, thread and process of the session, and it is open."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -274,7 +273,7 @@ def test_a_wait_for_a_slot_ends_at_its_deadline() -> None:
 class FakeExchange:
     """A transport that answers GETs with a live run and pauses with 204, each after ten milliseconds."""
 
-    def __init__(self, answer: Callable[[Outgoing], Awaitable[Attempted]] | None = None) -> None:
+    def __init__(self) -> None:
         self.sent: list[tuple[float, str, str]] = []
 
     async def send(self, outgoing: Outgoing, *, timeout: float, connect_timeout: float) -> Attempted:

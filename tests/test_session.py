@@ -6,7 +6,7 @@ import multiprocessing
 import pickle
 import threading
 import traceback
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
@@ -388,7 +388,6 @@ async def test_a_large_number_of_runs_at_once(sandbox: Sandbox) -> None:
         assert len(engine.turns) == 0
     assert {outcome.effect for outcome in outcomes} == {"accepted"}
     assert len(sandbox.requests) == 1000
-    assert timedelta(0) < sandbox.now - datetime(2026, 1, 1, tzinfo=UTC)
 
 
 async def test_a_callers_trace_configs_cannot_change_what_is_sent(sandbox: Sandbox) -> None:
