@@ -79,6 +79,14 @@ class Limiter:
             if timer is not None:
                 timer.cancel()
 
+    def try_acquire(self, *, under_way: bool) -> Permit | None:
+        """Return a permit if there is one at once and nobody waits for it; else `None`: then `acquire`."""
+        del under_way  # with nobody waiting, no class goes first
+        now = self._loop.time()
+        if self._closed is not None or self._under_way or self._first or not self._free:
+            return None
+        return self._grant(now, waited=False) if self._pacer.ready_at() <= now else None
+
     def _pause_beyond(self, deadline: float | None, now: float) -> RateLimitError | None:
         """Return the 429 whose pause lasts beyond the deadline."""
         if deadline is not None and self._last_429 is not None and self._pacer.paused_until > max(deadline, now):
