@@ -247,7 +247,7 @@ class Exchanger:
             self.base_url + request.path,
             headers,
             request.body,
-            may_leave=lambda: not call.abandoned and self.limiter.may_leave(permit),
+            may_leave=lambda: None if call.abandoned else self.limiter.may_leave(permit),
         )
         status: int | None = None
         error_type: str | None = "held_back"

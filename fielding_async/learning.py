@@ -27,9 +27,13 @@ _MARGIN = 0.97
 _NARROW = 1.08  # a bracket this narrow is not worth a refusal
 _WINDOW = 1.0  # seconds: the shortest time in which limits are counted
 _DWELL = 2.0  # seconds without a refusal after which a pace counts as borne
-_QUIET = 20.0  # seconds at the top of the bracket before the pace is tried above it; doubled by each refusal there
-_QUIETEST = 240.0
+_QUIET = 20.0  # seconds at the top of the bracket before the pace is tried above it; longer after each refusal there
+_LONGER = 1.5
+_QUIETEST = 120.0
+_UNSURE = 12.0  # the same, where it was a single refusal that set the top
 _PROBE = 1.05
+_BOLDER = 1.3  # each step beyond that is not refused makes the next one larger
+_BOLDEST = 3.0
 _SHORT = 2.2  # seconds; a held pace refused sooner is only a little above a window's limit
 _FALLS = (0.94, 0.85)
 
@@ -76,6 +80,7 @@ class Learner:
     _pending: _Refusal | None = None  # decided upon when the pause is over and all replies are in
     _held_since: float = field(default=0.0)
     _held_from: int = 0
+    _eager: bool = True  # whether to move up inside the bracket as soon as a pace counts as borne
     _quiet: float = _QUIET
     _probe: float = _PROBE
     _falls: int = 0
@@ -141,6 +146,7 @@ class Learner:
             # more went through than before the first refusal, so it was not their count
             self._borne, self._refused = self._top, max(self._first_speed, self._top * 1.02)
             self._climbing, self.is_strict = False, True
+            self._quiet = _UNSURE
             self._move(self._top, now)
         elif self.pace > _OPEN:
             self.pace = inf
@@ -148,15 +154,17 @@ class Learner:
     def _bear(self, now: float) -> None:
         if self.pace >= self._borne:
             self._borne, self._proven, self._falls, self._first = self.pace, True, 0, None
-        if self._refused > self._borne * _NARROW:
+        if self._refused == inf:
+            self._probe = min(self._probe * _BOLDER, _BOLDEST)
+            self._move(self._borne * self._probe, now)
+        elif self._refused > self._borne * _NARROW and (self._eager or now - self._held_since >= self._quiet):
             self._move(min(sqrt(self._borne * self._refused), self._borne * 1.25), now)
         elif now - self._held_since >= self._quiet:
-            self._refused = self._borne * self._probe * self._probe * _NARROW
+            self._refused = inf
             self._move(self._borne * self._probe, now)
-            self._probe *= _PROBE
 
     def _hold(self, pace: float, now: float, *, strict: bool | None = None) -> None:
-        self._climbing, self._first = False, None
+        self._climbing, self._first, self._eager = False, None, True
         if strict is not None:
             self.is_strict = strict
         self._move(pace, now)
@@ -183,7 +191,7 @@ class Learner:
             self._fall_to(count / (seconds + refusal.pause) * _MARGIN, now)
         elif brief and count <= 1:
             self._spread(refusal)
-        elif self._climbing and self.is_strict:
+        elif self._climbing and self.is_strict and climb.closest:
             self._borne, self._refused, self._proven = climb.closest, max(refusal.speed, climb.closest * 1.02), False
             self._hold(climb.closest, now)
         elif (self._climbing and seconds < _DWELL) or brief:
@@ -192,8 +200,9 @@ class Learner:
             else:
                 self._compare(self._first, refusal, now)
         elif self._proven and self.pace > self._borne:
-            self._refused, self._quiet = self.pace, min(self._quiet * 2, _QUIETEST)
+            self._refused, self._quiet = self.pace, min(self._quiet * _LONGER, _QUIETEST)
             self._hold(self._borne, now)
+            self._eager = False
         else:
             self._falls += 1
             floor = count / (seconds + max(refusal.pause, _WINDOW)) * _MARGIN
@@ -207,12 +216,10 @@ class Learner:
         self._hold(self._borne, now)
 
     def _spread(self, refusal: _Refusal) -> None:
-        """Next to nothing went through, right after a pause: begin far below, and look for the spacing."""
-        self.is_strict, self._climbing, self._first = True, True, None
-        self._borne, self._proven, self._keep_until = 0.0, False, 0
-        self._first_speed = self._refused = refusal.speed
-        self._top = max(refusal.speed * 0.98, _SLOWEST)
-        self.pace = max(min(refusal.speed, self.pace) / 4, _SLOWEST)
+        """Next to nothing went through, right after a pause: begin far below. Two that were too close tell spacing."""
+        self.is_strict, self._climbing, self._first = refusal.climb.accepted > 0, True, None
+        self._borne, self._proven, self._keep_until, self._top = 0.0, False, 0, inf
+        self.pace = max(min(self.pace, refusal.speed or inf, 4 * _FIRST) / 4, _SLOWEST)
 
     def _climb_again(self, refusal: _Refusal) -> None:
         climb = refusal.climb
