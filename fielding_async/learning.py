@@ -84,7 +84,7 @@ class Learner:
     _quiet: float = _QUIET
     _probe: float = _PROBE
     _falls: int = 0
-    _paused: float = inf  # the length of the pause before what is measured now
+    _paused: float = inf  # the length of the pause before, if enough had gone through to speak of a window
 
     def sending(self, now: float) -> None:
         """Note that a request leaves: after a pause, that the pace is taken up again."""
@@ -154,13 +154,15 @@ class Learner:
     def _bear(self, now: float) -> None:
         if self.pace >= self._borne:
             self._borne, self._proven, self._falls, self._first = self.pace, True, 0, None
+        if self._borne > self._refused:
+            # what was refused once is borne now: the limit is another
+            self._refused = inf
         if self._refused == inf:
             self._probe = min(self._probe * _BOLDER, _BOLDEST)
             self._move(self._borne * self._probe, now)
         elif self._refused > self._borne * _NARROW and (self._eager or now - self._held_since >= self._quiet):
-            self._move(min(sqrt(self._borne * self._refused), self._borne * 1.25), now)
+            self._move(min(sqrt(self._borne * self._refused) * _MARGIN, self._borne * 1.25), now)
         elif now - self._held_since >= self._quiet:
-            self._refused = inf
             self._move(self._borne * self._probe, now)
 
     def _hold(self, pace: float, now: float, *, strict: bool | None = None) -> None:
@@ -183,7 +185,7 @@ class Learner:
         climb, seconds = refusal.climb, refusal.seconds
         count = climb.accepted
         self._now = None
-        self._paused = refusal.pause
+        self._paused = refusal.pause if count > 2 else inf
         self._probe = _PROBE
         brief = seconds < _WINDOW and refusal.pause < 2 * _WINDOW
         if refusal.pause >= 2 * _WINDOW and not self._proven:

@@ -19,8 +19,8 @@ FLOORS = [
     {"__about__", "models", "traceparent"},
     {"errors", "operations"},
     {"config", "dates", "etags", "ids", "results", "settings", "tokens"},
-    {"actions", "codec", "headers", "pacing"},
-    {"conflict", "wire"},
+    {"actions", "codec", "headers", "learning"},
+    {"conflict", "pacing", "wire"},
     {"endings", "retrying"},
 ]
 WORLDLY_FLOORS = [

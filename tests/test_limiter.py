@@ -143,7 +143,7 @@ def test_one_429_pauses_everything_once() -> None:
     """
 
     async def main() -> None:
-        box = limiter(concurrency=50)
+        box = limiter(concurrency=50, adaptive=False)
         loop = asyncio.get_running_loop()
         left: list[float] = []
 
@@ -191,7 +191,7 @@ def test_a_pause_beyond_max_pause_ends_in_one_probe() -> None:
     """A Retry-After beyond `max_pause` is obeyed that long; then one request alone tries."""
 
     async def main() -> None:
-        box = limiter(max_pause=10)
+        box = limiter(max_pause=10, adaptive=False)
         loop = asyncio.get_running_loop()
         first = await use(box)
         box.throttled(first, too_many(86_400))
