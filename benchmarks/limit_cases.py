@@ -20,11 +20,11 @@ from benchmarks.limit_clients import (
     ours,
     play_together,
     session_waves,
+    simulate,
 )
 from benchmarks.limit_servers import KINDS, Limit, Phase, Server, ideal_seconds
 from fielding_async import Limits
 from fielding_async.sandbox.ratelimits import LimiterKind
-from tests.virtual_time import run
 
 __all__ = [
     "CASES",
@@ -158,7 +158,7 @@ def play_free(requests: int, *, adaptive: bool) -> Free:
         _, seconds = await session_waves(line, requests, limits, waves=2)
         return seconds
 
-    first, second = run(main(), loop=loop)
+    first, second = simulate(main(), loop, 1)
     return Free(first, second, loop.rounds / (2 * requests))
 
 

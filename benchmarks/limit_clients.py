@@ -6,7 +6,8 @@ with `rate` the requests a second that it was told, or `None`.
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
 from unittest.mock import patch
 
 import aiolimiter
@@ -31,8 +32,10 @@ __all__ = [
     "ours",
     "play_together",
     "session_waves",
+    "simulate",
 ]
 
+_T = TypeVar("_T")
 ONE_WAY = 0.01
 CONNECTIONS = 32
 
@@ -255,6 +258,14 @@ PEERS: dict[str, tuple[Client, bool]] = {
 """The peers by name, and whether each is told the rate."""
 
 
+def simulate(main: Coroutine[Any, Any, _T], loop: Loop, seed: int) -> _T:
+    """Run a coroutine in virtual time, with dice and clocks of the libraries at hand under control."""
+    stamina.instrumentation.set_on_retry_hooks([])  # it logs each retry
+    random.seed(seed)  # what backoff and stamina throw
+    with patch("time.monotonic", loop.time):  # what stamina measures its timeout with
+        return run(main, loop=loop)
+
+
 @frozen
 class Played:
     """What one client did: `seconds` is until its last call ended."""
@@ -281,8 +292,4 @@ def play_together(
     async def main() -> list[Played]:
         return await asyncio.gather(*(one(number, *client) for number, client in enumerate(clients)))
 
-    stamina.instrumentation.set_on_retry_hooks([])  # it logs each retry
-    loop = Loop()
-    random.seed(seed)  # what backoff and stamina throw
-    with patch("time.monotonic", loop.time):  # what stamina measures its timeout with
-        return run(main(), loop=loop)
+    return simulate(main(), Loop(), seed)

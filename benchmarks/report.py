@@ -128,12 +128,13 @@ def _cpu_model() -> str:
 
 
 def _text(cell: Cell) -> str:
-    """Write a figure with three digits that count, or all of a larger one."""
+    """Write a count in full, any other figure with two places, more of a small and fewer of a large one."""
     if isinstance(cell, str):
         return cell
-    if cell == round(cell) or abs(cell) >= 1000:
-        return f"{cell:,.0f}"
-    return f"{cell:.{2 if abs(cell) >= 1 else 3}f}" if abs(cell) < 100 else f"{cell:.1f}"
+    if isinstance(cell, int):
+        return f"{cell:,}"
+    size = abs(cell)
+    return f"{cell:,.{0 if size >= 1000 else 1 if size >= 100 else 2 if size >= 0.1 or not size else 4}f}"
 
 
 def _is_numeric(cells: Iterable[Cell]) -> bool:
