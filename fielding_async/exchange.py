@@ -15,7 +15,7 @@ from .errors import DeadlineExceededError, FieldingError, RateLimitError, Sessio
 from .limiter import Limiter, Permit, WaitTooLongError
 from .retrying import Attempts, Next
 from .schedule import Uniform, retry_waits
-from .telemetry import without_instrumentation
+from .telemetry import keep_instrumentation_quiet
 from .tokens import Token
 from .transport import HeldBack, Outgoing, Transport
 from .wire import Accepted, Answer, Failed, Lost, NotSent, Request, Response, Throttled, read
@@ -138,27 +138,30 @@ class Exchanger:
         """Make one attempt. A token refused but renewable, and a permission lapsed, are no attempts."""
         replayed = False
         while True:
+            token = self.keeper.usable()
+            permit = None if token is None else self.limiter.try_acquire(under_way=call.permitted)
+            if permit is None or token is None:
+                try:
+                    permit, token = await self._permission(call, call.until(settling=settling))
+                except (FieldingError, _TokenSourceError) as error:
+                    return self._no_token(request, error)
+            now = self.loop.time()
+            call.permit(now)
             until = call.until(settling=settling)
-            try:
-                permit, token = await self._permission(call, until)
-            except (FieldingError, _TokenSourceError) as error:
-                return self._no_token(request, error)
-            call.permit(self.loop.time())
-            until = call.until(settling=settling)
-            limit = self.timeout.attempt if until is None else min(self.timeout.attempt, until - self.loop.time())
+            limit = self.timeout.attempt if until is None else min(self.timeout.attempt, until - now)
             if limit <= 0:
                 self.limiter.release(permit)
                 raise _OutOfTime(None)
             answer = await self._in_task(call, request, permit, token, limit)
-            if answer is None:
+            if isinstance(answer, Accepted):
+                token.worked()
+            elif answer is None:
                 continue
-            if isinstance(answer, Failed) and (status := getattr(answer.error, "status", 0)) in {401, 403}:
+            elif isinstance(answer, Failed) and (status := getattr(answer.error, "status", 0)) in {401, 403}:
                 if self.keeper.refused(token, status, replayed=replayed):
                     _log.info("%s: %d, trying again with another token", call.name, status)
                     replayed = True
                     continue
-            elif isinstance(answer, Accepted):
-                token.worked()
             return answer
 
     async def _permission(self, call: Call, until: float | None) -> tuple[Permit, Token]:
@@ -235,23 +238,22 @@ class Exchanger:
         """Send and read. `None`: the permission had lapsed, nothing was sent."""
         row = request.operation
         trace = call.trace.attempt(row.method, row.path, self._address, call.requests - call.requests_before)
+        headers = trace.headers()
+        headers["Authorization"] = token.header
+        headers["Cint-API-Version"] = self.api_version
+        headers.update(request.headers)
         outgoing = Outgoing(
             row.method,
             self.base_url + request.path,
-            {
-                "Authorization": f"Bearer {token.value}",
-                "Cint-API-Version": self.api_version,
-                **trace.headers(),
-                **dict(request.headers),
-            },
+            headers,
             request.body,
-            may_leave=lambda: not call.abandoned and self.limiter.may_leave(permit),
+            may_leave=lambda: None if call.abandoned else self.limiter.may_leave(permit),
         )
         status: int | None = None
         error_type: str | None = "held_back"
+        keep_instrumentation_quiet()
         try:
-            with without_instrumentation():
-                attempted = await self.transport.send(outgoing, timeout=limit, connect_timeout=self.timeout.connect)
+            attempted = await self.transport.send(outgoing, timeout=limit, connect_timeout=self.timeout.connect)
             if isinstance(attempted, Response):
                 status, error_type = attempted.status, None
             else:

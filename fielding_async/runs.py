@@ -77,11 +77,12 @@ class RunAction:
 
     async def run(self) -> Outcome:
         """Take the turn, act, pass the turn on: at once, or when an exchange that outlives its caller is over."""
-        try:
-            await self._turns.take(self._ref, self._call.deadline)
-        except TimeoutError:
-            problem = DeadlineExceededError("time ran out while earlier actions on this run were under way")
-            raise problem from None
+        if not self._turns.take_now(self._ref):
+            try:
+                await self._turns.take(self._ref, self._call.deadline)
+            except TimeoutError:
+                problem = DeadlineExceededError("time ran out while earlier actions on this run were under way")
+                raise problem from None
         outlived = False
         try:
             return await self._act()

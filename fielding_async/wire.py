@@ -10,7 +10,7 @@ from typing import Any
 from attrs import evolve, field, frozen
 
 from .actions import Action, LaunchNow, StatusAction, Update
-from .codec import LaunchedDates, decode_error, decode_launched_dates, decode_run_id, encode
+from .codec import decode_error, decode_launched_dates, decode_run_id, encode
 from .errors import APIError, FieldingError, ProtocolError, RateLimitError, TransportError, api_error_class
 from .headers import is_sendable_etag, job_id_from_location, retry_after_seconds
 from .models import FieldingRun, RunRef
@@ -233,27 +233,30 @@ def left_by(action: Action, base: FieldingRun, response: Response) -> FieldingRu
     The version is counted on by one, as evidence for a later judgement, unless the ETag says that nothing changed.
     """
     etag = read_etag(response)
-    left = evolve(base, etag=etag, version=base.version + (etag != base.etag))
+    version = base.version + (etag != base.etag)
+    if isinstance(action, LaunchNow):
+        dates = decode_launched_dates(response.body)
+        return evolve(
+            base,
+            etag=etag,
+            version=version,
+            status=action.target,
+            start_fielding_at=dates.start_fielding_at,
+            end_fielding_at=dates.end_fielding_at,
+            start_text=dates.start_text,
+            end_text=dates.end_text,
+        )
     if isinstance(action, StatusAction):
-        left = evolve(left, status=action.target)
-        return left if not isinstance(action, LaunchNow) else _with_dates(left, decode_launched_dates(response.body))
+        return evolve(base, etag=etag, version=version, status=action.target)
     start, end = action.texts(base)
     return evolve(
-        left,
+        base,
+        etag=etag,
+        version=version,
         start_fielding_at=action.start_fielding_at or base.start_fielding_at,
         end_fielding_at=action.end_fielding_at or base.end_fielding_at,
         start_text=start,
         end_text=end,
-    )
-
-
-def _with_dates(run: FieldingRun, dates: LaunchedDates) -> FieldingRun:
-    return evolve(
-        run,
-        start_fielding_at=dates.start_fielding_at,
-        end_fielding_at=dates.end_fielding_at,
-        start_text=dates.start_text,
-        end_text=dates.end_text,
     )
 
 

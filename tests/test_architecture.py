@@ -24,7 +24,8 @@ FLOORS = [
     {"endings", "retrying"},
 ]
 WORLDLY_FLOORS = [
-    {"limiter", "schedule", "telemetry", "transport", "turns"},
+    {"limiter", "schedule", "telemetry", "turns", "watchdog"},
+    {"transport"},
     {"auth", "calls"},
     {"exchange"},
     {"engine", "runs"},
