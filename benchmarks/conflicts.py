@@ -15,7 +15,7 @@ from attrs import asdict, define, frozen
 from benchmarks.limit_clients import Loop, simulate
 from benchmarks.report import Cell, Claim, Section, at_most
 from fielding_async import FieldingError, FieldingRun, FieldingSession, RunRef, Update
-from fielding_async.transport import HeldBack, Outgoing
+from fielding_async.transport import Outgoing
 from fielding_async.wire import Attempted, Response
 
 __all__ = ["Run", "run"]
@@ -74,9 +74,7 @@ class _Transport:
 
     async def send(self, outgoing: Outgoing, *, timeout: float, connect_timeout: float) -> Attempted:
         del timeout, connect_timeout  # no reply is ever lost
-        if not outgoing.may_leave():
-            raise HeldBack
-        outgoing.left = True
+        await outgoing.leave()
         if outgoing.method == "GET":
             version, end = await self.target.get()
             body = (

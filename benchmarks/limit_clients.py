@@ -17,7 +17,7 @@ from attrs import define, field, frozen
 
 from benchmarks.limit_servers import Server
 from fielding_async import FieldingError, FieldingSession, Limits, RunRef
-from fielding_async.transport import HeldBack, Outgoing
+from fielding_async.transport import Outgoing
 from fielding_async.wire import Attempted, Response
 from tests.virtual_time import VirtualTimeLoop, run
 
@@ -86,9 +86,7 @@ class _Transport:
 
     async def send(self, outgoing: Outgoing, *, timeout: float, connect_timeout: float) -> Attempted:
         del timeout, connect_timeout  # the line is never cut
-        if not outgoing.may_leave():
-            raise HeldBack
-        outgoing.left = True
+        await outgoing.leave()
         retry_after = await self.line.request()
         if retry_after is not None:
             return Response(429, {"Retry-After": str(retry_after)}, b"{}")

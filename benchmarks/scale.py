@@ -22,7 +22,7 @@ from attrs import define
 from benchmarks.report import Cell, Claim, Section, at_most, paired_ratio
 from fielding_async import FieldingSession, Pause, RunRef
 from fielding_async.actions import Action
-from fielding_async.transport import HeldBack, Outgoing
+from fielding_async.transport import Outgoing
 from fielding_async.wire import Attempted, Response
 
 __all__ = ["run"]
@@ -50,9 +50,7 @@ class _Instant:
     async def send(self, outgoing: Outgoing, *, timeout: float, connect_timeout: float) -> Attempted:
         del timeout, connect_timeout  # nothing is ever late
         await asyncio.sleep(0)
-        if not outgoing.may_leave():
-            raise HeldBack
-        outgoing.left = True
+        await outgoing.leave()
         self.requests += 1
         if outgoing.method == "GET":
             return Response(200, {"ETag": 'W/"1"'}, (_BODY % outgoing.url.rpartition("/")[2]).encode())

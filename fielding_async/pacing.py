@@ -16,6 +16,7 @@ __all__ = ["Pacer", "Ticket"]
 _LEAST_PAUSE = 0.1
 _LATENESS = 0.01
 _UNEVEN = 0.002  # seconds: as exact as timers of an event loop are
+_ROUNDING = 1e-6  # seconds: times of a clock are floats
 _MAX_DOUBLINGS = 16
 _IDLE = 1.0
 _REFUSED_MARGIN = 1.02
@@ -102,7 +103,7 @@ class Pacer:
         """
         if ticket.epoch != self._epoch and now < self._paused_until:
             return None
-        tolerance = 0.0 if self._is_strict else min(_UNEVEN, ticket.after / 4)
+        tolerance = _ROUNDING if self._is_strict else max(_ROUNDING, min(_UNEVEN, ticket.after / 4))
         return self._leaves_from - ticket.after * (self._burst - 1) - tolerance
 
     def left(self, ticket: Ticket, now: float) -> None:
