@@ -3,6 +3,7 @@
 import heapq
 import random
 from collections.abc import Callable
+from functools import partial
 from math import ceil, inf
 from typing import Protocol
 
