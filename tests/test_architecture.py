@@ -27,6 +27,7 @@ WORLDLY_FLOORS = [
     {"limiter", "schedule", "telemetry", "turns", "watchdog"},
     {"transport"},
     {"auth", "calls"},
+    {"flights"},
     {"exchange"},
     {"engine", "runs"},
     {"jobs"},
