@@ -24,15 +24,14 @@ _STEP = 7.0  # the most that a reply adds: the pace then doubles in a fixed time
 _OPEN = 1000.0  # a climb that gets here has met no limit
 _SLOWEST = 0.5  # requests a second; slower than this the pauses do the pacing
 _MARGIN = 0.97
-_NARROW = 1.08  # a bracket this narrow is not worth a refusal
+_WORTHWHILE = 1.015  # a step up by less is not worth the risk of a refusal
 _WINDOW = 1.0  # seconds: the shortest time in which limits are counted
 _DWELL = 2.0  # seconds without a refusal after which a pace counts as borne
 _QUIET = 20.0  # seconds at the top of the bracket before the pace is tried above it; longer after each refusal there
 _LONGER = 1.5
 _QUIETEST = 120.0
-_UNSURE = 12.0  # the same, where it was a single refusal that set the top
 _PROBE = 1.05
-_BOLDER = 1.3  # each step beyond that is not refused makes the next one larger
+_BOLDER = 1.6  # each step beyond that is not refused makes the next one larger
 _BOLDEST = 3.0
 _SHORT = 2.2  # seconds; a held pace refused sooner is only a little above a window's limit
 _FALLS = (0.94, 0.85)
@@ -49,13 +48,30 @@ class _Climb:
 
 @define
 class _Refusal:
-    """The first refusal of a climb. `seconds` after its beginning, at `speed`; the pause that followed."""
+    """The first refusal of a climb. `seconds` after its beginning, at `speed`; the pause that followed.
+
+    `balance`: of those that had left after it, how many more were accepted than refused; the next left at `next_at`.
+    """
 
     climb: _Climb
     sent_at: float
     seconds: float
     speed: float
     pause: float
+    next_at: float = inf
+    next_accepted: bool = False
+    balance: int = 0
+
+    def followed_by(self, sent_at: float, *, accepted: bool) -> None:
+        """Note what became of a request that had left later."""
+        self.balance += 1 if accepted else -1
+        if self.sent_at < sent_at < self.next_at:
+            self.next_at, self.next_accepted = sent_at, accepted
+
+    @property
+    def is_of_spacing(self) -> bool:
+        """Whether the next one passed, and not by chance: a full window refuses all, an empty bucket most of them."""
+        return self.next_accepted and self.balance >= 0
 
 
 @define
@@ -105,7 +121,10 @@ class Learner:
     def accepted(self, sent_at: float, speed: float, now: float) -> None:
         """Note an answer that was no 429, to a request that left at `sent_at`, after the one before at `speed`."""
         climb = self._pending.climb if self._pending is not None else self._now
-        if climb is None or not climb.began <= sent_at < (self._pending.sent_at if self._pending is not None else inf):
+        if climb is None or sent_at < climb.began:
+            return
+        if self._pending is not None and sent_at > self._pending.sent_at:
+            self._pending.followed_by(sent_at, accepted=True)
             return
         climb.accepted += 1
         climb.closest = max(climb.closest, speed)
@@ -132,6 +151,11 @@ class Learner:
         self._pending = _Refusal(climb, sent_at, seconds, speed, pause)
         return pause
 
+    def refused_too(self, sent_at: float) -> None:
+        """Note another 429 of the same burst."""
+        if self._pending is not None:
+            self._pending.followed_by(sent_at, accepted=False)
+
     def resumed_in_vain(self) -> None:
         """Note that the single request that felt its way after a pause was refused."""
         self._now = None
@@ -146,7 +170,6 @@ class Learner:
             # more went through than before the first refusal, so it was not their count
             self._borne, self._refused = self._top, max(self._first_speed, self._top * 1.02)
             self._climbing, self.is_strict = False, True
-            self._quiet = _UNSURE
             self._move(self._top, now)
         elif self.pace > _OPEN:
             self.pace = inf
@@ -160,10 +183,13 @@ class Learner:
         if self._refused == inf:
             self._probe = min(self._probe * _BOLDER, _BOLDEST)
             self._move(self._borne * self._probe, now)
-        elif self._refused > self._borne * _NARROW and (self._eager or now - self._held_since >= self._quiet):
-            self._move(min(sqrt(self._borne * self._refused) * _MARGIN, self._borne * 1.25), now)
-        elif now - self._held_since >= self._quiet:
-            self._move(self._borne * self._probe, now)
+            return
+        is_quiet = now - self._held_since >= self._quiet
+        middle = sqrt(self._borne * self._refused) * 0.98
+        if middle > self._borne * _WORTHWHILE and (self._eager or is_quiet):
+            self._move(min(middle, self._borne * 1.25), now)
+        elif is_quiet:
+            self._move(max(self._borne, self._refused if self._eager else 0.0) * self._probe, now)
 
     def _hold(self, pace: float, now: float, *, strict: bool | None = None) -> None:
         self._climbing, self._first, self._eager = False, None, True
@@ -172,7 +198,7 @@ class Learner:
         self._move(pace, now)
 
     def _move(self, pace: float, now: float) -> None:
-        self.pace = max(pace, _SLOWEST)
+        self.pace = inf if pace > _OPEN else max(pace, _SLOWEST)
         self._hold_from(now)
 
     def _hold_from(self, now: float) -> None:
@@ -193,9 +219,10 @@ class Learner:
             self._fall_to(count / (seconds + refusal.pause) * _MARGIN, now)
         elif brief and count <= 1:
             self._spread(refusal)
-        elif self._climbing and self.is_strict and climb.closest:
-            self._borne, self._refused, self._proven = climb.closest, max(refusal.speed, climb.closest * 1.02), False
-            self._hold(climb.closest, now)
+        elif self._climbing and climb.closest and (self.is_strict or refusal.is_of_spacing):
+            self._borne, self._proven = min(climb.closest, refusal.speed), False
+            self._refused = max(refusal.speed, self._borne * 1.02)
+            self._hold(self._borne, now, strict=True)
         elif (self._climbing and seconds < _DWELL) or brief:
             if self._first is None:
                 self._climb_again(refusal)

@@ -20,6 +20,7 @@ _ROUNDING = 1e-6  # seconds: times of a clock are floats
 _MAX_DOUBLINGS = 16
 _IDLE = 1.0
 _REFUSED_MARGIN = 1.02
+_MOST_MARGIN = 1.25
 
 
 @define(eq=False)
@@ -42,6 +43,7 @@ class Pacer:
 
     def __init__(self, limits: Limits, uniform: Callable[[float, float], float]) -> None:
         self._interval = 0.0 if limits.rate is None else 1.0 / limits.rate
+        self._longest_interval = self._interval * _MOST_MARGIN
         self._burst = 1 if limits.rate is None else limits.burst
         self._learner = Learner() if limits.rate is None and limits.adaptive else None
         self._is_strict = False  # a late request does not bring the next one closer
@@ -132,6 +134,8 @@ class Pacer:
         if was_probe:
             self._probe = None
         same_burst = ticket.epoch != self._epoch
+        if same_burst and self._learner is not None:
+            self._learner.refused_too(ticket.at)
         if retry_after is None:
             if same_burst and now < self._paused_until:
                 return
@@ -151,10 +155,9 @@ class Pacer:
     def _learn_refusal(self, ticket: Ticket, seconds: float, *, was_probe: bool) -> float:
         """Take note of the first 429 of a burst. Returns the length of the pause."""
         if self._learner is None:
-            if self._interval and not self._is_strict:
-                # the rate given is all but the limit: keep a little below it, and never a late request closer
-                self._is_strict = True
-                self._interval *= _REFUSED_MARGIN
+            # the rate given is all but the limit: keep a little below it, and never a late request closer
+            self._is_strict = True
+            self._interval = min(self._interval * _REFUSED_MARGIN, self._longest_interval)
             return seconds
         self._due = -inf
         if was_probe:

@@ -75,7 +75,7 @@ class Outgoing:
 
     async def leave(self) -> None:
         """Wait, if need be, until the request may leave. Raises `HeldBack` if it may not."""
-        while wait := self.may_leave():
+        while wait := self.may_leave():  # noqa: ASYNC110 - for a known time
             await asyncio.sleep(wait)
         if wait is None:
             raise HeldBack

@@ -11,7 +11,7 @@ from fielding_async.errors import api_error_class
 from fielding_async.limiter import Limiter, Permit, WaitTooLongError
 from fielding_async.pacing import Pacer
 from fielding_async.sandbox import Sandbox, Status
-from fielding_async.transport import HeldBack, Outgoing
+from fielding_async.transport import Outgoing
 from fielding_async.wire import Attempted, Response
 
 from .support import QUICK, sent, session
