@@ -2,11 +2,12 @@
 
 Without names all sections run, one after the other. Their results are kept in `benchmarks/results/` as JSON, and the
 report and the plots there are made anew from all that is kept. `--quick` is for trying things out: fewer rounds, and
-nothing is kept.
+nothing is kept. With `--check` the exit status is 1 if a claim does not hold.
 """
 
 import argparse
 import importlib
+import os
 import time
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,9 +27,11 @@ def _run(name: str, *, quick: bool) -> Section | None:
     if not hasattr(module, "run"):
         print(f"== {name}: not a section yet\n")
         return None
-    started = time.perf_counter()
+    started, busy = time.perf_counter(), os.getloadavg()[0]
     section: Section = module.run(quick=quick)
     print(plain(section))
+    if busy > 0.5:
+        print(f"The machine was busy when this began (load {busy:.1f}): do not trust what is measured in real time.\n")
     print(f"({time.perf_counter() - started:.0f} s)\n", flush=True)
     return section
 
@@ -44,12 +47,13 @@ def _draw(sections: list[Section]) -> None:
 
 
 def main() -> int:
-    """Run the sections asked for; the exit status is 0 if every claim holds."""
+    """Run the sections asked for."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"one of {', '.join(_available())}, or plots")
     parser.add_argument("--quick", action="store_true", help="fewer rounds; keep nothing")
+    parser.add_argument("--check", action="store_true", help="exit with 1 if a claim does not hold")
     options = parser.parse_args()
     names: list[str] = options.sections or _available()
     unknown = set(names) - {*_available(), "plots"}
@@ -70,7 +74,7 @@ def main() -> int:
         _draw([section for _, section in kept])
     for text in broken:
         print(f"does not hold: {text}")
-    return 1 if broken else 0
+    return 1 if broken and options.check else 0
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ TOLD = ", rate told"
 _COLUMNS = ["requests", "server", "client", "failures", "sends", "429s", "seconds", "x ideal", "least share"]
 _SENDS = {100: 112, 2000: 2060}
 _RATIOS = {100: 1.4, 2000: 1.25}
-_BIN = 0.5  # seconds of a bar in the plot of requests over time
+_BIN = 1.0  # seconds of a bar in the plot of requests over time
 _TIMELINE = (COLD[1], "leaky-bucket")
 
 Table = dict[str, dict[str, dict[str, Result]]]  # by case, server and client
@@ -127,7 +127,7 @@ def run(*, quick: bool = False) -> Section:
         for kind, clients in table[case.name].items()
         for client, result in clients.items()
     ]
-    steady, shaky = (STEADY[:2], SHAKY[:1]) if quick else (STEADY, SHAKY)
+    steady, shaky = (STEADY[:2], SHAKY[:1]) if quick else (STEADY, SHAKY[:2])
     claims: list[Claim] = []
     unsteady: dict[str, dict[str, list[float]]] = {}
     calm: list[Result] = []
@@ -137,7 +137,7 @@ def run(*, quick: bool = False) -> Section:
             found = _worst(case, kind, steady)
             calm += found
             claims += _claims(case, kind, found)
-            if not case.known:
+            if case in COLD:
                 jittery = _worst(case, kind, shaky)
                 shaken += jittery
                 unsteady.setdefault(case.name, {})[kind] = [result.ratio for result in jittery]

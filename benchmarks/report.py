@@ -205,7 +205,7 @@ def write_result(folder: Path, machine: Machine, section: Section) -> None:
     """Keep a section as JSON, in a file named for it."""
     folder.mkdir(parents=True, exist_ok=True)
     content = {"machine": asdict(machine), "section": asdict(section)}
-    (folder / f"{section.name}.json").write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
+    (folder / f"{section.name}.json").write_text(json.dumps(content, indent=1) + "\n")
 
 
 def read_result(folder: Path, name: str) -> tuple[Machine, Section] | None:
