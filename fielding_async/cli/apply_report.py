@@ -1,0 +1,301 @@
+"""What `fielding apply` says before it begins and after it has ended."""
+
+import shlex
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from fielding_async.errors import ConfigurationError, FieldingError, JournalError
+from fielding_async.journal import journal_rows, read_journal
+from fielding_async.journal_records import JournalCounts, JournalRow, JournalSummary
+
+from .apply_view import duration
+from .output import clean, complain, out, put_json, say
+from .plan_check import CheckedPlan
+from .plan_rows import ACTIONS
+from .plan_write import PlanWriter
+from .render import error_object, plain
+from .work import Exit
+
+if TYPE_CHECKING:
+    from .apply import Order
+    from .apply_run import Run
+
+__all__ = ["dry_run_lines", "dry_run_object", "earlier_counts", "prompt_lines", "report"]
+
+_SHOWN = 10  # rows that did not end well and are shown one by one
+_SORTED = 100_000  # rows that are brought into the plan's order; more are left in that of their ends
+_COLUMNS = ("accepted", "already", "unconfirmed", "failed", "unknown", "skipped")
+_RATES = (5.0, 20.0)
+
+
+# -- before
+
+
+def earlier_counts(order: "Order", checked: CheckedPlan) -> JournalCounts | None:
+    """Return what the journal holds, if there is one. Raises `ConfigurationError` if it belongs to something else."""
+    if not order.journal.exists() or not order.journal.stat().st_size:
+        return None
+    summary = read_journal(order.journal)
+    other = "is of another plan, or this one has been changed since"
+    if summary.base_url != order.base_url:
+        other = f"is of another exchange ({clean(summary.base_url)}, not {order.base_url})"
+    elif summary.plan == checked.digest:
+        return summary.counts
+    raise ConfigurationError(
+        f"the journal {order.journal} {other}; nothing was sent. To go on, restore what it is of; to apply this plan"
+        " from its beginning, move the journal away or name another one with --journal"
+    )
+
+
+def prompt_lines(order: "Order", checked: CheckedPlan, earlier: JournalCounts | None) -> list[str]:
+    """Return what is about to be done."""
+    where = f"SANDBOX at {order.base_url}" if order.sandbox else order.base_url
+    return [f"{order.plan}: {_rows_text(checked)}, on {where}", *_earlier_lines(order, checked, earlier)]
+
+
+def _rows_text(checked: CheckedPlan) -> str:
+    each = ", ".join(f"{checked.actions[name]:,} {name}" for name in ACTIONS if name in checked.actions)
+    return f"{checked.rows:,} row{'' if checked.rows == 1 else 's'} ({each})"
+
+
+def _earlier_lines(order: "Order", checked: CheckedPlan, earlier: JournalCounts | None) -> list[str]:
+    if earlier is None:
+        return []
+    ended = f"{earlier.ended:,} rows have ended, {earlier.in_flight:,} were under way"
+    return [f"going on with the journal {order.journal}: {ended}, {_unsent(checked, earlier):,} were never sent"]
+
+
+def _unsent(checked: CheckedPlan, counts: JournalCounts) -> int:
+    return checked.rows - counts.ended - counts.in_flight
+
+
+def _requests_left(checked: CheckedPlan, earlier: JournalCounts | None) -> int:
+    left = checked.rows if earlier is None else checked.rows - earlier.ended
+    return round(checked.requests * left / checked.rows)
+
+
+def dry_run_lines(order: "Order", checked: CheckedPlan, earlier: JournalCounts | None) -> list[str]:
+    """Return what would be sent, as lines."""
+    requests = _requests_left(checked, earlier)
+    if order.rate is not None:
+        time_needed = f"about {duration(requests / order.rate)} at {order.rate:g} requests a second"
+    else:
+        times = " and ".join(f"{duration(requests / rate)} at {rate:g}" for rate in _RATES)
+        time_needed = f"not known without --rate; it would be {times} requests a second"
+    return [
+        f"{order.plan}: {_rows_text(checked)}, on {order.base_url}",
+        *_earlier_lines(order, checked, earlier),
+        f"requests: about {requests:,} (a look at each run, a write for each row; conflicts and retries come on top)",
+        f"time: {time_needed}",
+        "dry run: nothing was sent",
+    ]
+
+
+def dry_run_object(order: "Order", checked: CheckedPlan, earlier: JournalCounts | None) -> dict[str, Any]:
+    """Return what would be sent, as an object."""
+    requests = _requests_left(checked, earlier)
+    return {
+        "kind": "dry-run",
+        "plan": order.plan,
+        "base_url": order.base_url,
+        "rows": checked.rows,
+        "actions": checked.actions,
+        "digest": checked.digest,
+        "ended_before": earlier.ended if earlier else 0,
+        "requests": requests,
+        "seconds": None if order.rate is None else round(requests / order.rate, 1),
+    }
+
+
+# -- after
+
+
+def report(run: "Run") -> int:
+    """Say what has become of the plan, and write the rows that did not end well. Returns the exit status."""
+    order, checked = run.order, run.checked
+    summary = read_journal(order.journal)
+    written, troubles, bad = _write_rows(run)
+    counts = summary.counts
+    status = _status(run, counts, _unsent(checked, counts))
+    _tell_end(run, counts)
+    if order.as_json:
+        for row in bad:
+            put_json(_row_object(row, checked))
+        if run.error is not None:
+            put_json(error_object(run.error))
+        put_json(_object(run, summary, written, status))
+    else:
+        out().print(_table(checked, summary.outcomes))
+        say("\n".join(_lines(run, counts, written)))
+        complain_about = [*_bad_lines(bad, checked, counts), *troubles]
+        if complain_about:
+            complain("\n".join(complain_about))
+    if order.as_json and troubles:
+        complain("\n".join(troubles))
+    return status
+
+
+def _status(run: "Run", counts: JournalCounts, unsent: int) -> int:
+    if run.signals:
+        return 128 + run.signals[0]
+    if counts.unknown or counts.in_flight:
+        return Exit.UNKNOWN
+    return Exit.FAILED if counts.failed or counts.skipped or unsent or run.error is not None else Exit.DONE
+
+
+def _write_rows(run: "Run") -> tuple[dict[str, Path | None], list[str], list[JournalRow]]:
+    """Write the rows that failed and those that are unknown; return where, what went wrong, and some of them."""
+    order = run.order
+    writers = {"failed": PlanWriter(order.beside("failed")), "unknown": PlanWriter(order.beside("unknown"))}
+    of_state = {"failed": "failed", "skipped": "failed", "unknown": "unknown"}
+    bad: list[JournalRow] = []
+    written: dict[str, Path | None] = {}
+    troubles: list[str] = []
+    try:
+        for row in _in_order(journal_rows(order.journal)):
+            if order.as_json or len(bad) < _SHOWN:
+                bad.append(row)
+            kind = of_state.get(row.state)
+            if kind is not None and row.ref is not None and row.action is not None:
+                writers[kind].add(row.ref, row.action, _error_text(row))
+        for kind, writer in writers.items():
+            written[kind] = writer.finish()
+    except OSError as error:
+        troubles.append(
+            f"fielding: apply: {error.filename or order.journal.parent}: the rows that failed could not be written"
+            f" ({error.strerror or error}); they are in the journal, and are written when the command is given again"
+        )
+    finally:
+        for writer in writers.values():
+            writer.discard()
+    return written, troubles, bad
+
+
+def _in_order(rows: Iterable[JournalRow]) -> Iterable[JournalRow]:
+    """Bring rows into the order of the plan; where they are very many, only the first of them."""
+    found = iter(rows)
+    first = [row for row, _ in zip(found, range(_SORTED), strict=False)]
+    yield from sorted(first, key=lambda row: row.number)
+    yield from found
+
+
+def _error_text(row: JournalRow) -> str:
+    return f"{row.error}: {row.message}"
+
+
+def _tell_end(run: "Run", counts: JournalCounts) -> None:
+    """Say, on stderr, why it ended before its time."""
+    ended = run.tally.ended
+    if run.error is not None:
+        cause = run.error.__cause__
+        said = f"{run.error.message}{f' ({cause})' if isinstance(run.error, JournalError) and cause else ''}"
+        complain(f"fielding: apply: stopped: {clean(said)}")
+    elif run.trouble.why is not None:
+        complain(f"fielding: apply: stopped: {run.trouble.why}\n  to find out more: fielding doctor")
+    elif run.signals:
+        complain(f"fielding: apply: stopped by {run.signals[0].name} after {ended:,} rows")
+    elif run.order.fail_fast and (counts.failed or counts.unknown) and counts.ended < run.checked.rows:
+        complain("fielding: apply: stopped at the first row that did not end well (--fail-fast)")
+
+
+def _table(checked: CheckedPlan, outcomes: Mapping[tuple[str, str], int]) -> Table:
+    total: Counter[str] = Counter()
+    for (_, outcome), count in outcomes.items():
+        total[outcome] += count
+    left = checked.rows - sum(total.values())
+    shown = [name for name in _COLUMNS if total[name] or name == "accepted"]
+    several = len(checked.actions) > 1
+    table = Table(show_footer=several)
+    table.add_column("Action", "total", no_wrap=True)
+    table.add_column("Rows", f"{checked.rows:,}", justify="right")
+    for name in shown:
+        style = "red" if name in {"failed", "unknown"} else ""
+        table.add_column(name, f"{total[name]:,}", justify="right", style=style)
+    if left:
+        table.add_column("not ended", f"{left:,}", justify="right")
+    for name in (name for name in ACTIONS if name in checked.actions):
+        rows = checked.actions[name]
+        figures = [outcomes.get((name, outcome), 0) for outcome in _COLUMNS]
+        cells = [f"{outcomes.get((name, outcome), 0):,}" for outcome in shown]
+        table.add_row(name, f"{rows:,}", *cells, *([f"{rows - sum(figures):,}"] if left else []))
+    return table
+
+
+def _lines(run: "Run", counts: JournalCounts, written: dict[str, Path | None]) -> list[str]:
+    order, checked = run.order, run.checked
+    where = f"SANDBOX at {order.base_url}" if order.sandbox else order.base_url
+    earlier = counts.ended - run.tally.ended
+    before = f", {earlier:,} of them before" if earlier > 0 else ""
+    took = duration(time.monotonic() - run.tally.began)
+    lines = [f"{counts.ended:,} of {checked.rows:,} rows have ended{before}; this took {took}, on {where}"]
+    unsent = _unsent(checked, counts)
+    if counts.in_flight:
+        lines.append(f"{counts.in_flight:,} were under way and may have been applied: going on finds out")
+    if unsent:
+        lines.append(f"{unsent:,} were never sent")
+    if written.get("failed"):
+        lines.append(f"failed and skipped rows, as a plan: {written['failed']}")
+    if written.get("unknown"):
+        lines.append(f"rows that may or may not have been applied, to be looked at: {written['unknown']}")
+    if counts.in_flight or unsent:
+        lines += ["to go on:", f"  {order.again}"]
+        if order.plan == "standard input":
+            lines.append("  (with the same rows on standard input)")
+    return lines
+
+
+def _bad_lines(bad: list[JournalRow], checked: CheckedPlan, counts: JournalCounts) -> list[str]:
+    shown = [row for row in bad if row.state != "in flight"][:_SHOWN]
+    lines = [
+        f"line {checked.line(row.number)}: {row.action.name if row.action else ''}: {row.state}:"
+        f" {clean(_error_text(row))[:300]}"
+        for row in shown
+    ]
+    more = counts.failed + counts.unknown + counts.skipped - len(shown)
+    return [*lines, *([f"and {more:,} more that failed, are unknown or were skipped"] if more > 0 else [])]
+
+
+def _row_object(row: JournalRow, checked: CheckedPlan) -> dict[str, Any]:
+    return {
+        "kind": "row",
+        "line": checked.line(row.number),
+        "state": row.state,
+        "ref": plain(row.ref),
+        "action": plain(row.action),
+        "error": row.error or None,
+        "message": row.message or None,
+        "trace_id": row.trace_id,
+    }
+
+
+def _object(run: "Run", summary: JournalSummary, written: dict[str, Path | None], status: int) -> dict[str, Any]:
+    order, counts = run.order, summary.counts
+    unsent = _unsent(run.checked, counts)
+    named = {name: getattr(counts, name) for name in ("done", "failed", "unknown", "skipped", "in_flight")}
+    paths = {f"{kind}_plan": None if path is None else str(path) for kind, path in written.items()}
+    return {
+        "kind": "apply",
+        "plan": order.plan,
+        "base_url": order.base_url,
+        "sandbox": order.sandbox,
+        "rows": run.checked.rows,
+        **named,
+        "never_sent": unsent,
+        "outcomes": [
+            {"action": action, "outcome": outcome, "rows": rows}
+            for (action, outcome), rows in sorted(summary.outcomes.items())
+        ],
+        "seconds": round(time.monotonic() - run.tally.began, 2),
+        "signal": run.signals[0].name if run.signals else None,
+        "journal": str(order.journal),
+        "failed_plan": None,
+        "unknown_plan": None,
+        **paths,
+        "go_on": order.again if unsent or counts.in_flight else None,
+        "exit_status": int(status),
+    }
