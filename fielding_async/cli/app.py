@@ -6,6 +6,7 @@ import click
 
 from fielding_async.__about__ import __version__
 
+from .apply import apply
 from .batch import batch
 from .demo import demo
 from .doctor import doctor
@@ -42,7 +43,7 @@ def cli() -> None:
     """
 
 
-for _command in (demo, sandbox, doctor, run_group, batch):
+for _command in (demo, sandbox, doctor, run_group, batch, apply):
     cli.add_command(_command)
 
 

@@ -4,7 +4,7 @@ import asyncio
 import os
 import shlex
 import sys
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -162,7 +162,8 @@ def _again() -> tuple[str, ...]:
         if isinstance(parameter, click.Argument) or value == parameter.default or value is None or name == "fail_fast":
             continue
         option = parameter.opts[0]
-        words += [option] if value is True else [] if value is False else [option, f"{value}"]
+        text = f"{value:g}" if isinstance(value, float) else f"{value}"
+        words += [option] if value is True else [] if value is False else [option, text]
     return tuple(words)
 
 
@@ -231,8 +232,17 @@ def _ask() -> None:
     """Ask before the first write. Ends the command unless the answer is yes."""
     if not (sys.stdin and sys.stdin.isatty() and sys.stderr and sys.stderr.isatty()):  # pyright: ignore[reportUnnecessaryComparison]
         raise ConfigurationError("nobody is there to be asked: give --yes to apply the plan; nothing was sent")
+    _forget_typed()
     sys.stderr.write("Apply it? [y/N] ")
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
         complain("fielding: apply: not applied; nothing was sent")
         raise click.exceptions.Exit(Exit.FAILED)
+
+
+def _forget_typed() -> None:
+    """Forget what was typed before the question was there to be read."""
+    with suppress(ImportError, OSError, ValueError):
+        import termios  # not on Windows
+
+        termios.tcflush(sys.stdin, termios.TCIFLUSH)

@@ -1,6 +1,6 @@
 """What `fielding apply` says before it begins and after it has ended."""
 
-import shlex
+import re
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from fielding_async.errors import ConfigurationError, FieldingError, JournalError
+from fielding_async.errors import ConfigurationError, JournalError
 from fielding_async.journal import journal_rows, read_journal
 from fielding_async.journal_records import JournalCounts, JournalRow, JournalSummary
 
 from .apply_view import duration
 from .output import clean, complain, out, put_json, say
-from .plan_check import CheckedPlan
+from .plan_check import CheckedPlan, Kind
 from .plan_rows import ACTIONS
 from .plan_write import PlanWriter
 from .render import error_object, plain
@@ -30,6 +30,10 @@ __all__ = ["dry_run_lines", "dry_run_object", "earlier_counts", "prompt_lines", 
 _SHOWN = 10  # rows that did not end well and are shown one by one
 _SORTED = 100_000  # rows that are brought into the plan's order; more are left in that of their ends
 _COLUMNS = ("accepted", "already", "unconfirmed", "failed", "unknown", "skipped")
+_KINDS = 1000  # different errors that are told apart
+_LONGEST = 300  # characters of an error
+_REQUEST = re.compile(r"^[A-Z]+ /\S*: ")
+_TRACE = re.compile(r" \[trace_id=[^\]]*\]$")
 _RATES = (5.0, 20.0)
 
 
@@ -119,7 +123,7 @@ def report(run: "Run") -> int:
     """Say what has become of the plan, and write the rows that did not end well. Returns the exit status."""
     order, checked = run.order, run.checked
     summary = read_journal(order.journal)
-    written, troubles, bad = _write_rows(run)
+    written, troubles, bad, kinds = _write_rows(run)
     counts = summary.counts
     status = _status(run, counts, _unsent(checked, counts))
     _tell_end(run, counts)
@@ -132,10 +136,8 @@ def report(run: "Run") -> int:
     else:
         out().print(_table(checked, summary.outcomes))
         say("\n".join(_lines(run, counts, written)))
-        complain_about = [*_bad_lines(bad, checked, counts), *troubles]
-        if complain_about:
-            complain("\n".join(complain_about))
-    if order.as_json and troubles:
+        troubles = [*_bad_lines(bad, kinds, checked), *troubles]
+    if troubles:
         complain("\n".join(troubles))
     return status
 
@@ -148,32 +150,40 @@ def _status(run: "Run", counts: JournalCounts, unsent: int) -> int:
     return Exit.FAILED if counts.failed or counts.skipped or unsent or run.error is not None else Exit.DONE
 
 
-def _write_rows(run: "Run") -> tuple[dict[str, Path | None], list[str], list[JournalRow]]:
-    """Write the rows that failed and those that are unknown; return where, what went wrong, and some of them."""
+def _write_rows(run: "Run") -> tuple[dict[str, Path | None], list[str], list[JournalRow], dict[str, Kind]]:
+    """Write the rows that failed and those that are unknown.
+
+    Returns where, what went wrong, the rows (for people only the first) and what is wrong with them, by kind.
+    """
     order = run.order
     writers = {"failed": PlanWriter(order.beside("failed")), "unknown": PlanWriter(order.beside("unknown"))}
-    of_state = {"failed": "failed", "skipped": "failed", "unknown": "unknown"}
     bad: list[JournalRow] = []
+    kinds: dict[str, Kind] = {}
     written: dict[str, Path | None] = {}
     troubles: list[str] = []
     try:
         for row in _in_order(journal_rows(order.journal)):
-            if order.as_json or len(bad) < _SHOWN:
+            if order.as_json or len(bad) <= _SHOWN:
                 bad.append(row)
-            kind = of_state.get(row.state)
-            if kind is not None and row.ref is not None and row.action is not None:
-                writers[kind].add(row.ref, row.action, _error_text(row))
-        for kind, writer in writers.items():
-            written[kind] = writer.finish()
+            if row.state == "in flight":
+                continue
+            text = _kind_text(row)
+            kind = kinds.get(text) or kinds.setdefault(text if len(kinds) < _KINDS else "others", Kind(text))
+            kind.add(run.checked.line(row.number))
+            if row.ref is not None and row.action is not None:
+                to = "unknown" if row.state == "unknown" else "failed"
+                writers[to].add(row.ref, row.action, _error_text(row, trace=True))
+        for to, writer in writers.items():
+            written[to] = writer.finish()
     except OSError as error:
         troubles.append(
-            f"fielding: apply: {error.filename or order.journal.parent}: the rows that failed could not be written"
+            f"fielding: apply: the rows that did not end well could not be written to {order.journal.parent}"
             f" ({error.strerror or error}); they are in the journal, and are written when the command is given again"
         )
     finally:
         for writer in writers.values():
             writer.discard()
-    return written, troubles, bad
+    return written, troubles, bad, kinds
 
 
 def _in_order(rows: Iterable[JournalRow]) -> Iterable[JournalRow]:
@@ -184,8 +194,14 @@ def _in_order(rows: Iterable[JournalRow]) -> Iterable[JournalRow]:
     yield from found
 
 
-def _error_text(row: JournalRow) -> str:
-    return f"{row.error}: {row.message}"
+def _error_text(row: JournalRow, *, trace: bool = False) -> str:
+    """Return an error without what the row says already, or is of no use to people."""
+    message = _TRACE.sub("", _REQUEST.sub("", row.message))
+    return f"{row.error}: {message}" + (f" [trace_id={row.trace_id}]" if trace and row.trace_id else "")
+
+
+def _kind_text(row: JournalRow) -> str:
+    return clean(f"{row.action.name if row.action else '?'}: {row.state}: {_error_text(row)}")[:_LONGEST]
 
 
 def _tell_end(run: "Run", counts: JournalCounts) -> None:
@@ -232,7 +248,9 @@ def _lines(run: "Run", counts: JournalCounts, written: dict[str, Path | None]) -
     earlier = counts.ended - run.tally.ended
     before = f", {earlier:,} of them before" if earlier > 0 else ""
     took = duration(time.monotonic() - run.tally.began)
-    lines = [f"{counts.ended:,} of {checked.rows:,} rows have ended{before}; this took {took}, on {where}"]
+    lines = [f"{counts.ended:,} of {checked.rows:,} rows have ended{before}; this took {took}", f"on {where}"]
+    if earlier == checked.rows:
+        lines = [f"nothing was left to do: all {checked.rows:,} rows had ended before; the journal is {order.journal}"]
     unsent = _unsent(checked, counts)
     if counts.in_flight:
         lines.append(f"{counts.in_flight:,} were under way and may have been applied: going on finds out")
@@ -249,15 +267,14 @@ def _lines(run: "Run", counts: JournalCounts, written: dict[str, Path | None]) -
     return lines
 
 
-def _bad_lines(bad: list[JournalRow], checked: CheckedPlan, counts: JournalCounts) -> list[str]:
-    shown = [row for row in bad if row.state != "in flight"][:_SHOWN]
-    lines = [
-        f"line {checked.line(row.number)}: {row.action.name if row.action else ''}: {row.state}:"
-        f" {clean(_error_text(row))[:300]}"
-        for row in shown
-    ]
-    more = counts.failed + counts.unknown + counts.skipped - len(shown)
-    return [*lines, *([f"and {more:,} more that failed, are unknown or were skipped"] if more > 0 else [])]
+def _bad_lines(bad: list[JournalRow], kinds: dict[str, Kind], checked: CheckedPlan) -> list[str]:
+    """Return the rows that did not end well, one by one if they are few, else by what is wrong with them."""
+    rows = [row for row in bad if row.state != "in flight"]
+    if sum(kind.count for kind in kinds.values()) <= _SHOWN:
+        return [f"line {checked.line(row.number)}: {_kind_text(row)}" for row in rows]
+    often = sorted(kinds.items(), key=lambda pair: -pair[1].count)
+    lines = [f"{kind.count:7,} x {text} ({kind.where})" for text, kind in often[:_SHOWN]]
+    return [*lines, *([f"and {len(often) - _SHOWN} more kinds of errors"] if len(often) > _SHOWN else [])]
 
 
 def _row_object(row: JournalRow, checked: CheckedPlan) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import signal
 import time
-from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -50,7 +49,6 @@ class Tally:
     unknown: int = 0
     skipped: int = 0
     conflicts: int = 0
-    errors: Counter[str] = field(factory=Counter)
 
     @property
     def ended(self) -> int:
@@ -69,7 +67,6 @@ class Tally:
             self.skipped += 1
         elif not isinstance(error, JournalError):
             self.failed += 1
-            self.errors[type(error).__name__] += 1
 
 
 @define
