@@ -196,7 +196,7 @@ def _check(file: "PlanFile", defaults: "Defaults", *, as_json: bool) -> "Checked
 
 
 def _tell_dry_run(order: Order, checked: "CheckedPlan") -> None:
-    from .apply_report import dry_run_lines, dry_run_object, earlier_counts
+    from .apply_before import dry_run_lines, dry_run_object, earlier_counts
 
     earlier = earlier_counts(order, checked)
     if order.as_json:
@@ -211,7 +211,7 @@ def _apply(order: Order, file: "PlanFile", defaults: "Defaults", checked: "Check
     from fielding_async.auth import resolve_auth
     from fielding_async.settings import BASE_URL
 
-    from .apply_report import earlier_counts, prompt_lines
+    from .apply_before import earlier_counts, prompt_lines
     from .apply_run import Run
     from .plan_check import same_rows
 

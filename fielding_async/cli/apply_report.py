@@ -1,4 +1,4 @@
-"""What `fielding apply` says before it begins and after it has ended."""
+"""What `fielding apply` says when it has ended, and what it writes down for those who go on from there."""
 
 import re
 import time
@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from fielding_async.errors import ConfigurationError, JournalError
+from fielding_async.errors import JournalError
 from fielding_async.journal import journal_rows, read_journal
 from fielding_async.journal_records import JournalCounts, JournalRow, JournalSummary
 
+from .apply_before import place, unsent_rows
 from .apply_view import duration
 from .output import clean, complain, out, put_json, say
 from .plan_check import CheckedPlan, Kind
@@ -22,10 +23,9 @@ from .render import error_object, plain
 from .work import Exit
 
 if TYPE_CHECKING:
-    from .apply import Order
     from .apply_run import Run
 
-__all__ = ["dry_run_lines", "dry_run_object", "earlier_counts", "prompt_lines", "report"]
+__all__ = ["report"]
 
 _SHOWN = 10  # rows that did not end well and are shown one by one
 _SORTED = 100_000  # rows that are brought into the plan's order; more are left in that of their ends
@@ -34,89 +34,6 @@ _KINDS = 1000  # different errors that are told apart
 _LONGEST = 300  # characters of an error
 _REQUEST = re.compile(r"^[A-Z]+ /\S*: ")
 _TRACE = re.compile(r" \[trace_id=[^\]]*\]$")
-_RATES = (5.0, 20.0)
-
-
-# -- before
-
-
-def earlier_counts(order: "Order", checked: CheckedPlan) -> JournalCounts | None:
-    """Return what the journal holds, if there is one. Raises `ConfigurationError` if it belongs to something else."""
-    if not order.journal.exists() or not order.journal.stat().st_size:
-        return None
-    summary = read_journal(order.journal)
-    other = "is of another plan, or this one has been changed since"
-    if summary.base_url != order.base_url:
-        other = f"is of another exchange ({clean(summary.base_url)}, not {order.base_url})"
-    elif summary.plan == checked.digest:
-        return summary.counts
-    raise ConfigurationError(
-        f"the journal {order.journal} {other}; nothing was sent. To go on, restore what it is of; to apply this plan"
-        " from its beginning, move the journal away or name another one with --journal"
-    )
-
-
-def prompt_lines(order: "Order", checked: CheckedPlan, earlier: JournalCounts | None) -> list[str]:
-    """Return what is about to be done."""
-    where = f"SANDBOX at {order.base_url}" if order.sandbox else order.base_url
-    return [f"{order.plan}: {_rows_text(checked)}, on {where}", *_earlier_lines(order, checked, earlier)]
-
-
-def _rows_text(checked: CheckedPlan) -> str:
-    each = ", ".join(f"{checked.actions[name]:,} {name}" for name in ACTIONS if name in checked.actions)
-    return f"{checked.rows:,} row{'' if checked.rows == 1 else 's'} ({each})"
-
-
-def _earlier_lines(order: "Order", checked: CheckedPlan, earlier: JournalCounts | None) -> list[str]:
-    if earlier is None:
-        return []
-    ended = f"{earlier.ended:,} rows have ended, {earlier.in_flight:,} were under way"
-    return [f"going on with the journal {order.journal}: {ended}, {_unsent(checked, earlier):,} were never sent"]
-
-
-def _unsent(checked: CheckedPlan, counts: JournalCounts) -> int:
-    return checked.rows - counts.ended - counts.in_flight
-
-
-def _requests_left(checked: CheckedPlan, earlier: JournalCounts | None) -> int:
-    left = checked.rows if earlier is None else checked.rows - earlier.ended
-    return round(checked.requests * left / checked.rows)
-
-
-def dry_run_lines(order: "Order", checked: CheckedPlan, earlier: JournalCounts | None) -> list[str]:
-    """Return what would be sent, as lines."""
-    requests = _requests_left(checked, earlier)
-    if order.rate is not None:
-        time_needed = f"about {duration(requests / order.rate)} at {order.rate:g} requests a second"
-    else:
-        times = " and ".join(f"{duration(requests / rate)} at {rate:g}" for rate in _RATES)
-        time_needed = f"not known without --rate; it would be {times} requests a second"
-    return [
-        f"{order.plan}: {_rows_text(checked)}, on {order.base_url}",
-        *_earlier_lines(order, checked, earlier),
-        f"requests: about {requests:,} (a look at each run, a write for each row; conflicts and retries come on top)",
-        f"time: {time_needed}",
-        "dry run: nothing was sent",
-    ]
-
-
-def dry_run_object(order: "Order", checked: CheckedPlan, earlier: JournalCounts | None) -> dict[str, Any]:
-    """Return what would be sent, as an object."""
-    requests = _requests_left(checked, earlier)
-    return {
-        "kind": "dry-run",
-        "plan": order.plan,
-        "base_url": order.base_url,
-        "rows": checked.rows,
-        "actions": checked.actions,
-        "digest": checked.digest,
-        "ended_before": earlier.ended if earlier else 0,
-        "requests": requests,
-        "seconds": None if order.rate is None else round(requests / order.rate, 1),
-    }
-
-
-# -- after
 
 
 def report(run: "Run") -> int:
@@ -125,7 +42,7 @@ def report(run: "Run") -> int:
     summary = read_journal(order.journal)
     written, troubles, bad, kinds = _write_rows(run)
     counts = summary.counts
-    status = _status(run, counts, _unsent(checked, counts))
+    status = _status(run, counts, unsent_rows(checked, counts))
     _tell_end(run, counts)
     if order.as_json:
         for row in bad:
@@ -244,14 +161,13 @@ def _table(checked: CheckedPlan, outcomes: Mapping[tuple[str, str], int]) -> Tab
 
 def _lines(run: "Run", counts: JournalCounts, written: dict[str, Path | None]) -> list[str]:
     order, checked = run.order, run.checked
-    where = f"SANDBOX at {order.base_url}" if order.sandbox else order.base_url
     earlier = counts.ended - run.tally.ended
     before = f", {earlier:,} of them before" if earlier > 0 else ""
     took = duration(time.monotonic() - run.tally.began)
-    lines = [f"{counts.ended:,} of {checked.rows:,} rows have ended{before}; this took {took}", f"on {where}"]
+    lines = [f"{counts.ended:,} of {checked.rows:,} rows have ended{before}; this took {took}", f"on {place(order)}"]
     if earlier == checked.rows:
         lines = [f"nothing was left to do: all {checked.rows:,} rows had ended before; the journal is {order.journal}"]
-    unsent = _unsent(checked, counts)
+    unsent = unsent_rows(checked, counts)
     if counts.in_flight:
         lines.append(f"{counts.in_flight:,} were under way and may have been applied: going on finds out")
     if unsent:
@@ -292,7 +208,7 @@ def _row_object(row: JournalRow, checked: CheckedPlan) -> dict[str, Any]:
 
 def _object(run: "Run", summary: JournalSummary, written: dict[str, Path | None], status: int) -> dict[str, Any]:
     order, counts = run.order, summary.counts
-    unsent = _unsent(run.checked, counts)
+    unsent = unsent_rows(run.checked, counts)
     named = {name: getattr(counts, name) for name in ("done", "failed", "unknown", "skipped", "in_flight")}
     paths = {f"{kind}_plan": None if path is None else str(path) for kind, path in written.items()}
     return {

@@ -91,11 +91,12 @@ class Trouble:
             ServerError,
             RateLimitError,
             ProtocolError,
+            OutcomeUnknownError,
         )
         self.in_a_row = self.in_a_row + 1 if isinstance(error, kinds) else 0
         if isinstance(error, AuthenticationError):
             self.why = f"the token is not accepted: {clean(error.message)}"
-        elif self.in_a_row == _IN_A_ROW and isinstance(error, FieldingError):
+        elif self.in_a_row >= _IN_A_ROW and isinstance(error, FieldingError):
             self.why = f"{_IN_A_ROW} rows one after the other failed, at last with: {clean(error.message)}"
         return self.why is not None
 
@@ -112,6 +113,7 @@ class Run:
         self.error: FieldingError | None = None
         self.batch: Batch | None = None
         self._pairs = pairs
+        self._under_way = False
 
     def heed(self, signum: signal.Signals) -> bool:
         """Start no more rows on the first signal, and wait no longer on the second; whether that was done."""
@@ -120,7 +122,7 @@ class Run:
         self.signals.append(signum)
         at_once = len(self.signals) == 2
         self.batch.stop(cancel=at_once)
-        if not at_once:
+        if self._under_way and not at_once:
             complain(
                 f"fielding: apply: {signum.name}: no more rows are started; waiting for"
                 f" {self.batch.in_flight} under way (once more: wait no longer)"
@@ -146,12 +148,14 @@ class Run:
             self.batch = batch
             limiter = fielding.engine().limiter
             try:
+                self._under_way = True
                 with Display(self.order, self.checked.rows, batch, self.tally, limiter):
                     async for done in batch:
                         self.tally.add(done)
             except FieldingError as error:
                 # rows have been sent: this is for the report, which says what has become of them
                 self.error = error
+            self._under_way = False
         return report(self)
 
     def _stops(self, done: "Done") -> bool:

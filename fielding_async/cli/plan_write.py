@@ -4,6 +4,7 @@ import csv
 import os
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -49,7 +50,8 @@ def cells(ref: RunRef, action: Action, error: str) -> list[str]:
 class PlanWriter:
     """Writes rows to a file, which is there only when all of them are: it takes the place of an older one at the end.
 
-    Without a row there is no file, and an older one is removed.
+    Without a row there is no file. An older file that holds a line that the new one does not (somebody has worked on
+    it) is kept, with a `~` after its name.
     """
 
     def __init__(self, path: Path) -> None:
@@ -71,15 +73,29 @@ class PlanWriter:
 
     def finish(self) -> Path | None:
         """Put the file in its place, and return where it is; `None` if no row was written. Raises `OSError`."""
+        if self._file is not None:
+            self._file.close()
+        if self._is_worked_on():
+            self.path.replace(self.path.with_name(f"{self.path.name}~"))
         if self._file is None:
-            self.path.unlink(missing_ok=True)
             return None
-        self._file.close()
         self._partial.replace(self.path)
         return self.path
 
+    def _is_worked_on(self) -> bool:
+        """Whether the older file holds a line that the new one does not."""
+        if not self.path.exists():
+            return False
+        if self._file is None:
+            return True
+        with self._partial.open("rb") as new, self.path.open("rb") as old:
+            known = {hash(line) for line in new}
+            return any(hash(line) not in known for line in old)
+
     def discard(self) -> None:
         """Leave nothing behind that is not finished."""
-        if self._file is not None:
-            self._file.close()
+        with suppress(OSError):
+            if self._file is not None:
+                self._file.close()
+        with suppress(OSError):
             self._partial.unlink(missing_ok=True)

@@ -64,8 +64,7 @@ def apply_with_kills(told: Story, seed: int) -> tuple[Applied, int]:
     died = 0
     for mark in marks:
         words = command("apply", told.plan, "--yes")
-        pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        with subprocess.Popen(words, env=env, **pipes) as child:
+        with subprocess.Popen(words, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as child:
             until = time.monotonic() + PATIENCE
             while writes(told.box) < mark and child.poll() is None and time.monotonic() < until:
                 time.sleep(0.01)

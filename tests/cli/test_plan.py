@@ -352,18 +352,31 @@ def test_an_error_cannot_become_a_formula(text: str, written: str) -> None:
 def test_a_written_file_takes_its_place_at_the_end(tmp_path: Path) -> None:
     """Until it is finished an older file stands; without a row, or discarded, nothing is left over."""
     path = tmp_path / "plan.failed.csv"
-    path.write_text("old")
-    writer = PlanWriter(path)
-    writer.add(REF, Pause(), "no")
-    assert path.read_text() == "old"
-    assert writer.finish() == path
-    assert path.read_text("utf-8-sig") == f"{HEADER},error\n{PAUSE},no\n"
+    assert PlanWriter(path).finish() is None
+    for count in (1, 2):
+        writer = PlanWriter(path)
+        for _ in range(count):
+            writer.add(REF, Pause(), "no")
+        assert path.exists() is (count == 2)
+        assert writer.finish() == path
+    assert path.read_text("utf-8-sig") == f"{HEADER},error\n{PAUSE},no\n{PAUSE},no\n"
     discarded = PlanWriter(path)
     discarded.add(REF, Pause(), "no")
     discarded.discard()
     assert [entry.name for entry in tmp_path.iterdir()] == ["plan.failed.csv"]
+
+
+def test_a_file_that_was_worked_on_is_kept(tmp_path: Path) -> None:
+    """A file of failed rows that somebody has changed is not lost when it is written again, or no more needed."""
+    path, kept = tmp_path / "plan.failed.csv", tmp_path / "plan.failed.csv~"
+    path.write_text("mended")
+    writer = PlanWriter(path)
+    writer.add(REF, Pause(), "no")
+    assert writer.finish() == path
+    assert (kept.read_text(), PAUSE in path.read_text()) == ("mended", True)
+    path.write_text("mended again")
     assert PlanWriter(path).finish() is None
-    assert list(tmp_path.iterdir()) == []
+    assert (kept.read_text(), path.exists()) == ("mended again", False)
 
 
 def test_the_names_of_the_actions_are_the_apis() -> None:
