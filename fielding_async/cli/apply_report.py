@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from fielding_async.errors import JournalError
 from fielding_async.journal import journal_rows, read_journal
 from fielding_async.journal_records import JournalCounts, JournalRow, JournalSummary
 
@@ -125,9 +124,7 @@ def _tell_end(run: "Run", counts: JournalCounts) -> None:
     """Say, on stderr, why it ended before its time."""
     ended = run.tally.ended
     if run.error is not None:
-        cause = run.error.__cause__
-        said = f"{run.error.message}{f' ({cause})' if isinstance(run.error, JournalError) and cause else ''}"
-        complain(f"fielding: apply: stopped: {clean(said)}")
+        complain(f"fielding: apply: stopped: {clean(run.error.message)}")
     elif run.trouble.why is not None:
         complain(f"fielding: apply: stopped: {run.trouble.why}\n  to find out more: fielding doctor")
     elif run.signals:

@@ -135,27 +135,27 @@ class Run:
         from .apply_view import Display
 
         limits = Limits(concurrency=self.order.concurrency, rate=self.order.rate)
-        async with (
-            FieldingSession(limits=limits) as fielding,
-            fielding.perform_all(
-                self._pairs,
-                journal=self.order.journal,
-                plan=self.checked.digest,
-                on_conflict=self.order.on_conflict,
-                stop_on=self._stops,
-            ) as batch,
-        ):
-            self.batch = batch
-            limiter = fielding.engine().limiter
-            try:
-                self._under_way = True
-                with Display(self.order, self.checked.rows, batch, self.tally, limiter):
+        try:
+            async with (
+                FieldingSession(limits=limits) as fielding,
+                fielding.perform_all(
+                    self._pairs,
+                    journal=self.order.journal,
+                    plan=self.checked.digest,
+                    on_conflict=self.order.on_conflict,
+                    stop_on=self._stops,
+                ) as batch,
+            ):
+                self.batch, self._under_way = batch, True
+                with Display(self.order, self.checked.rows, batch, self.tally, fielding.engine().limiter):
                     async for done in batch:
                         self.tally.add(done)
-            except FieldingError as error:
-                # rows have been sent: this is for the report, which says what has become of them
-                self.error = error
-            self._under_way = False
+                self._under_way = False
+        except FieldingError as error:
+            if self.batch is None:
+                raise
+            # rows may have been sent: this is for the report, which says what has become of them
+            self.error = error
         return report(self)
 
     def _stops(self, done: "Done") -> bool:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Display", "duration"]
 
-_EVERY = 5.0  # seconds between lines where nothing can be redrawn
+_FIRST, _EVERY = 1.0, 5.0  # seconds until the first line, and between lines, where nothing can be redrawn
 _WINDOW = 10.0  # seconds that the pace is measured over
 _SAMPLES = 100
 
@@ -58,7 +58,7 @@ class Display:
             self._live = Live(self, console=self._console, refresh_per_second=5, transient=True)
             self._live.start()
         else:
-            self._lines = self._loop.call_later(_EVERY, self._say)
+            self._lines = self._loop.call_later(_FIRST, self._say)
         return self
 
     def __exit__(
