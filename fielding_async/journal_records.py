@@ -7,14 +7,15 @@ for. Records of a row: `intent` (this leaves now, under this ETag), `settled` (t
 
 import json
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from hashlib import blake2b
+from json.encoder import encode_basestring_ascii
 from typing import Any, Literal
 
 from attrs import frozen
 
-from .actions import Action, Complete, LaunchNow, Pause, Relaunch, Resume, Update, check_action
+from .actions import Action, Complete, LaunchNow, Pause, Relaunch, Resume, StatusAction, Update, check_action
 from .dates import parse_timestamp, to_text
 from .errors import ConfigurationError
 from .models import FieldingRun, Outcome, RunRef
@@ -54,6 +55,7 @@ _STATES: tuple[EndState, ...] = ("done", "failed", "unknown", "skipped")
 _CODE_OF: dict[str, int] = {"accepted": 1, "already": 1, "unconfirmed": 1, "failed": 2, "unknown": 3, "skipped": 4}
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
+_quote: Callable[[str], str] = encode_basestring_ascii
 
 
 @frozen
@@ -120,7 +122,8 @@ class DamagedError(Exception):
 
 def row_digest(ref: RunRef, action: Action) -> int:
     """Return a 32-bit digest, at least 2, of what a row asks for. Both must have been checked."""
-    text = f"{ref}\n{_encode(_action(action))}"
+    what = action.name if isinstance(action, StatusAction) else _encode(_action(action))
+    text = f"{ref.account_id}/{ref.project_id}/{ref.target_group_id}/{ref.fielding_run_id}/{what}"
     return max(int.from_bytes(blake2b(text.encode(), digest_size=4).digest(), "big"), 2)
 
 
@@ -146,21 +149,15 @@ def commit_line(number: int) -> bytes:
 
 def intent_line(number: int, digest: int, action: Action, base: FieldingRun) -> bytes:
     """Return the record of a write that is about to leave under the ETag of `base`."""
-    return _line(
-        {
-            "intent": number,
-            "row": f"{digest:08x}",
-            "action": _action(action),
-            "run": base.id,
-            "etag": base.etag,
-            "version": base.version,
-            "status": base.status,
-            "start": base.start_text or to_text(base.start_fielding_at),
-            "end": base.end_text or to_text(base.end_fielding_at),
-            "changed_at": to_text(base.last_changed_at),
-            "changed_by": base.last_changed_by,
-        }
-    )
+    # written out by hand: it is made for every write, and takes half the time this way
+    what = f'"{action.name}"' if isinstance(action, StatusAction) else _encode(_action(action))
+    return (
+        f'{{"intent":{number},"row":"{digest:08x}","action":{what},'
+        f'"run":{_quote(base.id)},"etag":{_quote(base.etag or "")},"version":{base.version},'
+        f'"status":{_quote(base.status)},"start":{_quote(base.start_text or to_text(base.start_fielding_at))},'
+        f'"end":{_quote(base.end_text or to_text(base.end_fielding_at))},'
+        f'"changed_at":"{to_text(base.last_changed_at)}","changed_by":{_quote(base.last_changed_by)}}}\n'
+    ).encode()
 
 
 def settled_line(number: int, digest: int) -> bytes:
