@@ -11,7 +11,7 @@ from .dates import check_period, floor_to_milliseconds, to_text
 from .engine import DEFAULT, Engine, TimeoutArg
 from .errors import ConfigurationError
 from .ids import check_plain_id
-from .jobs import DraftJob, EngineSource, make_job
+from .jobs import DraftJob, EngineSource, Made, make_job
 from .ledger import Ledger
 from .models import FieldingRun, OnConflict, Outcome, RunRef
 from .operations import operation
@@ -43,7 +43,7 @@ class Run:
     async def get(self, *, timeout: TimeoutArg = DEFAULT) -> FieldingRun:
         """Return the run as it is now. Source: `GET …/fielding-runs/{fielding_run_id}`. Raises the errors of a read."""
         engine = self.session.engine()
-        with engine.call("get", _attributes(self.ref), timeout, ref=self.ref) as call:
+        with engine.call("get", timeout, ref=self.ref) as call:
             return await look_at(engine.exchanger, engine.store, call, self.ref, settling=False)
 
     async def launch_now(
@@ -176,7 +176,7 @@ async def perform_order(
     ledger: Ledger | None = None,
 ) -> Outcome:
     """Perform an order on a run: the one way there, for handles and batches. All arguments have been checked."""
-    with engine.call(name, _attributes(ref), timeout, ref=ref) as call:
+    with engine.call(name, timeout, ref=ref) as call:
         action = RunAction(
             engine.exchanger,
             engine.store,
@@ -189,7 +189,7 @@ async def perform_order(
             ledger=ledger,
         )
         outcome = await action.run()
-        call.trace.outcome(outcome.effect, outcome.conflicts)
+        call.trace.effect = outcome.effect
         return outcome
 
 
@@ -200,15 +200,6 @@ def _check_seen(seen: object, ref: RunRef) -> None:
         raise ConfigurationError(f"seen: is run {seen.id!r}, but the action is on {ref.fielding_run_id!r}")
     if seen.etag is None:
         raise ConfigurationError("seen: has no ETag (a run from a list has none); use run.get()")
-
-
-def _attributes(ref: RunRef) -> dict[str, str | int]:
-    return {
-        "fielding.account_id": ref.account_id,
-        "fielding.project_id": ref.project_id,
-        "fielding.target_group_id": ref.target_group_id,
-        "fielding.fielding_run_id": ref.fielding_run_id,
-    }
 
 
 @frozen
@@ -239,7 +230,7 @@ class TargetGroup:
         """
         engine = self.session.engine()
         row = operation("list")
-        with engine.call(row.name, self._ids(), timeout) as call:
+        with engine.call(row.name, timeout, ids=self._ids()) as call:
             ended = await engine.exchanger.exchange(call, request(row, self._ids()))
             if ended.accepted is None:
                 raise ended.error
@@ -285,12 +276,13 @@ class TargetGroup:
             timeout=timeout,
             touches=lambda ref: all(getattr(ref, id_name) == value for id_name, value in ids.items()),
         )
-        return draft_job(self.session, name, ids, made.job_id, key=made.idempotency_key, trace_id=made.trace_id)
+        return draft_job(self.session, name, ids, made.job_id, key=made.idempotency_key, made=made)
 
 
 def draft_job(
-    session: EngineSource, name: str, ids: dict[str, Any], job_id: str, *, key: str | None, trace_id: str | None = None
+    session: EngineSource, name: str, ids: dict[str, Any], job_id: str, *, key: str | None, made: Made | None = None
 ) -> DraftJob:
-    """Return the handle of a draft job."""
+    """Return the handle of a draft job; `made`: by which call, if that is known."""
     job_ids = (*ids.items(), ("job_id", check_plain_id("job_id", job_id)))
-    return DraftJob(session, operation(f"{name}-status"), job_ids, job_id, key, trace_id)
+    trace_id, made_by = (None, None) if made is None else (made.trace_id, made.position)
+    return DraftJob(session, operation(f"{name}-status"), job_ids, job_id, key, trace_id, made_by=made_by)

@@ -40,8 +40,8 @@ class FieldingSession:
     `FIELDING_BASE_URL`, else it is the exchange's own; plain http is for loopback hosts only. `etag_cache_size`: the
     most runs remembered. `http`: an `aiohttp.ClientSession` of the caller's own, whose connections are used, and which
     is never closed or changed. `proxy`: the URL of an HTTP proxy; left out, the environment's. `ssl`: as aiohttp takes
-    it. `tracer_provider`: of OpenTelemetry; left out, the global one. `meter_provider` has no effect in this version,
-    which records no metrics.
+    it. `tracer_provider`, `meter_provider`: of OpenTelemetry; left out, the global ones, as they are when the session
+    is entered.
 
     Raises `ConfigurationError` for a bad argument or a missing setting.
     """
