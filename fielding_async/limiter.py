@@ -68,11 +68,14 @@ class Limiter:
         return max(0.0, self._pacer.paused_until - self._loop.time())
 
     @property
-    def waits_for(self) -> WaitReason:
-        """What keeps the next request from leaving at once, if anything does."""
+    def waits_for(self) -> WaitReason | None:
+        """What keeps the next request from leaving; `None` if it may leave at once."""
         if self.pause_left:
             return "pause"
-        return "rate" if self._free else "concurrency"
+        if not self._free:
+            return "concurrency"
+        is_free = self._pacer.ready_at() <= self._loop.time() and not (self._under_way or self._first)
+        return None if is_free else "rate"
 
     async def acquire(self, *, under_way: bool, deadline: float | None) -> Permit:
         """Wait for a slot and for the pace. Raises `WaitTooLongError` where the deadline forbids."""

@@ -163,7 +163,7 @@ METRICS: dict[str, Metric] = {
 class Line:
     """A line of the log: its level, and its text, with the only values that go into it."""
 
-    level: Literal["INFO", "WARNING"]
+    level: Literal["DEBUG", "INFO", "WARNING"]
     text: str
 
 
@@ -171,7 +171,7 @@ LINES: dict[str, Line] = {
     "retry": Line(
         "INFO", "%(operation)s: attempt %(attempt)d failed (%(error_type)s), next in %(seconds).2f s [%(trace_id)s]"
     ),
-    "lost reply": Line("INFO", "%(operation)s: the reply was lost (%(error_type)s) [%(trace_id)s]"),
+    "lost reply": Line("DEBUG", "%(operation)s: no usable reply (%(error_type)s), may be applied [%(trace_id)s]"),
     "conflict": Line("INFO", "%(operation)s: 412, conflict %(conflicts)d on run %(run)s [%(trace_id)s]"),
     "pause": Line("INFO", "%(operation)s: 429, all requests pause for %(seconds).2f s [%(trace_id)s]"),
     "poll": Line("INFO", "%(operation)s: poll failed (%(error_type)s), polling on [%(trace_id)s]"),

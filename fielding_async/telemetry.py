@@ -123,9 +123,9 @@ class CallTrace:
         if meters is not None:
             meters.record(f"fielding.client.{name}.duration", seconds, attributes)
 
-    def waited(self, reason: WaitReason, seconds: float) -> None:
-        """Tell that the call has waited."""
-        if self.is_told and seconds > 0:
+    def waited(self, reason: WaitReason | None, seconds: float) -> None:
+        """Tell that the call has waited; without a reason it has not."""
+        if self.is_told and reason is not None and seconds > 0:
             self._event("fielding.wait", {"fielding.wait.reason": reason, "fielding.wait.duration": seconds})
             self._measure("wait", seconds, {"fielding.wait.reason": reason})
 
