@@ -19,6 +19,7 @@ from yarl import URL
 
 from .__about__ import __version__
 from .errors import ConfigurationError, SessionClosedError
+from .telemetry import keep_instrumentation_quiet
 from .watchdog import Watchdog
 from .wire import Attempted, Lost, NotSent, Response
 
@@ -63,6 +64,7 @@ class Outgoing:
     """One attempt on its way out.
 
     `may_leave` is asked when a connection is open and before the first byte; `left` says whether a byte may be gone.
+    `quiet`: it has a span of its own, and needs none from an instrumentation of the HTTP library.
     """
 
     method: str
@@ -71,6 +73,7 @@ class Outgoing:
     body: bytes | None
     may_leave: Callable[[], bool]
     left: bool = False
+    quiet: bool = False
 
 
 class Transport(Protocol):
@@ -215,6 +218,8 @@ class AiohttpTransport:
             raise SessionClosedError("the aiohttp.ClientSession passed as http= has been closed")
         unsent = "could not connect"
         _under_way.set(outgoing)
+        if outgoing.quiet and self._session.trace_configs:
+            keep_instrumentation_quiet()
         limit = self._watchdog.start(timeout)
         try:
             response = await self._session.request(
