@@ -125,9 +125,9 @@ class _Flight:
             call.requests += outgoing.left
             trace.end(status=status, error_type=error_type)
 
-    def may_leave(self) -> bool:
-        """Whether the request may leave now; asked at the socket."""
-        return not self.call.abandoned and self.flights.limiter.may_leave(self.permit)
+    def may_leave(self) -> float | None:
+        """Return when the request may leave, as the limiter says it; asked at the socket."""
+        return None if self.call.abandoned else self.flights.limiter.may_leave(self.permit)
 
     def over(self, task: "asyncio.Task[Answer | None]") -> None:
         """Hand the permit back, and tell the caller of a write."""

@@ -6,7 +6,7 @@ Two classes of waiters: requests of calls already under way go first; within a c
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from math import inf
 
 from attrs import define
 
@@ -48,12 +48,23 @@ class Limiter:
         self._first: deque[asyncio.Future[Permit]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._last_429: RateLimitError | None = None
+        self._refusals = 0
         self._closed: Callable[[], BaseException] | None = None
 
     @property
     def in_flight(self) -> int:
         """How many slots are taken."""
         return self._concurrency - self._free
+
+    @property
+    def refusals(self) -> int:
+        """How many requests met a 429."""
+        return self._refusals
+
+    @property
+    def pause_left(self) -> float:
+        """Seconds until the pause after a 429 is over; 0 when there is none."""
+        return max(0.0, self._pacer.paused_until - self._loop.time())
 
     async def acquire(self, *, under_way: bool, deadline: float | None) -> Permit:
         """Wait for a slot and for the pace. Raises `WaitTooLongError` where the deadline forbids."""
@@ -98,14 +109,23 @@ class Limiter:
             pause = self._last_429 if self._pacer.paused_until > self._loop.time() else None
             waiter.set_exception(WaitTooLongError(pause))
 
-    def may_leave(self, permit: Permit) -> bool:
-        """Whether the request may leave now; asked at the socket. If so, the permission is used."""
-        permit.used = self._pacer.may_leave(permit.ticket, self._loop.time())
-        return permit.used
+    def may_leave(self, permit: Permit) -> float | None:
+        """Return 0 if the request may leave now, which uses up the permission; asked at the socket.
+
+        Else the seconds to wait before asking again, or `None` if it may not leave: a pause has begun.
+        """
+        now = self._loop.time()
+        leaves_at = self._pacer.leaves_at(permit.ticket, now)
+        if leaves_at is None or leaves_at > now:
+            return None if leaves_at is None else leaves_at - now
+        self._pacer.left(permit.ticket, now)
+        permit.used = True
+        return 0.0
 
     def throttled(self, permit: Permit, error: RateLimitError) -> None:
         """Note that the request met a 429: pause all requests of the session."""
         permit.refused = True
+        self._refusals += 1
         self._last_429 = error
         self._pacer.throttled(permit.ticket, error.retry_after, self._loop.time())
 
@@ -114,7 +134,7 @@ class Limiter:
         if not permit.used:
             self._pacer.give_back(permit.ticket)
         elif not permit.refused:
-            self._pacer.answered(permit.ticket)
+            self._pacer.answered(permit.ticket, self._loop.time())
         self._free += 1
         self._pump()
 
@@ -142,15 +162,22 @@ class Limiter:
                 queue.popleft()
         return None
 
-    def _pump(self, *_: Any) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def _pump(self) -> None:
         while self._free and (waiter := self._next()) is not None:
             now = self._loop.time()
             ready_at = self._pacer.ready_at()
             if ready_at > now:
-                if ready_at != float("inf"):
-                    self._timer = self._loop.call_at(ready_at, self._pump)
+                self._ring_at(ready_at)
                 return
             waiter.set_result(self._grant(now, waited=True))
+
+    def _ring_at(self, when: float) -> None:
+        if self._timer is not None:
+            if self._timer.when() == when:
+                return
+            self._timer.cancel()
+        self._timer = None if when == inf else self._loop.call_at(when, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        self._pump()

@@ -21,6 +21,7 @@ from .errors import (
 )
 from .etags import RunStore
 from .exchange import Exchanger
+from .ledger import Ledger
 from .models import Effect, FieldingRun, OnConflict, Outcome, RunRef
 from .schedule import conflict_waits
 from .turns import Turns
@@ -59,6 +60,7 @@ class RunAction:
         *,
         seen: FieldingRun | None,
         on_conflict: OnConflict,
+        ledger: Ledger | None = None,
     ) -> None:
         self._exchanger = exchanger
         self._store = store
@@ -75,6 +77,8 @@ class RunAction:
         self._may_be_applied = False  # an attempt under the ETag of `_base` may have been applied, or may yet be
         self._writing = False
         self._last_conflict: PreconditionFailedError | None = None
+        self._ledger = ledger
+        self._resumed = False  # an attempt of an earlier process, under the ETag of `_base`, may be applied
 
     async def run(self) -> Outcome:
         """Take the turn, act, pass the turn on: at once, or when an exchange that outlives its caller is over."""
@@ -88,6 +92,8 @@ class RunAction:
         try:
             verdict = self._from_memory() or await self._open()
             while isinstance(verdict, Send):
+                if self._ledger is not None and self._fresh is not None and not self._resumed:
+                    await self._ledger.intend(verdict.action, self._fresh)
                 request = self._begin_write(verdict.action)
                 ended = await self._exchanger.exchange(self._call, request)
                 self._end_write(verdict.action, ended)
@@ -114,6 +120,8 @@ class RunAction:
 
     def _from_memory(self) -> Send | None:
         """Return what to send under an ETag that is known; `None` if the run must be looked at first."""
+        if self._ledger is not None and self._ledger.resumed is not None:
+            return self._resume(*self._ledger.resumed)
         base = self._seen or self._store.get(self._ref)
         if base is None:
             return None
@@ -121,6 +129,13 @@ class RunAction:
         if action is None:
             return None  # "nothing to do" is not said of a run from memory either
         self._fresh = base
+        return Send(action)
+
+    def _resume(self, action: Action, base: FieldingRun) -> Send:
+        """Take up what an earlier process left: as a call whose reply was lost would be gone on with."""
+        self._resumed = self._may_be_applied = True
+        self._fresh = self._base = base
+        self._sent = action
         return Send(action)
 
     async def _open(self) -> Verdict:
@@ -147,7 +162,7 @@ class RunAction:
         assert self._fresh is not None  # noqa: S101 - an action is only ever sent under an ETag that was seen
         base = self._base = self._fresh
         self._sent = action
-        self._may_be_applied = False
+        self._may_be_applied = self._resumed
         request = action_request(self._ref, action, base)
         self._store.write_began(self._ref)
         self._writing = True
@@ -161,7 +176,9 @@ class RunAction:
             self._fresh = left_by(action, base, ended.accepted)
             self._store.write_accepted(self._ref, base, self._fresh)
             return
-        self._may_be_applied = ended.attempts.may_be_applied
+        self._may_be_applied = self._resumed or ended.attempts.may_be_applied
+        if self._ledger is not None and not self._may_be_applied:
+            self._ledger.settled()
         self._unaccepted(ended.error)
 
     def _unaccepted(self, failure: FieldingError | None) -> None:
@@ -210,7 +227,7 @@ class RunAction:
             except FieldingError as error:
                 problem = self._not_looked_at(failure, error, ended)
                 raise problem from (error if problem is failure else failure)
-            verdict = judge(self._situation(why, fresh, ended.attempts.only_server_errors))
+            verdict = judge(self._situation(why, fresh, ended.attempts.only_server_errors and not self._resumed))
             if not isinstance(verdict, LookAgain):
                 self._fresh = fresh  # a stale look is forgotten: it says nothing of what may still land
                 return self._decided(verdict, failure, ended)
@@ -219,7 +236,7 @@ class RunAction:
     def _decided(self, verdict: Verdict, failure: FieldingError, ended: Ended) -> Send | Finish:
         match verdict:
             case Send():
-                self._may_be_applied = False  # whatever was sent before is proven not applied
+                self._may_be_applied = self._resumed = False  # whatever was sent before is proven not applied
                 return verdict
             case Finish():
                 return verdict
@@ -302,11 +319,13 @@ class RunAction:
         call.abandoned = True
         task = call.in_flight if self._writing else None
         if self._writing and call.attempts is not None:
-            self._may_be_applied = call.attempts.may_be_applied
+            self._may_be_applied = self._resumed or call.attempts.may_be_applied
             if task is None:
                 self._unaccepted(None)
         if task is not None or self._may_be_applied:
             call.tell_doubt(cancelled, f"{call.name} on {self._ref} was cancelled, and may or may not be applied")
+            if self._ledger is not None:
+                self._ledger.in_doubt = True
         if task is None:
             return False
         task.add_done_callback(self._over)

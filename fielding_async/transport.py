@@ -63,17 +63,26 @@ class _Disconnected(Exception):  # noqa: N818 - carries a reason past aiohttp's 
 class Outgoing:
     """One attempt on its way out.
 
-    `may_leave` is asked when a connection is open and before the first byte; `left` says whether a byte may be gone.
-    `quiet`: it has a span of its own, and needs none from an instrumentation of the HTTP library.
+    `may_leave` is asked when a connection is open and before the first byte: 0 if it may, the seconds to wait before
+    asking again, `None` if it may not. `left` says whether a byte may be gone. `quiet`: it has a span of its own, and
+    needs none from an instrumentation of the HTTP library.
     """
 
     method: str
     url: str
     headers: Mapping[str, str]
     body: bytes | None
-    may_leave: Callable[[], bool]
+    may_leave: Callable[[], float | None]
     left: bool = False
     quiet: bool = False
+
+    async def leave(self) -> None:
+        """Wait, if need be, until the request may leave. Raises `HeldBack` if it may not."""
+        while wait := self.may_leave():  # noqa: ASYNC110 - for a known time
+            await asyncio.sleep(wait)
+        if wait is None:
+            raise HeldBack
+        self.left = True
 
 
 class Transport(Protocol):
@@ -109,18 +118,17 @@ class _Request(aiohttp.ClientRequest):
     async def send(self, conn: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
         """Send the request, if it may leave."""
         outgoing = _under_way.get()
-        if getattr(conn.protocol, "should_close", False):
-            raise _Disconnected("the server sent something on an idle connection")
         if outgoing.left:
             raise _Disconnected("the HTTP library tried to send the request again by itself")
-        if not outgoing.may_leave():
-            raise HeldBack
+        await outgoing.leave()
+        if getattr(conn.protocol, "should_close", False):
+            outgoing.left = False
+            raise _Disconnected("the server sent something on an idle connection")
         # here and not before, where trace configs of a caller's session could see and change them
         if self.session.trace_configs:
             for name in [name for name in self.headers if name.lower() in _OURS]:
                 del self.headers[name]
         self.headers.update(outgoing.headers)
-        outgoing.left = True
         return await super().send(conn)
 
 
