@@ -39,7 +39,11 @@ def _run_all(names: Sequence[str], *, quick: bool) -> Iterator[tuple[Section, fl
             started, busy = time.perf_counter(), os.getloadavg()[0]
             if number == 0 and busy > 0.5:
                 print(f"The machine is busy (load {busy:.1f}): do not trust what is measured in real time.\n")
-            beside = {other: pool.submit(_measure, other, quick=quick) for other in names if BESIDE.get(other) == name}
+            beside = {
+                other: pool.submit(_measure, other, quick=quick)
+                for other in names[number:]
+                if BESIDE.get(other) == name
+            }
             begun |= beside
             section = begun[name].result() if name in begun else _measure(name, quick=quick)
             wait(beside.values())

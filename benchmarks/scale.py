@@ -15,10 +15,11 @@ from fielding_async import FieldingSession
 
 __all__ = ["run"]
 
-_SIZES = (100, 1000, 10_000, 100_000)
 _CACHED = 65_536
 _TRACED = 8192
-_WARM_UP = 2000
+_WARM_UP = 1000
+_LEAST = 2000  # calls measured in one process
+_ROUNDS = {100: 15, 1000: 5, 10_000: 15, 100_000: 1}
 
 
 async def _pause(fielding: FieldingSession, first: int, count: int) -> None:
@@ -37,7 +38,7 @@ async def _calls(size: int) -> tuple[float, float]:
         gc.collect()
         before = now_mib()
         times: list[float] = []
-        for wave in range(max(1, 10_000 // size)):
+        for wave in range(max(1, _LEAST // size)):
             first = _WARM_UP + wave * size
             began = time.process_time()
             await _pause(fielding, first, size)
@@ -68,22 +69,20 @@ async def _cached() -> tuple[float, float]:
 
 
 def run(*, quick: bool = False) -> Section:
-    """Measure all sizes; the smaller ones take turns over several rounds. `quick`: fewer rounds and rows."""
-    rounds = 2 if quick else 5
-    sizes = _SIZES[:-1] if quick else _SIZES
-    cpu: dict[int, list[float]] = {size: [] for size in sizes}
-    peak: dict[int, list[float]] = {size: [] for size in sizes}
-    for number in range(rounds):
-        for size in sizes:
-            if size >= 100_000 and number >= 2:
-                continue
-            microseconds, mib = alone(_calls, size)
-            cpu[size].append(microseconds)
-            peak[size].append(mib)
+    """Measure all sizes, which take turns round by round. `quick`: fewer rounds, and no more than 10,000 calls."""
+    rounds = {size: min(3, many) for size, many in _ROUNDS.items() if size < 100_000} if quick else _ROUNDS
+    cpu: dict[int, list[float]] = {size: [] for size in rounds}
+    peak: dict[int, list[float]] = {size: [] for size in rounds}
+    for number in range(max(rounds.values())):
+        for size, many in rounds.items():
+            if number < many:
+                microseconds, mib = alone(_calls, size)
+                cpu[size].append(microseconds)
+                peak[size].append(mib)
     by_process, traced = alone(_cached)
     ratio, low, high = paired_ratio(cpu[10_000], cpu[100])
     rows: list[list[Cell]] = []
-    for size in sizes:
+    for size in rounds:
         mib = statistics.median(peak[size])
         rows.append([f"{size:,} calls at once", statistics.median(cpu[size]), mib, round(mib * MIB / size)])
     rows.append(["a run in the cache, by the process", "", by_process * _CACHED / MIB, round(by_process)])
