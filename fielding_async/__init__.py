@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from .auth import Auth as Auth
     from .auth import BearerToken as BearerToken
     from .auth import ClientCredentials as ClientCredentials
+    from .batches import Done as Done
+    from .batches import Leftover as Leftover
+    from .bulk import Batch as Batch
     from .config import Limits as Limits
     from .config import Retry as Retry
     from .config import Timeout as Timeout
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from .errors import FieldingError as FieldingError
     from .errors import InvalidRunStateError as InvalidRunStateError
     from .errors import JobFailedError as JobFailedError
+    from .errors import JournalError as JournalError
     from .errors import NotFoundError as NotFoundError
     from .errors import OutcomeUnknownError as OutcomeUnknownError
     from .errors import PermissionDeniedError as PermissionDeniedError
@@ -49,6 +53,11 @@ if TYPE_CHECKING:
     from .handles import TargetGroup as TargetGroup
     from .jobs import BatchJob as BatchJob
     from .jobs import DraftJob as DraftJob
+    from .journal import journal_rows as journal_rows
+    from .journal import read_journal as read_journal
+    from .journal_records import JournalCounts as JournalCounts
+    from .journal_records import JournalRow as JournalRow
+    from .journal_records import JournalSummary as JournalSummary
     from .models import FailedTargetGroup as FailedTargetGroup
     from .models import Failure as Failure
     from .models import FailureDetail as FailureDetail
@@ -57,6 +66,7 @@ if TYPE_CHECKING:
     from .models import Outcome as Outcome
     from .models import RunRef as RunRef
     from .models import RunStatus as RunStatus
+    from .perform_all import PerformAll as PerformAll
     from .projects import Project as Project
     from .results import BatchResult as BatchResult
     from .results import DraftResult as DraftResult
@@ -74,6 +84,9 @@ _HOME_OF = {
     "Auth": "auth",
     "BearerToken": "auth",
     "ClientCredentials": "auth",
+    "Done": "batches",
+    "Leftover": "batches",
+    "Batch": "bulk",
     "Limits": "config",
     "Retry": "config",
     "Timeout": "config",
@@ -85,6 +98,7 @@ _HOME_OF = {
     "FieldingError": "errors",
     "InvalidRunStateError": "errors",
     "JobFailedError": "errors",
+    "JournalError": "errors",
     "NotFoundError": "errors",
     "OutcomeUnknownError": "errors",
     "PermissionDeniedError": "errors",
@@ -95,11 +109,15 @@ _HOME_OF = {
     "SessionClosedError": "errors",
     "SkippedError": "errors",
     "TransportError": "errors",
-    "Project": "projects",
     "Run": "handles",
     "TargetGroup": "handles",
     "BatchJob": "jobs",
     "DraftJob": "jobs",
+    "journal_rows": "journal",
+    "read_journal": "journal",
+    "JournalCounts": "journal_records",
+    "JournalRow": "journal_records",
+    "JournalSummary": "journal_records",
     "FailedTargetGroup": "models",
     "Failure": "models",
     "FailureDetail": "models",
@@ -108,6 +126,8 @@ _HOME_OF = {
     "Outcome": "models",
     "RunRef": "models",
     "RunStatus": "models",
+    "PerformAll": "perform_all",
+    "Project": "projects",
     "BatchResult": "results",
     "DraftResult": "results",
     "FieldingSession": "session",
@@ -119,6 +139,7 @@ __all__ = [
     "Auth",
     "AuthenticationError",
     "BadRequestError",
+    "Batch",
     "BatchJob",
     "BatchResult",
     "BearerToken",
@@ -127,6 +148,7 @@ __all__ = [
     "Complete",
     "ConfigurationError",
     "DeadlineExceededError",
+    "Done",
     "DraftJob",
     "DraftResult",
     "FailedTargetGroup",
@@ -138,12 +160,18 @@ __all__ = [
     "InvalidParam",
     "InvalidRunStateError",
     "JobFailedError",
+    "JournalCounts",
+    "JournalError",
+    "JournalRow",
+    "JournalSummary",
     "LaunchNow",
+    "Leftover",
     "Limits",
     "NotFoundError",
     "Outcome",
     "OutcomeUnknownError",
     "Pause",
+    "PerformAll",
     "PermissionDeniedError",
     "PreconditionFailedError",
     "Project",
@@ -163,6 +191,8 @@ __all__ = [
     "TransportError",
     "Update",
     "__version__",
+    "journal_rows",
+    "read_journal",
 ]
 
 

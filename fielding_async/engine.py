@@ -20,6 +20,7 @@ from .config import MOST_SECONDS, Limits, Retry, Timeout
 from .errors import ConfigurationError, SessionClosedError
 from .etags import RunStore
 from .exchange import Exchanger
+from .flights import Flights
 from .limiter import Limiter
 from .models import RunRef
 from .schedule import Uniform
@@ -87,13 +88,13 @@ class Engine:
         )
         self.limiter: Limiter = Limiter(settings.limits, dice.uniform, self.loop)
         self.exchanger: Exchanger = Exchanger(
-            transport=transport,
+            flights=Flights(
+                transport, self.limiter, settings.timeout, settings.base_url, settings.api_version, self.loop
+            ),
             limiter=self.limiter,
             keeper=self.keeper,
             retry=settings.retry,
             timeout=settings.timeout,
-            base_url=settings.base_url,
-            api_version=settings.api_version,
             uniform=dice.uniform,
             loop=self.loop,
         )

@@ -10,6 +10,7 @@ FieldingError
 ├── ProtocolError                              a response that cannot be understood
 ├── JobFailedError                             a draft or bulk job that ended Failed
 ├── SkippedError                               a row of a batch not sent because an earlier one of its run failed
+├── JournalError                               the journal of a batch cannot be written; nothing more was sent
 └── APIError                                   the server answered with an error
     ├── BadRequestError 400     AuthenticationError 401        PermissionDeniedError 403   NotFoundError 404
     ├── PreconditionFailedError 412     InvalidRunStateError 422     RateLimitError 429
@@ -31,6 +32,7 @@ __all__ = [
     "FieldingError",
     "InvalidRunStateError",
     "JobFailedError",
+    "JournalError",
     "NotFoundError",
     "OutcomeUnknownError",
     "PermissionDeniedError",
@@ -160,14 +162,18 @@ class JobFailedError(FieldingError):
 
 
 class SkippedError(FieldingError):
-    """A row of a batch that was not sent because an earlier row of its run failed or is unknown: `because`.
-
-    Nothing of this version raises it.
-    """
+    """A row of a batch that was not sent because an earlier row of its run failed or is unknown: `because`."""
 
     def __init__(self, message: str, *, because: BaseException, **context: Any) -> None:
         super().__init__(message, **context)
         self.because = because
+
+
+class JournalError(FieldingError):
+    """The journal of a batch cannot be written (a full disk, say): nothing was sent without being on record in it.
+
+    What the operating system said is `__cause__`.
+    """
 
 
 class APIError(FieldingError):

@@ -8,16 +8,17 @@ from attrs import field, frozen
 from .actions import Action, Change, Complete, LaunchNow, Pause, Relaunch, Resume, Update, check_action
 from .codec import decode_run_list
 from .dates import check_period, floor_to_milliseconds, to_text
-from .engine import DEFAULT, TimeoutArg
+from .engine import DEFAULT, Engine, TimeoutArg
 from .errors import ConfigurationError
 from .ids import check_plain_id
 from .jobs import DraftJob, EngineSource, make_job
+from .ledger import Ledger
 from .models import FieldingRun, OnConflict, Outcome, RunRef
 from .operations import operation
 from .runs import RunAction, look_at
 from .wire import request
 
-__all__ = ["Run", "TargetGroup", "draft_job"]
+__all__ = ["Run", "TargetGroup", "check_on_conflict", "draft_job", "perform_order"]
 
 
 @frozen
@@ -52,31 +53,31 @@ class Run:
 
         Source: `POST …/fielding-runs/{fielding_run_id}/launch-now`.
         """
-        return await self.perform(LaunchNow(), seen=seen, on_conflict=on_conflict, timeout=timeout)
+        return await self._perform(LaunchNow.name, LaunchNow(), seen, on_conflict, timeout)
 
     async def pause(
         self, *, seen: FieldingRun | None = None, on_conflict: OnConflict = "reapply", timeout: TimeoutArg = DEFAULT
     ) -> Outcome:
         """Pause a live run. Source: `POST …/fielding-runs/{fielding_run_id}/pause`."""
-        return await self.perform(Pause(), seen=seen, on_conflict=on_conflict, timeout=timeout)
+        return await self._perform(Pause.name, Pause(), seen, on_conflict, timeout)
 
     async def resume(
         self, *, seen: FieldingRun | None = None, on_conflict: OnConflict = "reapply", timeout: TimeoutArg = DEFAULT
     ) -> Outcome:
         """Resume a paused run. Source: `POST …/fielding-runs/{fielding_run_id}/resume`."""
-        return await self.perform(Resume(), seen=seen, on_conflict=on_conflict, timeout=timeout)
+        return await self._perform(Resume.name, Resume(), seen, on_conflict, timeout)
 
     async def complete(
         self, *, seen: FieldingRun | None = None, on_conflict: OnConflict = "reapply", timeout: TimeoutArg = DEFAULT
     ) -> Outcome:
         """Complete a live or scheduled run. Source: `POST …/fielding-runs/{fielding_run_id}/complete`."""
-        return await self.perform(Complete(), seen=seen, on_conflict=on_conflict, timeout=timeout)
+        return await self._perform(Complete.name, Complete(), seen, on_conflict, timeout)
 
     async def relaunch(
         self, *, seen: FieldingRun | None = None, on_conflict: OnConflict = "reapply", timeout: TimeoutArg = DEFAULT
     ) -> Outcome:
         """Relaunch a completed run. Source: `POST …/fielding-runs/{fielding_run_id}/relaunch`."""
-        return await self.perform(Relaunch(), seen=seen, on_conflict=on_conflict, timeout=timeout)
+        return await self._perform(Relaunch.name, Relaunch(), seen, on_conflict, timeout)
 
     @overload
     async def update(
@@ -148,25 +149,48 @@ class Run:
         on_conflict: OnConflict,
         timeout: TimeoutArg,
     ) -> Outcome:
-        if on_conflict not in {"reapply", "raise"}:
-            raise ConfigurationError(f'on_conflict={on_conflict!r}: must be "reapply" or "raise"')
+        check_on_conflict(on_conflict)
         if seen is not None:
             _check_seen(seen, self.ref)
-        engine = self.session.engine()
-        with engine.call(name, _attributes(self.ref), timeout, ref=self.ref) as call:
-            action = RunAction(
-                engine.exchanger,
-                engine.store,
-                engine.turns,
-                call,
-                self.ref,
-                order,
-                seen=seen,
-                on_conflict=on_conflict,
-            )
-            outcome = await action.run()
-            call.trace.outcome(outcome.effect, outcome.conflicts)
-            return outcome
+        return await perform_order(
+            self.session.engine(), self.ref, name, order, seen=seen, on_conflict=on_conflict, timeout=timeout
+        )
+
+
+def check_on_conflict(value: OnConflict) -> OnConflict:
+    """Return `value` if it is one of the two; raises `ConfigurationError`."""
+    if value not in {"reapply", "raise"}:
+        raise ConfigurationError(f'on_conflict={value!r}: must be "reapply" or "raise"')
+    return value
+
+
+async def perform_order(
+    engine: Engine,
+    ref: RunRef,
+    name: str,
+    order: Action | Change,
+    *,
+    seen: FieldingRun | None,
+    on_conflict: OnConflict,
+    timeout: TimeoutArg,
+    ledger: Ledger | None = None,
+) -> Outcome:
+    """Perform an order on a run: the one way there, for handles and batches. All arguments have been checked."""
+    with engine.call(name, _attributes(ref), timeout, ref=ref) as call:
+        action = RunAction(
+            engine.exchanger,
+            engine.store,
+            engine.turns,
+            call,
+            ref,
+            order,
+            seen=seen,
+            on_conflict=on_conflict,
+            ledger=ledger,
+        )
+        outcome = await action.run()
+        call.trace.outcome(outcome.effect, outcome.conflicts)
+        return outcome
 
 
 def _check_seen(seen: object, ref: RunRef) -> None:

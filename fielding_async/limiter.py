@@ -48,12 +48,23 @@ class Limiter:
         self._first: deque[asyncio.Future[Permit]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._last_429: RateLimitError | None = None
+        self._refusals = 0
         self._closed: Callable[[], BaseException] | None = None
 
     @property
     def in_flight(self) -> int:
         """How many slots are taken."""
         return self._concurrency - self._free
+
+    @property
+    def refusals(self) -> int:
+        """How many requests met a 429."""
+        return self._refusals
+
+    @property
+    def pause_left(self) -> float:
+        """Seconds until the pause after a 429 is over; 0 when there is none."""
+        return max(0.0, self._pacer.paused_until - self._loop.time())
 
     async def acquire(self, *, under_way: bool, deadline: float | None) -> Permit:
         """Wait for a slot and for the pace. Raises `WaitTooLongError` where the deadline forbids."""
@@ -114,6 +125,7 @@ class Limiter:
     def throttled(self, permit: Permit, error: RateLimitError) -> None:
         """Note that the request met a 429: pause all requests of the session."""
         permit.refused = True
+        self._refusals += 1
         self._last_429 = error
         self._pacer.throttled(permit.ticket, error.retry_after, self._loop.time())
 

@@ -3,6 +3,7 @@
 import os
 import random
 import ssl as ssl_module
+from collections.abc import AsyncIterable, Callable, Iterable
 from types import TracebackType
 from typing import Any, Literal, Self, overload
 
@@ -10,14 +11,17 @@ import aiohttp
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 
+from .actions import Action
 from .auth import Auth, TokenSource, resolve_auth
+from .batches import Done, OnRowFailure, Stop
 from .config import Limits, Retry, Timeout
-from .engine import Engine, Settings
+from .engine import DEFAULT, Engine, Settings, TimeoutArg
 from .errors import ConfigurationError, SessionClosedError
 from .handles import Run, draft_job
 from .ids import check_account_id, check_idempotency_key, check_ref, check_target_group_ids, check_ulid
 from .jobs import BatchJob, DraftJob
-from .models import RunRef
+from .models import OnConflict, RunRef
+from .perform_all import PerformAll, check_options, check_pairs, file_storage
 from .projects import Project, batch_job
 from .settings import check_api_version, resolve_base_url
 from .transport import Transport
@@ -205,3 +209,56 @@ class FieldingSession:
         groups = check_target_group_ids(target_group_ids) if target_group_ids else ()
         key = idempotency_key and check_idempotency_key(idempotency_key)
         return batch_job(self, f"bulk-{kind}", ids, job_id, groups=groups, key=key)
+
+    # -- batches
+
+    def perform_all(
+        self,
+        pairs: Iterable[tuple[RunRef, Action]] | AsyncIterable[tuple[RunRef, Action]],
+        *,
+        concurrency: int | None = None,
+        look_ahead: int = 1000,
+        on_row_failure: OnRowFailure = "skip",
+        stop: Stop = "drain",
+        stop_on: Callable[[Done], object] | None = None,
+        on_conflict: OnConflict = "reapply",
+        timeout: TimeoutArg = DEFAULT,
+        journal: "str | os.PathLike[str] | None" = None,
+        plan: str | None = None,
+    ) -> PerformAll:
+        """Perform an action on each of many runs; rows come back as they end, as `Done` values.
+
+            async with fielding.perform_all((ref, Complete()) for ref in refs) as batch:
+                async for done in batch:
+                    print(done.ref, done.error or done.outcome.effect)
+
+        `pairs` is read lazily: a row is taken when it could start. Rows of one run keep their order; after one that
+        failed or is unknown the later ones of that run come back as `SkippedError`, unless
+        `on_row_failure="continue"`. A bad ref or action is a row with a `ConfigurationError`. If the input raises, the
+        rows before are performed and yielded, and then it is raised.
+
+        `concurrency`: the most rows under way; left out, that of the session's `Limits`. `look_ahead`: the most rows
+        that wait behind earlier ones of their run. `stop`: whether leaving early waits for what is in flight or cuts it
+        off; `batch.leftover` then lists what was taken and not yielded. `stop_on`: called with each row as it ends; if
+        it returns true, no more rows start, and the iteration ends after those in flight. `on_conflict` and `timeout`
+        are those of each row, as for `Run.perform`.
+
+        `journal`: a file that makes the batch resumable, also after a crash. Each write is on record before it leaves.
+        Run again with the same rows, the batch passes over those that ended (well or not), goes on with those in
+        flight under the ETag they were sent under, and performs the others. A journal belongs to one exchange and one
+        plan; `plan` is a digest of the latter, if known: without it, other rows are found out when they are met.
+
+        Raises `ConfigurationError` for a bad argument, and on entering for a journal that cannot be used;
+        `SessionClosedError` on entering. Out of the iteration: `JournalError`, `SessionClosedError`, what the input or
+        `stop_on` raised, and `ConfigurationError` for an input that is not what the journal holds.
+        """
+        options = check_options(
+            concurrency=concurrency,
+            look_ahead=look_ahead,
+            on_row_failure=on_row_failure,
+            stop=stop,
+            stop_on=stop_on,
+            on_conflict=on_conflict,
+            timeout=timeout,
+        )
+        return PerformAll(self, check_pairs(pairs), options, storage=file_storage(journal, plan), plan=plan)

@@ -13,7 +13,7 @@ from opentelemetry.trace import Span, SpanContext, SpanKind, Status, StatusCode,
 
 from .__about__ import __version__
 from .errors import APIError
-from .traceparent import TraceContext, mint_span_id, mint_trace_id
+from .traceparent import mint_span_id, mint_trace_id, traceparent
 
 __all__ = ["AttemptTrace", "CallTrace", "Telemetry", "keep_instrumentation_quiet"]
 
@@ -46,27 +46,12 @@ def keep_instrumentation_quiet() -> None:
     otel_context.attach(remembered[1])
 
 
-def _of(span_context: SpanContext) -> TraceContext:
-    return TraceContext(
-        trace.format_trace_id(span_context.trace_id),
-        trace.format_span_id(span_context.span_id),
-        int(span_context.trace_flags),
-        span_context.trace_state.to_header(),
-    )
-
-
 @define(eq=False)
 class AttemptTrace:
-    """One attempt: the trace context that its request carries, and its CLIENT span if there are spans at all."""
+    """One attempt: the W3C headers of its request, and its CLIENT span if there are spans at all."""
 
-    context: TraceContext
+    headers: dict[str, str]
     span: Span | None = None
-
-    def headers(self) -> dict[str, str]:
-        """Return the W3C headers of the request."""
-        if self.context.tracestate:
-            return {"traceparent": self.context.traceparent, "tracestate": self.context.tracestate}
-        return {"traceparent": self.context.traceparent}
 
     def end(self, *, status: int | None = None, error_type: str | None = None) -> None:
         """End the span with the response's status, or with what went wrong."""
@@ -86,28 +71,32 @@ class AttemptTrace:
 class CallTrace:
     """One call of the SDK: its INTERNAL span, the trace id that all its attempts share, and their count."""
 
-    def __init__(self, tracer: Tracer, getrandbits: GetRandBits, name: str, attributes: Attributes) -> None:
-        self._tracer = tracer
-        self._getrandbits = getrandbits
-        self.span: Span = tracer.start_span(f"fielding.{name}", attributes=attributes)
-        self._traced = False
-        own = self.span.get_span_context()
-        if own.is_valid:
-            self._parent = _of(own)
-            # without an SDK a new span is but the one around it; attempts need no spans then
-            self._traced = own.span_id != trace.get_current_span().get_span_context().span_id
-        else:
-            self._parent = TraceContext(mint_trace_id(getrandbits), mint_span_id(getrandbits))
+    __slots__ = ("_context", "_getrandbits", "_tracer", "span", "trace_id")
 
-    @property
-    def trace_id(self) -> str:
+    def __init__(self, tracer: Tracer, getrandbits: GetRandBits, name: str, attributes: Attributes) -> None:
+        self._getrandbits = getrandbits
+        self._tracer: Tracer | None = None
+        self._context: SpanContext | None = None
+        self.span: Span = tracer.start_span(f"fielding.{name}", attributes=attributes)
+        own = self.span.get_span_context()
+        around = trace.get_current_span().get_span_context()
+        if own.is_valid and own.span_id != around.span_id:
+            self._context = own
+            self._tracer = tracer
+        elif around.is_valid:
+            self._context = around  # without an SDK a new span is the one around it, or none: attempts get none
+        context = self._context
+        self.trace_id: str = mint_trace_id(getrandbits) if context is None else trace.format_trace_id(context.trace_id)
         """The trace id of every request of this call, 32 hex digits."""
-        return self._parent.trace_id
 
     def attempt(self, method: str, template: str, address: Attributes, resend: int) -> AttemptTrace:
         """Begin an attempt. Its span id is its own, with an SDK or without."""
-        parent = self._parent
-        if self._traced:
+        own = self._context
+        if own is None:
+            return AttemptTrace({"traceparent": traceparent(self.trace_id, mint_span_id(self._getrandbits), 0)})
+        span: Span | None = None
+        span_id = own.span_id
+        if self._tracer is not None:
             attributes: dict[str, str | int] = {"http.request.method": method, "url.template": template, **address}
             if resend:
                 attributes["http.request.resend_count"] = resend
@@ -117,13 +106,13 @@ class CallTrace:
                 kind=SpanKind.CLIENT,
                 attributes=attributes,
             )
-            own = span.get_span_context()
-            if own.is_valid and trace.format_span_id(own.span_id) != parent.span_id:
-                return AttemptTrace(_of(own), span)
-        else:
-            span = None
-        own_id = mint_span_id(self._getrandbits)
-        return AttemptTrace(TraceContext(parent.trace_id, own_id, parent.flags, parent.tracestate), span)
+            if span.get_span_context().is_valid:
+                own = span.get_span_context()
+        hex_id = trace.format_span_id(own.span_id) if own.span_id != span_id else mint_span_id(self._getrandbits)
+        headers = {"traceparent": traceparent(trace.format_trace_id(own.trace_id), hex_id, int(own.trace_flags))}
+        if own.trace_state:
+            headers["tracestate"] = own.trace_state.to_header()
+        return AttemptTrace(headers, span)
 
     def outcome(self, effect: str, conflicts: int) -> None:
         """Note what became of a run action."""

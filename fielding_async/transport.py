@@ -8,12 +8,13 @@ import re
 import ssl as ssl_module
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from typing import ClassVar, Protocol
+from typing import Protocol
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from attrs import define
+from multidict import istr
 from yarl import URL
 
 from .__about__ import __version__
@@ -26,7 +27,6 @@ __all__ = ["MAX_BODY", "AiohttpTransport", "HeldBack", "Outgoing", "Transport"]
 MAX_BODY = 32 * 1024 * 1024
 """The largest response body that is read, in bytes; a larger one is a lost reply."""
 
-_USER_AGENT = f"fielding-async/{__version__} {aiohttp.http.SERVER_SOFTWARE}"
 _READ_SIZE = 64 * 1024
 _PLAIN_PATH = re.compile(r"/[A-Za-z0-9/_.~-]*", re.ASCII)
 
@@ -105,7 +105,12 @@ class _Request(aiohttp.ClientRequest):
     to this request, and a write would be called accepted before it was sent.
     """
 
-    POST_METHODS: ClassVar[set[str]] = set()  # else a request without a body is given a Content-Type
+    DEFAULT_HEADERS = {  # noqa: RUF012
+        **aiohttp.ClientRequest.DEFAULT_HEADERS,
+        istr("Accept"): "application/json",
+        istr("User-Agent"): f"fielding-async/{__version__} {aiohttp.http.SERVER_SOFTWARE}",
+    }
+    POST_METHODS = set[str]()  # noqa: RUF012 - else a request without a body is given a Content-Type
 
     async def send(self, conn: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
         """Send the request, if it may leave."""
@@ -205,7 +210,7 @@ class AiohttpTransport:
             connector=connector,
             connector_owner=http is None,
             cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"Accept": "application/json", "User-Agent": _USER_AGENT, **headers},
+            headers=headers,
             request_class=_Request,
             trace_configs=trace_configs,
             trust_env=False,
@@ -230,6 +235,8 @@ class AiohttpTransport:
                 proxy=self._proxy,
                 ssl=self._ssl,
             )
+            if response.status == 204 and response.closed:
+                return Response(204, response.headers)  # there is nothing to read, and the connection is free already
             try:
                 return await _read(response)
             finally:

@@ -20,18 +20,20 @@ FLOORS = [
     {"errors", "operations"},
     {"config", "dates", "etags", "ids", "results", "settings", "tokens"},
     {"actions", "codec", "headers", "learning"},
-    {"conflict", "pacing", "wire"},
+    {"batches", "conflict", "journal_records", "ordering", "pacing", "wire"},
     {"endings", "retrying"},
 ]
 WORLDLY_FLOORS = [
-    {"limiter", "schedule", "telemetry", "turns", "watchdog"},
+    {"intake", "journal_file", "ledger", "limiter", "schedule", "telemetry", "turns", "watchdog"},
     {"transport"},
-    {"auth", "calls"},
+    {"auth", "calls", "journal"},
+    {"flights", "rows"},
     {"exchange"},
     {"engine", "runs"},
     {"jobs"},
     {"handles"},
-    {"projects"},
+    {"bulk", "projects"},
+    {"perform_all"},
     {"session"},
 ]
 TOWERS = {"__init__", "__main__", "pytest_plugin", "webhooks"}
@@ -100,12 +102,13 @@ def test_the_sandbox_shares_only_values_with_the_client() -> None:
 
 
 PUBLIC = """
-    APIError Action Auth AuthenticationError BadRequestError BatchJob BatchResult BearerToken Change ClientCredentials
-    Complete ConfigurationError DeadlineExceededError DraftJob DraftResult FailedTargetGroup Failure FailureDetail
-    FieldingError FieldingRun FieldingSession InvalidParam InvalidRunStateError JobFailedError LaunchNow Limits
-    NotFoundError Outcome OutcomeUnknownError Pause PermissionDeniedError PreconditionFailedError Project ProtocolError
+    APIError Action Auth AuthenticationError BadRequestError Batch BatchJob BatchResult BearerToken Change
+    ClientCredentials Complete ConfigurationError DeadlineExceededError Done DraftJob DraftResult FailedTargetGroup
+    Failure FailureDetail FieldingError FieldingRun FieldingSession InvalidParam InvalidRunStateError JobFailedError
+    JournalCounts JournalError JournalRow JournalSummary LaunchNow Leftover Limits NotFoundError Outcome
+    OutcomeUnknownError Pause PerformAll PermissionDeniedError PreconditionFailedError Project ProtocolError
     RateLimitError Relaunch Resume Retry Run RunRef RunStatus ServerError SessionClosedError SkippedError TargetGroup
-    Timeout TransportError Update __version__
+    Timeout TransportError Update __version__ journal_rows read_journal
 """
 
 

@@ -6,8 +6,10 @@ import click
 
 from fielding_async.__about__ import __version__
 
+from .apply import apply
 from .batch import batch
 from .demo import demo
+from .doctor import doctor
 from .output import complain, finish
 from .run import run as run_group
 from .sandbox import sandbox
@@ -25,6 +27,7 @@ def cli() -> None:
     Start here, with no account and no network:
       fielding demo                 the SDK at work against a sandbox, in seconds
       fielding sandbox              an exchange in a box, to try the rest against
+      fielding doctor               are settings, network and token in order?
 
     \b
     Settings come from the environment:
@@ -40,7 +43,7 @@ def cli() -> None:
     """
 
 
-for _command in (demo, sandbox, run_group, batch):
+for _command in (demo, sandbox, doctor, run_group, batch, apply):
     cli.add_command(_command)
 
 

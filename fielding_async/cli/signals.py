@@ -1,4 +1,7 @@
-"""SIGINT and SIGTERM: the first one cancels the work, which then tells what may have been done; the second one ends."""
+"""SIGINT and SIGTERM: the first one cancels the work, which then tells what may have been done; the second one ends.
+
+Work that can stop more gently heeds the first ones itself.
+"""
 
 import asyncio
 import os
@@ -21,8 +24,13 @@ class Interrupted(BaseException):
         self.status: int = 128 + signum
 
 
-def run_async(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
-    """Run a coroutine to its end, and return what it returns. Raises `Interrupted` if a signal cancelled it."""
+def run_async(
+    work: Callable[[], Coroutine[Any, Any, int]], *, heed: Callable[[signal.Signals], bool] | None = None
+) -> int:
+    """Run a coroutine to its end, and return what it returns. Raises `Interrupted` if a signal cancelled it.
+
+    `heed` is asked first about every signal: if it returns true it has dealt with it, and the work goes on.
+    """
     received: list[int] = []
 
     async def guarded() -> int:
@@ -30,6 +38,8 @@ def run_async(work: Callable[[], Coroutine[Any, Any, int]]) -> int:
         loop = asyncio.get_running_loop()
 
         def on_signal(signum: int) -> None:
+            if heed is not None and heed(signal.Signals(signum)):
+                return
             if received:
                 _leave_at_once(signum)
             received.append(signum)

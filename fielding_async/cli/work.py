@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import signal
 from collections.abc import Callable, Coroutine, Generator
 from contextlib import contextmanager
 from enum import IntEnum
@@ -58,13 +59,22 @@ def reporting(*, doing: str, as_json: bool) -> Generator[None]:
         raise click.exceptions.Exit(status_of(error)) from None
 
 
-def perform(work: Callable[[], Coroutine[Any, Any, int]], *, doing: str, as_json: bool) -> NoReturn:
-    """Run the work of a command, write what goes wrong, and leave click with the exit status."""
+def perform(
+    work: Callable[[], Coroutine[Any, Any, int]],
+    *,
+    doing: str,
+    as_json: bool,
+    heed: Callable[[signal.Signals], bool] | None = None,
+) -> NoReturn:
+    """Run the work of a command, write what goes wrong, and leave click with the exit status.
+
+    `heed`: as `run_async` has it.
+    """
     # what the SDK logs is said by the commands themselves, in their own words
     logging.getLogger("fielding_async").addHandler(logging.NullHandler())
     with reporting(doing=doing, as_json=as_json):
         try:
-            status = run_async(work)
+            status = run_async(work, heed=heed)
         except Interrupted as interrupted:
             complain(f"fielding: {doing}: interrupted by {interrupted.name}")
             status = interrupted.status

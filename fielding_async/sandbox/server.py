@@ -11,6 +11,8 @@ from typing import Literal
 from aiohttp import web
 from multidict import CIMultiDict
 
+from fielding_async.__about__ import SANDBOX, __version__
+
 from .exchange import Arrival, Exchange
 from .faults import Cut, Delay, DropHeader, Hold, RawReply, Refuse, SetHeader
 from .faults import Reply as ReplyFault
@@ -19,6 +21,7 @@ from .replies import Reply
 
 __all__ = ["Server"]
 
+_NAME = f"{SANDBOX}/{__version__}"
 _GOODBYE = 0.05  # seconds that requests under way get when the server stops, before they are dropped
 
 
@@ -86,6 +89,7 @@ class Server:
         headers: CIMultiDict[str] = CIMultiDict(reply.headers)
         if not any(isinstance(fault, ReplyFault) for fault in arrival.faults):
             headers.extend(arrival.trace)
+        headers.setdefault("Server", _NAME)
         headers.setdefault("Date", format_datetime(self._exchange.now(), usegmt=True))
         for fault in arrival.faults:
             if isinstance(fault, SetHeader):

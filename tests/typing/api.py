@@ -1,26 +1,38 @@
 """Checked by the type checkers, never run: what users write, and what type they get."""
 
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import assert_type
 
 from fielding_async import (
+    Action,
+    Batch,
     BatchJob,
     BatchResult,
     ClientCredentials,
     Complete,
+    Done,
     DraftJob,
     DraftResult,
     FieldingRun,
     FieldingSession,
+    JournalCounts,
+    JournalRow,
+    JournalSummary,
+    Leftover,
     Limits,
     Outcome,
     OutcomeUnknownError,
+    Pause,
+    PerformAll,
     PreconditionFailedError,
     Project,
     Run,
     RunRef,
     TargetGroup,
     Update,
+    journal_rows,
+    read_journal,
 )
 from fielding_async.sandbox import Sandbox
 
@@ -82,3 +94,29 @@ def box() -> None:
     with Sandbox() as sandbox:
         assert_type(sandbox.url, str)
         assert_type(sandbox.add_run(), RunRef)
+
+
+async def rows(refs: list[RunRef]) -> AsyncIterator[tuple[RunRef, Action]]:
+    for ref in refs:
+        yield ref, Complete()
+
+
+async def batches(fielding: FieldingSession, refs: list[RunRef]) -> None:
+    assert_type(fielding.perform_all(rows(refs)), PerformAll)
+    fielding.perform_all([(ref, Pause()) for ref in refs], journal="rows.journal", plan="digest")
+    fielding.perform_all(zip(refs, [Update()], strict=True), on_row_failure="continue", stop="cancel")
+    fielding.perform_all(refs)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    fielding.perform_all([], stop="now")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    async with fielding.perform_all((ref, Complete()) for ref in refs) as batch:
+        assert_type(batch, Batch)
+        async for done in batch:
+            assert_type(done, Done)
+            assert_type(done.ref, RunRef)
+            assert_type(done.outcome, Outcome | None)
+            assert_type(done.error, Exception | None)
+            assert_type(done.result(), Outcome)
+            batch.stop(cancel=True)
+        assert_type(batch.leftover, tuple[Leftover, ...])
+        assert_type(batch.earlier, JournalCounts)
+    assert_type(read_journal("rows.journal"), JournalSummary)
+    assert_type(journal_rows("rows.journal"), Iterator[JournalRow])

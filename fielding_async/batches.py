@@ -1,0 +1,55 @@
+"""What a batch gives back, as values."""
+
+from typing import Literal
+
+from attrs import field, frozen
+
+from .actions import Action
+from .models import Outcome, RunRef
+
+__all__ = ["Done", "LeftState", "Leftover", "OnRowFailure", "Stop"]
+
+LeftState = Literal["never sent", "unknown", "ended"]
+"""What is known of a row that was taken and not yielded."""
+
+OnRowFailure = Literal["skip", "continue"]
+"""What becomes of the later rows of a run after one that failed or is unknown."""
+
+Stop = Literal["drain", "cancel"]
+"""What leaving a batch early does with the rows in flight."""
+
+
+@frozen
+class Done:
+    """A row of a batch that has ended: with an `outcome`, or else with an `error`.
+
+    `number` is the row's place in the input, from 0.
+    """
+
+    ref: RunRef
+    action: Action
+    outcome: Outcome | None = None
+    error: Exception | None = None
+    number: int = field(default=-1, kw_only=True)
+
+    def result(self) -> Outcome:
+        """Return the outcome. Raises what the row ended in, if that was an error."""
+        if self.error is not None:
+            raise self.error
+        assert self.outcome is not None  # noqa: S101 - one of the two is always there
+        return self.outcome
+
+
+@frozen
+class Leftover:
+    """A row that was taken from the input and not yielded.
+
+    `state` is `"never sent"`; `"unknown"` (its write may or may not be applied); or `"ended"`: it came to its end while
+    the batch was being left, and `done` says in what. `number` is the row's place in the input, from 0.
+    """
+
+    ref: RunRef
+    action: Action
+    state: LeftState
+    done: Done | None = None
+    number: int = field(default=-1, kw_only=True)

@@ -1,0 +1,248 @@
+"""`fielding apply`: a plan of many rows, journalled, so that it can be stopped and gone on with at any time."""
+
+import asyncio
+import os
+import shlex
+import sys
+from contextlib import nullcontext, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from attrs import frozen
+
+from fielding_async.errors import ConfigurationError
+from fielding_async.ids import check_account_id, check_ulid
+from fielding_async.models import OnConflict
+
+from .options import json_option, on_conflict_option
+from .output import complain, err, is_live, put_json, say
+from .work import Exit, perform, reporting
+
+if TYPE_CHECKING:
+    from .plan_check import CheckedPlan
+    from .plan_file import PlanFile
+    from .plan_rows import Defaults
+
+__all__ = ["Order", "apply"]
+
+_LARGE = 4 << 20  # bytes of a plan from which on its check is worth a display
+
+
+@frozen(kw_only=True)
+class Order:
+    """What the command line asks for. `words`: the command that goes on with it."""
+
+    plan: str
+    journal: Path
+    sandbox: bool
+    base_url: str
+    concurrency: int
+    rate: float | None
+    on_conflict: OnConflict
+    fail_fast: bool
+    as_json: bool
+    words: tuple[str, ...]
+
+    @property
+    def again(self) -> str:
+        """The command that goes on with it."""
+        return shlex.join(self.words)
+
+    def beside(self, kind: str) -> Path:
+        """Return the path of a file with rows of this kind: beside the journal, and named after the plan."""
+        stem = Path(self.plan).stem if self.plan != "standard input" else self.journal.stem
+        return self.journal.with_name(f"{stem}.{kind}.csv")
+
+
+@click.command()
+@click.argument("plan", metavar="PLAN", type=click.Path(path_type=str))
+@click.option("--account", type=int, metavar="NUMBER", help="Account id of rows that name none.")
+@click.option("--project", metavar="ID", help="Project id of rows that name none.")
+@click.option("--dry-run", is_flag=True, help="Check the plan and say what would be sent; send nothing.")
+@click.option(
+    "--journal",
+    "journal_path",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Where to keep the journal. [default: PLAN.journal]",
+)
+@click.option(
+    "--concurrency", type=click.IntRange(1, 1000), default=32, show_default=True, metavar="NUMBER", help="Rows at once."
+)
+@click.option(
+    "--rate",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="NUMBER",
+    help="Send so many requests a second, evenly paced. [default: as many as the server takes]",
+)
+@on_conflict_option
+@click.option("--fail-fast", is_flag=True, help="Start no more rows after the first one that fails or is unknown.")
+@click.option("--yes", is_flag=True, help="Do not ask before the first write.")
+@json_option
+def apply(
+    plan: str,
+    account: int | None,
+    project: str | None,
+    dry_run: bool,
+    journal_path: Path | None,
+    concurrency: int,
+    rate: float | None,
+    on_conflict: OnConflict,
+    fail_fast: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Apply a plan: one action on one fielding run in each row.
+
+    PLAN is a CSV file (commas, semicolons or tabs) whose first line names its columns, or JSON Lines with the same
+    keys: account_id, project_id, target_group_id, fielding_run_id, action and, for updates, start_fielding_at and
+    end_fielding_at. Actions: launch-now, pause, resume, complete, relaunch, update. Dates are RFC 3339 with a zone.
+
+    The whole plan is checked before anything is sent. What is sent is journalled first, so that the same command, given
+    again after whatever happened, goes on where it was and sends nothing twice. Ctrl-C starts no more rows and waits
+    for those under way; a second one waits no longer.
+
+    Rows that failed are written to PLAN.failed.csv, a plan in turn, and rows of which it cannot be told whether they
+    were applied to PLAN.unknown.csv. A row that failed keeps later rows of its run from being sent.
+
+    Exit status: 0 all done, 1 some failed or were not sent, 2 bad arguments, settings or lines (nothing was sent),
+    3 some unknown, 130 and 143 on signals.
+
+    \b
+    Examples:
+      fielding apply plan.csv --dry-run --rate 20
+      fielding apply plan.csv --rate 20
+      fielding apply plan.jsonl --account 101 --project 01J...P0 --yes --json
+    """
+    from .plan_file import STDIN, PlanFile
+    from .plan_rows import Defaults
+
+    with reporting(doing="apply", as_json=as_json):
+        defaults = Defaults(
+            None if account is None else check_account_id(account),
+            None if project is None else check_ulid("project_id", project),
+        )
+        if plan == STDIN and journal_path is None and not dry_run:
+            raise ConfigurationError("a plan from standard input needs --journal FILE, to be gone on with")
+        with PlanFile(plan) as file:
+            if not file.is_lasting and journal_path is None and not dry_run:
+                raise ConfigurationError(f"{plan}: is no regular file, and needs --journal FILE, to be gone on with")
+            checked = _check(file, defaults, as_json=as_json)
+            order = Order(
+                plan=file.name,
+                journal=journal_path or Path(f"{plan}.journal"),
+                sandbox=False,
+                base_url=_base_url(),
+                concurrency=concurrency,
+                rate=rate,
+                on_conflict=on_conflict,
+                fail_fast=fail_fast,
+                as_json=as_json,
+                words=_again(),
+            )
+            if dry_run:
+                _tell_dry_run(order, checked)
+                return
+            _apply(order, file, defaults, checked, yes=yes)
+
+
+def _base_url() -> str:
+    from fielding_async.settings import resolve_base_url
+
+    return resolve_base_url(None, os.environ)
+
+
+def _again() -> tuple[str, ...]:
+    """Return the command as it was given, which is also the one that goes on; how it was asked to stop is left out."""
+    context = click.get_current_context()
+    words = ["fielding", "apply", str(context.params["plan"])]
+    for parameter in context.command.params:
+        name, value = parameter.name or "", context.params.get(parameter.name or "")
+        if isinstance(parameter, click.Argument) or value == parameter.default or value is None or name == "fail_fast":
+            continue
+        option = parameter.opts[0]
+        text = f"{value:g}" if isinstance(value, float) else f"{value}"
+        words += [option] if value is True else [] if value is False else [option, text]
+    return tuple(words)
+
+
+def _check(file: "PlanFile", defaults: "Defaults", *, as_json: bool) -> "CheckedPlan":
+    """Check the whole plan. Ends the command, with every bad line named, if it will not do."""
+    from .plan_check import bad_plan_lines, check_plan
+    from .plan_rows import BadLine
+
+    def put_bad(bad: BadLine) -> None:
+        reasons = [problem.text for problem in bad.problems]
+        put_json({"kind": "bad-line", "plan": file.name, "line": bad.line, "reasons": reasons})
+
+    console = err()
+    shows = file.size >= _LARGE and is_live(console)
+    with console.status(f"checking {file.name}", spinner="line") if shows else nullcontext() as status:
+
+        def told(position: int) -> None:
+            if status is not None:
+                status.update(f"checking {file.name}: {position / file.size:.0%}")
+
+        checked = check_plan(file.rows(defaults, told), on_bad=put_bad if as_json else None)
+    if checked.bad:
+        words = [word for word in _again() if word not in {"--yes", "--json", "--dry-run"}]
+        everything = shlex.join([*words, "--dry-run", "--json"])
+        complain("\n".join(bad_plan_lines(file.name, checked, all_of_them=everything)))
+        raise click.exceptions.Exit(Exit.USAGE)
+    if not checked.rows:
+        raise ConfigurationError(f"{file.name}: holds no rows, only the names of the columns")
+    return checked
+
+
+def _tell_dry_run(order: Order, checked: "CheckedPlan") -> None:
+    from .apply_before import dry_run_lines, dry_run_object, earlier_counts
+
+    earlier = earlier_counts(order, checked)
+    if order.as_json:
+        put_json(dry_run_object(order, checked, earlier))
+    else:
+        say("\n".join(dry_run_lines(order, checked, earlier)))
+
+
+def _apply(order: Order, file: "PlanFile", defaults: "Defaults", checked: "CheckedPlan", *, yes: bool) -> None:
+    from attrs import evolve
+
+    from fielding_async.auth import resolve_auth
+    from fielding_async.settings import BASE_URL
+
+    from .apply_before import earlier_counts, prompt_lines
+    from .apply_run import Run
+    from .plan_check import same_rows
+
+    resolve_auth(None, os.environ)
+    earlier = earlier_counts(order, checked)
+    if order.base_url != BASE_URL:
+        from .doctor_probe import is_sandbox
+
+        order = evolve(order, sandbox=asyncio.run(is_sandbox(order.base_url)))
+    complain("\n".join(prompt_lines(order, checked, earlier)))
+    if not yes and (earlier is None or earlier.ended < checked.rows):
+        _ask()
+    run = Run(order, checked, ((row.ref, row.action) for row in same_rows(file.rows(defaults), checked)))
+    perform(run.work, doing="apply", as_json=order.as_json, heed=run.heed)
+
+
+def _ask() -> None:
+    """Ask before the first write. Ends the command unless the answer is yes."""
+    if not (sys.stdin and sys.stdin.isatty() and sys.stderr and sys.stderr.isatty()):  # pyright: ignore[reportUnnecessaryComparison]
+        raise ConfigurationError("nobody is there to be asked: give --yes to apply the plan; nothing was sent")
+    _forget_typed()
+    sys.stderr.write("Apply it? [y/N] ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+        complain("fielding: apply: not applied; nothing was sent")
+        raise click.exceptions.Exit(Exit.FAILED)
+
+
+def _forget_typed() -> None:
+    """Forget what was typed before the question was there to be read."""
+    with suppress(ImportError, OSError, ValueError):
+        import termios  # not on Windows
+
+        termios.tcflush(sys.stdin, termios.TCIFLUSH)

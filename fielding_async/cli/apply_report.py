@@ -1,0 +1,231 @@
+"""What `fielding apply` says when it has ended, and what it writes down for those who go on from there."""
+
+import re
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from fielding_async.journal import journal_rows, read_journal
+from fielding_async.journal_records import JournalCounts, JournalRow, JournalSummary
+
+from .apply_before import place, unsent_rows
+from .apply_view import duration
+from .output import clean, complain, out, put_json, say
+from .plan_check import CheckedPlan, Kind
+from .plan_rows import ACTIONS
+from .plan_write import PlanWriter
+from .render import error_object, plain
+from .work import Exit
+
+if TYPE_CHECKING:
+    from .apply_run import Run
+
+__all__ = ["report"]
+
+_SHOWN = 10  # rows that did not end well and are shown one by one
+_SORTED = 100_000  # rows that are brought into the plan's order; more are left in that of their ends
+_COLUMNS = ("accepted", "already", "unconfirmed", "failed", "unknown", "skipped")
+_KINDS = 1000  # different errors that are told apart
+_LONGEST = 300  # characters of an error
+_REQUEST = re.compile(r"^[A-Z]+ /\S*: ")
+_TRACE = re.compile(r" \[trace_id=[^\]]*\]$")
+
+
+def report(run: "Run") -> int:
+    """Say what has become of the plan, and write the rows that did not end well. Returns the exit status."""
+    order, checked = run.order, run.checked
+    summary = read_journal(order.journal)
+    written, troubles, bad, kinds = _write_rows(run)
+    counts = summary.counts
+    status = _status(run, counts, unsent_rows(checked, counts))
+    _tell_end(run, counts)
+    if order.as_json:
+        for row in bad:
+            put_json(_row_object(row, checked))
+        if run.error is not None:
+            put_json(error_object(run.error))
+        put_json(_object(run, summary, written, status))
+    else:
+        out().print(_table(checked, summary.outcomes))
+        say("\n".join(_lines(run, counts, written)))
+        troubles = [*_bad_lines(bad, kinds, checked), *troubles]
+    if troubles:
+        complain("\n".join(troubles))
+    return status
+
+
+def _status(run: "Run", counts: JournalCounts, unsent: int) -> int:
+    if run.signals:
+        return 128 + run.signals[0]
+    if counts.unknown or counts.in_flight:
+        return Exit.UNKNOWN
+    return Exit.FAILED if counts.failed or counts.skipped or unsent or run.error is not None else Exit.DONE
+
+
+def _write_rows(run: "Run") -> tuple[dict[str, Path | None], list[str], list[JournalRow], dict[str, Kind]]:
+    """Write the rows that failed and those that are unknown.
+
+    Returns where, what went wrong, the rows (for people only the first) and what is wrong with them, by kind.
+    """
+    order = run.order
+    writers = {"failed": PlanWriter(order.beside("failed")), "unknown": PlanWriter(order.beside("unknown"))}
+    bad: list[JournalRow] = []
+    kinds: dict[str, Kind] = {}
+    written: dict[str, Path | None] = {}
+    troubles: list[str] = []
+    try:
+        for row in _in_order(journal_rows(order.journal)):
+            if order.as_json or len(bad) <= _SHOWN:
+                bad.append(row)
+            if row.state == "in flight":
+                continue
+            text = _kind_text(row)
+            kind = kinds.get(text) or kinds.setdefault(text if len(kinds) < _KINDS else "others", Kind(text))
+            kind.add(run.checked.line(row.number))
+            if row.ref is not None and row.action is not None:
+                to = "unknown" if row.state == "unknown" else "failed"
+                writers[to].add(row.ref, row.action, _error_text(row, trace=True))
+        for to, writer in writers.items():
+            written[to] = writer.finish()
+    except OSError as error:
+        troubles.append(
+            f"fielding: apply: the rows that did not end well could not be written to {order.journal.parent}"
+            f" ({error.strerror or error}); they are in the journal, and are written when the command is given again"
+        )
+    finally:
+        for writer in writers.values():
+            writer.discard()
+    return written, troubles, bad, kinds
+
+
+def _in_order(rows: Iterable[JournalRow]) -> Iterable[JournalRow]:
+    """Bring rows into the order of the plan; where they are very many, only the first of them."""
+    found = iter(rows)
+    first = [row for row, _ in zip(found, range(_SORTED), strict=False)]
+    yield from sorted(first, key=lambda row: row.number)
+    yield from found
+
+
+def _error_text(row: JournalRow, *, trace: bool = False) -> str:
+    """Return an error without what the row says already, or is of no use to people."""
+    message = _TRACE.sub("", _REQUEST.sub("", row.message))
+    return f"{row.error}: {message}" + (f" [trace_id={row.trace_id}]" if trace and row.trace_id else "")
+
+
+def _kind_text(row: JournalRow) -> str:
+    return clean(f"{row.action.name if row.action else '?'}: {row.state}: {_error_text(row)}")[:_LONGEST]
+
+
+def _tell_end(run: "Run", counts: JournalCounts) -> None:
+    """Say, on stderr, why it ended before its time."""
+    ended = run.tally.ended
+    if run.error is not None:
+        complain(f"fielding: apply: stopped: {clean(run.error.message)}")
+    elif run.trouble.why is not None:
+        complain(f"fielding: apply: stopped: {run.trouble.why}\n  to find out more: fielding doctor")
+    elif run.signals:
+        complain(f"fielding: apply: stopped by {run.signals[0].name} after {ended:,} rows")
+    elif run.order.fail_fast and (counts.failed or counts.unknown) and counts.ended < run.checked.rows:
+        complain("fielding: apply: stopped at the first row that did not end well (--fail-fast)")
+
+
+def _table(checked: CheckedPlan, outcomes: Mapping[tuple[str, str], int]) -> Table:
+    total: Counter[str] = Counter()
+    for (_, outcome), count in outcomes.items():
+        total[outcome] += count
+    left = checked.rows - sum(total.values())
+    shown = [name for name in _COLUMNS if total[name] or name == "accepted"]
+    several = len(checked.actions) > 1
+    table = Table(show_footer=several)
+    table.add_column("Action", "total", no_wrap=True)
+    table.add_column("Rows", f"{checked.rows:,}", justify="right")
+    for name in shown:
+        style = "red" if name in {"failed", "unknown"} else ""
+        table.add_column(name, f"{total[name]:,}", justify="right", style=style)
+    if left:
+        table.add_column("not ended", f"{left:,}", justify="right")
+    for name in (name for name in ACTIONS if name in checked.actions):
+        rows = checked.actions[name]
+        figures = [outcomes.get((name, outcome), 0) for outcome in _COLUMNS]
+        cells = [f"{outcomes.get((name, outcome), 0):,}" for outcome in shown]
+        table.add_row(name, f"{rows:,}", *cells, *([f"{rows - sum(figures):,}"] if left else []))
+    return table
+
+
+def _lines(run: "Run", counts: JournalCounts, written: dict[str, Path | None]) -> list[str]:
+    order, checked = run.order, run.checked
+    earlier = counts.ended - run.tally.ended
+    before = f", {earlier:,} of them before" if earlier > 0 else ""
+    took = duration(time.monotonic() - run.tally.began)
+    lines = [f"{counts.ended:,} of {checked.rows:,} rows have ended{before}; this took {took}", f"on {place(order)}"]
+    if earlier == checked.rows:
+        lines = [f"nothing was left to do: all {checked.rows:,} rows had ended before; the journal is {order.journal}"]
+    unsent = unsent_rows(checked, counts)
+    if counts.in_flight:
+        lines.append(f"{counts.in_flight:,} were under way and may have been applied: going on finds out")
+    if unsent:
+        lines.append(f"{unsent:,} were never sent")
+    if written.get("failed"):
+        lines.append(f"failed and skipped rows, as a plan: {written['failed']}")
+    if written.get("unknown"):
+        lines.append(f"rows that may or may not have been applied, to be looked at: {written['unknown']}")
+    if counts.in_flight or unsent:
+        lines += ["to go on:", f"  {order.again}"]
+        if order.plan == "standard input":
+            lines.append("  (with the same rows on standard input)")
+    return lines
+
+
+def _bad_lines(bad: list[JournalRow], kinds: dict[str, Kind], checked: CheckedPlan) -> list[str]:
+    """Return the rows that did not end well, one by one if they are few, else by what is wrong with them."""
+    rows = [row for row in bad if row.state != "in flight"]
+    if sum(kind.count for kind in kinds.values()) <= _SHOWN:
+        return [f"line {checked.line(row.number)}: {_kind_text(row)}" for row in rows]
+    often = sorted(kinds.items(), key=lambda pair: -pair[1].count)
+    lines = [f"{kind.count:7,} x {text} ({kind.where})" for text, kind in often[:_SHOWN]]
+    return [*lines, *([f"and {len(often) - _SHOWN} more kinds of errors"] if len(often) > _SHOWN else [])]
+
+
+def _row_object(row: JournalRow, checked: CheckedPlan) -> dict[str, Any]:
+    return {
+        "kind": "row",
+        "line": checked.line(row.number),
+        "state": row.state,
+        "ref": plain(row.ref),
+        "action": plain(row.action),
+        "error": row.error or None,
+        "message": row.message or None,
+        "trace_id": row.trace_id,
+    }
+
+
+def _object(run: "Run", summary: JournalSummary, written: dict[str, Path | None], status: int) -> dict[str, Any]:
+    order, counts = run.order, summary.counts
+    unsent = unsent_rows(run.checked, counts)
+    named = {name: getattr(counts, name) for name in ("done", "failed", "unknown", "skipped", "in_flight")}
+    paths = {f"{kind}_plan": None if path is None else str(path) for kind, path in written.items()}
+    return {
+        "kind": "apply",
+        "plan": order.plan,
+        "base_url": order.base_url,
+        "sandbox": order.sandbox,
+        "rows": run.checked.rows,
+        **named,
+        "never_sent": unsent,
+        "outcomes": [
+            {"action": action, "outcome": outcome, "rows": rows}
+            for (action, outcome), rows in sorted(summary.outcomes.items())
+        ],
+        "seconds": round(time.monotonic() - run.tally.began, 2),
+        "signal": run.signals[0].name if run.signals else None,
+        "journal": str(order.journal),
+        "failed_plan": None,
+        "unknown_plan": None,
+        **paths,
+        "go_on": order.again if unsent or counts.in_flight else None,
+        "exit_status": int(status),
+    }

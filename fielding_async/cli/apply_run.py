@@ -1,0 +1,163 @@
+"""The work of `fielding apply`: rows in, a tally out; what stops it, and what it says at the end."""
+
+import signal
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from attrs import define, field
+
+from fielding_async.actions import Action
+from fielding_async.config import Limits
+from fielding_async.errors import (
+    AuthenticationError,
+    DeadlineExceededError,
+    FieldingError,
+    JournalError,
+    OutcomeUnknownError,
+    PermissionDeniedError,
+    ProtocolError,
+    RateLimitError,
+    ServerError,
+    SkippedError,
+    TransportError,
+)
+from fielding_async.models import RunRef
+from fielding_async.session import FieldingSession
+
+from .output import clean, complain
+from .plan_check import CheckedPlan
+
+if TYPE_CHECKING:
+    from fielding_async.batches import Done
+    from fielding_async.bulk import Batch
+
+    from .apply import Order
+
+__all__ = ["Run", "Tally", "Trouble"]
+
+_IN_A_ROW = 20
+
+
+@define
+class Tally:
+    """What has become of the rows of this process so far; read by the display, from another thread."""
+
+    began: float = field(factory=time.monotonic)
+    done: int = 0
+    failed: int = 0
+    unknown: int = 0
+    skipped: int = 0
+    conflicts: int = 0
+
+    @property
+    def ended(self) -> int:
+        """How many rows have ended."""
+        return self.done + self.failed + self.unknown + self.skipped
+
+    def add(self, done: "Done") -> None:
+        """Count a row."""
+        error = done.error
+        if error is None:
+            self.done += 1
+            self.conflicts += done.result().conflicts
+        elif isinstance(error, OutcomeUnknownError):
+            self.unknown += 1
+        elif isinstance(error, SkippedError):
+            self.skipped += 1
+        elif not isinstance(error, JournalError):
+            self.failed += 1
+
+
+@define
+class Trouble:
+    """Notices failures that say nothing of the row they struck, after which going on would only fail more rows.
+
+    A row that failed stays failed when the plan is gone on with: so a token that has ended, or a network that is gone,
+    must not be let run through a whole plan.
+    """
+
+    in_a_row: int = 0
+    why: str | None = None
+
+    def seen(self, error: Exception | None) -> bool:
+        """Take account of how a row ended; return whether no more rows ought to be started."""
+        if isinstance(error, SkippedError):
+            return self.why is not None
+        kinds = (
+            PermissionDeniedError,
+            TransportError,
+            DeadlineExceededError,
+            ServerError,
+            RateLimitError,
+            ProtocolError,
+            OutcomeUnknownError,
+        )
+        self.in_a_row = self.in_a_row + 1 if isinstance(error, kinds) else 0
+        if isinstance(error, AuthenticationError):
+            self.why = f"the token is not accepted: {clean(error.message)}"
+        elif self.in_a_row >= _IN_A_ROW and isinstance(error, FieldingError):
+            self.why = f"{_IN_A_ROW} rows one after the other failed, at last with: {clean(error.message)}"
+        return self.why is not None
+
+
+class Run:
+    """One go at a plan."""
+
+    def __init__(self, order: "Order", checked: CheckedPlan, pairs: Iterator[tuple[RunRef, Action]]) -> None:
+        self.order = order
+        self.checked = checked
+        self.tally = Tally()
+        self.trouble = Trouble()
+        self.signals: list[signal.Signals] = []
+        self.error: FieldingError | None = None
+        self.batch: Batch | None = None
+        self._pairs = pairs
+        self._under_way = False
+
+    def heed(self, signum: signal.Signals) -> bool:
+        """Start no more rows on the first signal, and wait no longer on the second; whether that was done."""
+        if self.batch is None or len(self.signals) >= 2:
+            return False
+        self.signals.append(signum)
+        at_once = len(self.signals) == 2
+        self.batch.stop(cancel=at_once)
+        if self._under_way and not at_once:
+            complain(
+                f"fielding: apply: {signum.name}: no more rows are started; waiting for"
+                f" {self.batch.in_flight} under way (once more: wait no longer)"
+            )
+        return True
+
+    async def work(self) -> int:
+        """Apply the plan, and report. Returns the exit status."""
+        from .apply_report import report
+        from .apply_view import Display
+
+        limits = Limits(concurrency=self.order.concurrency, rate=self.order.rate)
+        try:
+            async with (
+                FieldingSession(limits=limits) as fielding,
+                fielding.perform_all(
+                    self._pairs,
+                    journal=self.order.journal,
+                    plan=self.checked.digest,
+                    on_conflict=self.order.on_conflict,
+                    stop_on=self._stops,
+                ) as batch,
+            ):
+                self.batch, self._under_way = batch, True
+                with Display(self.order, self.checked.rows, batch, self.tally, fielding.engine().limiter):
+                    async for done in batch:
+                        self.tally.add(done)
+                self._under_way = False
+        except FieldingError as error:
+            if self.batch is None:
+                raise
+            # rows may have been sent: this is for the report, which says what has become of them
+            self.error = error
+        return report(self)
+
+    def _stops(self, done: "Done") -> bool:
+        stops = self.trouble.seen(done.error)
+        return stops or (self.order.fail_fast and done.error is not None)

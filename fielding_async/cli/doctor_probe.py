@@ -1,0 +1,195 @@
+"""What `fielding doctor` does to find out: names, sockets, TLS, and two looks at a run. Nothing is ever written."""
+
+import asyncio
+import socket
+import ssl
+import time
+from types import SimpleNamespace
+from typing import Any, cast
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+from attrs import define, field
+
+from fielding_async.__about__ import SANDBOX
+from fielding_async.config import Retry, Timeout
+from fielding_async.errors import APIError, AuthenticationError, FieldingError, NotFoundError, PermissionDeniedError
+from fielding_async.models import RunRef
+from fielding_async.session import FieldingSession
+
+from .doctor_checks import Check, Look, certificate_check, clock_check, etag_check, host_and_port, shown_proxy
+from .output import clean
+
+__all__ = ["Probe", "is_sandbox", "proxy_for"]
+
+NOBODY = RunRef(0, "0" * 26, "0" * 26, "fielding-doctor")
+"""A run that does not exist: asking for it shows whether the token is taken, and shows nothing of anybody's."""
+
+_PATIENCE = 10.0
+
+
+def proxy_for(url: str) -> str | None:
+    """Return the proxy that the environment names for a URL."""
+    parts = urlsplit(url)
+    if parts.hostname is None or proxy_bypass(parts.hostname):
+        return None
+    return getproxies().get(parts.scheme)
+
+
+async def is_sandbox(base_url: str) -> bool:
+    """Whether a sandbox answers at a URL, and says so itself. Sends one request, without a token."""
+    try:
+        async with (
+            aiohttp.ClientSession(trust_env=True, timeout=aiohttp.ClientTimeout(total=_PATIENCE)) as http,
+            http.get(base_url, allow_redirects=False) as reply,
+        ):
+            return _names_sandbox(reply.headers.get("Server"))
+    except (aiohttp.ClientError, OSError, ValueError):
+        return False
+
+
+def _names_sandbox(server: str | None) -> bool:
+    return (server or "").startswith(f"{SANDBOX}/")
+
+
+@define
+class Probe:
+    """Looks at a server from below: each step says what it saw, and whether going on makes sense."""
+
+    base_url: str
+    proxy: str | None = None
+    looks: list[Look] = field(factory=list)  # pyright: ignore[reportUnknownVariableType]
+
+    @property
+    def sandbox(self) -> bool:
+        """Whether the server said that it is a sandbox."""
+        return any(_names_sandbox(look.headers.get("Server")) for look in self.looks)
+
+    async def reach(self) -> Check:
+        """Resolve the name, and open a connection."""
+        where = "the proxy " * (self.proxy is not None)
+        target = self.proxy or self.base_url
+        shown = shown_proxy(target)
+        try:
+            host, port = host_and_port(target)
+        except ValueError:
+            return Check("network", "failed", f"{where}{shown} is no URL", "look at HTTPS_PROXY and HTTP_PROXY")
+        advice = "look at HTTPS_PROXY, or unset it" if self.proxy else "look at FIELDING_BASE_URL and at your network"
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except TimeoutError:
+            return Check("network", "failed", f"{where}{host}: no answer from the name servers", advice)
+        except (OSError, UnicodeError) as error:
+            said = error.strerror if isinstance(error, OSError) else None
+            return Check("network", "failed", f"{where}{host}: the name has no address ({said or error})", advice)
+        began = time.monotonic()
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                _, writer = await asyncio.open_connection(host, port)
+        except TimeoutError:
+            text = f"{where}{host}, port {port}: no connection within {_PATIENCE:.0f} s"
+            return Check("network", "failed", text, f"is a firewall in the way? {advice}")
+        except OSError as error:
+            reason = "the connection was refused" if isinstance(error, ConnectionRefusedError) else _reason(error)
+            return Check("network", "failed", f"{where}{host}, port {port}: {reason}", advice)
+        took = (time.monotonic() - began) * 1000
+        writer.close()
+        address = clean(str(found[0][4][0]))
+        return Check("network", "ok", f"{where}{shown} is {address}; connected in {took:.0f} ms")
+
+    async def tls(self) -> Check:
+        """Make a TLS connection, if there is to be one."""
+        if self.base_url.startswith("http://"):
+            return Check("TLS", "ok", "not used: plain http, on this machine only")
+        if self.proxy is not None:
+            return Check("TLS", "ok", "through the proxy; the requests below check it")
+        host, port = host_and_port(self.base_url)
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                _, writer = await asyncio.open_connection(host, port, ssl=ssl.create_default_context())
+        except ssl.SSLCertVerificationError as error:
+            text = f"the certificate is not trusted: {clean(error.verify_message)}"
+            advice = (
+                "behind a proxy that reads along, point SSL_CERT_FILE at its certificates; look at the clock as well"
+            )
+            return Check("TLS", "failed", text, advice)
+        except TimeoutError:
+            return Check("TLS", "failed", f"no TLS connection within {_PATIENCE:.0f} s", "is this port for https?")
+        except (OSError, ssl.SSLError) as error:
+            return Check("TLS", "failed", f"no TLS connection: {_reason(error)}", "is this port for https?")
+        tls = cast("ssl.SSLObject", writer.get_extra_info("ssl_object"))
+        found = certificate_check(tls.version(), cast("dict[str, Any]", tls.getpeercert() or {}), time.time())
+        writer.close()
+        return found
+
+    async def ask(self, ref: RunRef | None) -> list[Check]:
+        """Look at a run twice, or at one that does not exist; say what that shows of token, clock and ETags."""
+        error: FieldingError | None = None
+        async with (
+            aiohttp.ClientSession(trust_env=True, trace_configs=[self._watcher()]) as http,
+            FieldingSession(http=http, retry=Retry(max_attempts=2), timeout=Timeout(total=30)) as fielding,
+        ):
+            try:
+                for _ in range(2 if ref else 1):
+                    await fielding.run(ref or NOBODY).get()
+            except FieldingError as caught:
+                error = caught
+        checks = [_answer_check(error, ref)]
+        if not self.looks:
+            return [*checks, Check("clock", "warning", "not checked: there was no reply")]
+        checks.append(clock_check(self.looks[0]))
+        if ref is None:
+            advice = "name a run to look at: fielding doctor --run ACCOUNT/PROJECT/TARGET-GROUP/RUN"
+            checks.append(Check("ETags", "warning", "not checked: that takes a run", advice))
+        elif len(self.looks) >= 2 and all(look.status == 200 for look in self.looks[-2:]):
+            checks.append(etag_check(self.looks[-2:]))
+        else:
+            checks.append(Check("ETags", "warning", "not checked: the run could not be read"))
+        return checks
+
+    def _watcher(self) -> aiohttp.TraceConfig:
+        async def sent(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
+            context.sent = time.time()
+
+        async def received(
+            _: aiohttp.ClientSession, context: SimpleNamespace, params: aiohttp.TraceRequestEndParams
+        ) -> None:
+            if str(params.url).startswith(self.base_url):  # and not those to the token endpoint
+                now = time.time()
+                status, headers = params.response.status, params.response.headers
+                self.looks.append(Look(status, headers, getattr(context, "sent", now), now))
+
+        config = aiohttp.TraceConfig()
+        config.on_request_headers_sent.append(sent)
+        config.on_request_end.append(received)
+        return config
+
+
+def _answer_check(error: FieldingError | None, ref: RunRef | None) -> Check:
+    """Say what the answer to a look at a run shows of the token."""
+    if error is None:
+        return Check("access", "ok", "the token is accepted, and the run can be read")
+    text = clean(error.message)
+    if isinstance(error, NotFoundError):
+        if error.object is None:
+            return Check("access", "failed", "a 404, but not in the form that the API has", "look at FIELDING_BASE_URL")
+        if ref is None:
+            return Check("access", "ok", "the token is accepted (by the 404 for a run that does not exist)")
+        return Check("access", "warning", f"the token is accepted, but there is no run {ref}", "look at the four ids")
+    if isinstance(error, AuthenticationError):
+        advice = "look at the token, at the client id and secret, and whether they are for this server"
+        return Check("access", "failed", f"the token is not accepted: {text}", advice)
+    if isinstance(error, PermissionDeniedError):
+        if ref is None:
+            advice = "to tell an expired token from that, name a run you may see: --run RUN"
+            return Check("access", "warning", "the token does not open account 0, as may be expected (403)", advice)
+        return Check("access", "failed", f"not allowed: {text}", "the token has expired, or is for another account")
+    if isinstance(error, APIError):
+        return Check("access", "failed", text, f"the server answers {error.status}: is FIELDING_BASE_URL right?")
+    return Check("access", "failed", text, "look at FIELDING_BASE_URL, at the network and at proxies")
+
+
+def _reason(error: Exception) -> str:
+    return clean(str(getattr(error, "strerror", None) or error or type(error).__name__))

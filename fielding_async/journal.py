@@ -1,0 +1,231 @@
+"""The journal of a batch: intents made durable in groups before their writes leave, ends noted after."""
+
+import asyncio
+import os
+import stat
+from collections.abc import Iterator
+
+from .actions import Action
+from .batches import Done
+from .errors import ConfigurationError, JournalError, OutcomeUnknownError, SkippedError
+from .journal_file import Storage, read_lines
+from .journal_records import (
+    NO_ROW,
+    Binding,
+    EndState,
+    JournalRow,
+    JournalSummary,
+    Replay,
+    commit_line,
+    end_line,
+    failure_line,
+    intent_line,
+    settled_line,
+)
+from .models import FieldingRun
+
+__all__ = ["Journal", "check_path", "journal_rows", "read_journal"]
+
+_LINGER = 0.002  # seconds that the first record of a group waits for more
+
+
+def check_path(path: "str | os.PathLike[str]") -> str:
+    """Return the path of a journal as a text; raises `ConfigurationError`."""
+    text = os.fspath(path) if isinstance(path, str | os.PathLike) else None
+    if not isinstance(text, str) or not text or "\0" in text:
+        raise ConfigurationError(
+            f"journal={path!r:.100}: must be the path of a file, as a str or an os.PathLike of one"
+        )
+    return text
+
+
+def read_journal(path: "str | os.PathLike[str]") -> JournalSummary:
+    """Return what a journal holds: without a lock, and also while a batch writes it.
+
+    Raises `ConfigurationError` if it cannot be read or is no journal.
+    """
+    replay = Replay()
+    binding = None
+    for binding in _read(path, replay):  # noqa: B007
+        pass
+    assert binding is not None  # noqa: S101 - the first line yields it, or raises
+    return JournalSummary(
+        base_url=binding.base_url,
+        api_version=binding.api_version,
+        plan=binding.plan,
+        counts=replay.counts(),
+        outcomes=dict(replay.outcomes),
+    )
+
+
+def journal_rows(path: "str | os.PathLike[str]") -> Iterator[JournalRow]:
+    """Yield the rows that did not end well, in the order in which they ended; rows in flight come last.
+
+    Raises `ConfigurationError` if the journal cannot be read or is no journal.
+    """
+    replay = Replay(keep=True)
+    for _ in _read(path, replay):
+        if replay.rows:
+            yield from replay.rows
+            replay.rows.clear()
+    yield from replay.in_flight()
+
+
+def _read(path: "str | os.PathLike[str]", replay: Replay) -> Iterator[Binding]:
+    text = check_path(path)
+    try:
+        fd = os.open(text, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        try:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise ConfigurationError(f"journal={text!r}: is not a regular file")
+            yield from read_lines(fd, f"journal={text!r}", replay)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise ConfigurationError(f"journal={text!r}: cannot be read: {error.strerror or error}") from error
+
+
+class Journal:
+    """The journal of one batch, on its event loop.
+
+    `replay`: what earlier batches left in it. `error`: what went wrong in writing; from then on nothing is written any
+    more, and no intent is confirmed.
+    """
+
+    def __init__(self, storage: Storage, binding: Binding) -> None:
+        self._storage = storage
+        self._binding = binding
+        self._loop = asyncio.get_running_loop()
+        self._lines: list[bytes] = []
+        self._waiters: list[asyncio.Future[None]] = []
+        self._writing: list[asyncio.Future[None]] | None = None
+        self._timer: asyncio.Handle | None = None
+        self.replay: Replay = Replay()
+        self.error: JournalError | None = None
+
+    async def open(self) -> None:
+        """Lock it and read it. Raises `ConfigurationError` if it cannot be used, or belongs to something else."""
+        try:
+            await self._storage.load(self._binding, self.replay)
+        except BaseException:
+            self._storage.close()
+            raise
+
+    @property
+    def name(self) -> str:
+        """What to call it in an error."""
+        return self._storage.name
+
+    # -- records
+
+    async def intend(self, number: int, digest: int, action: Action, base: FieldingRun) -> None:
+        """Return once an intent is durable. Raises `JournalError` if it cannot be made so."""
+        self._add(intent_line(number, digest, action, base))
+        await self._durable()
+
+    def settled(self, number: int, digest: int) -> None:
+        """Note that the last intent of a row cannot be applied any more, or never left."""
+        self._add(settled_line(number, digest))
+
+    def ended(self, digest: int, done: Done) -> None:
+        """Note how a row ended."""
+        number, error = done.number, done.error
+        if error is None:
+            self._add(end_line(number, digest, done.action, done.result()))
+            return
+        known = digest != NO_ROW
+        state: EndState = "failed"
+        if isinstance(error, OutcomeUnknownError):
+            state = "unknown"
+        elif isinstance(error, SkippedError):
+            state = "skipped"
+        ref, action = (done.ref, done.action) if known else (None, None)
+        self._add(failure_line(number, digest, ref, action, state, error))
+
+    # -- group commit
+
+    def _add(self, line: bytes) -> None:
+        if self.error is None:
+            self._lines.append(line)
+            self._soon()
+
+    def _durable(self) -> "asyncio.Future[None]":
+        """Return a future of the moment when all that was added is durable."""
+        future: asyncio.Future[None] = self._loop.create_future()
+        if self.error is not None:
+            future.set_exception(self._failed())
+        elif self._lines:
+            self._waiters.append(future)
+        elif self._writing is not None:
+            self._writing.append(future)
+        else:
+            future.set_result(None)
+        return future
+
+    def _soon(self) -> None:
+        if self._timer is None and self._writing is None:
+            self._timer = self._loop.call_later(_LINGER, self._write)
+
+    def _write(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._writing is not None or not self._lines:
+            return
+        self._writing, self._waiters = self._waiters, []
+        self._storage.write(self._group(), self._written)
+
+    def _group(self) -> bytes:
+        self.replay.commits += 1
+        blob = b"".join([commit_line(self.replay.commits), *self._lines])
+        self._lines.clear()
+        return blob
+
+    def _written(self, problem: OSError | None) -> None:
+        waiters, self._writing = self._writing or [], None
+        if problem is not None:
+            self.error = self._failed(problem)
+            self._lines.clear()
+            waiters += self._waiters
+            self._waiters = []
+        for waiter in waiters:
+            if not waiter.done():
+                if problem is None:
+                    waiter.set_result(None)
+                else:
+                    waiter.set_exception(self._failed(problem))
+        if self._lines:
+            # those who wait have waited for a whole write already
+            self._write()
+
+    def _failed(self, problem: BaseException | None = None) -> JournalError:
+        problem = problem or (self.error and self.error.__cause__)
+        why = getattr(problem, "strerror", None) or problem
+        error = JournalError(f"{self._storage.name}: cannot be written: {why}; nothing more is sent")
+        error.__cause__ = problem
+        return error
+
+    async def flush(self) -> None:
+        """Return once all that was noted is durable. Raises `JournalError` if it cannot be made so."""
+        if self.error is not None:
+            raise self._failed()
+        self._write()
+        await self._durable()
+
+    async def aclose(self) -> None:
+        """Make everything durable, unlock and close. Raises `JournalError` if it could not all be made durable."""
+        try:
+            await self.flush()
+        finally:
+            closed = self.close_soon()
+            await asyncio.shield(closed)
+
+    def close_soon(self) -> "asyncio.Future[None]":
+        """Begin a last write and the closing after it, and wait for nothing."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._lines and self.error is None:
+            # behind the write that may be under way: the storage keeps the order
+            self._storage.write(self._group(), self._written)
+        return self._storage.close()
