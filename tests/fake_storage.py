@@ -57,12 +57,15 @@ class MemoryStorage:
 
     def write(self, blob: bytes, written: Callable[[OSError | None], None]) -> None:
         disk = self._disk
+        dead = OSError(5, "the process was killed")
         if self._life != disk.life:
+            asyncio.get_running_loop().call_soon(written, dead)
             return
         disk.begin(blob)
 
         def end() -> None:
             if self._life != disk.life:
+                written(dead)
                 return
             disk.writes += 1
             if disk.fail_after is not None and disk.writes > disk.fail_after:
