@@ -20,8 +20,9 @@ FLOORS = [
     {"errors", "operations"},
     {"config", "dates", "etags", "ids", "results", "settings", "tokens"},
     {"actions", "codec", "headers", "pacing"},
-    {"batches", "conflict", "journal_records", "ordering", "wire"},
-    {"endings", "retrying"},
+    {"batches", "conflict", "journal_values", "ordering", "wire"},
+    {"endings", "journal_records", "retrying"},
+    {"journal_replay"},
 ]
 WORLDLY_FLOORS = [
     {"intake", "journal_file", "ledger", "limiter", "schedule", "telemetry", "transport", "turns"},
