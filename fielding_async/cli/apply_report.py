@@ -22,6 +22,7 @@ from .render import error_object, plain
 from .work import Exit
 
 if TYPE_CHECKING:
+    from .apply import Order
     from .apply_run import Run
 
 __all__ = ["report"]
