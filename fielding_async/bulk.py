@@ -8,6 +8,7 @@ import asyncio
 import contextvars
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 from attrs import frozen
 
@@ -66,6 +67,7 @@ class Batch:
         self._unsettled: set[RunRef] = set()  # runs of rows that failed, but not for good
         self._ready: deque[Row] = deque()  # may start as soon as there is room
         self._running: dict[asyncio.Task[Outcome], Row] = {}
+        self._recording: dict[Row, None] = {}  # ended, and that is not durable yet
         self._ended: deque[Row] = deque()
         self._cut: list[Row] = []  # taken, and will never be yielded
         self._taken = 0
@@ -108,7 +110,7 @@ class Batch:
     @property
     def leftover(self) -> tuple[Leftover, ...]:
         """Every row that was taken and not yielded, in input order: never sent, unknown, or ended since."""
-        rows = [row.left(started=False) for row in (*self._ready, *self._lanes, *self._ended)]
+        rows = [row.left(started=False) for row in (*self._ready, *self._lanes, *self._recording, *self._ended)]
         rows += [row.left(started=row.in_doubt) for row in self._cut]
         rows += [row.left(started=True) for row in self._running.values()]
         return tuple(sorted(rows, key=lambda row: row.number))
@@ -147,13 +149,13 @@ class Batch:
             finally:
                 self._consumer = None
         row = self._ended.popleft()
-        if len(self._running) + len(self._ended) == self._most_held - 1:
+        if self._held() == self._most_held - 1:
             self._pump_soon()
         assert row.done is not None  # noqa: S101 - that is why it is among the ended
         return row.done
 
     def _at_rest(self) -> bool:
-        if self._running:
+        if self._running or self._recording:
             return False
         return self._stopping or (self._exhausted and not self._ready and not self._lanes.waiting)
 
@@ -251,9 +253,11 @@ class Batch:
             self._intake.pull()
         self._wake()
 
+    def _held(self) -> int:
+        return len(self._running) + len(self._recording) + len(self._ended)
+
     def _may_start(self) -> bool:
-        running = len(self._running)
-        return running < self._concurrency and running + len(self._ended) < self._most_held
+        return len(self._running) < self._concurrency and self._held() < self._most_held
 
     def _launch(self) -> None:
         while self._ready and self._may_start() and not self._stopping:
@@ -315,7 +319,11 @@ class Batch:
         done = row.done = Done(row.ref, row.action, outcome, error, number=row.number)
         is_final = error is None or self._is_final(row, error)
         if is_final and self._journal is not None:
-            self._journal.ended(row.digest, done)
+            # what is told is on record: a crash must not make it untrue
+            self._recording[row] = None
+            self._journal.ended(row.digest, done, partial(self._recorded, row))
+        else:
+            self._ended.append(row)
         if row.lane is not None:
             if error is not None and self._skipping and not isinstance(error, SkippedError):
                 self._failures.add(row.lane, error)
@@ -324,7 +332,6 @@ class Batch:
             successor = self._lanes.ended(row.lane)
             if successor is not None:
                 self._ready.append(successor)
-        self._ended.append(row)
         stop_on = self._options.stop_on
         if stop_on is not None:
             try:
@@ -332,6 +339,11 @@ class Batch:
                     self._stop(None)
             except Exception as problem:  # noqa: BLE001 - raised out of the iteration
                 self._stop(problem)
+
+    def _recorded(self, row: Row) -> None:
+        del self._recording[row]
+        self._ended.append(row)
+        self._wake()
 
     def _is_final(self, row: Row, error: Exception) -> bool:
         """Whether a row has ended for good, or is to be gone on with by whoever resumes the journal."""

@@ -154,8 +154,8 @@ def intent_line(number: int, digest: int, action: Action, base: FieldingRun) -> 
     return (
         f'{{"intent":{number},"row":"{digest:08x}","action":{what},'
         f'"run":{_quote(base.id)},"etag":{_quote(base.etag or "")},"version":{base.version},'
-        f'"status":{_quote(base.status)},"start":{_quote(base.start_text or to_text(base.start_fielding_at))},'
-        f'"end":{_quote(base.end_text or to_text(base.end_fielding_at))},'
+        f'"status":{_quote(base.status)},"start_at":{_quote(base.start_text or to_text(base.start_fielding_at))},'
+        f'"end_at":{_quote(base.end_text or to_text(base.end_fielding_at))},'
         f'"changed_at":"{to_text(base.last_changed_at)}","changed_by":{_quote(base.last_changed_by)}}}\n'
     ).encode()
 
@@ -245,13 +245,13 @@ def _read_intent(record: dict[str, Any]) -> tuple[Action, FieldingRun]:
         id=_text(record["run"]),
         status=_text(record["status"]),
         version=int(record["version"]),
-        start_fielding_at=parse_timestamp(record["start"]),
-        end_fielding_at=parse_timestamp(record["end"]),
+        start_fielding_at=parse_timestamp(record["start_at"]),
+        end_fielding_at=parse_timestamp(record["end_at"]),
         last_changed_at=parse_timestamp(record["changed_at"]),
         last_changed_by=_text(record["changed_by"]),
         etag=_text(record["etag"]),
-        start_text=record["start"],
-        end_text=record["end"],
+        start_text=record["start_at"],
+        end_text=record["end_at"],
     )
     return _read_action(record["action"]), base
 
@@ -301,7 +301,7 @@ class Replay:
     def _take(self, line: bytes) -> bool:
         try:
             record = json.loads(line)
-            if "end" in record and "intent" not in record:
+            if "end" in record:
                 self._end(record)
             elif "intent" in record:
                 number = self._row(record["intent"], record)
