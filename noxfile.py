@@ -80,7 +80,7 @@ def lint(session: nox.Session) -> None:
 @nox.session(python=OLDEST)
 def types(session: nox.Session) -> None:
     """Check types: mypy and pyright, both strict, and that every public name is typed."""
-    session.install("-e", ".[cli]", "nox", *_group("tests"), *_group("conformance"), *_group("types"))
+    session.install("-e", ".[cli]", "nox", *_group("tests"), *_group("conformance"), *_group("bench"), *_group("types"))
     session.run("mypy")
     session.run("pyright")
     session.run("pyright", "--verifytypes", "fielding_async", "--ignoreexternal")
@@ -95,6 +95,6 @@ def demo(session: nox.Session) -> None:
 
 @nox.session(python=OLDEST)
 def bench(session: nox.Session) -> None:
-    """Measure what the SDK costs beside hand-written clients; the figures are ratios within one run."""
-    session.install("-e", ".")
-    session.run("python", "-m", "benchmarks.overhead", *session.posargs)
+    """Measure cost, pace and scale beside other clients (ten minutes); results go to `benchmarks/results/`."""
+    session.install("-e", ".", *_group("bench"))
+    session.run("python", "-m", "benchmarks", *session.posargs)

@@ -6,7 +6,7 @@ It answers GETs with a live run and POSTs with 204 and a new ETag. It checks not
 import asyncio
 import multiprocessing
 import re
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 
@@ -71,7 +71,7 @@ def _main(pipe: Connection) -> None:
 
 
 @contextmanager
-def serving() -> Iterator[str]:
+def serving() -> Generator[str]:
     """Run the server in a process of its own, and yield its base URL."""
     ours, theirs = multiprocessing.get_context("spawn").Pipe()
     process = multiprocessing.get_context("spawn").Process(target=_main, args=(theirs,), daemon=True)

@@ -213,7 +213,7 @@ class TokenKeeper:
             auth.token_url,
             {"Content-Type": "application/json"},
             json.dumps(body).encode(),
-            may_leave=lambda: True,
+            may_leave=lambda: 0.0,
         )
         sent, wall = self._monotonic(), self._wall()
         answer = await self._transport.send(outgoing, timeout=self._timeout, connect_timeout=self._connect_timeout)

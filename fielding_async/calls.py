@@ -2,6 +2,9 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
 
 from attrs import define, field
 
@@ -21,7 +24,7 @@ _RESERVE_MOST = 5.0
 
 @define(eq=False)
 class Call:
-    """One call of the SDK, from the caller's await to its end.
+    """One call of the SDK, from the caller's await to its end: a context manager around what it does.
 
     `deadline` is a time of the loop's clock; `total` becomes one with the first permission to send, unless the caller
     gave a timeout of their own. `reserve` seconds of it are kept for the look that settles a lost reply.
@@ -32,6 +35,7 @@ class Call:
     name: str
     trace: CallTrace
     total: float | None
+    secrets: Callable[[], list[str]]
     deadline: float | None = None
     ref: RunRef | None = None
     idempotency_key: str | None = None
@@ -43,6 +47,27 @@ class Call:
     in_flight: "asyncio.Task[Answer | None] | None" = None
     attempts: Attempts | None = None
     reserve: float = field(default=0.0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if isinstance(error, FieldingError):
+            error.filled(ref=self.ref, idempotency_key=self.idempotency_key, trace_id=self.trace.trace_id)
+            self._scrub(error)
+        self.trace.end(error)
+
+    def _scrub(self, error: BaseException) -> None:
+        secrets = self.secrets()
+        scrubbed: set[int] = set()
+        current: BaseException | None = error
+        while isinstance(current, FieldingError) and id(current) not in scrubbed:
+            scrubbed.add(id(current))
+            for secret in secrets:
+                current.scrub(secret)
+            current = current.__cause__
 
     def set_own_timeout(self, timeout: float | None, now: float) -> None:
         """Take the caller's own timeout, which counts from now; `None` is no limit."""

@@ -6,8 +6,6 @@ import random
 import ssl as ssl_module
 import threading
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
 from enum import Enum
 from typing import Final
 
@@ -19,9 +17,10 @@ from opentelemetry.trace import TracerProvider
 from .auth import Auth, TokenKeeper, TokenSource
 from .calls import Call
 from .config import MOST_SECONDS, Limits, Retry, Timeout
-from .errors import ConfigurationError, FieldingError, SessionClosedError
+from .errors import ConfigurationError, SessionClosedError
 from .etags import RunStore
 from .exchange import Exchanger
+from .flights import Flights
 from .limiter import Limiter
 from .models import RunRef
 from .schedule import Uniform
@@ -89,13 +88,13 @@ class Engine:
         )
         self.limiter: Limiter = Limiter(settings.limits, dice.uniform, self.loop)
         self.exchanger: Exchanger = Exchanger(
-            transport=transport,
+            flights=Flights(
+                transport, self.limiter, settings.timeout, settings.base_url, settings.api_version, self.loop
+            ),
             limiter=self.limiter,
             keeper=self.keeper,
             retry=settings.retry,
             timeout=settings.timeout,
-            base_url=settings.base_url,
-            api_version=settings.api_version,
             uniform=dice.uniform,
             loop=self.loop,
         )
@@ -115,7 +114,6 @@ class Engine:
         if asyncio.get_running_loop() is not self.loop:
             raise SessionClosedError("the session was entered on another event loop")
 
-    @contextmanager
     def call(
         self,
         name: str,
@@ -124,30 +122,21 @@ class Engine:
         *,
         ref: RunRef | None = None,
         idempotency_key: str | None = None,
-    ) -> Generator[Call]:
-        """Begin a call, and complete the errors that come out of it."""
+    ) -> Call:
+        """Begin a call: a context manager that completes the errors which come out of it."""
         self.check()
         own = check_timeout(timeout)
-        with self._telemetry.call(name, attributes) as trace:
-            call = Call(name, trace, self.settings.timeout.total, ref=ref, idempotency_key=idempotency_key)
-            if own is not DEFAULT:
-                call.set_own_timeout(own, self.loop.time())
-            try:
-                yield call
-            except FieldingError as error:
-                error.filled(ref=ref, idempotency_key=idempotency_key, trace_id=trace.trace_id)
-                self._scrub(error)
-                raise
-
-    def _scrub(self, error: BaseException) -> None:
-        secrets = self.keeper.secrets()
-        scrubbed: set[int] = set()
-        current: BaseException | None = error
-        while isinstance(current, FieldingError) and id(current) not in scrubbed:
-            scrubbed.add(id(current))
-            for secret in secrets:
-                current.scrub(secret)
-            current = current.__cause__
+        call = Call(
+            name,
+            self._telemetry.call(name, attributes),
+            self.settings.timeout.total,
+            self.keeper.secrets,
+            ref=ref,
+            idempotency_key=idempotency_key,
+        )
+        if own is not DEFAULT:
+            call.set_own_timeout(own, self.loop.time())
+        return call
 
     async def aclose(self) -> None:
         """End everything under way, and close what was opened."""

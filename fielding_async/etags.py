@@ -37,6 +37,17 @@ class _Memory:
     retired: dict[str, None] = field(factory=dict[str, None])
     doubts: dict[str, int] = field(factory=dict[str, int])
 
+    def retire(self, etag: str | None) -> None:
+        """Note that an ETag is past."""
+        if etag is None:
+            return
+        self.doubts.pop(etag, None)
+        self.retired[etag] = None
+        if len(self.retired) > _RETIRED_KEPT:
+            del self.retired[next(iter(self.retired))]
+        if self.run is not None and self.run.etag == etag:
+            self.run = None
+
 
 class RunStore:
     """Pairs of ETag and run. A pair is a `FieldingRun` whose `etag` is not `None`. No I/O, no clock."""
@@ -102,6 +113,8 @@ class RunStore:
         return memory is not None and (run.etag in memory.retired or run.version < memory.floor)
 
     def _outdate_looks(self, ref: RunRef) -> None:
+        if not self._looks:
+            return  # spares looking the run up
         for look in self._looks.get(ref, ()):
             look.fresh = False
 
@@ -120,23 +133,16 @@ class RunStore:
         self._outdate_looks(ref)
         memory = self._memory(ref)
         memory.run = left if left.etag is not None else None
-        for etag in [etag for etag in memory.doubts if etag != base.etag]:
-            del memory.doubts[etag]  # the server took this ETag, so every other one is past
+        if memory.doubts:
+            for etag in [etag for etag in memory.doubts if etag != base.etag]:
+                del memory.doubts[etag]  # the server took this ETag, so every other one is past
         # without an ETag in the reply only a change of status is sure: other writes may have changed nothing
         if base.etag != left.etag and (left.etag is not None or left.status != base.status):
-            self.retire(ref, base)
+            memory.retire(base.etag)
 
     def retire(self, ref: RunRef, base: FieldingRun) -> None:
         """Note that the ETag of `base` is past: the server refused it, or took a write under it."""
-        if base.etag is None:
-            return
-        memory = self._memory(ref)
-        memory.doubts.pop(base.etag, None)
-        memory.retired[base.etag] = None
-        if len(memory.retired) > _RETIRED_KEPT:
-            del memory.retired[next(iter(memory.retired))]
-        if memory.run is not None and memory.run.etag == base.etag:
-            memory.run = None
+        self._memory(ref).retire(base.etag)
 
     def forget(self, ref: RunRef) -> None:
         """Forget the pair of a run."""

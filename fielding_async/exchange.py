@@ -3,8 +3,7 @@
 import asyncio
 import copy
 import logging
-from datetime import UTC, datetime
-from urllib.parse import urlsplit
+from collections.abc import Iterator
 
 from attrs import define, field
 
@@ -12,13 +11,12 @@ from .auth import TokenKeeper
 from .calls import Call, Ended
 from .config import Retry, Timeout
 from .errors import DeadlineExceededError, FieldingError, RateLimitError, SessionClosedError, TransportError
+from .flights import Flights
 from .limiter import Limiter, Permit, WaitTooLongError
 from .retrying import Attempts, Next
 from .schedule import Uniform, retry_waits
-from .telemetry import without_instrumentation
 from .tokens import Token
-from .transport import HeldBack, Outgoing, Transport
-from .wire import Accepted, Answer, Failed, Lost, NotSent, Request, Response, Throttled, read
+from .wire import Accepted, Answer, Failed, Request
 
 __all__ = ["Exchanger"]
 
@@ -38,32 +36,23 @@ class _OutOfTime(Exception):  # noqa: N818 - internal signal
 class Exchanger:
     """The one driver of HTTP exchanges of a session."""
 
-    transport: Transport
+    flights: Flights
     limiter: Limiter
     keeper: TokenKeeper
     retry: Retry
     timeout: Timeout
-    base_url: str
-    api_version: str
     uniform: Uniform
     loop: asyncio.AbstractEventLoop
     closing: bool = False
     # ordered, so that closing goes through them in the same order every time
-    _tasks: "dict[asyncio.Task[Answer | None], None]" = field(factory=dict)  # pyright: ignore[reportUnknownVariableType]
     _sleepers: "dict[asyncio.Future[None], None]" = field(factory=dict)  # pyright: ignore[reportUnknownVariableType]
-    _address: dict[str, str | int] = field(init=False)
-
-    def __attrs_post_init__(self) -> None:
-        parts = urlsplit(self.base_url)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        self._address = {"server.address": parts.hostname or "", "server.port": port}
 
     async def exchange(self, call: Call, request: Request, *, settling: bool = False) -> Ended:
         """Attempt until the answer stands, attempts are used up, or a wait could not end in time."""
         ended = Ended(Attempts(self.retry.max_attempts))
         call.attempts = ended.attempts
         call.requests_before = call.requests
-        waits = retry_waits(self.retry, self.uniform)
+        waits: Iterator[float] | None = None
         try:
             while True:
                 answer = await self._attempt(call, request, settling=settling)
@@ -77,6 +66,7 @@ class Exchanger:
                 if step is Next.AT_ONCE:
                     continue
                 if step is Next.AFTER_A_WAIT:
+                    waits = waits or retry_waits(self.retry, self.uniform)
                     wait = next(waits)
                     if isinstance(answer, Failed):
                         wait = max(wait, answer.retry_after)
@@ -138,27 +128,37 @@ class Exchanger:
         """Make one attempt. A token refused but renewable, and a permission lapsed, are no attempts."""
         replayed = False
         while True:
+            token = self.keeper.usable()
+            permit = None if token is None else self.limiter.try_acquire(under_way=call.permitted)
+            if permit is None or token is None:
+                try:
+                    permit, token = await self._permission(call, call.until(settling=settling))
+                except (FieldingError, _TokenSourceError) as error:
+                    return self._no_token(request, error)
+            now = self.loop.time()
+            call.permit(now)
             until = call.until(settling=settling)
-            try:
-                permit, token = await self._permission(call, until)
-            except (FieldingError, _TokenSourceError) as error:
-                return self._no_token(request, error)
-            call.permit(self.loop.time())
-            until = call.until(settling=settling)
-            limit = self.timeout.attempt if until is None else min(self.timeout.attempt, until - self.loop.time())
+            limit = self.timeout.attempt if until is None else min(self.timeout.attempt, until - now)
             if limit <= 0:
                 self.limiter.release(permit)
                 raise _OutOfTime(None)
-            answer = await self._in_task(call, request, permit, token, limit)
-            if answer is None:
-                continue
-            if isinstance(answer, Failed) and (status := getattr(answer.error, "status", 0)) in {401, 403}:
-                if self.keeper.refused(token, status, replayed=replayed):
-                    _log.info("%s: %d, trying again with another token", call.name, status)
-                    replayed = True
-                    continue
-            elif isinstance(answer, Accepted):
+            try:
+                answer = await self.flights.start(call, request, permit, token, limit)
+            except asyncio.CancelledError:
+                if self.closing and not _is_cancelled():
+                    raise _session_closed() from None  # it was cut before its first step
+                raise
+            call.in_flight = None
+            if isinstance(answer, Accepted):
                 token.worked()
+            elif answer is None:
+                continue
+            elif (status := getattr(answer.error, "status", 0)) in {401, 403} and self.keeper.refused(
+                token, status, replayed=replayed
+            ):
+                _log.info("%s: %d, trying again with another token", call.name, status)
+                replayed = True
+                continue
             return answer
 
     async def _permission(self, call: Call, until: float | None) -> tuple[Permit, Token]:
@@ -210,70 +210,6 @@ class Exchanger:
         problem.__cause__ = cause
         return Failed(problem, repeatable=False, may_be_applied=False)
 
-    async def _in_task(self, call: Call, request: Request, permit: Permit, token: Token, limit: float) -> Answer | None:
-        """Run the exchange in a task of its own: a write goes on to its end even if its caller is cancelled."""
-        task = self.loop.create_task(self._send(call, request, permit, token, limit))
-        self._tasks[task] = None
-
-        def over(task: "asyncio.Task[Answer | None]") -> None:
-            # not in the task itself: one that is cancelled before its first step never runs
-            self._tasks.pop(task, None)
-            self.limiter.release(permit)
-
-        task.add_done_callback(over)
-        call.in_flight = task
-        try:
-            answer = await (asyncio.shield(task) if request.operation.is_write else task)
-        except asyncio.CancelledError:
-            if self.closing and task.cancelled() and not _is_cancelled():
-                raise _session_closed() from None  # it was cut before its first step
-            raise
-        call.in_flight = None
-        return answer
-
-    async def _send(self, call: Call, request: Request, permit: Permit, token: Token, limit: float) -> Answer | None:
-        """Send and read. `None`: the permission had lapsed, nothing was sent."""
-        row = request.operation
-        trace = call.trace.attempt(row.method, row.path, self._address, call.requests - call.requests_before)
-        outgoing = Outgoing(
-            row.method,
-            self.base_url + request.path,
-            {
-                "Authorization": f"Bearer {token.value}",
-                "Cint-API-Version": self.api_version,
-                **trace.headers(),
-                **dict(request.headers),
-            },
-            request.body,
-            may_leave=lambda: not call.abandoned and self.limiter.may_leave(permit),
-        )
-        status: int | None = None
-        error_type: str | None = "held_back"
-        try:
-            with without_instrumentation():
-                attempted = await self.transport.send(outgoing, timeout=limit, connect_timeout=self.timeout.connect)
-            if isinstance(attempted, Response):
-                status, error_type = attempted.status, None
-            else:
-                error_type = "timeout" if isinstance(attempted, Lost) and attempted.timed_out else "connection"
-            answer = read(request, attempted, datetime.now(UTC))
-            if isinstance(answer, Throttled):
-                self.limiter.throttled(permit, answer.error)
-                _log.info("%s: 429, all requests pause", call.name)
-        except HeldBack:
-            return None
-        except asyncio.CancelledError:
-            if not self.closing:
-                raise
-            error_type = "closed"
-            reason = "the session was closed"
-            return read(request, Lost(reason) if outgoing.left else NotSent(reason), datetime.now(UTC))
-        else:
-            return answer
-        finally:
-            call.requests += outgoing.left
-            trace.end(status=status, error_type=error_type)
-
     async def aclose(self) -> None:
         """End everything under way: waits fail, exchanges are cut."""
         self.closing = True
@@ -282,12 +218,8 @@ class Exchanger:
             if not wake.done():
                 wake.set_exception(_session_closed())
         await self.keeper.aclose()
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
-        await self.transport.aclose()
+        await self.flights.aclose()
+        await self.flights.transport.aclose()
 
 
 class _TokenSourceError(Exception):

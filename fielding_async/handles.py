@@ -53,31 +53,31 @@ class Run:
 
         Source: `POST …/fielding-runs/{fielding_run_id}/launch-now`.
         """
-        return await self.perform(LaunchNow(), seen=seen, on_conflict=on_conflict, timeout=timeout)
+        return await self._perform(LaunchNow.name, LaunchNow(), seen, on_conflict, timeout)
 
     async def pause(
         self, *, seen: FieldingRun | None = None, on_conflict: OnConflict = "reapply", timeout: TimeoutArg = DEFAULT
     ) -> Outcome:
         """Pause a live run. Source: `POST …/fielding-runs/{fielding_run_id}/pause`."""
-        return await self.perform(Pause(), seen=seen, on_conflict=on_conflict, timeout=timeout)
+        return await self._perform(Pause.name, Pause(), seen, on_conflict, timeout)
 
     async def resume(
         self, *, seen: FieldingRun | None = None, on_conflict: OnConflict = "reapply", timeout: TimeoutArg = DEFAULT
     ) -> Outcome:
         """Resume a paused run. Source: `POST …/fielding-runs/{fielding_run_id}/resume`."""
-        return await self.perform(Resume(), seen=seen, on_conflict=on_conflict, timeout=timeout)
+        return await self._perform(Resume.name, Resume(), seen, on_conflict, timeout)
 
     async def complete(
         self, *, seen: FieldingRun | None = None, on_conflict: OnConflict = "reapply", timeout: TimeoutArg = DEFAULT
     ) -> Outcome:
         """Complete a live or scheduled run. Source: `POST …/fielding-runs/{fielding_run_id}/complete`."""
-        return await self.perform(Complete(), seen=seen, on_conflict=on_conflict, timeout=timeout)
+        return await self._perform(Complete.name, Complete(), seen, on_conflict, timeout)
 
     async def relaunch(
         self, *, seen: FieldingRun | None = None, on_conflict: OnConflict = "reapply", timeout: TimeoutArg = DEFAULT
     ) -> Outcome:
         """Relaunch a completed run. Source: `POST …/fielding-runs/{fielding_run_id}/relaunch`."""
-        return await self.perform(Relaunch(), seen=seen, on_conflict=on_conflict, timeout=timeout)
+        return await self._perform(Relaunch.name, Relaunch(), seen, on_conflict, timeout)
 
     @overload
     async def update(

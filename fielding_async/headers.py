@@ -10,6 +10,7 @@ from .ids import is_plain_id
 __all__ = ["is_sendable_etag", "job_id_from_location", "retry_after_seconds"]
 
 _MAX_LENGTH = 4096
+_SENDABLE = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]+")
 _DECIMAL = re.compile(r"\d{1,90}(?:\.\d{0,90})?", re.ASCII)
 _LEADING = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?//[^/?#]*|[A-Za-z][A-Za-z0-9+.-]*:(?=/)")
 
@@ -61,8 +62,6 @@ def is_sendable_etag(value: str | None) -> bool:
 
     Nor with bytes that are not UTF-8, which are lone surrogates here: they could not be sent back as they came.
     """
-    if value is None or not value or len(value) > _MAX_LENGTH or value == "*":
+    if value is None or len(value) > _MAX_LENGTH or value == "*":
         return False
-    return value == value.strip() and not any(
-        char < " " or char == "\x7f" or "\ud800" <= char <= "\udfff" for char in value
-    )
+    return _SENDABLE.fullmatch(value) is not None and value == value.strip()

@@ -6,7 +6,7 @@ Two classes of waiters: requests of calls already under way go first; within a c
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from math import inf
 
 from attrs import define
 
@@ -90,6 +90,14 @@ class Limiter:
             if timer is not None:
                 timer.cancel()
 
+    def try_acquire(self, *, under_way: bool) -> Permit | None:
+        """Return a permit if there is one at once and nobody waits for it; else `None`: then `acquire`."""
+        del under_way  # with nobody waiting, no class goes first
+        now = self._loop.time()
+        if self._closed is not None or self._under_way or self._first or not self._free:
+            return None
+        return self._grant(now, waited=False) if self._pacer.ready_at() <= now else None
+
     def _pause_beyond(self, deadline: float | None, now: float) -> RateLimitError | None:
         """Return the 429 whose pause lasts beyond the deadline."""
         if deadline is not None and self._last_429 is not None and self._pacer.paused_until > max(deadline, now):
@@ -101,10 +109,18 @@ class Limiter:
             pause = self._last_429 if self._pacer.paused_until > self._loop.time() else None
             waiter.set_exception(WaitTooLongError(pause))
 
-    def may_leave(self, permit: Permit) -> bool:
-        """Whether the request may leave now; asked at the socket. If so, the permission is used."""
-        permit.used = self._pacer.may_leave(permit.ticket, self._loop.time())
-        return permit.used
+    def may_leave(self, permit: Permit) -> float | None:
+        """Return 0 if the request may leave now, which uses up the permission; asked at the socket.
+
+        Else the seconds to wait before asking again, or `None` if it may not leave: a pause has begun.
+        """
+        now = self._loop.time()
+        leaves_at = self._pacer.leaves_at(permit.ticket, now)
+        if leaves_at is None or leaves_at > now:
+            return None if leaves_at is None else leaves_at - now
+        self._pacer.left(permit.ticket, now)
+        permit.used = True
+        return 0.0
 
     def throttled(self, permit: Permit, error: RateLimitError) -> None:
         """Note that the request met a 429: pause all requests of the session."""
@@ -118,7 +134,7 @@ class Limiter:
         if not permit.used:
             self._pacer.give_back(permit.ticket)
         elif not permit.refused:
-            self._pacer.answered(permit.ticket)
+            self._pacer.answered(permit.ticket, self._loop.time())
         self._free += 1
         self._pump()
 
@@ -146,15 +162,22 @@ class Limiter:
                 queue.popleft()
         return None
 
-    def _pump(self, *_: Any) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def _pump(self) -> None:
         while self._free and (waiter := self._next()) is not None:
             now = self._loop.time()
             ready_at = self._pacer.ready_at()
             if ready_at > now:
-                if ready_at != float("inf"):
-                    self._timer = self._loop.call_at(ready_at, self._pump)
+                self._ring_at(ready_at)
                 return
             waiter.set_result(self._grant(now, waited=True))
+
+    def _ring_at(self, when: float) -> None:
+        if self._timer is not None:
+            if self._timer.when() == when:
+                return
+            self._timer.cancel()
+        self._timer = None if when == inf else self._loop.call_at(when, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        self._pump()

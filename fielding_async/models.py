@@ -39,7 +39,7 @@ class RunStatus(StrEnum):
     COMPLETED = "completed"
 
 
-@frozen
+@frozen(cache_hash=True)
 class RunRef:
     """The four ids that name a fielding run.
 

@@ -1,6 +1,6 @@
 """When the next request may leave: observations in, times out. The clock and the dice are arguments.
 
-One shared deadline after a 429, which only moves later; even spacing at a known rate.
+One shared deadline after a 429, which only moves later; even spacing, at a known rate or at a learned one.
 """
 
 from collections.abc import Callable
@@ -9,19 +9,32 @@ from math import inf
 from attrs import define
 
 from .config import Limits
+from .learning import Learner
 
 __all__ = ["Pacer", "Ticket"]
 
 _LEAST_PAUSE = 0.1
 _LATENESS = 0.01
+_UNEVEN = 0.002  # seconds: as exact as timers of an event loop are
+_ROUNDING = 1e-6  # seconds: times of a clock are floats
 _MAX_DOUBLINGS = 16
+_IDLE = 1.0
+_REFUSED_MARGIN = 1.02
+_MOST_MARGIN = 1.25
 
 
 @define(eq=False)
 class Ticket:
-    """A permission to send one request, and the epoch (the count of pauses begun) it was given in."""
+    """A permission to send one request.
+
+    `epoch`: the count of pauses begun when it was given; `at`: the time; `interval`: seconds since the request before
+    it, as they were to be; `after`: seconds until the next.
+    """
 
     epoch: int
+    at: float
+    interval: float
+    after: float
     is_probe: bool = False
 
 
@@ -30,10 +43,16 @@ class Pacer:
 
     def __init__(self, limits: Limits, uniform: Callable[[float, float], float]) -> None:
         self._interval = 0.0 if limits.rate is None else 1.0 / limits.rate
-        self._credit = self._interval * (limits.burst - 1)
+        self._longest_interval = self._interval * _MOST_MARGIN
+        self._burst = 1 if limits.rate is None else limits.burst
+        self._learner = Learner() if limits.rate is None and limits.adaptive else None
+        self._is_strict = False  # a late request does not bring the next one closer
         self._max_pause = limits.max_pause
         self._uniform = uniform
         self._due = -inf  # when an evenly paced request would be due
+        self._last = -inf  # when the last permission was given
+        self._last_interval = 0.0
+        self._leaves_from = -inf  # when an evenly paced request may leave at the socket
         self._paused_until = -inf
         self._epoch = 0
         self._blind_pauses = 0  # pauses in a row whose length the server did not say
@@ -49,7 +68,7 @@ class Pacer:
         """Return the time from which the next request may leave: infinity while a probe's answer is awaited."""
         if self._probe is not None:
             return inf
-        return max(self._paused_until, self._due - self._credit)
+        return max(self._paused_until, self._due - self._interval * (self._burst - 1))
 
     def take(self, now: float, *, waited: bool = False) -> Ticket:
         """Give the permission that `ready_at` promised. `waited`: it was waited for, and is not taken after idle time.
@@ -57,39 +76,66 @@ class Pacer:
         A timer that rings a little late does not slow the pace down: the next permission counts from when this one
         was due, if that was no more than a few milliseconds ago.
         """
+        since, self._last = now - self._last, now
+        if self._learner is not None:
+            self._learn_sending(self._learner, since, now)
         if self._interval:
-            self._due = max(self._due, now - _LATENESS if waited else now) + self._interval
-        ticket = Ticket(self._epoch)
+            in_time = waited and now - self._due <= (0.0 if self._is_strict else _LATENESS)
+            self._due = (self._due if in_time or self._due > now else now) + self._interval
+        ticket = Ticket(self._epoch, now, max(since, self._last_interval), self._interval)
+        self._last_interval = self._interval
         if self._probe_wanted:
             self._probe_wanted = False
             ticket.is_probe = True
             self._probe = ticket
         return ticket
 
-    def may_leave(self, ticket: Ticket, now: float) -> bool:
-        """Whether a request permitted earlier may still leave: not if a pause has begun since."""
-        return ticket.epoch == self._epoch or now >= self._paused_until
+    def _learn_sending(self, learner: Learner, since: float, now: float) -> None:
+        if since > _IDLE + 3 * self._interval:
+            learner.idle(now)
+        learner.sending(now)
+        self._interval = 1.0 / learner.pace
+        self._is_strict = learner.is_strict
+
+    def leaves_at(self, ticket: Ticket, now: float) -> float | None:
+        """Return the time from which a request permitted earlier may leave, now that it has a connection.
+
+        `None`: it may not, for a pause has begun since; it needs a new permission. Opening connections takes now more
+        and now less time, so what was permitted evenly could leave in a bunch.
+        """
+        if ticket.epoch != self._epoch and now < self._paused_until:
+            return None
+        tolerance = _ROUNDING if self._is_strict else max(_ROUNDING, min(_UNEVEN, ticket.after / 4))
+        return self._leaves_from - ticket.after * (self._burst - 1) - tolerance
+
+    def left(self, ticket: Ticket, now: float) -> None:
+        """Note that the request leaves."""
+        self._leaves_from = max(self._leaves_from, now) + ticket.after
 
     def give_back(self, ticket: Ticket) -> None:
         """Take back a permission that was not used."""
-        if self._interval:
-            self._due -= self._interval
+        self._due -= ticket.after
         if ticket is self._probe:
             self._probe = None
             self._probe_wanted = True
 
-    def answered(self, ticket: Ticket) -> None:
+    def answered(self, ticket: Ticket, now: float) -> None:
         """Note an answer that was no 429, or the lack of one."""
         if ticket is self._probe:
             self._probe = None
         if ticket.epoch == self._epoch:
             self._blind_pauses = 0
+        if self._learner is not None:
+            self._learner.accepted(ticket.at, 1.0 / ticket.interval if ticket.interval else inf, now)
 
     def throttled(self, ticket: Ticket, retry_after: float | None, now: float) -> None:
         """Note a 429; `retry_after` in seconds, `None` if the server named no usable time."""
-        if ticket is self._probe:
+        was_probe = ticket is self._probe
+        if was_probe:
             self._probe = None
         same_burst = ticket.epoch != self._epoch
+        if same_burst and self._learner is not None:
+            self._learner.refused_too(ticket.at)
         if retry_after is None:
             if same_burst and now < self._paused_until:
                 return
@@ -103,4 +149,18 @@ class Pacer:
                 self._probe_wanted = True
         if not same_burst or now >= self._paused_until:
             self._epoch += 1
+            seconds = self._learn_refusal(ticket, seconds, was_probe=was_probe)
         self._paused_until = max(self._paused_until, now + seconds)
+
+    def _learn_refusal(self, ticket: Ticket, seconds: float, *, was_probe: bool) -> float:
+        """Take note of the first 429 of a burst. Returns the length of the pause."""
+        if self._learner is None:
+            # the rate given is all but the limit: keep a little below it, and never a late request closer
+            self._is_strict = True
+            self._interval = min(self._interval * _REFUSED_MARGIN, self._longest_interval)
+            return seconds
+        self._due = -inf
+        if was_probe:
+            self._learner.resumed_in_vain()
+            return seconds
+        return self._learner.refused(ticket.at, 1.0 / ticket.interval if ticket.interval else inf, seconds)

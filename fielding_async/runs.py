@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Iterator
 from typing import assert_never
 
 from .actions import Action, Change, ask
@@ -24,7 +25,7 @@ from .ledger import Ledger
 from .models import Effect, FieldingRun, OnConflict, Outcome, RunRef
 from .schedule import conflict_waits
 from .turns import Turns
-from .wire import Accepted, Answer, Failed, action_request, left_by, read_etag, run_request
+from .wire import Accepted, Answer, Failed, Request, action_request, left_by, read_etag, run_request
 
 __all__ = ["RunAction", "look_at"]
 
@@ -69,7 +70,7 @@ class RunAction:
         self._order = order
         self._seen = seen
         self._on_conflict: OnConflict = on_conflict
-        self._waits = conflict_waits(exchanger.retry, exchanger.uniform)
+        self._waits: Iterator[float] | None = None
         self._fresh: FieldingRun | None = None  # the run as last seen, or as our write left it
         self._base: FieldingRun | None = None  # the run under whose ETag the last write was sent
         self._sent: Action | None = None
@@ -81,14 +82,26 @@ class RunAction:
 
     async def run(self) -> Outcome:
         """Take the turn, act, pass the turn on: at once, or when an exchange that outlives its caller is over."""
-        try:
-            await self._turns.take(self._ref, self._call.deadline)
-        except TimeoutError:
-            problem = DeadlineExceededError("time ran out while earlier actions on this run were under way")
-            raise problem from None
+        if not self._turns.take_now(self._ref):
+            try:
+                await self._turns.take(self._ref, self._call.deadline)
+            except TimeoutError:
+                problem = DeadlineExceededError("time ran out while earlier actions on this run were under way")
+                raise problem from None
         outlived = False
         try:
-            return await self._act()
+            verdict = self._from_memory() or await self._open()
+            while isinstance(verdict, Send):
+                if self._ledger is not None and self._fresh is not None and not self._resumed:
+                    await self._ledger.intend(verdict.action, self._fresh)
+                request = self._begin_write(verdict.action)
+                ended = await self._exchanger.exchange(self._call, request)
+                self._end_write(verdict.action, ended)
+                if ended.accepted is not None:
+                    return self._outcome("accepted", verdict.action)
+                verdict = await self._settle(ended)
+            assert isinstance(verdict, Finish)  # noqa: S101 - an opening look leads to nothing else
+            return self._outcome(verdict.effect, verdict.action)
         except asyncio.CancelledError as cancelled:
             outlived = self._cancelled(cancelled)
             raise
@@ -105,34 +118,25 @@ class RunAction:
             self._store.doubt(self._ref, base)
         self._turns.pass_on(self._ref)
 
-    async def _act(self) -> Outcome:
+    def _from_memory(self) -> Send | None:
+        """Return what to send under an ETag that is known; `None` if the run must be looked at first."""
         if self._ledger is not None and self._ledger.resumed is not None:
-            return await self._go_on(Send(self._resume(*self._ledger.resumed)))
+            return self._resume(*self._ledger.resumed)
         base = self._seen or self._store.get(self._ref)
-        action = None if base is None else ask(self._order, base) if callable(self._order) else self._order
-        if base is None or action is None:
-            # "nothing to do" is not said of a run from memory either
-            verdict = await self._open()
-        else:
-            self._fresh = base
-            verdict = Send(action)
-        return await self._go_on(verdict)
+        if base is None:
+            return None
+        action = ask(self._order, base) if callable(self._order) else self._order
+        if action is None:
+            return None  # "nothing to do" is not said of a run from memory either
+        self._fresh = base
+        return Send(action)
 
-    def _resume(self, action: Action, base: FieldingRun) -> Action:
+    def _resume(self, action: Action, base: FieldingRun) -> Send:
         """Take up what an earlier process left: as a call whose reply was lost would be gone on with."""
         self._resumed = self._may_be_applied = True
         self._fresh = self._base = base
         self._sent = action
-        return action
-
-    async def _go_on(self, verdict: Verdict) -> Outcome:
-        while isinstance(verdict, Send):
-            ended = await self._write(verdict.action)
-            if ended.accepted is not None:
-                return self._outcome("accepted", verdict.action)
-            verdict = await self._settle(ended)
-        assert isinstance(verdict, Finish)  # noqa: S101 - an opening look leads to nothing else
-        return self._outcome(verdict.effect, verdict.action)
+        return Send(action)
 
     async def _open(self) -> Verdict:
         """Look at the run before anything is sent, and judge it."""
@@ -146,30 +150,36 @@ class RunAction:
                 raise self._refused(problem, verdict.wanted)
             if not isinstance(verdict, LookAgain):
                 return verdict
-            if not await self._exchanger.sleep(next(self._waits), self._call.deadline):
+            if not await self._exchanger.sleep(self._next_wait(), self._call.deadline):
                 raise DeadlineExceededError("time ran out; reads of the run lag behind what was written to it")
 
-    async def _write(self, action: Action) -> Ended:
+    def _next_wait(self) -> float:
+        if self._waits is None:
+            self._waits = conflict_waits(self._exchanger.retry, self._exchanger.uniform)
+        return next(self._waits)
+
+    def _begin_write(self, action: Action) -> Request:
         assert self._fresh is not None  # noqa: S101 - an action is only ever sent under an ETag that was seen
-        if self._ledger is not None and not self._resumed:
-            await self._ledger.intend(action, self._fresh)
         base = self._base = self._fresh
         self._sent = action
         self._may_be_applied = self._resumed
         request = action_request(self._ref, action, base)
         self._store.write_began(self._ref)
         self._writing = True
-        ended = await self._exchanger.exchange(self._call, request)
+        return request
+
+    def _end_write(self, action: Action, ended: Ended) -> None:
+        base = self._base
+        assert base is not None  # noqa: S101 - set when the write began
         self._writing = False
         if ended.accepted is not None:
             self._fresh = left_by(action, base, ended.accepted)
             self._store.write_accepted(self._ref, base, self._fresh)
-            return ended
+            return
         self._may_be_applied = self._resumed or ended.attempts.may_be_applied
         if self._ledger is not None and not self._may_be_applied:
             self._ledger.settled()
         self._unaccepted(ended.error)
-        return ended
 
     def _unaccepted(self, failure: FieldingError | None) -> None:
         """Forget the pair, unless the write was refused in a way that leaves it standing."""
@@ -208,7 +218,7 @@ class RunAction:
             _log.info("%s: 412, looking at %s", self._call.name, self._ref)
         if why in {Why.REFUSED, Why.EXHAUSTED} and not self._may_be_applied:
             raise self._plain(failure)
-        wait = next(self._waits) if why is Why.CONFLICT else 0.0
+        wait = self._next_wait() if why is Why.CONFLICT else 0.0
         while True:
             try:
                 if not await self._exchanger.sleep(wait, self._call.deadline):
@@ -221,7 +231,7 @@ class RunAction:
             if not isinstance(verdict, LookAgain):
                 self._fresh = fresh  # a stale look is forgotten: it says nothing of what may still land
                 return self._decided(verdict, failure, ended)
-            wait = next(self._waits)
+            wait = self._next_wait()
 
     def _decided(self, verdict: Verdict, failure: FieldingError, ended: Ended) -> Send | Finish:
         match verdict:

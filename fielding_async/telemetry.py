@@ -4,10 +4,7 @@ With the API alone (no SDK configured) spans do nothing, so the ids that go out 
 context, or minted here. Headers are written by the W3C rules whatever global propagator is set.
 """
 
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
-from types import TracebackType
-from typing import Self
+from collections.abc import Callable, Mapping
 
 from attrs import define
 from opentelemetry import context as otel_context
@@ -16,9 +13,9 @@ from opentelemetry.trace import Span, SpanContext, SpanKind, Status, StatusCode,
 
 from .__about__ import __version__
 from .errors import APIError
-from .traceparent import TraceContext, mint_span_id, mint_trace_id
+from .traceparent import mint_span_id, mint_trace_id, traceparent
 
-__all__ = ["AttemptTrace", "CallTrace", "Telemetry", "without_instrumentation"]
+__all__ = ["AttemptTrace", "CallTrace", "Telemetry", "keep_instrumentation_quiet"]
 
 GetRandBits = Callable[[int], int]
 Attributes = Mapping[str, str | int]
@@ -30,44 +27,36 @@ _SUPPRESS: tuple[str, ...] = (
 )
 
 
-@contextmanager
-def without_instrumentation() -> Generator[None]:
-    """Keep an instrumentation of the HTTP library from adding a second CLIENT span and header."""
-    context = otel_context.get_current()
-    for key in _SUPPRESS:
-        context = otel_context.set_value(key, True, context)
-    token = otel_context.attach(context)
-    try:
-        yield
-    finally:
-        otel_context.detach(token)
+_quietened: tuple[otel_context.Context, otel_context.Context] | None = None
 
 
-def _of(span_context: SpanContext) -> TraceContext:
-    return TraceContext(
-        trace.format_trace_id(span_context.trace_id),
-        trace.format_span_id(span_context.span_id),
-        int(span_context.trace_flags),
-        span_context.trace_state.to_header(),
-    )
+def keep_instrumentation_quiet() -> None:
+    """Keep an instrumentation of the HTTP library from adding a second CLIENT span and header.
+
+    Lasts as long as the current task: for tasks that do nothing but one exchange.
+    """
+    global _quietened  # noqa: PLW0603 - one context serves many requests, and making another from it costs
+    around = otel_context.get_current()
+    remembered = _quietened
+    if remembered is None or remembered[0] is not around:
+        quiet = around
+        for key in _SUPPRESS:
+            quiet = otel_context.set_value(key, True, quiet)
+        remembered = _quietened = (around, quiet)
+    otel_context.attach(remembered[1])
 
 
 @define(eq=False)
 class AttemptTrace:
-    """One attempt: its CLIENT span, and the trace context that its request carries."""
+    """One attempt: the W3C headers of its request, and its CLIENT span if there are spans at all."""
 
-    span: Span
-    context: TraceContext
-
-    def headers(self) -> dict[str, str]:
-        """Return the W3C headers of the request."""
-        headers = {"traceparent": self.context.traceparent}
-        if self.context.tracestate:
-            headers["tracestate"] = self.context.tracestate
-        return headers
+    headers: dict[str, str]
+    span: Span | None = None
 
     def end(self, *, status: int | None = None, error_type: str | None = None) -> None:
         """End the span with the response's status, or with what went wrong."""
+        if self.span is None:
+            return
         if self.span.is_recording():
             if status is not None:
                 self.span.set_attribute("http.response.status_code", status)
@@ -82,52 +71,56 @@ class AttemptTrace:
 class CallTrace:
     """One call of the SDK: its INTERNAL span, the trace id that all its attempts share, and their count."""
 
+    __slots__ = ("_context", "_getrandbits", "_tracer", "span", "trace_id")
+
     def __init__(self, tracer: Tracer, getrandbits: GetRandBits, name: str, attributes: Attributes) -> None:
-        self._tracer = tracer
         self._getrandbits = getrandbits
-        around = trace.get_current_span().get_span_context()
+        self._tracer: Tracer | None = None
+        self._context: SpanContext | None = None
         self.span: Span = tracer.start_span(f"fielding.{name}", attributes=attributes)
         own = self.span.get_span_context()
-        if own.is_valid:
-            self._parent = _of(own)
+        around = trace.get_current_span().get_span_context()
+        if own.is_valid and own.span_id != around.span_id:
+            self._context = own
+            self._tracer = tracer
         elif around.is_valid:
-            self._parent = _of(around)
-        else:
-            self._parent = TraceContext(mint_trace_id(getrandbits), mint_span_id(getrandbits))
-        self._context = trace.set_span_in_context(self.span)
-
-    @property
-    def trace_id(self) -> str:
+            self._context = around  # without an SDK a new span is the one around it, or none: attempts get none
+        context = self._context
+        self.trace_id: str = mint_trace_id(getrandbits) if context is None else trace.format_trace_id(context.trace_id)
         """The trace id of every request of this call, 32 hex digits."""
-        return self._parent.trace_id
 
     def attempt(self, method: str, template: str, address: Attributes, resend: int) -> AttemptTrace:
         """Begin an attempt. Its span id is its own, with an SDK or without."""
-        attributes: dict[str, str | int] = {"http.request.method": method, "url.template": template, **address}
-        if resend:
-            attributes["http.request.resend_count"] = resend
-        span = self._tracer.start_span(
-            f"{method} {template}", context=self._context, kind=SpanKind.CLIENT, attributes=attributes
-        )
-        own = span.get_span_context()
-        if own.is_valid and trace.format_span_id(own.span_id) != self._parent.span_id:
-            return AttemptTrace(span, _of(own))
-        parent = self._parent
-        return AttemptTrace(
-            span, TraceContext(parent.trace_id, mint_span_id(self._getrandbits), parent.flags, parent.tracestate)
-        )
+        own = self._context
+        if own is None:
+            return AttemptTrace({"traceparent": traceparent(self.trace_id, mint_span_id(self._getrandbits), 0)})
+        span: Span | None = None
+        span_id = own.span_id
+        if self._tracer is not None:
+            attributes: dict[str, str | int] = {"http.request.method": method, "url.template": template, **address}
+            if resend:
+                attributes["http.request.resend_count"] = resend
+            span = self._tracer.start_span(
+                f"{method} {template}",
+                context=trace.set_span_in_context(self.span),
+                kind=SpanKind.CLIENT,
+                attributes=attributes,
+            )
+            if span.get_span_context().is_valid:
+                own = span.get_span_context()
+        hex_id = trace.format_span_id(own.span_id) if own.span_id != span_id else mint_span_id(self._getrandbits)
+        headers = {"traceparent": traceparent(trace.format_trace_id(own.trace_id), hex_id, int(own.trace_flags))}
+        if own.trace_state:
+            headers["tracestate"] = own.trace_state.to_header()
+        return AttemptTrace(headers, span)
 
     def outcome(self, effect: str, conflicts: int) -> None:
         """Note what became of a run action."""
         if self.span.is_recording():
             self.span.set_attributes({"fielding.effect": effect, "fielding.conflicts": conflicts})
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def end(self, error: BaseException | None) -> None:
+        """End the span, with the error that the call ended in."""
         if error is not None and self.span.is_recording():
             name = str(error.status) if isinstance(error, APIError) else type(error).__qualname__
             self.span.set_attribute("error.type", name)
@@ -144,5 +137,5 @@ class Telemetry:
         self._getrandbits = getrandbits
 
     def call(self, name: str, attributes: Attributes) -> CallTrace:
-        """Begin a call; use it as a context manager."""
+        """Begin a call. Must be ended."""
         return CallTrace(self._tracer, self._getrandbits, name, attributes)

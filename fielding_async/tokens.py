@@ -2,7 +2,7 @@
 
 from enum import Enum
 
-from attrs import define
+from attrs import define, field
 
 __all__ = ["Token", "Trial"]
 
@@ -24,7 +24,7 @@ class Token:
     """A token, with the ends of its life by the monotonic and by the wall clock (`None`: not known).
 
     It is renewed a little before either end: a tenth of its life, at most a minute. `trial` says what became of
-    the last renewal that a 403 caused.
+    the last renewal that a 403 caused. `header` is the text of the Authorization header.
     """
 
     value: str
@@ -33,6 +33,10 @@ class Token:
     margin: float = 0.0
     trial: Trial = Trial.OPEN
     trial_ended: float = 0.0
+    header: str = field(init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.header = f"Bearer {self.value}"
 
     @classmethod
     def lasting(cls, value: str, seconds: float | None, monotonic: float, wall: float) -> "Token":

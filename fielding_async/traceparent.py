@@ -8,24 +8,23 @@ from collections.abc import Callable
 
 from attrs import frozen
 
-__all__ = ["TraceContext", "mint_span_id", "mint_trace_id", "parse_traceparent"]
+__all__ = ["TraceContext", "mint_span_id", "mint_trace_id", "parse_traceparent", "traceparent"]
 
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.ASCII)
 
 
 @frozen
 class TraceContext:
-    """One position in a trace: ids as lower-case hex, flags 0 to 255, `tracestate` as its header text (or empty)."""
+    """One position in a trace: ids as lower-case hex, flags 0 to 255."""
 
     trace_id: str
     span_id: str
     flags: int = 0
-    tracestate: str = ""
 
-    @property
-    def traceparent(self) -> str:
-        """The header's text, version 00."""
-        return f"00-{self.trace_id}-{self.span_id}-{self.flags:02x}"
+
+def traceparent(trace_id: str, span_id: str, flags: int) -> str:
+    """Return the header's text, version 00; ids as lower-case hex, flags 0 to 255."""
+    return f"00-{trace_id}-{span_id}-{flags:02x}"
 
 
 def parse_traceparent(text: str) -> TraceContext | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fielding_async import FieldingSession, Limits, Retry, RunRef, Timeout
-from fielding_async.transport import HeldBack, Outgoing
+from fielding_async.transport import Outgoing
 from fielding_async.wire import Attempted, Lost, Response
 
 __all__ = ["FakeExchange", "ref_of", "session_on"]
@@ -49,9 +49,7 @@ class FakeExchange:
     async def send(self, outgoing: Outgoing, *, timeout: float, connect_timeout: float) -> Attempted:
         _, _, tail = outgoing.url.partition("/fielding-runs/")
         name, _, action = tail.partition("/")
-        if not outgoing.may_leave():
-            raise HeldBack
-        outgoing.left = True
+        await outgoing.leave()
         self.active += 1
         self.most_active = max(self.active, self.most_active)
         try:

@@ -11,7 +11,7 @@ from fielding_async.errors import api_error_class
 from fielding_async.limiter import Limiter, Permit, WaitTooLongError
 from fielding_async.pacing import Pacer
 from fielding_async.sandbox import Sandbox, Status
-from fielding_async.transport import HeldBack, Outgoing
+from fielding_async.transport import Outgoing
 from fielding_async.wire import Attempted, Response
 
 from .support import QUICK, sent, session
@@ -34,7 +34,7 @@ def limiter(**limits: Any) -> Limiter:
 async def use(box: Limiter, *, under_way: bool = False, deadline: float | None = None) -> Permit:
     """Get a permission and send: what it takes to use up a turn."""
     permit = await box.acquire(under_way=under_way, deadline=deadline)
-    assert box.may_leave(permit)
+    assert box.may_leave(permit) == 0.0
     return permit
 
 
@@ -143,7 +143,7 @@ def test_one_429_pauses_everything_once() -> None:
     """
 
     async def main() -> None:
-        box = limiter(concurrency=50)
+        box = limiter(concurrency=50, adaptive=False)
         loop = asyncio.get_running_loop()
         left: list[float] = []
 
@@ -151,7 +151,7 @@ def test_one_429_pauses_everything_once() -> None:
             while True:
                 permit = await box.acquire(under_way=False, deadline=None)
                 await asyncio.sleep(0.01)  # the connection is opened
-                if not box.may_leave(permit):
+                if box.may_leave(permit) is None:
                     box.release(permit)
                     continue
                 left.append(loop.time())
@@ -191,7 +191,7 @@ def test_a_pause_beyond_max_pause_ends_in_one_probe() -> None:
     """A Retry-After beyond `max_pause` is obeyed that long; then one request alone tries."""
 
     async def main() -> None:
-        box = limiter(max_pause=10)
+        box = limiter(max_pause=10, adaptive=False)
         loop = asyncio.get_running_loop()
         first = await use(box)
         box.throttled(first, too_many(86_400))
@@ -229,7 +229,7 @@ def test_a_429_without_a_time_makes_growing_pauses() -> None:
     assert pauses == sorted(pauses)
     assert pauses[0] >= 0.1
     assert pauses[-1] == 2.0
-    high.answered(high.take(now))
+    high.answered(high.take(now), now)
     ticket = high.take(now)
     high.throttled(ticket, None, now)
     assert high.ready_at() - now == pytest.approx(pauses[0])
@@ -278,9 +278,7 @@ class FakeExchange:
 
     async def send(self, outgoing: Outgoing, *, timeout: float, connect_timeout: float) -> Attempted:
         await asyncio.sleep(0.001)
-        if not outgoing.may_leave():
-            raise HeldBack
-        outgoing.left = True
+        await outgoing.leave()
         name = outgoing.url.split("/fielding-runs/")[1].split("/")[0]
         self.sent.append((asyncio.get_running_loop().time(), outgoing.method, name))
         await asyncio.sleep(0.01)

@@ -19,7 +19,7 @@ from fielding_async.errors import APIError, FieldingError, ProtocolError
 from fielding_async.headers import is_sendable_etag, job_id_from_location, retry_after_seconds
 from fielding_async.ids import is_plain_id
 from fielding_async.operations import OPERATIONS
-from fielding_async.traceparent import parse_traceparent
+from fielding_async.traceparent import parse_traceparent, traceparent
 from fielding_async.wire import (
     Accepted,
     Failed,
@@ -150,7 +150,7 @@ def test_a_traceparent_is_valid_or_nothing(value: str) -> None:
     """Any traceparent is one of ours to continue, or `None`; what was read can be written and read again."""
     context = parse_traceparent(value)
     if context is not None:
-        assert parse_traceparent(context.traceparent) == context
+        assert parse_traceparent(traceparent(context.trace_id, context.span_id, context.flags)) == context
         assert int(context.trace_id, 16)
         assert int(context.span_id, 16)
 

@@ -35,7 +35,7 @@ async def check_at_rest(actors: list[Actor], server: Server, world: World) -> li
         held = {
             "turns": len(engine.turns),
             "slots": engine.limiter.in_flight,
-            "tasks": len(engine.exchanger._tasks),
+            "tasks": len(engine.exchanger.flights.tasks),
             "sleepers": len(engine.exchanger._sleepers),
             "looks": len(engine.store._looks),
             "waiters": sum(not waiter.done() for waiter in (*engine.limiter._first, *engine.limiter._under_way)),

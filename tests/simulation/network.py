@@ -169,10 +169,11 @@ class SimTransport:
             if fate.kind == "refuse" or fate.connect >= min(connect_timeout, timeout):
                 message.ended_as = "not sent"
                 return NotSent("the connection was refused")
-            if not outgoing.may_leave():
+            try:
+                await outgoing.leave()
+            except HeldBack:
                 message.ended_as = "held back"
-                raise HeldBack
-            outgoing.left = True
+                raise
             message.sent_at = loop.time()
             call = message.call
             call.messages.append(message)

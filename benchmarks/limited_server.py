@@ -1,0 +1,101 @@
+"""A limited server over real sockets, in a process of its own, that tells what arrived and when."""
+
+import asyncio
+import multiprocessing
+import re
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+
+from attrs import define
+
+from benchmarks.limit_servers import Arrival, Limit, Server
+
+__all__ = ["LimitedServer", "limited"]
+
+_BEARER = re.compile(rb"\r\nauthorization: Bearer ([^\r ]+)", re.IGNORECASE)
+_RUN = re.compile(rb"/fielding-runs/([^/ ]+)")
+_BODY = (
+    b'{"id":"%s","status":"live","version":1,"start_fielding_at":"2026-01-01T00:00:00.000Z",'
+    b'"end_fielding_at":"2031-01-01T00:00:00.000Z","last_changed_at":"2026-01-01T00:00:00.000Z",'
+    b'"last_changed_by":"somebody"}'
+)
+_OK = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nETag: W/"1"\r\nContent-Length: %d\r\n\r\n%s'
+_REFUSED = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: %d\r\nContent-Length: 2\r\n\r\n{}"
+
+
+class _Gate(asyncio.Protocol):
+    """One connection. A request is its head: bodies are not expected."""
+
+    def __init__(self, hit: Callable[[str], int | None]) -> None:
+        self._hit = hit
+        self._buffer = b""
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        while b"\r\n\r\n" in self._buffer:
+            head, self._buffer = self._buffer.split(b"\r\n\r\n", 1)
+            assert self._transport is not None
+            self._transport.write(self._answer(head + b"\r\n"))
+
+    def _answer(self, head: bytes) -> bytes:
+        bearer, run = _BEARER.search(head), _RUN.search(head)
+        retry_after = self._hit("" if bearer is None else bearer.group(1).decode())
+        if retry_after is not None:
+            return _REFUSED % retry_after
+        body = _BODY % (b"run" if run is None else run.group(1))
+        return _OK % (len(body), body)
+
+
+async def _serve(pipe: Connection, limit: Limit) -> None:
+    loop = asyncio.get_running_loop()
+    state = Server(limit)
+    began: float | None = None
+
+    def hit(client: str) -> int | None:
+        nonlocal began
+        began = loop.time() if began is None else began
+        return state.hit(loop.time() - began, client)
+
+    listening = await loop.create_server(lambda: _Gate(hit), "127.0.0.1", 0, backlog=1024)
+    pipe.send(listening.sockets[0].getsockname()[1])
+    async with listening:
+        while await loop.run_in_executor(None, pipe.recv):
+            pipe.send(state.arrivals)
+
+
+def _main(pipe: Connection, limit: Limit) -> None:
+    asyncio.run(_serve(pipe, limit))
+
+
+@define
+class LimitedServer:
+    """A running server. Its time begins with the first request, and so does its first window."""
+
+    base_url: str
+    _pipe: Connection
+
+    def arrivals(self) -> list[Arrival]:
+        """Return all that arrived so far; a client is known by its token."""
+        self._pipe.send(True)
+        arrivals: list[Arrival] = self._pipe.recv()
+        return arrivals
+
+
+@contextmanager
+def limited(limit: Limit) -> Generator[LimitedServer]:
+    """Run a server under a limit."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_main, args=(theirs, limit), daemon=True)
+    process.start()
+    try:
+        yield LimitedServer(f"http://127.0.0.1:{ours.recv()}/v1", ours)
+    finally:
+        ours.send(False)
+        process.join(10)

@@ -1,0 +1,83 @@
+"""Time limits of many tasks at once, on one timer.
+
+A timer per request costs more than the request's own bookkeeping. Limits are mostly of one length, so they end in the
+order in which they began, and one timer for the oldest serves all of them; one that ends sooner gets its own.
+"""
+
+import asyncio
+from math import inf
+
+from attrs import define
+
+__all__ = ["Limit", "Watchdog"]
+
+
+@define(eq=False)
+class Limit:
+    """The time limit of a task, a time of the loop's clock. `expired`: it passed, and the task was cancelled for it."""
+
+    task: "asyncio.Task[object]"
+    cancelled_before: int
+    due: float
+    timer: asyncio.TimerHandle | None = None
+    expired: bool = False
+
+    def cut(self) -> None:
+        """Cancel the task."""
+        self.expired = True
+        self.task.cancel()
+
+    def take_back(self) -> bool:
+        """Take the cancelling back, if there was one; return whether nobody else wants the task cancelled either."""
+        if not self.expired:
+            return False
+        self.expired = False
+        return self.task.uncancel() <= self.cancelled_before
+
+
+class Watchdog:
+    """The time limits of one session. Lives on one event loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._limits: dict[Limit, None] = {}  # in the order in which they end
+        self._latest = -inf
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self, seconds: float) -> Limit:
+        """Limit the current task. Must be followed by `stop`."""
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - coroutines of the SDK run in tasks
+        due = self._loop.time() + seconds
+        limit = Limit(task, task.cancelling(), due)
+        if due < self._latest:
+            limit.timer = self._loop.call_at(due, limit.cut)
+            return limit
+        self._latest = due
+        self._limits[limit] = None
+        if self._timer is None:
+            self._timer = self._loop.call_at(due, self._ring, due)
+        return limit
+
+    def stop(self, limit: Limit) -> None:
+        """End a limit, whether it expired or not."""
+        if limit.timer is not None:
+            limit.timer.cancel()
+        else:
+            self._limits.pop(limit, None)
+        limit.take_back()
+
+    def _ring(self, due: float) -> None:
+        self._timer = None
+        for limit in list(self._limits):
+            if limit.due > due:
+                self._timer = self._loop.call_at(limit.due, self._ring, limit.due)
+                return
+            del self._limits[limit]
+            limit.cut()
+
+    def close(self) -> None:
+        """Let go of the timer."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None

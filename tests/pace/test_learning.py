@@ -1,0 +1,178 @@
+"""The limiter finds the pace that an unknown limit bears: bounds on time, sends and refusals, beside an oracle's."""
+
+from math import ceil, inf
+
+import pytest
+
+from fielding_async import Limits
+from fielding_async.sandbox.ratelimits import LimiterKind
+
+from .world import KINDS, Changing, Free, RetryAfter, ideal, limited, play, whole_seconds
+
+PHASES = [number / 10 for number in range(10)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("requests", "rate", "sends", "ratio"), [(100, 10, 112, 1.4), (2000, 100, 2060, 1.25)])
+def test_an_unknown_limit_is_found_from_a_cold_start(
+    kind: LimiterKind, requests: int, rate: int, sends: int, ratio: float
+) -> None:
+    """Wherever in a window it begins: few refusals, little time lost, and no request before a Retry-After is over."""
+    for phase in PHASES:
+        for round_trip in (0.005, 0.02):
+            client = play(limited(kind, rate, phase=phase), requests, round_trip=round_trip)[0]
+            assert client.done == requests
+            assert client.sends <= sends
+            assert client.too_early == 0
+            assert client.ended <= ratio * (ideal(limited(kind, rate, phase=phase), requests) + round_trip)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("rate", [1, 2, 3, 5, 8, 12, 20, 33, 50, 75, 150, 250, 350, 500])
+def test_limits_from_1_to_500_a_second_are_found(kind: LimiterKind, rate: int) -> None:
+    """Twenty seconds' worth of requests take less than half as long again as an oracle needs."""
+    requests = max(40, 20 * rate)
+    client = play(limited(kind, rate, phase=0.37), requests)[0]
+    assert client.ended <= 1.5 * ideal(limited(kind, rate, phase=0.37), requests) + 1
+    assert client.sends <= 1.05 * requests + 12
+    assert client.too_early == 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("before", "after"), [(100, 30), (10, 3), (100, 10), (500, 20)])
+def test_a_limit_that_falls_half_way_is_followed(kind: LimiterKind, before: int, after: int) -> None:
+    """The pace comes down to the new limit, in no more than 1.4 times an oracle's time."""
+    requests = 20 * before
+    half = ideal(limited(kind, before, phase=0.37), requests // 2)
+
+    def server() -> Changing:
+        return Changing(limited(kind, before, phase=0.37), limited(kind, after, phase=0.37), half)
+
+    client = play(server(), requests)[0]
+    assert client.ended <= 1.4 * ideal(server(), requests)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_limit_that_rises_is_found_again(kind: LimiterKind) -> None:
+    """A pace learned at 30 a second is past 60 within three minutes after the limit rose to 200."""
+    server = Changing(limited(kind, 30), limited(kind, 200), 30.0)
+    client = play(server, 100_000, until=210.0)[0]
+    assert sum(1 for at in client.accepted if 200 <= at < 210) > 600
+
+
+def test_without_a_limit_the_opening_costs_less_than_a_second_once() -> None:
+    """A burst of thousands starts with care, is at full speed within a second, and a second burst loses nothing."""
+    for round_trip in (0.002, 0.02, 0.1):
+        client = play(Free(), 6000, round_trip=round_trip)[0]
+        assert client.ended - 6000 / 32 * round_trip < 1.0
+        assert client.times[1] > 0.05  # a burst into an unknown limit would be a storm
+        opened = sum(1 for at in client.times if at < 1.0)
+        after = [at for at in client.times if at >= 1.0]
+        full = play(Free(), 6000 - opened, round_trip=round_trip, limits=Limits(adaptive=False))[0]
+        assert client.ended - after[0] <= full.ended + round_trip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_way_of_saying_when_is_obeyed(kind: LimiterKind) -> None:
+    """Exact decimals, whole seconds, a date rounded up, far too long, or nothing at all: all requests pass."""
+    forms: list[RetryAfter] = [
+        lambda wait: wait,
+        whole_seconds,
+        lambda wait: ceil(wait) + 0.5,
+        lambda _wait: 5.0,
+        lambda _wait: None,
+    ]
+    for form in forms:
+        client = play(limited(kind, 50, phase=0.37), 500, retry_after=form)[0]
+        assert client.done == 500
+        assert client.too_early == 0
+        assert client.ended < 60
+        assert client.sends < 600
+
+
+def test_windows_of_a_minute_are_waited_out() -> None:
+    """Where a refusal is answered with a long Retry-After, the pace is that of the whole window, not of its start."""
+    for kind in ("fixed-window", "sliding-window"):
+        client = play(limited(kind, 5, phase=0.37, window=60.0), 1500)[0]
+        assert client.ended <= 1.4 * ideal(limited(kind, 5, phase=0.37, window=60.0), 1500)
+        assert client.refused < 100
+
+
+@pytest.mark.parametrize("kind", ["fixed-window", "sliding-window", "token-bucket"])
+@pytest.mark.parametrize("clients", [2, 4])
+def test_sessions_share_a_limit_they_do_not_know(kind: LimiterKind, clients: int) -> None:
+    """Two on windows finish within 1.25 times an oracle's time; nobody had less than half of its part."""
+    most = (1.25 if clients == 2 else 1.5) if kind != "token-bucket" else 2.0
+    for seed in range(5):
+        server = limited(kind, 100, phase=seed / 5)
+        found = play(server, 2000 // clients, clients=clients, jitter=0.002, seed=seed)
+        assert max(client.ended for client in found) <= most * ideal(limited(kind, 100, phase=seed / 5), 2000)
+        first = min(client.ended for client in found)
+        shares = [sum(1 for at in client.accepted if at <= first) for client in found]
+        assert min(shares) / sum(shares) > 1 / 2 / clients
+
+
+def test_a_stray_429_is_not_held_against_the_server() -> None:
+    """One refusal among thousands, for whatever reason, costs its pause and some care, not the pace of minutes."""
+
+    class Stray(Free):
+        def __init__(self, number: int) -> None:
+            self.number = number
+            self.seen = 0
+
+        def hit(self, at: float) -> float | None:
+            self.seen += 1
+            return 1.0 if self.seen == self.number else super().hit(at)
+
+    for number in (1, 2, 5, 50, 2000):
+        client = play(Stray(number), 10_000)[0]
+        assert client.refused == 1
+        assert client.ended < 50
+
+
+def test_idle_time_earns_no_burst() -> None:
+    """After an hour of one request now and then, the thousand that come at once start with care all the same."""
+    from fielding_async.pacing import Pacer
+
+    pacer = Pacer(Limits(), lambda low, _high: low)
+    now = 0.0
+    for _ in range(100):
+        ticket = pacer.take(now)
+        pacer.answered(ticket, now + 0.02)
+        now += 36.0
+    taken = 0
+    while pacer.ready_at() <= now and taken < 50:
+        pacer.take(now, waited=True)
+        taken += 1
+    assert taken == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_known_rate_is_kept_and_not_passed(kind: LimiterKind) -> None:
+    """At the very rate of the limit: at most one 429 in a thousand requests, and at least 0.95 of the rate."""
+    for phase in PHASES:
+        client = play(limited(kind, 100, phase=phase), 1000, limits=Limits(rate=100))[0]
+        assert client.refused <= 1
+        assert client.ended <= 1000 / 100 / 0.95
+
+
+def test_a_rate_told_too_high_settles_a_little_below() -> None:
+    """Where the network jitters, a told rate that is refused again and again gives way by up to a quarter."""
+    client = play(limited("leaky-bucket", 100), 1000, limits=Limits(rate=100), jitter=0.0005)[0]
+    assert client.done == 1000
+    assert client.refused < 20
+    assert client.ended < 60
+
+
+def test_a_server_that_refuses_everything_meets_ever_fewer_requests() -> None:
+    """A minute of nothing but 429s takes less than three requests a second."""
+
+    class Closed:
+        def hit(self, at: float) -> float | None:
+            del at
+            return 1.0
+
+    client = play(Closed(), 10_000, until=60.0)[0]
+    assert client.done == 0
+    assert client.ended == inf
+    assert client.sends < 180
