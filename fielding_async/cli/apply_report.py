@@ -51,11 +51,11 @@ def report(run: "Run") -> int:
             put_json(error_object(run.error))
         put_json(_object(run, summary, written, status))
     else:
-        out().print(_table(checked, summary.outcomes))
-        say("\n".join(_lines(run, counts, written)))
         told = _bad_lines(first, kinds, checked)
         if told:
             complain("\n".join(told))
+        out().print(_table(checked, summary.outcomes))
+        say("\n".join(_lines(run, counts, written)))
     if files.error is not None:
         complain(
             f"fielding: apply: the rows that did not end well could not be written to {order.journal.parent}"
