@@ -33,8 +33,7 @@ from .output import clean, complain
 from .plan_check import CheckedPlan
 
 if TYPE_CHECKING:
-    from fielding_async.batches import Done
-    from fielding_async.bulk import Batch
+    from fielding_async import Batch, Done
 
     from .apply import Order
 
