@@ -18,17 +18,16 @@ from .errors import (
     ConfigurationError,
     FieldingError,
     JournalError,
-    OutcomeUnknownError,
     SessionClosedError,
     SkippedError,
 )
 from .handles import perform_order
 from .intake import Intake
 from .journal import Journal
-from .journal_records import JournalCounts
+from .journal_values import JournalCounts
 from .models import OnConflict, Outcome, RunRef
 from .ordering import Failures, Lanes
-from .rows import Row, make_row
+from .rows import Row, is_for_good, make_row, resume, too_short
 
 __all__ = ["Batch", "Options"]
 
@@ -199,27 +198,21 @@ class Batch:
         if self._stopping:
             self._cut.append(row)
             return
-        if self._journal is not None and self._passes(row):
+        if self._journal is not None and self._passes(row, self._journal):
             return
         if row.lane is None or self._lanes.offer(row.lane, row):
             self._ready.append(row)
             self._launch()
 
-    def _passes(self, row: Row) -> bool:
+    def _passes(self, row: Row, journal: Journal) -> bool:
         """Whether the row is not to be performed, as its end is on record, or it is not the row on record."""
-        assert self._journal is not None  # noqa: S101
-        replay = self._journal.replay
-        if replay.differs(row.number, row.digest):
+        try:
+            state = resume(row, journal)
+        except ConfigurationError as error:
             self._cut.append(row)
-            self._stop(
-                ConfigurationError(
-                    f"{self._journal.name}: belongs to another plan: row {row.number} is not the one on record"
-                )
-            )
+            self._stop(error)
             return True
-        state = replay.state(row.number)
         if state is None:
-            row.resumed = replay.open.get(row.number)
             return False
         self._passed += 1
         if state in {"failed", "unknown"} and row.lane is not None and self._skipping:
@@ -231,12 +224,8 @@ class Batch:
         self._exhausted = True
         if self._intake is not None:
             self._intake.close()
-        if error is None and self._journal is not None and self._taken < len(self._journal.replay):
-            rows = len(self._journal.replay)
-            error = ConfigurationError(
-                f"{self._journal.name}: belongs to another plan: it has {rows} rows or more on record, and this one"
-                f" ends after {self._taken}"
-            )
+        if error is None and self._journal is not None:
+            error = too_short(self._taken, self._journal)
         self._error = self._error or error
         self._wake()
 
@@ -317,7 +306,9 @@ class Batch:
 
     def _end(self, row: Row, outcome: Outcome | None, error: Exception | None) -> None:
         done = row.done = Done(row.ref, row.action, outcome, error, number=row.number)
-        is_final = error is None or self._is_final(row, error)
+        is_final = error is None or is_for_good(
+            row, error, closing=self._engine.exchanger.closing, unsettled=self._unsettled
+        )
         if is_final and self._journal is not None:
             # what is told is on record: a crash must not make it untrue
             self._recording[row] = None
@@ -344,15 +335,6 @@ class Batch:
         del self._recording[row]
         self._ended.append(row)
         self._wake()
-
-    def _is_final(self, row: Row, error: Exception) -> bool:
-        """Whether a row has ended for good, or is to be gone on with by whoever resumes the journal."""
-        if isinstance(error, JournalError | SessionClosedError) or not isinstance(error, FieldingError):
-            return False
-        if isinstance(error, OutcomeUnknownError):
-            learnt_nothing = row.resumed is not None and error.current is None
-            return not learnt_nothing and not self._engine.exchanger.closing
-        return not isinstance(error, SkippedError) or row.lane not in self._unsettled
 
     # -- the end
 

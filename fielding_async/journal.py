@@ -11,19 +11,9 @@ from .actions import Action
 from .batches import Done
 from .errors import ConfigurationError, JournalError, OutcomeUnknownError, SkippedError
 from .journal_file import Storage, read_lines
-from .journal_records import (
-    NO_ROW,
-    Binding,
-    EndState,
-    JournalRow,
-    JournalSummary,
-    Replay,
-    commit_line,
-    end_line,
-    failure_line,
-    intent_line,
-    settled_line,
-)
+from .journal_records import NO_ROW, commit_line, end_line, failure_line, intent_line, settled_line
+from .journal_replay import Replay
+from .journal_values import Binding, EndState, JournalRow, JournalSummary
 from .models import FieldingRun
 
 __all__ = ["Journal", "check_path", "journal_rows", "read_journal"]

@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import Callable
 from random import Random
 
-from fielding_async.journal_records import Binding, Replay, header_line, read_binding
+from fielding_async.journal_records import header_line
+from fielding_async.journal_replay import Replay, read_binding
+from fielding_async.journal_values import Binding
 
 __all__ = ["Disk", "MemoryStorage"]
 

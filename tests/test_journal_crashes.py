@@ -29,7 +29,7 @@ from fielding_async import (
     Update,
 )
 from fielding_async.bulk import Options
-from fielding_async.journal_records import Replay
+from fielding_async.journal_replay import Replay
 from fielding_async.perform_all import PerformAll
 from fielding_async.transport import HeldBack, Outgoing
 from fielding_async.wire import Attempted, Lost
