@@ -40,7 +40,7 @@ class RunStatus(StrEnum):
     COMPLETED = "completed"
 
 
-@frozen(cache_hash=True)
+@frozen(cache_hash=True, weakref_slot=False)
 class RunRef:
     """The four ids that name a fielding run.
 
@@ -79,9 +79,12 @@ class FieldingRun:
     target_group_id: str | None = None
     etag: str | None = None
     start_text: str | None = field(default=None, repr=False, eq=False)
-    """`start_fielding_at` exactly as the server wrote it; an update that does not name it sends this text back."""
+    """`start_fielding_at` as the server wrote it, which an update that does not name it sends back.
+
+    `None` where that is `YYYY-MM-DDThh:mm:ss.sssZ`, the API's own way.
+    """
     end_text: str | None = field(default=None, repr=False, eq=False)
-    """`end_fielding_at` exactly as the server wrote it."""
+    """`end_fielding_at` likewise."""
 
 
 @frozen(kw_only=True, slots=False)

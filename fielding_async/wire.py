@@ -229,8 +229,10 @@ def left_by(action: Action, base: FieldingRun, response: Response) -> FieldingRu
     status, start_at, end_at = base.status, base.start_fielding_at, base.end_fielding_at
     start, end = base.start_text, base.end_text
     if isinstance(action, Update):
-        start_at, end_at = action.start_fielding_at or start_at, action.end_fielding_at or end_at
-        start, end = action.texts(base)
+        if action.start_fielding_at is not None:
+            start_at, start = action.start_fielding_at, None
+        if action.end_fielding_at is not None:
+            end_at, end = action.end_fielding_at, None
     else:
         status = action.target
         if isinstance(action, LaunchNow):
