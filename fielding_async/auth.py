@@ -20,7 +20,6 @@ from .errors import (
     TransportError,
     public_name,
 )
-from .propagation import keep_instrumentation_quiet
 from .settings import check_url
 from .telemetry import CallTrace
 from .tokens import Token, Trial
@@ -236,7 +235,6 @@ class TokenKeeper:
         sent, wall = self._monotonic(), self._wall()
         status: int | None = None
         error_type: str | None = "cancelled"
-        keep_instrumentation_quiet()
         try:
             answer = await self._transport.send(
                 Outgoing("POST", auth.token_url, headers, json.dumps(body).encode(), may_leave),

@@ -10,7 +10,6 @@ from .attempts import AttemptTrace, Target, address_of
 from .calls import Call
 from .config import Timeout
 from .limiter import Limiter, Permit
-from .propagation import keep_instrumentation_quiet
 from .tokens import Token
 from .transport import HeldBack, Outgoing, Transport
 from .wire import (
@@ -112,7 +111,6 @@ class _Flight:
         status: int | None = None
         error_type: str | None = "closed"
         is_held_back = False
-        keep_instrumentation_quiet()
         try:
             attempted = await flights.transport.send(
                 outgoing, timeout=self.limit, connect_timeout=flights.connect_timeout

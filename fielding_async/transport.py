@@ -19,6 +19,7 @@ from yarl import URL
 
 from .__about__ import __version__
 from .errors import ConfigurationError, SessionClosedError
+from .propagation import keep_instrumentation_quiet
 from .watchdog import Watchdog
 from .wire import Attempted, Lost, NotSent, Response
 
@@ -119,6 +120,7 @@ class _Request(aiohttp.ClientRequest):
             raise _Disconnected("the HTTP library tried to send the request again by itself")
         await outgoing.leave()
         if getattr(conn.protocol, "should_close", False):
+            outgoing.left = False
             raise _Disconnected("the server sent something on an idle connection")
         # here and not before, where trace configs of a caller's session could see and change them
         if self.session.trace_configs:
@@ -222,6 +224,8 @@ class AiohttpTransport:
             raise SessionClosedError("the aiohttp.ClientSession passed as http= has been closed")
         unsent = "could not connect"
         _under_way.set(outgoing)
+        if self._session.trace_configs:
+            keep_instrumentation_quiet()  # every request has a span of our own
         limit = self._watchdog.start(timeout)
         try:
             response = await self._session.request(
