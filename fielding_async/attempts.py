@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Callable, Mapping
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from attrs import frozen
 from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
 
+from .logs import Teller, harmless
 from .meters import Meters
 from .propagation import w3c_headers
 
@@ -41,6 +43,14 @@ class Target:
         return {"http.request.method": self.method, "url.template": self.template, **self.address}
 
 
+class Minter(Teller, Protocol):
+    """The call that an attempt belongs to."""
+
+    def mint(self) -> dict[str, str]:
+        """Return the headers of a request without a span."""
+        ...
+
+
 class AttemptTrace:
     """One attempt, from when it is begun to its end.
 
@@ -49,19 +59,19 @@ class AttemptTrace:
 
     def __init__(
         self,
+        call: Minter,
         target: Target,
         *,
         tracer: Tracer | None,
         meters: Meters | None,
         parent: Span | None,
-        mint: Callable[[], dict[str, str]],
         clock: Callable[[], float],
     ) -> None:
+        self._call = call
         self._target = target
         self._tracer = tracer
         self._meters = meters
         self._parent = parent
-        self._mint = mint
         self._clock = clock
         self._span: Span | None = None
         self._left = False
@@ -70,13 +80,18 @@ class AttemptTrace:
     def leave(self) -> dict[str, str]:
         """Note that the request leaves now. Returns the W3C headers that it leaves with."""
         self._left = True
-        self._start()
-        if self._meters is not None:
-            self._meters.add("http.client.active_requests", 1, self._target.labels())
+        with harmless(self._call):
+            self._start()
+        with harmless(self._call):
+            self._count_active(1)
         own = None if self._span is None else self._span.get_span_context()
         if own is None or not own.is_valid or own == _context_of(self._parent):
-            return self._mint()  # a provider that makes no spans here
+            return self._call.mint()  # a provider that makes no spans here
         return w3c_headers(own, trace.format_trace_id(own.trace_id), trace.format_span_id(own.span_id))
+
+    def _count_active(self, change: int) -> None:
+        if self._meters is not None:
+            self._meters.add("http.client.active_requests", change, self._target.labels())
 
     def _start(self) -> None:
         if self._tracer is None or self._parent is None:
@@ -97,24 +112,29 @@ class AttemptTrace:
         """End the span with the response's status, or with what went wrong."""
         if held_back:
             return
-        if not self._left:
-            self._start()
         found: Attributes = {}
         if status is not None:
             found["http.response.status_code"] = status
         if error_type is not None:
             found["error.type"] = error_type
-        if self._meters is not None:
-            labels = self._target.labels()
+        with harmless(self._call):
             if self._left:
-                self._meters.add("http.client.active_requests", -1, labels)
-            self._meters.record("http.client.request.duration", self._clock() - self._began, labels | found)
-        if self._span is not None:
-            if self._span.is_recording():
-                self._span.set_attributes(found)
-                if error_type is not None:
-                    self._span.set_status(Status(StatusCode.ERROR))
-            self._span.end()
+                self._count_active(-1)
+            if self._meters is not None:
+                labels = self._target.labels() | found
+                self._meters.record("http.client.request.duration", self._clock() - self._began, labels)
+        with harmless(self._call):
+            if not self._left:
+                self._start()
+            if self._span is not None:
+                self._end(self._span, found)
+
+    def _end(self, span: Span, found: Attributes) -> None:
+        if span.is_recording():
+            span.set_attributes(found)
+            if "error.type" in found:
+                span.set_status(Status(StatusCode.ERROR))
+        span.end()
 
 
 def _context_of(span: Span | None) -> object:

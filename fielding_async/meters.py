@@ -41,24 +41,20 @@ class Meters:
     """The instruments of one session."""
 
     def __init__(self, meter: Meter) -> None:
-        made: dict[str, Any] = {}
+        self._histograms: dict[str, Histogram] = {}
+        self._counters: dict[str, Counter | UpDownCounter] = {}
         for row in METRICS.values():
             if row.kind == "histogram":
-                made[row.name] = _histogram(meter, row)
+                self._histograms[row.name] = _histogram(meter, row)
             elif row.kind == "counter":
-                made[row.name] = meter.create_counter(row.name, row.unit, row.description)
+                self._counters[row.name] = meter.create_counter(row.name, row.unit, row.description)
             else:
-                made[row.name] = meter.create_up_down_counter(row.name, row.unit, row.description)
-        self._made: dict[str, Counter | Histogram | UpDownCounter] = made
+                self._counters[row.name] = meter.create_up_down_counter(row.name, row.unit, row.description)
 
     def add(self, name: str, amount: int, attributes: Attributes) -> None:
         """Count."""
-        instrument = self._made[name]
-        assert not isinstance(instrument, Histogram)  # noqa: S101 - as its row says
-        instrument.add(amount, attributes)
+        self._counters[name].add(amount, attributes)
 
     def record(self, name: str, value: float, attributes: Attributes) -> None:
         """Record what was measured."""
-        instrument = self._made[name]
-        assert isinstance(instrument, Histogram)  # noqa: S101 - as its row says
-        instrument.record(value, attributes)
+        self._histograms[name].record(value, attributes)

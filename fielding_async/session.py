@@ -69,6 +69,12 @@ class FieldingSession:
         for name, value, cls in (("limits", limits, Limits), ("retry", retry, Retry), ("timeout", timeout, Timeout)):
             if not isinstance(value, cls):
                 raise ConfigurationError(f"{name}: must be a {cls.__name__}, not {type(value).__name__}")
+        for name, provider, method in (
+            ("tracer_provider", tracer_provider, "get_tracer"),
+            ("meter_provider", meter_provider, "get_meter"),
+        ):
+            if provider is not None and not hasattr(provider, method):
+                raise ConfigurationError(f"{name}: must be a provider of OpenTelemetry, not {type(provider).__name__}")
         if http is not None and not isinstance(http, aiohttp.ClientSession):
             raise ConfigurationError(f"http: must be an aiohttp.ClientSession, not {type(http).__name__}")
         self._settings = Settings(

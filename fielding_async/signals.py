@@ -178,5 +178,6 @@ LINES: dict[str, Line] = {
     "replay": Line("INFO", "%(operation)s: %(status)d, trying again with another token [%(trace_id)s]"),
     "renewal": Line("INFO", "%(operation)s: token renewed [%(trace_id)s]"),
     "no token": Line("WARNING", "%(operation)s: no token (%(error_type)s) [%(trace_id)s]"),
+    "telemetry": Line("WARNING", "%(operation)s: tracing or metrics raised %(error_type)s [%(trace_id)s]"),
     "doubt": Line("WARNING", "%(operation)s: %(text)s [%(trace_id)s]"),
 }

@@ -14,7 +14,7 @@ from opentelemetry.trace import Link, Span, SpanContext, Status, StatusCode, Tra
 
 from .__about__ import __version__
 from .attempts import AttemptTrace, Target
-from .logs import say
+from .logs import harmless, say
 from .meters import Meters, find_meters
 from .models import RunRef
 from .propagation import w3c_headers
@@ -49,23 +49,17 @@ class CallTrace:
         self.span: Span | None = None
         self.is_told: bool = telemetry.is_told
         around = self._around = trace.get_current_span().get_span_context()
-        if self.is_told:
-            self._began = telemetry.clock()
-            if telemetry.tracer is not None:
-                around = self._start(telemetry.tracer, around, ref, ids, link)
         self.trace_id: str = (
             trace.format_trace_id(around.trace_id) if around.is_valid else mint_trace_id(telemetry.getrandbits)
         )
         """The trace id of every request of this call, 32 hex digits."""
+        if self.is_told:
+            self._began = telemetry.clock()
+            if telemetry.tracer is not None:
+                with harmless(self):
+                    self._start(telemetry.tracer, ref, ids, link)
 
-    def _start(
-        self,
-        tracer: Tracer,
-        around: SpanContext,
-        ref: RunRef | None,
-        ids: Mapping[str, Any] | None,
-        link: Position | None,
-    ) -> SpanContext:
+    def _start(self, tracer: Tracer, ref: RunRef | None, ids: Mapping[str, Any] | None, link: Position | None) -> None:
         attributes: dict[str, str | int] = {"fielding.operation": self.name}
         if ref is not None:
             attributes["fielding.account_id"] = ref.account_id
@@ -77,10 +71,9 @@ class CallTrace:
         links: Sequence[Link] = () if link is None else (Link(link),)
         span = tracer.start_span(f"fielding.{self.name}", attributes=attributes, links=links)
         own = span.get_span_context()
-        if not own.is_valid or own.span_id == around.span_id:
-            return around  # a provider that makes no spans
-        self.span = span
-        return own
+        if own.is_valid and own.span_id != self._around.span_id:  # else it is of a provider that makes none
+            self.span = span
+            self.trace_id = trace.format_trace_id(own.trace_id)
 
     @property
     def position(self) -> Position | None:
@@ -98,12 +91,7 @@ class CallTrace:
         """Begin an attempt of a call that is told of. Its span id is its own. Must be ended."""
         telemetry = self._telemetry
         return AttemptTrace(
-            target,
-            tracer=telemetry.tracer,
-            meters=telemetry.meters,
-            parent=self.span,
-            mint=self.mint,
-            clock=telemetry.clock,
+            self, target, tracer=telemetry.tracer, meters=telemetry.meters, parent=self.span, clock=telemetry.clock
         )
 
     # -- what happens in its course
@@ -111,17 +99,20 @@ class CallTrace:
     def _event(self, name: str, attributes: Mapping[str, str | float]) -> None:
         # an attempt may outlive its call, and then meet something that its span cannot be told any more
         if self.span is not None and self.span.is_recording():
-            self.span.add_event(name, attributes)
+            with harmless(self):
+                self.span.add_event(name, attributes)
 
     def _count(self, name: str, attributes: Mapping[str, str]) -> None:
         meters = self._telemetry.meters
         if meters is not None:
-            meters.add(f"fielding.client.{name}", 1, attributes)
+            with harmless(self):
+                meters.add(f"fielding.client.{name}", 1, attributes)
 
     def _measure(self, name: str, seconds: float, attributes: Mapping[str, str]) -> None:
         meters = self._telemetry.meters
         if meters is not None:
-            meters.record(f"fielding.client.{name}.duration", seconds, attributes)
+            with harmless(self):
+                meters.record(f"fielding.client.{name}.duration", seconds, attributes)
 
     def waited(self, reason: WaitReason | None, seconds: float) -> None:
         """Tell that the call has waited; without a reason it has not."""
@@ -184,7 +175,8 @@ class CallTrace:
     def made_job(self, job_id: str) -> None:
         """Tell the id of the job that the call made."""
         if self.span is not None:
-            self.span.set_attribute("fielding.job_id", job_id)
+            with harmless(self):
+                self.span.set_attribute("fielding.job_id", job_id)
 
     # -- its end
 
@@ -207,13 +199,15 @@ class CallTrace:
         span = self.span
         if span is None:
             return
-        if span.is_recording():
-            span.set_attributes({"fielding.requests": requests, "fielding.conflicts": conflicts, **result})
-            if error is not None:
-                told = _exception(error, secrets)
-                span.add_event("exception", told)
-                span.set_status(Status(StatusCode.ERROR, told["exception.message"] or error_type))
-        span.end()
+        with harmless(self):
+            if span.is_recording():
+                span.set_attributes({"fielding.requests": requests, "fielding.conflicts": conflicts, **result})
+                if error is not None:
+                    told = _exception(error, secrets)
+                    span.add_event("exception", told)
+                    span.set_status(Status(StatusCode.ERROR, told["exception.message"] or error_type))
+        with harmless(self):
+            span.end()
 
 
 def _exception(error: BaseException, secrets: Sequence[str]) -> dict[str, str]:

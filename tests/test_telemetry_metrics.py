@@ -6,15 +6,16 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from opentelemetry.metrics import Meter, NoOpMeterProvider
-from opentelemetry.trace import NoOpTracerProvider
+from opentelemetry.metrics import Meter, MeterProvider, NoOpMeterProvider
+from opentelemetry.trace import NoOpTracerProvider, TracerProvider
 
-from fielding_async import ClientCredentials, NotFoundError
+from fielding_async import ClientCredentials, ConfigurationError, FieldingSession, NotFoundError
 from fielding_async.meters import find_meters
 from fielding_async.operations import operation
 from fielding_async.sandbox import Cut, Sandbox, SecondWriter, Status
 from fielding_async.signals import METRICS
 from fielding_async.telemetry import Telemetry
+from fielding_async.traceparent import parse_traceparent
 
 from .fake_exchange import FakeExchange, ref_of, session_on
 from .spans import Watched
@@ -235,3 +236,63 @@ def test_without_an_sdk_nothing_is_told() -> None:
         call = telemetry.call("pause", ref=ref_of(1))
         assert (telemetry.is_told, call.is_told, call.span, call.position) == (False, False, None, None)
         assert set(call.mint()) == {"traceparent"}
+
+
+class _Broken(TracerProvider, MeterProvider):
+    """Providers whose spans and instruments raise, at one of their methods."""
+
+    def __init__(self, at: str) -> None:
+        super().__init__()
+        self.at = at
+
+    def get_tracer(self, *args: Any, **kwargs: Any) -> Any:
+        return _Raising(self.at, Watched().tracers.get_tracer("sdk"))
+
+    def get_meter(self, *args: Any, **kwargs: Any) -> Any:
+        return _Raising(self.at, Watched().meters.get_meter("sdk"))
+
+
+class _Raising:
+    """Something of an SDK that raises at one method, and makes things that do."""
+
+    def __init__(self, at: str, inner: Any) -> None:
+        self.at = at
+        self.inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        if name == self.at:
+            return self.fail
+        found = getattr(self.inner, name)
+        if not name.startswith(("start_span", "create_")):
+            return found
+        return lambda *args, **kwargs: _Raising(self.at, found(*args, **kwargs))
+
+    def fail(self, *args: Any, **kwargs: Any) -> None:
+        raise RuntimeError("broken")
+
+
+@pytest.mark.parametrize("at", ["start_span", "set_attributes", "add_event", "set_status", "end", "add", "record"])
+async def test_an_sdk_that_raises_breaks_no_call(sandbox: Sandbox, caplog: pytest.LogCaptureFixture, at: str) -> None:
+    """Whatever a provider raises, calls end as they would without it, their headers are valid, and the log says it."""
+    ref, missing = sandbox.add_run("live"), sandbox.add_run("live")
+    sandbox.script(Cut("before"), SecondWriter(), on="pause")
+    sandbox.script(Status(404), on="get", ref=missing)
+    providers = {"tracer_provider": _Broken(at), "meter_provider": _Broken(at)}
+    async with session(sandbox, **providers) as fielding:
+        outcome = await fielding.run(ref).pause()
+        with pytest.raises(NotFoundError):
+            await fielding.run(missing).get()
+        job = await fielding.project(ref.account_id, ref.project_id).resume([ref.target_group_id])
+        await job.status()
+    assert (outcome.effect, outcome.requests) == ("accepted", 5)
+    for request in sandbox.requests:
+        (header,) = request.header_values("traceparent")
+        assert parse_traceparent(header) is not None
+    assert "tracing or metrics raised RuntimeError" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["tracer_provider", "meter_provider"])
+def test_what_is_no_provider_is_refused(name: str) -> None:
+    """A provider that cannot be one is a `ConfigurationError` that names it."""
+    with pytest.raises(ConfigurationError, match=name):
+        FieldingSession("token", **{name: "console"})  # type: ignore[arg-type]
