@@ -23,7 +23,7 @@ from fielding_async import (
     Update,
 )
 from fielding_async.operations import operation
-from fielding_async.sandbox import Cut, Hold, Sandbox, SecondWriter, Status
+from fielding_async.sandbox import Cut, Hold, Reply, Sandbox, SecondWriter, Status
 from fielding_async.signals import CALL_ATTRIBUTES, EVENTS, REQUEST_ATTRIBUTES
 from fielding_async.transport import Outgoing
 from fielding_async.wire import Attempted, Response
@@ -248,6 +248,19 @@ async def test_an_action_that_fails(sandbox: Sandbox, watched: Watched) -> None:
     assert tree == call(
         "pause", attributes, http(sandbox, "get", ref, 404), events=[("exception", told)], status="ERROR"
     )
+
+
+async def test_a_reply_that_cannot_be_read(sandbox: Sandbox, watched: Watched) -> None:
+    """A success that cannot be understood is a failed attempt: its span has the status, and what was wrong."""
+    ref = sandbox.add_run("scheduled")
+    sandbox.script(Reply(200, body=b"junk", applied=True), on="launch-now")
+    async with session(sandbox, **watched.providers) as fielding:
+        await fielding.run(ref).launch_now()
+    (tree,) = watched.trees()
+    unread = tree.children[1]
+    assert (unread.attributes["http.response.status_code"], unread.attributes["error.type"]) == (200, "ProtocolError")
+    assert unread.status == "ERROR"
+    assert tree.events[0] == ("fielding.lost_reply", {"error.type": "ProtocolError"})
 
 
 async def test_an_attempt_that_never_left(watched: Watched) -> None:
