@@ -7,11 +7,10 @@ import ssl as ssl_module
 import threading
 import time
 from enum import Enum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import aiohttp
 from attrs import frozen
-from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 
 from .auth import Auth, TokenKeeper, TokenSource
@@ -27,6 +26,9 @@ from .schedule import Uniform
 from .telemetry import Attributes, Telemetry
 from .transport import AiohttpTransport, Transport
 from .turns import Turns
+
+if TYPE_CHECKING:
+    from opentelemetry.metrics import MeterProvider
 
 __all__ = ["DEFAULT", "Default", "Engine", "Settings", "TimeoutArg"]
 
@@ -57,7 +59,7 @@ class Settings:
     proxy: str | None = None
     ssl: ssl_module.SSLContext | bool | None = None
     tracer_provider: TracerProvider | None = None
-    meter_provider: MeterProvider | None = None
+    meter_provider: "MeterProvider | None" = None
     transport: Transport | None = None
     dice: random.Random | None = None
 

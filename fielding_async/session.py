@@ -8,7 +8,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 import aiohttp
-from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 
 from .actions import Action
@@ -25,6 +24,8 @@ from .settings import check_api_version, resolve_base_url
 from .transport import Transport
 
 if TYPE_CHECKING:
+    from opentelemetry.metrics import MeterProvider
+
     from .batches import Done, OnRowFailure, Stop
     from .perform_all import PerformAll
 
@@ -62,7 +63,7 @@ class FieldingSession:
         proxy: str | None = None,
         ssl: ssl_module.SSLContext | bool | None = None,
         tracer_provider: TracerProvider | None = None,
-        meter_provider: MeterProvider | None = None,
+        meter_provider: "MeterProvider | None" = None,
     ) -> None:
         if isinstance(etag_cache_size, bool) or not isinstance(etag_cache_size, int) or etag_cache_size < 1:
             raise ConfigurationError(f"etag_cache_size={etag_cache_size!r}: must be a whole number of at least 1")
