@@ -7,7 +7,7 @@ import ssl as ssl_module
 import threading
 import time
 from enum import Enum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import aiohttp
 from attrs import frozen
@@ -30,7 +30,7 @@ from .turns import Turns
 if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
 
-__all__ = ["DEFAULT", "Default", "Engine", "Settings", "TimeoutArg"]
+__all__ = ["DEFAULT", "Default", "Engine", "EngineSource", "Settings", "TimeoutArg", "check_timeout"]
 
 
 class Default(Enum):
@@ -144,6 +144,14 @@ class Engine:
         """End everything under way, and close what was opened."""
         self.turns.close(_session_closed)
         await self.exchanger.aclose()
+
+
+class EngineSource(Protocol):
+    """What a handle needs of its session."""
+
+    def engine(self) -> Engine:
+        """Return the live engine, or raise `SessionClosedError`."""
+        ...
 
 
 def _session_closed() -> SessionClosedError:
