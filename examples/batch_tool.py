@@ -105,8 +105,9 @@ async def perform(
 
         def interrupt() -> None:
             nonlocal interrupted
-            batch.stop(cancel=interrupted)  # once: wait for what is under way; twice: do not
+            batch.stop(cancel=interrupted)
             interrupted = True
+            print(f"stopping: {batch.in_flight} rows under way (Ctrl-C again: do not wait for them)", file=sys.stderr)
 
         with handling(interrupt):
             ended = 0
@@ -154,7 +155,7 @@ def tell(journal: Path, rows: int) -> int:
     for (action, outcome), number in sorted(summary.outcomes.items()):
         print(f"  {action:<12}{outcome:<12}{number:>7}")
     for row in itertools.islice(journal_rows(journal), MOST_SHOWN):
-        print(f"  row {row.number + 1}: {row.ref or ''} {row.state}: {row.error} {row.message}")
+        print(f"  row {row.number + 1}: {row.state}: {row.error} {row.message}")
     if counts.unknown:
         print("Unknown: look at these runs. What is still wanted goes into a new plan.")
     if left or counts.in_flight:

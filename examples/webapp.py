@@ -137,10 +137,10 @@ async def watch(app: web.Application, every: float) -> None:
                 await app[LOOK].wait()
 
 
-async def look(app: web.Application, ref: RunRef) -> None:
-    """Put a run on the board as it is now."""
+async def look(app: web.Application, ref: RunRef, timeout: float = 60) -> None:
+    """Put a run on the board as it is now, or after `timeout` seconds that this is not known."""
     try:
-        await app[BOARD].show(ref, await app[FIELDING].run(ref).get())
+        await app[BOARD].show(ref, await app[FIELDING].run(ref).get(timeout=timeout))
     except FieldingError as error:
         log.warning("%s", error)
         await app[BOARD].show(ref, problem=error.message)
@@ -204,9 +204,10 @@ async def act(request: web.Request) -> web.Response:
         return refusal(409, "changed", "The run has changed since you looked at it.", seen)
     try:
         outcome = await request.app[FIELDING].run(ref).perform(action, seen=seen if etag else None)
-    finally:
-        # whatever became of it, show the run as it is now
-        await look(request.app, ref)
+    except FieldingError:
+        request.app[LOOK].set()  # not waited for: what went wrong may last
+        raise
+    await look(request.app, ref, timeout=5)
     return web.json_response(
         {
             "effect": outcome.effect,
