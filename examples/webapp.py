@@ -204,7 +204,10 @@ async def act(request: web.Request) -> web.Response:
         return refusal(409, "changed", "The run has changed since you looked at it.", seen)
     try:
         outcome = await request.app[FIELDING].run(ref).perform(action, seen=seen if etag else None)
-    except FieldingError:
+    except FieldingError as error:
+        current: FieldingRun | None = getattr(error, "current", None)
+        if current is not None:
+            await board.show(ref, current)  # the answer shows it, and the next click may rest on it
         request.app[LOOK].set()  # not waited for: what went wrong may last
         raise
     await look(request.app, ref, timeout=5)

@@ -101,9 +101,7 @@ class RunStore:
         if memory.doubts:
             # under a newer ETag a doubtful write can only meet 412
             memory.doubts = {
-                etag: version
-                for etag, version in memory.doubts.items()
-                if etag == run.etag or run.version <= version
+                etag: version for etag, version in memory.doubts.items() if etag == run.etag or run.version <= version
             }
         if not look.fresh:
             return

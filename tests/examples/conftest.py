@@ -63,7 +63,7 @@ def start(box: Sandbox) -> Iterator[Start]:
             pipe = subprocess.PIPE
             child = subprocess.Popen(command, env=kept | settings | more, text=True, stdout=pipe, stderr=pipe)
             stack.enter_context(child)
-            stack.callback(lambda: child.poll() is None and child.kill())
+            stack.callback(child.kill)
             return child
 
         yield begin

@@ -53,8 +53,8 @@ def test_killed_at_any_moment_it_is_gone_on_with(box: Sandbox, start: Start, tmp
     refs = [box.add_run("live") for _ in range(300)]
     plan = write_plan(tmp_path, [(ref, "pause") for ref in refs])
     for ref in dice.sample(refs, 15):
-        fault: Fault = dice.choice([Cut("after"), Cut("before"), SecondWriter()])
-        box.script(fault, on="pause", ref=ref)
+        faults: list[Fault] = [Cut("after"), Cut("before"), SecondWriter()]
+        box.script(dice.choice(faults), on="pause", ref=ref)
     holds = [Hold(dice.choice(["before", "after"])) for _ in range(3)]
     for number, hold in zip((40, 120, 200), holds, strict=True):
         box.script(hold, on="pause", ref=refs[number])

@@ -101,6 +101,19 @@ async def test_what_the_user_saw_must_still_be_so(served: Served) -> None:
     assert (await served.post(served.live, "resume"))[0] == 200
 
 
+async def test_what_a_refusal_shows_can_be_acted_on_at_once(served: Served) -> None:
+    """The run that comes with a 409 is what the next request may rest on, before the app has looked again."""
+    seen = (await served.shown(served.live))["run"]["etag"]
+    served.box.script(SecondWriter(), on="pause")
+    hold = Hold("before")
+    served.box.script(hold, on="get", ref=served.paused)  # the app's next look at all runs takes long
+    status, body = await served.post(served.live, "pause", {"seen": seen})
+    assert (status, body["error"]) == (409, "changed")
+    assert (await served.post(served.live, "pause", {"seen": body["run"]["etag"]}))[0] == 200
+    await hold.arrived()
+    hold.release()
+
+
 async def test_an_unknown_outcome_is_neither_a_success_nor_to_be_repeated(served: Served) -> None:
     """A write that may have been applied is 202 and called unknown, with the run as last seen."""
     served.box.script((Cut("after"), SecondWriter(status="completed", when="after")), on="pause")

@@ -12,13 +12,14 @@ from attrs import frozen
 from fielding_async import RunRef
 from fielding_async.sandbox import Cut, Sandbox, SecondWriter
 
-from .conftest import Start, ended
+from .conftest import PATIENCE, Start, ended
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+pytest.importorskip("playwright", reason="needs playwright")
+pytest.importorskip("axe_playwright_python", reason="needs axe-playwright-python")
 
-from axe_playwright_python.sync_playwright import Axe  # noqa: E402
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright  # noqa: E402
-from webapp_demo import sign  # noqa: E402
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from webapp_demo import sign
 
 WEBHOOK_SECRET = "FP7UPZpATKBcYJj4va95PYud+a3gCidRERiLO+9MoFE="
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
