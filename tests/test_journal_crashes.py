@@ -31,7 +31,7 @@ from fielding_async import (
 from fielding_async.bulk import Options
 from fielding_async.journal_replay import Replay
 from fielding_async.perform_all import PerformAll
-from fielding_async.transport import HeldBack, Outgoing
+from fielding_async.transport import Outgoing
 from fielding_async.wire import Attempted, Lost
 
 from . import virtual_time
@@ -69,9 +69,7 @@ class Line:
         world, dice, loop = self.world, self.world.dice, asyncio.get_running_loop()
         if self.dead:
             await loop.create_future()
-        if not outgoing.may_leave():
-            raise HeldBack
-        outgoing.left = True
+        await outgoing.leave()
         number = None if outgoing.method == "GET" else row_on_record(world, outgoing)
         reply: asyncio.Future[Attempted] = loop.create_future()
         is_lost = outgoing.method != "GET" and dice.random() < world.losses

@@ -344,7 +344,7 @@ def test_the_spacing_holds_at_the_socket() -> None:
             for number in range(500):
                 group.create_task(fielding.run(RunRef(1, "0" * 26, "1" * 26, f"r{number}")).get())
         gaps = [later[0] - sooner[0] for sooner, later in zip(exchange.sent, exchange.sent[1:], strict=False)]
-        assert min(gaps) >= 0.0075  # what timers of a loop may be off, and no more
+        assert min(gaps) > 0.0074  # what late timers may bring the next request closer, and no more
         assert sum(gaps) == pytest.approx(5.0, rel=0.1)
 
     run(main())

@@ -2,9 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+from fielding_async import JournalCounts, read_journal
 from fielding_async.errors import ConfigurationError
-from fielding_async.journal import read_journal
-from fielding_async.journal_records import JournalCounts
 
 from .apply_view import duration
 from .output import clean
