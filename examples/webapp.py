@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
-from opentelemetry import trace
+from opentelemetry import context, trace
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from fielding_async import (
@@ -42,6 +42,7 @@ from fielding_async.webhooks import WebhookVerificationError, verify
 
 PAGE = Path(__file__).with_suffix(".html")
 ACTIONS = {"pause": Pause(), "resume": Resume()}
+ANSWER_WITHIN = 25.0  # seconds: before a proxy loses its patience, and answers in our place
 KEEP_ALIVE = 15.0  # seconds: proxies cut streams that say nothing for long
 log = logging.getLogger("webapp")
 
@@ -113,7 +114,7 @@ LOOK = web.AppKey("LOOK", asyncio.Event)  # set it, and the runs are looked at n
 def sharing(session: Callable[[], FieldingSession], every: float) -> Callable[[web.Application], AsyncIterator[None]]:
     """Return the context of the app: one session, shared by all requests, and a task that looks at the runs."""
 
-    async def context(app: web.Application) -> AsyncIterator[None]:
+    async def lifetime(app: web.Application) -> AsyncIterator[None]:
         async with session() as fielding:
             app[FIELDING] = fielding
             watching = asyncio.create_task(watch(app, every))
@@ -122,7 +123,7 @@ def sharing(session: Callable[[], FieldingSession], every: float) -> Callable[[w
             with suppress(asyncio.CancelledError):
                 await watching
 
-    return context
+    return lifetime
 
 
 async def watch(app: web.Application, every: float) -> None:
@@ -203,7 +204,8 @@ async def act(request: web.Request) -> web.Response:
     if etag is not None and (seen is None or etag != seen.etag):
         return refusal(409, "changed", "The run has changed since you looked at it.", seen)
     try:
-        outcome = await request.app[FIELDING].run(ref).perform(action, seen=seen if etag else None)
+        run = request.app[FIELDING].run(ref)
+        outcome = await run.perform(action, seen=seen if etag else None, timeout=ANSWER_WITHIN)
     except FieldingError as error:
         current: FieldingRun | None = getattr(error, "current", None)
         if current is not None:
@@ -287,9 +289,12 @@ async def tracing(request: web.Request, handler: Handler) -> web.StreamResponse:
     """
     route = request.match_info.route.resource
     name = f"{request.method} {route.canonical}" if route else request.method
-    context = TraceContextTextMapPropagator().extract(request.headers)
-    with trace.get_tracer("webapp").start_as_current_span(name, context, trace.SpanKind.SERVER):
-        return await handler(request)
+    token = context.attach(TraceContextTextMapPropagator().extract(request.headers))
+    try:
+        with trace.get_tracer("webapp").start_as_current_span(name, kind=trace.SpanKind.SERVER):
+            return await handler(request)
+    finally:
+        context.detach(token)
 
 
 # -- the app
