@@ -5,7 +5,7 @@ import random
 import ssl as ssl_module
 from collections.abc import AsyncIterable, Callable, Iterable
 from types import TracebackType
-from typing import Any, Literal, Self, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 import aiohttp
 from opentelemetry.metrics import MeterProvider
@@ -13,7 +13,6 @@ from opentelemetry.trace import TracerProvider
 
 from .actions import Action
 from .auth import Auth, TokenSource, resolve_auth
-from .batches import Done, OnRowFailure, Stop
 from .config import Limits, Retry, Timeout
 from .engine import DEFAULT, Engine, Settings, TimeoutArg
 from .errors import ConfigurationError, SessionClosedError
@@ -21,10 +20,13 @@ from .handles import Run, draft_job
 from .ids import check_account_id, check_idempotency_key, check_ref, check_target_group_ids, check_ulid
 from .jobs import BatchJob, DraftJob
 from .models import OnConflict, RunRef
-from .perform_all import PerformAll, check_options, check_pairs, file_storage
 from .projects import Project, batch_job
 from .settings import check_api_version, resolve_base_url
 from .transport import Transport
+
+if TYPE_CHECKING:
+    from .batches import Done, OnRowFailure, Stop
+    from .perform_all import PerformAll
 
 __all__ = ["FieldingSession"]
 
@@ -218,14 +220,14 @@ class FieldingSession:
         *,
         concurrency: int | None = None,
         look_ahead: int = 1000,
-        on_row_failure: OnRowFailure = "skip",
-        stop: Stop = "drain",
-        stop_on: Callable[[Done], object] | None = None,
+        on_row_failure: "OnRowFailure" = "skip",
+        stop: "Stop" = "drain",
+        stop_on: "Callable[[Done], object] | None" = None,
         on_conflict: OnConflict = "reapply",
         timeout: TimeoutArg = DEFAULT,
         journal: "str | os.PathLike[str] | None" = None,
         plan: str | None = None,
-    ) -> PerformAll:
+    ) -> "PerformAll":
         """Perform an action on each of many runs; rows come back as they end, as `Done` values.
 
             async with fielding.perform_all((ref, Complete()) for ref in refs) as batch:
@@ -252,6 +254,8 @@ class FieldingSession:
         `SessionClosedError` on entering. Out of the iteration: `JournalError`, `SessionClosedError`, what the input or
         `stop_on` raised, and `ConfigurationError` for an input that is not what the journal holds.
         """
+        from .perform_all import PerformAll, check_options, check_pairs, file_storage  # many programs do without it
+
         options = check_options(
             concurrency=concurrency,
             look_ahead=look_ahead,
