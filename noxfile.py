@@ -1,5 +1,6 @@
 """The project's chores: `nox` runs what the continuous integration runs, `nox -l` lists everything."""
 
+import itertools
 import os
 import re
 import tomllib
@@ -43,7 +44,7 @@ def tests(session: nox.Session) -> None:
     if session.python != OLDEST:
         session.run("pytest", *AT_ONCE, *SHORTER, *session.posargs, env=FEWER_CALLS)
         return
-    session.install(*_group("conformance"))
+    session.install(*_group("conformance"), *_group("browser"))
     if session.posargs:
         session.run("pytest", *session.posargs)
         return
@@ -80,7 +81,8 @@ def lint(session: nox.Session) -> None:
 @nox.session(python=OLDEST)
 def types(session: nox.Session) -> None:
     """Check types: mypy and pyright, both strict, and that every public name is typed."""
-    session.install("-e", ".[cli]", "nox", *_group("tests"), *_group("conformance"), *_group("bench"), *_group("types"))
+    groups = [_group(name) for name in ("tests", "browser", "conformance", "bench", "types")]
+    session.install("-e", ".[cli]", "nox", *itertools.chain(*groups))
     session.run("mypy")
     session.run("pyright")
     session.run("pyright", "--verifytypes", "fielding_async", "--ignoreexternal")

@@ -8,11 +8,10 @@ import threading
 import time
 from collections.abc import Mapping
 from enum import Enum
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import aiohttp
 from attrs import frozen
-from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 
 from .auth import Auth, TokenKeeper, TokenSource
@@ -29,7 +28,10 @@ from .telemetry import Position, Telemetry
 from .transport import AiohttpTransport, Transport
 from .turns import Turns
 
-__all__ = ["DEFAULT", "Default", "Engine", "Settings", "TimeoutArg"]
+if TYPE_CHECKING:
+    from opentelemetry.metrics import MeterProvider
+
+__all__ = ["DEFAULT", "Default", "Engine", "EngineSource", "Settings", "TimeoutArg", "check_timeout"]
 
 
 class Default(Enum):
@@ -58,7 +60,7 @@ class Settings:
     proxy: str | None = None
     ssl: ssl_module.SSLContext | bool | None = None
     tracer_provider: TracerProvider | None = None
-    meter_provider: MeterProvider | None = None
+    meter_provider: "MeterProvider | None" = None
     transport: Transport | None = None
     dice: random.Random | None = None
 
@@ -147,6 +149,14 @@ class Engine:
         """End everything under way, and close what was opened."""
         self.turns.close(_session_closed)
         await self.exchanger.aclose()
+
+
+class EngineSource(Protocol):
+    """What a handle needs of its session."""
+
+    def engine(self) -> Engine:
+        """Return the live engine, or raise `SessionClosedError`."""
+        ...
 
 
 def _session_closed() -> SessionClosedError:
