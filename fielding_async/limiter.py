@@ -11,6 +11,7 @@ from math import inf
 from .config import Limits
 from .errors import RateLimitError
 from .pacing import Pacer, Permit
+from .signals import WaitReason
 
 __all__ = ["Limiter", "Permit", "WaitTooLongError"]
 
@@ -55,6 +56,16 @@ class Limiter:
     def pause_left(self) -> float:
         """Seconds until the pause after a 429 is over; 0 when there is none."""
         return max(0.0, self._pacer.paused_until - self._loop.time())
+
+    @property
+    def waits_for(self) -> WaitReason | None:
+        """What keeps the next request from leaving; `None` if it may leave at once."""
+        if self.pause_left:
+            return "pause"
+        if not self._free:
+            return "concurrency"
+        is_free = self._pacer.ready_at() <= self._loop.time() and not (self._under_way or self._first)
+        return None if is_free else "rate"
 
     async def acquire(self, *, under_way: bool, deadline: float | None) -> Permit:
         """Wait for a slot and for the pace. Raises `WaitTooLongError` where the deadline forbids."""
@@ -112,12 +123,18 @@ class Limiter:
         permit.used = True
         return 0.0
 
-    def throttled(self, permit: Permit, error: RateLimitError) -> None:
-        """Note that the request met a 429: pause all requests of the session."""
+    def throttled(self, permit: Permit, error: RateLimitError) -> float | None:
+        """Note that the request met a 429: pause all requests of the session.
+
+        Returns the seconds of the pause, or `None` if one was under way.
+        """
         permit.refused = True
         self._refusals += 1
         self._last_429 = error
-        self._pacer.throttled(permit, error.retry_after, self._loop.time())
+        now = self._loop.time()
+        was_paused = self._pacer.paused_until > now
+        self._pacer.throttled(permit, error.retry_after, now)
+        return None if was_paused else self._pacer.paused_until - now
 
     def release(self, permit: Permit) -> None:
         """Hand a slot back, once the exchange is over; a request that never left gives its turn back as well."""
