@@ -9,31 +9,48 @@ import argparse
 import importlib
 import os
 import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks.report import Section, describe_machine, markdown, plain, read_result, write_result
 
 RESULTS = Path(__file__).parent / "results"
-SECTIONS = ("overhead", "limit", "limit_live", "conflicts", "scale", "start", "journal")
+SECTIONS = ("overhead", "limit", "limit_live", "conflicts", "scale", "stream", "start", "journal")
+BESIDE = {"stream": "limit"}
+"""Sections that no other work disturbs, run at the same time: one is in virtual time, one measures memory."""
 
 
 def _available() -> list[str]:
     return [name for name in SECTIONS if find_spec(f"benchmarks.{name}") is not None]
 
 
-def _run(name: str, *, quick: bool) -> Section | None:
+def _measure(name: str, *, quick: bool) -> Section | None:
     module = importlib.import_module(f"benchmarks.{name}")
-    if not hasattr(module, "run"):
-        print(f"== {name}: not a section yet\n")
-        return None
-    started, busy = time.perf_counter(), os.getloadavg()[0]
-    section: Section = module.run(quick=quick)
-    print(plain(section))
-    if busy > 0.5:
-        print(f"The machine was busy when this began (load {busy:.1f}): do not trust what is measured in real time.\n")
-    print(f"({time.perf_counter() - started:.0f} s)\n", flush=True)
-    return section
+    return module.run(quick=quick) if hasattr(module, "run") else None
+
+
+def _run_all(names: Sequence[str], *, quick: bool) -> Iterator[tuple[Section, float]]:
+    """Yield each section with the seconds it took."""
+    with ThreadPoolExecutor() as pool:
+        begun: dict[str, Future[Section | None]] = {}
+        for number, name in enumerate(names):
+            started, busy = time.perf_counter(), os.getloadavg()[0]
+            if number == 0 and busy > 0.5:
+                print(f"The machine is busy (load {busy:.1f}): do not trust what is measured in real time.\n")
+            beside = {
+                other: pool.submit(_measure, other, quick=quick)
+                for other in names[number:]
+                if BESIDE.get(other) == name
+            }
+            begun |= beside
+            section = begun[name].result() if name in begun else _measure(name, quick=quick)
+            wait(beside.values())
+            if section is None:
+                print(f"== {name}: not a section yet\n")
+            else:
+                yield section, time.perf_counter() - started
 
 
 def _draw(sections: list[Section]) -> None:
@@ -61,11 +78,10 @@ def main() -> int:
         parser.error(f"no such section: {', '.join(sorted(unknown))}")
     machine = describe_machine()
     broken: list[str] = []
-    for name in names:
-        section = None if name == "plots" else _run(name, quick=options.quick)
-        if section is None:
-            continue
-        broken += [f"{name}: {claim.text}" for claim in section.claims if not claim.holds]
+    names = [name for name in names if name != "plots"]
+    for section, seconds in _run_all(names, quick=options.quick):
+        print(f"{plain(section)}\n({seconds:.0f} s)\n", flush=True)
+        broken += [f"{section.name}: {claim.text}" for claim in section.claims if not claim.holds]
         if not options.quick:
             write_result(RESULTS, machine, section)
     if not options.quick:

@@ -86,11 +86,3 @@ def run(*, quick: bool = False) -> Section:
         claims,
         data,
     )
-
-
-if __name__ == "__main__":
-    section = run()
-    for row in [section.columns, *section.rows]:
-        print(*row, sep="\t")
-    for claim in section.claims:
-        print(claim)

@@ -6,6 +6,7 @@ middle grey; the ground is left clear. The same data gives the same file.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import matplotlib as mpl
@@ -70,7 +71,7 @@ def _figure(height: float, rows: int = 1, columns: int = 1, **options: Any) -> t
 
 
 def _number(value: float, _place: int | None) -> str:
-    return f"{value:,.4g}"
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
 
 
 def _plain_numbers(axis: Any) -> None:
@@ -225,29 +226,36 @@ def _conflicts(section: Section) -> Any:
 
 
 def _scale(section: Section) -> Any:
-    data: Any = section.data
-    cpu: dict[str, list[float]] = data["cpu"]
-    stream: Any = data["stream"]
-    figure, axes = _figure(2.8, 1, 2 if stream else 1)
+    cpu: Any = section.data["cpu"]
+    figure, axes = _figure(2.8)
     axis = axes[0][0]
     sizes = [int(size) for size in cpu]
     for size, times in zip(sizes, cpu.values(), strict=True):
         axis.plot([size] * len(times), times, "o", color=_BLUE, alpha=0.4, markersize=4)
-    axis.plot(sizes, [sorted(times)[len(times) // 2] for times in cpu.values()], color=_BLUE, marker="o")
+    axis.plot(sizes, [median(times) for times in cpu.values()], color=_BLUE, marker="o")
     axis.set_xscale("log")
     axis.set_ylim(0, max(map(max, cpu.values())) * 1.15)
     axis.set_title("CPU of a cold call (two requests), microseconds")
     axis.set_xlabel("calls at once")
     _plain_numbers(axis.xaxis)
-    if stream:
-        axis = axes[0][1]
-        grown: list[float] = stream["grown"]
-        rows = [(place + 1) * stream["rows"] / len(grown) / 1e6 for place in range(len(grown))]
-        axis.plot(rows, grown, color=_BLUE)
-        axis.set_ylim(0, max(60, *grown) * 1.1)
-        axis.axhline(50, color=_ORANGE, linewidth=1, linestyle="--")
-        axis.set_title("growth of the process, MiB")
-        axis.set_xlabel("million rows through perform_all")
+    return figure
+
+
+def _stream(section: Section) -> Any:
+    stream: Any = section.data
+    if not stream:
+        return None
+    figure, axes = _figure(2.8)
+    axis = axes[0][0]
+    grown: list[float] = stream["grown"]
+    rows = [(place + 1) * stream["rows"] / len(grown) for place in range(len(grown))]
+    axis.plot(rows, grown, color=_BLUE)
+    axis.set_xlim(0, rows[-1])
+    axis.set_ylim(0, max(60, *grown) * 1.1)
+    axis.axhline(50, color=_ORANGE, linewidth=1, linestyle="--")
+    axis.set_title("growth of the process, MiB (dashed: the limit)")
+    axis.set_xlabel("rows through perform_all")
+    _plain_numbers(axis.xaxis)
     return figure
 
 
@@ -257,6 +265,7 @@ _PLOTS: dict[str, tuple[str, Callable[[Section], Any]]] = {
     "timeline": ("limit", _timeline),
     "conflicts": ("conflicts", _conflicts),
     "scale": ("scale", _scale),
+    "stream": ("stream", _stream),
 }
 
 

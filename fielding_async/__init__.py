@@ -55,9 +55,9 @@ if TYPE_CHECKING:
     from .jobs import DraftJob as DraftJob
     from .journal import journal_rows as journal_rows
     from .journal import read_journal as read_journal
-    from .journal_records import JournalCounts as JournalCounts
-    from .journal_records import JournalRow as JournalRow
-    from .journal_records import JournalSummary as JournalSummary
+    from .journal_values import JournalCounts as JournalCounts
+    from .journal_values import JournalRow as JournalRow
+    from .journal_values import JournalSummary as JournalSummary
     from .models import FailedTargetGroup as FailedTargetGroup
     from .models import Failure as Failure
     from .models import FailureDetail as FailureDetail
@@ -115,9 +115,9 @@ _HOME_OF = {
     "DraftJob": "jobs",
     "journal_rows": "journal",
     "read_journal": "journal",
-    "JournalCounts": "journal_records",
-    "JournalRow": "journal_records",
-    "JournalSummary": "journal_records",
+    "JournalCounts": "journal_values",
+    "JournalRow": "journal_values",
+    "JournalSummary": "journal_values",
     "FailedTargetGroup": "models",
     "Failure": "models",
     "FailureDetail": "models",

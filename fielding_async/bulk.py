@@ -8,6 +8,7 @@ import asyncio
 import contextvars
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 from attrs import frozen
 
@@ -17,17 +18,16 @@ from .errors import (
     ConfigurationError,
     FieldingError,
     JournalError,
-    OutcomeUnknownError,
     SessionClosedError,
     SkippedError,
 )
 from .handles import perform_order
 from .intake import Intake
 from .journal import Journal
-from .journal_records import JournalCounts
+from .journal_values import JournalCounts
 from .models import OnConflict, Outcome, RunRef
 from .ordering import Failures, Lanes
-from .rows import Row, make_row
+from .rows import Row, is_for_good, make_row, resume, too_short
 
 __all__ = ["Batch", "Options"]
 
@@ -66,6 +66,7 @@ class Batch:
         self._unsettled: set[RunRef] = set()  # runs of rows that failed, but not for good
         self._ready: deque[Row] = deque()  # may start as soon as there is room
         self._running: dict[asyncio.Task[Outcome], Row] = {}
+        self._recording: dict[Row, None] = {}  # ended, and that is not durable yet
         self._ended: deque[Row] = deque()
         self._cut: list[Row] = []  # taken, and will never be yielded
         self._taken = 0
@@ -108,7 +109,7 @@ class Batch:
     @property
     def leftover(self) -> tuple[Leftover, ...]:
         """Every row that was taken and not yielded, in input order: never sent, unknown, or ended since."""
-        rows = [row.left(started=False) for row in (*self._ready, *self._lanes, *self._ended)]
+        rows = [row.left(started=False) for row in (*self._ready, *self._lanes, *self._recording, *self._ended)]
         rows += [row.left(started=row.in_doubt) for row in self._cut]
         rows += [row.left(started=True) for row in self._running.values()]
         return tuple(sorted(rows, key=lambda row: row.number))
@@ -147,13 +148,13 @@ class Batch:
             finally:
                 self._consumer = None
         row = self._ended.popleft()
-        if len(self._running) + len(self._ended) == self._most_held - 1:
+        if self._held() == self._most_held - 1:
             self._pump_soon()
         assert row.done is not None  # noqa: S101 - that is why it is among the ended
         return row.done
 
     def _at_rest(self) -> bool:
-        if self._running:
+        if self._running or self._recording:
             return False
         return self._stopping or (self._exhausted and not self._ready and not self._lanes.waiting)
 
@@ -197,27 +198,21 @@ class Batch:
         if self._stopping:
             self._cut.append(row)
             return
-        if self._journal is not None and self._passes(row):
+        if self._journal is not None and self._passes(row, self._journal):
             return
         if row.lane is None or self._lanes.offer(row.lane, row):
             self._ready.append(row)
             self._launch()
 
-    def _passes(self, row: Row) -> bool:
+    def _passes(self, row: Row, journal: Journal) -> bool:
         """Whether the row is not to be performed, as its end is on record, or it is not the row on record."""
-        assert self._journal is not None  # noqa: S101
-        replay = self._journal.replay
-        if replay.differs(row.number, row.digest):
+        try:
+            state = resume(row, journal)
+        except ConfigurationError as error:
             self._cut.append(row)
-            self._stop(
-                ConfigurationError(
-                    f"{self._journal.name}: belongs to another plan: row {row.number} is not the one on record"
-                )
-            )
+            self._stop(error)
             return True
-        state = replay.state(row.number)
         if state is None:
-            row.resumed = replay.open.get(row.number)
             return False
         self._passed += 1
         if state in {"failed", "unknown"} and row.lane is not None and self._skipping:
@@ -229,12 +224,8 @@ class Batch:
         self._exhausted = True
         if self._intake is not None:
             self._intake.close()
-        if error is None and self._journal is not None and self._taken < len(self._journal.replay):
-            rows = len(self._journal.replay)
-            error = ConfigurationError(
-                f"{self._journal.name}: belongs to another plan: it has {rows} rows or more on record, and this one"
-                f" ends after {self._taken}"
-            )
+        if error is None and self._journal is not None:
+            error = too_short(self._taken, self._journal)
         self._error = self._error or error
         self._wake()
 
@@ -251,9 +242,11 @@ class Batch:
             self._intake.pull()
         self._wake()
 
+    def _held(self) -> int:
+        return len(self._running) + len(self._recording) + len(self._ended)
+
     def _may_start(self) -> bool:
-        running = len(self._running)
-        return running < self._concurrency and running + len(self._ended) < self._most_held
+        return len(self._running) < self._concurrency and self._held() < self._most_held
 
     def _launch(self) -> None:
         while self._ready and self._may_start() and not self._stopping:
@@ -313,9 +306,15 @@ class Batch:
 
     def _end(self, row: Row, outcome: Outcome | None, error: Exception | None) -> None:
         done = row.done = Done(row.ref, row.action, outcome, error, number=row.number)
-        is_final = error is None or self._is_final(row, error)
+        is_final = error is None or is_for_good(
+            row, error, closing=self._engine.exchanger.closing, unsettled=self._unsettled
+        )
         if is_final and self._journal is not None:
-            self._journal.ended(row.digest, done)
+            # what is told is on record: a crash must not make it untrue
+            self._recording[row] = None
+            self._journal.ended(row.digest, done, partial(self._recorded, row))
+        else:
+            self._ended.append(row)
         if row.lane is not None:
             if error is not None and self._skipping and not isinstance(error, SkippedError):
                 self._failures.add(row.lane, error)
@@ -324,7 +323,6 @@ class Batch:
             successor = self._lanes.ended(row.lane)
             if successor is not None:
                 self._ready.append(successor)
-        self._ended.append(row)
         stop_on = self._options.stop_on
         if stop_on is not None:
             try:
@@ -333,14 +331,10 @@ class Batch:
             except Exception as problem:  # noqa: BLE001 - raised out of the iteration
                 self._stop(problem)
 
-    def _is_final(self, row: Row, error: Exception) -> bool:
-        """Whether a row has ended for good, or is to be gone on with by whoever resumes the journal."""
-        if isinstance(error, JournalError | SessionClosedError) or not isinstance(error, FieldingError):
-            return False
-        if isinstance(error, OutcomeUnknownError):
-            learnt_nothing = row.resumed is not None and error.current is None
-            return not learnt_nothing and not self._engine.exchanger.closing
-        return not isinstance(error, SkippedError) or row.lane not in self._unsettled
+    def _recorded(self, row: Row) -> None:
+        del self._recording[row]
+        self._ended.append(row)
+        self._wake()
 
     # -- the end
 

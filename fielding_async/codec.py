@@ -6,14 +6,16 @@ A response of the wrong shape raises `ProtocolError` that names the field.
 import json
 from collections.abc import Callable
 from datetime import datetime
+from functools import lru_cache
 from itertools import repeat
+from sys import intern
 from typing import Any, TypeVar, cast, get_args, get_origin
 
 import cattrs
 from attrs import evolve, frozen, has
 from cattrs.gen import make_dict_structure_fn
 
-from .dates import parse_timestamp
+from .dates import parse_timestamp, to_text
 from .errors import ProtocolError
 from .models import FailedTargetGroup, Failure, FieldingRun, InvalidParam, RunRef
 from .results import BatchResult, DraftResult
@@ -42,8 +44,8 @@ class LaunchedDates:
 
     start_fielding_at: datetime
     end_fielding_at: datetime
-    start_text: str
-    end_text: str
+    start_text: str | None
+    end_text: str | None
 
 
 @frozen
@@ -128,7 +130,22 @@ def _exactly(wanted: type) -> Callable[[Any, Any], Any]:
 def _timestamp(value: Any, _: Any) -> datetime:
     if not isinstance(value, str):
         raise ValueError(f"must be a timestamp, not {type(value).__name__}")
-    return parse_timestamp(value)
+    return _read_date(value)[0]
+
+
+@lru_cache(maxsize=1024)
+def _read_date(text: str) -> tuple[datetime, str | None]:
+    """Return a date, and its text unless it is just as `to_text` would write it: many runs share their dates."""
+    date = parse_timestamp(text)
+    return date, None if to_text(date) == text else text
+
+
+def _odd_text(value: Any) -> str | None:
+    """Return the text of a date if it must be kept to be sent back exactly; what is no date is found out later."""
+    try:
+        return _read_date(value)[1]
+    except (TypeError, ValueError):
+        return None
 
 
 def _object(value: Any, _: Any) -> dict[str, Any]:
@@ -199,17 +216,24 @@ def encode(value: Any) -> bytes:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def _run(data: Any, etag: str | None, what: str) -> FieldingRun:
+def _run(data: Any, etag: str | None, what: str, asked: RunRef | None = None) -> FieldingRun:
     if isinstance(data, dict):
         data = cast("dict[str, Any]", data)
         start, end = data.get("start_fielding_at"), data.get("end_fielding_at")
-        data = {**data, "etag": etag, "start_text": start, "end_text": end}
+        data = {**data, "etag": etag, "start_text": _odd_text(start), "end_text": _odd_text(end)}
+        for name in ("status", "last_changed_by"):
+            # one object for the many runs of a cache
+            value = data.get(name)
+            if type(value) is str:
+                data[name] = intern(value)
+        if asked is not None and data.get("id") == asked.fielding_run_id:
+            data["id"] = asked.fielding_run_id
     return _structure(data, FieldingRun, what)
 
 
 def decode_run(body: bytes, etag: str | None, asked: RunRef | None = None) -> FieldingRun:
     """Read a `GetFieldingRunResponse`; raises `ProtocolError`, also if it is another run than was `asked` for."""
-    run = _run(_load(body, "fielding run"), etag, "fielding run")
+    run = _run(_load(body, "fielding run"), etag, "fielding run", asked)
     if asked is not None:
         for name, has, wanted in (
             ("id", run.id, asked.fielding_run_id),
@@ -238,7 +262,8 @@ def decode_launched_dates(body: bytes) -> LaunchedDates:
     data = _load(body, "launch-now reply")
     if isinstance(data, dict):
         data = cast("dict[str, Any]", data)
-        data["start_text"], data["end_text"] = data.get("start_fielding_at"), data.get("end_fielding_at")
+        data["start_text"] = _odd_text(data.get("start_fielding_at"))
+        data["end_text"] = _odd_text(data.get("end_fielding_at"))
     return _structure(data, LaunchedDates, "launch-now reply")
 
 

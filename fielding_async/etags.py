@@ -6,7 +6,7 @@ Also what it knows beyond that pair: which ETags are past, and under which ones 
 from collections import OrderedDict
 from collections.abc import Callable
 
-from attrs import define, field
+from attrs import define
 
 from .models import FieldingRun, RunRef
 
@@ -23,7 +23,7 @@ class Look:
     fresh: bool = True
 
 
-@define(eq=False)
+@define(eq=False, weakref_slot=False)
 class _Memory:
     """What is known of one run.
 
@@ -34,17 +34,18 @@ class _Memory:
 
     run: FieldingRun | None = None
     floor: int = -1
-    retired: dict[str, None] = field(factory=dict[str, None])
-    doubts: dict[str, int] = field(factory=dict[str, int])
+    retired: tuple[str, ...] = ()
+    doubts: dict[str, int] | None = None  # there may be tens of thousands of these memories
 
     def retire(self, etag: str | None) -> None:
         """Note that an ETag is past."""
         if etag is None:
             return
-        self.doubts.pop(etag, None)
-        self.retired[etag] = None
-        if len(self.retired) > _RETIRED_KEPT:
-            del self.retired[next(iter(self.retired))]
+        if self.doubts:
+            self.doubts.pop(etag, None)
+        if etag in self.retired:
+            return
+        self.retired = (*self.retired[-_RETIRED_KEPT + 1 :], etag)
         if self.run is not None and self.run.etag == etag:
             self.run = None
 
@@ -97,9 +98,11 @@ class RunStore:
             return
         memory = self._memory(look.ref)
         memory.floor = max(memory.floor, run.version)  # what the server has shown it has shown, stored or not
-        for etag, version in list(memory.doubts.items()):
-            if etag != run.etag and run.version > version:
-                del memory.doubts[etag]  # under a newer ETag the doubtful write can only meet 412
+        if memory.doubts:
+            # under a newer ETag a doubtful write can only meet 412
+            memory.doubts = {
+                etag: version for etag, version in memory.doubts.items() if etag == run.etag or run.version <= version
+            }
         if not look.fresh:
             return
         for earlier in looks[:position]:
@@ -162,9 +165,9 @@ class RunStore:
         """Note that a write sent under the ETag of `base` may still land."""
         memory = self._memory(ref)
         if base.etag is not None and base.etag not in memory.retired:
-            memory.doubts[base.etag] = base.version
+            memory.doubts = {**(memory.doubts or {}), base.etag: base.version}
 
     def in_doubt(self, ref: RunRef, etag: str | None) -> bool:
         """Whether a write may still land that was sent under this very ETag."""
         memory = self._memories.get(ref)
-        return memory is not None and etag in memory.doubts
+        return memory is not None and memory.doubts is not None and etag in memory.doubts

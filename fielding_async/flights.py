@@ -11,7 +11,6 @@ from attrs import define
 from .calls import Call
 from .config import Timeout
 from .limiter import Limiter, Permit
-from .telemetry import keep_instrumentation_quiet
 from .tokens import Token
 from .transport import HeldBack, Outgoing, Transport
 from .wire import Answer, Lost, NotSent, Request, Response, Throttled, read
@@ -95,10 +94,11 @@ class _Flight:
         headers["Authorization"] = self.token.header
         headers["Cint-API-Version"] = flights.api_version
         headers.update(request.headers)
-        outgoing = Outgoing(row.method, flights.base_url + request.path, headers, request.body, self.may_leave)
+        outgoing = Outgoing(
+            row.method, flights.base_url + request.path, headers, request.body, self.may_leave, quiet=True
+        )
         status: int | None = None
         error_type: str | None = "held_back"
-        keep_instrumentation_quiet()
         try:
             attempted = await flights.transport.send(
                 outgoing, timeout=self.limit, connect_timeout=flights.connect_timeout

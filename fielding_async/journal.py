@@ -1,30 +1,24 @@
 """The journal of a batch: intents made durable in groups before their writes leave, ends noted after."""
 
 import asyncio
+import copy
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from .actions import Action
 from .batches import Done
 from .errors import ConfigurationError, JournalError, OutcomeUnknownError, SkippedError
 from .journal_file import Storage, read_lines
-from .journal_records import (
-    NO_ROW,
-    Binding,
-    EndState,
-    JournalRow,
-    JournalSummary,
-    Replay,
-    commit_line,
-    end_line,
-    failure_line,
-    intent_line,
-    settled_line,
-)
+from .journal_records import NO_ROW, commit_line, end_line, failure_line, intent_line, settled_line
+from .journal_replay import Replay
+from .journal_values import Binding, EndState, JournalRow, JournalSummary
 from .models import FieldingRun
 
 __all__ = ["Journal", "check_path", "journal_rows", "read_journal"]
+
+_Waiter = Callable[[JournalError | None], object]
 
 _LINGER = 0.002  # seconds that the first record of a group waits for more
 
@@ -97,8 +91,8 @@ class Journal:
         self._binding = binding
         self._loop = asyncio.get_running_loop()
         self._lines: list[bytes] = []
-        self._waiters: list[asyncio.Future[None]] = []
-        self._writing: list[asyncio.Future[None]] | None = None
+        self._waiters: list[_Waiter] = []  # for what was added since the last group
+        self._writing: list[_Waiter] | None = None  # for the group being written
         self._timer: asyncio.Handle | None = None
         self.replay: Replay = Replay()
         self.error: JournalError | None = None
@@ -127,20 +121,24 @@ class Journal:
         """Note that the last intent of a row cannot be applied any more, or never left."""
         self._add(settled_line(number, digest))
 
-    def ended(self, digest: int, done: Done) -> None:
-        """Note how a row ended."""
+    def ended(self, digest: int, done: Done, recorded: Callable[[], None]) -> None:
+        """Note how a row ended, and call `recorded` once that is durable, or cannot be made so."""
         number, error = done.number, done.error
         if error is None:
-            self._add(end_line(number, digest, done.action, done.result()))
-            return
-        known = digest != NO_ROW
-        state: EndState = "failed"
-        if isinstance(error, OutcomeUnknownError):
-            state = "unknown"
-        elif isinstance(error, SkippedError):
-            state = "skipped"
-        ref, action = (done.ref, done.action) if known else (None, None)
-        self._add(failure_line(number, digest, ref, action, state, error))
+            line = end_line(number, digest, done.action, done.result())
+        else:
+            state: EndState = "failed"
+            if isinstance(error, OutcomeUnknownError):
+                state = "unknown"
+            elif isinstance(error, SkippedError):
+                state = "skipped"
+            ref, action = (None, None) if digest == NO_ROW else (done.ref, done.action)
+            line = failure_line(number, digest, ref, action, state, error)
+        if self.error is None:
+            self._waiters.append(lambda _: recorded())
+            self._add(line)
+        else:
+            self._loop.call_soon(recorded)
 
     # -- group commit
 
@@ -155,9 +153,9 @@ class Journal:
         if self.error is not None:
             future.set_exception(self._failed())
         elif self._lines:
-            self._waiters.append(future)
+            self._waiters.append(partial(_settle, future))
         elif self._writing is not None:
-            self._writing.append(future)
+            self._writing.append(partial(_settle, future))
         else:
             future.set_result(None)
         return future
@@ -172,28 +170,27 @@ class Journal:
             self._timer = None
         if self._writing is not None or not self._lines:
             return
-        self._writing, self._waiters = self._waiters, []
-        self._storage.write(self._group(), self._written)
+        self._begin()
 
-    def _group(self) -> bytes:
+    def _begin(self) -> None:
+        """Have all that was added written as one group."""
         self.replay.commits += 1
         blob = b"".join([commit_line(self.replay.commits), *self._lines])
         self._lines.clear()
-        return blob
+        waiters = self._writing = self._waiters
+        self._waiters = []
+        self._storage.write(blob, partial(self._written, waiters))
 
-    def _written(self, problem: OSError | None) -> None:
-        waiters, self._writing = self._writing or [], None
+    def _written(self, waiters: "list[_Waiter]", problem: OSError | None) -> None:
+        self._writing = None
+        error: JournalError | None = None
         if problem is not None:
-            self.error = self._failed(problem)
+            error = self.error = self._failed(problem)
             self._lines.clear()
-            waiters += self._waiters
+            waiters = waiters + self._waiters
             self._waiters = []
         for waiter in waiters:
-            if not waiter.done():
-                if problem is None:
-                    waiter.set_result(None)
-                else:
-                    waiter.set_exception(self._failed(problem))
+            waiter(error)
         if self._lines:
             # those who wait have waited for a whole write already
             self._write()
@@ -227,5 +224,16 @@ class Journal:
             self._timer = None
         if self._lines and self.error is None:
             # behind the write that may be under way: the storage keeps the order
-            self._storage.write(self._group(), self._written)
+            self._begin()
         return self._storage.close()
+
+
+def _settle(future: "asyncio.Future[None]", error: JournalError | None) -> None:
+    if future.done():
+        return
+    if error is None:
+        future.set_result(None)
+    else:
+        one_more = copy.copy(error)  # each has a traceback of its own
+        one_more.__cause__ = error.__cause__
+        future.set_exception(one_more)

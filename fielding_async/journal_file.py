@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Protocol
 
 from .errors import ConfigurationError
-from .journal_records import Binding, DamagedError, Replay, begins_a_journal, header_line, read_binding
+from .journal_records import header_line
+from .journal_replay import DamagedError, Replay, begins_a_journal, read_binding
+from .journal_values import Binding
 
 __all__ = ["FileStorage", "Storage", "read_lines"]
 

@@ -3,9 +3,10 @@
 Source: the published description of API version 2025-12-18, tags Fielding and Fielding (Batch).
 """
 
+import re
 from typing import Literal
 
-from attrs import frozen
+from attrs import field, frozen
 
 __all__ = ["BY_NAME", "OPERATIONS", "Operation", "operation"]
 
@@ -13,6 +14,7 @@ Precondition = Literal["none", "if-match", "idempotency-key"]
 
 _PROJECT = "/demand/accounts/{account_id}/projects/{project_id}"
 _TARGET_GROUP = _PROJECT + "/target-groups/{target_group_id}"
+_ID = re.compile(r"\{\w+\}")
 _RUN = _TARGET_GROUP + "/fielding-runs/{fielding_run_id}"
 
 
@@ -20,7 +22,7 @@ _RUN = _TARGET_GROUP + "/fielding-runs/{fielding_run_id}"
 class Operation:
     """One operation: its name here, its id in the document, method, path template, precondition and success status.
 
-    `name` is also the name of the span: `fielding.<name>`.
+    `name` is also the name of the span: `fielding.<name>`. `pattern` is the path with `%s` for each id, in order.
     """
 
     name: str
@@ -29,11 +31,13 @@ class Operation:
     path: str
     success: int
     precondition: Precondition = "none"
+    pattern: str = field(init=False, repr=False)
+    is_write: bool = field(init=False, repr=False)
+    """Whether it changes something on the server."""
 
-    @property
-    def is_write(self) -> bool:
-        """Whether it changes something on the server."""
-        return self.precondition != "none"
+    def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "pattern", _ID.sub("%s", self.path))
+        object.__setattr__(self, "is_write", self.precondition != "none")
 
 
 def _action(name: str, success: int = 204) -> Operation:

@@ -15,12 +15,15 @@ __all__ = ["Pacer", "Ticket"]
 
 _LEAST_PAUSE = 0.1
 _LATENESS = 0.01
-_UNEVEN = 0.002  # seconds: as exact as timers of an event loop are
+_CLOSEST = 0.75  # of the interval: as close as a late request may bring the next one
 _ROUNDING = 1e-6  # seconds: times of a clock are floats
 _MAX_DOUBLINGS = 16
 _IDLE = 1.0
-_REFUSED_MARGIN = 1.02
-_MOST_MARGIN = 1.25
+_REFUSED_MARGIN = 1.02  # of a told interval, for each pause
+_FAR_OFF = 1.07
+_BIG_STEP = 1.15
+_MOST_MARGIN = 100.0
+_QUIET = 20.0  # seconds
 
 
 @define(eq=False)
@@ -43,7 +46,8 @@ class Pacer:
 
     def __init__(self, limits: Limits, uniform: Callable[[float, float], float]) -> None:
         self._interval = 0.0 if limits.rate is None else 1.0 / limits.rate
-        self._longest_interval = self._interval * _MOST_MARGIN
+        self._told_interval = self._interval
+        self._refused_at = -inf
         self._burst = 1 if limits.rate is None else limits.burst
         self._learner = Learner() if limits.rate is None and limits.adaptive else None
         self._is_strict = False  # a late request does not bring the next one closer
@@ -53,6 +57,7 @@ class Pacer:
         self._last = -inf  # when the last permission was given
         self._last_interval = 0.0
         self._leaves_from = -inf  # when an evenly paced request may leave at the socket
+        self._left_at = -inf
         self._paused_until = -inf
         self._epoch = 0
         self._blind_pauses = 0  # pauses in a row whose length the server did not say
@@ -105,11 +110,14 @@ class Pacer:
         """
         if ticket.epoch != self._epoch and now < self._paused_until:
             return None
-        tolerance = _ROUNDING if self._is_strict else max(_ROUNDING, min(_UNEVEN, ticket.after / 4))
-        return self._leaves_from - ticket.after * (self._burst - 1) - tolerance
+        if self._is_strict:
+            return self._leaves_from - _ROUNDING
+        leaves_at = self._leaves_from - ticket.after * (self._burst - 1) - _LATENESS
+        return leaves_at if self._burst > 1 else max(leaves_at, self._left_at + ticket.after * _CLOSEST - _ROUNDING)
 
     def left(self, ticket: Ticket, now: float) -> None:
         """Note that the request leaves."""
+        self._left_at = now
         self._leaves_from = max(self._leaves_from, now) + ticket.after
 
     def give_back(self, ticket: Ticket) -> None:
@@ -125,7 +133,9 @@ class Pacer:
             self._probe = None
         if ticket.epoch == self._epoch:
             self._blind_pauses = 0
-        if self._learner is not None:
+        if self._learner is None:
+            self._come_back(now)
+        else:
             self._learner.accepted(ticket.at, 1.0 / ticket.interval if ticket.interval else inf, now)
 
     def throttled(self, ticket: Ticket, retry_after: float | None, now: float) -> None:
@@ -152,12 +162,23 @@ class Pacer:
             seconds = self._learn_refusal(ticket, seconds, was_probe=was_probe)
         self._paused_until = max(self._paused_until, now + seconds)
 
+    def _give_way(self, now: float) -> None:
+        """Keep a little below a rate that is refused although it was told, and well below one that is far off."""
+        self._is_strict = True  # never bring the next request closer because one was late
+        quiet = now - self._refused_at
+        self._refused_at = now
+        step = _REFUSED_MARGIN if quiet > _QUIET or self._interval < self._told_interval * _FAR_OFF else _BIG_STEP
+        self._interval = min(self._interval * step, self._told_interval * _MOST_MARGIN)
+
+    def _come_back(self, now: float) -> None:
+        if now - self._refused_at > _QUIET and self._interval > self._told_interval * _FAR_OFF:
+            self._refused_at = now
+            self._interval /= _BIG_STEP
+
     def _learn_refusal(self, ticket: Ticket, seconds: float, *, was_probe: bool) -> float:
         """Take note of the first 429 of a burst. Returns the length of the pause."""
         if self._learner is None:
-            # the rate given is all but the limit: keep a little below it, and never a late request closer
-            self._is_strict = True
-            self._interval = min(self._interval * _REFUSED_MARGIN, self._longest_interval)
+            self._give_way(ticket.at)
             return seconds
         self._due = -inf
         if was_probe:

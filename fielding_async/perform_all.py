@@ -16,7 +16,7 @@ from .intake import AsyncIntake, SyncIntake
 from .jobs import EngineSource
 from .journal import Journal, check_path
 from .journal_file import FileStorage, Storage
-from .journal_records import Binding
+from .journal_values import Binding
 from .models import OnConflict, RunRef
 
 __all__ = ["Pairs", "PerformAll", "check_options", "check_pairs", "file_storage"]

@@ -1,19 +1,27 @@
 """The rows of a batch: taken from the caller's input, checked, and kept with what is known of them."""
 
-from collections.abc import Sized
+from collections.abc import Container, Sized
 from typing import cast
 
 from attrs import define
 
 from .actions import Action, check_action
 from .batches import Done, Leftover
-from .errors import ConfigurationError
+from .errors import (
+    ConfigurationError,
+    FieldingError,
+    JournalError,
+    OutcomeUnknownError,
+    SessionClosedError,
+    SkippedError,
+)
 from .ids import check_ref
 from .journal import Journal
 from .journal_records import NO_ROW, row_digest
+from .journal_values import EndState
 from .models import FieldingRun, RunRef
 
-__all__ = ["Row", "make_row"]
+__all__ = ["Row", "is_for_good", "make_row", "resume", "too_short"]
 
 
 @define(eq=False)
@@ -73,3 +81,38 @@ def make_row(number: int, pair: object, journal: Journal | None) -> Row:
     if journal is not None and problem is None:
         row.digest = row_digest(ref, action)
     return row
+
+
+def resume(row: Row, journal: Journal) -> EndState | None:
+    """Return how the row ended, if that is on record; otherwise set what is known of an attempt in flight.
+
+    Raises `ConfigurationError` if another row is on record in its place.
+    """
+    replay = journal.replay
+    if replay.differs(row.number, row.digest):
+        raise ConfigurationError(f"{journal.name}: belongs to another plan: row {row.number} is not the one on record")
+    row.resumed = replay.open.get(row.number)
+    return replay.state(row.number)
+
+
+def too_short(taken: int, journal: Journal) -> ConfigurationError | None:
+    """Return what is wrong with an input of so many rows, if the journal has more on record."""
+    rows = len(journal.replay)
+    if taken >= rows:
+        return None
+    return ConfigurationError(
+        f"{journal.name}: belongs to another plan: it has {rows} rows or more on record, this one ends after {taken}"
+    )
+
+
+def is_for_good(row: Row, error: Exception, *, closing: bool, unsettled: Container[RunRef | None]) -> bool:
+    """Whether a row has failed for good, or is to be gone on with by whoever resumes the journal.
+
+    `unsettled`: runs of rows that have not ended for good, which the later ones of their run were skipped for.
+    """
+    if isinstance(error, JournalError | SessionClosedError) or not isinstance(error, FieldingError):
+        return False
+    if isinstance(error, OutcomeUnknownError):
+        learnt_nothing = row.resumed is not None and error.current is None
+        return not learnt_nothing and not closing
+    return not isinstance(error, SkippedError) or row.lane not in unsettled

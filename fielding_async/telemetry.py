@@ -27,23 +27,15 @@ _SUPPRESS: tuple[str, ...] = (
 )
 
 
-_quietened: tuple[otel_context.Context, otel_context.Context] | None = None
-
-
 def keep_instrumentation_quiet() -> None:
     """Keep an instrumentation of the HTTP library from adding a second CLIENT span and header.
 
     Lasts as long as the current task: for tasks that do nothing but one exchange.
     """
-    global _quietened  # noqa: PLW0603 - one context serves many requests, and making another from it costs
-    around = otel_context.get_current()
-    remembered = _quietened
-    if remembered is None or remembered[0] is not around:
-        quiet = around
-        for key in _SUPPRESS:
-            quiet = otel_context.set_value(key, True, quiet)
-        remembered = _quietened = (around, quiet)
-    otel_context.attach(remembered[1])
+    context = otel_context.get_current()
+    for key in _SUPPRESS:
+        context = otel_context.set_value(key, True, context)
+    otel_context.attach(context)
 
 
 @define(eq=False)

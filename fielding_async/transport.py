@@ -19,6 +19,7 @@ from yarl import URL
 
 from .__about__ import __version__
 from .errors import ConfigurationError, SessionClosedError
+from .telemetry import keep_instrumentation_quiet
 from .watchdog import Watchdog
 from .wire import Attempted, Lost, NotSent, Response
 
@@ -63,7 +64,8 @@ class Outgoing:
     """One attempt on its way out.
 
     `may_leave` is asked when a connection is open and before the first byte: 0 if it may, the seconds to wait before
-    asking again, `None` if it may not. `left` says whether a byte may be gone.
+    asking again, `None` if it may not. `left` says whether a byte may be gone. `quiet`: it has a span of its own, and
+    needs none from an instrumentation of the HTTP library.
     """
 
     method: str
@@ -72,6 +74,7 @@ class Outgoing:
     body: bytes | None
     may_leave: Callable[[], float | None]
     left: bool = False
+    quiet: bool = False
 
     async def leave(self) -> None:
         """Wait, if need be, until the request may leave. Raises `HeldBack` if it may not."""
@@ -119,6 +122,7 @@ class _Request(aiohttp.ClientRequest):
             raise _Disconnected("the HTTP library tried to send the request again by itself")
         await outgoing.leave()
         if getattr(conn.protocol, "should_close", False):
+            outgoing.left = False
             raise _Disconnected("the server sent something on an idle connection")
         # here and not before, where trace configs of a caller's session could see and change them
         if self.session.trace_configs:
@@ -222,6 +226,8 @@ class AiohttpTransport:
             raise SessionClosedError("the aiohttp.ClientSession passed as http= has been closed")
         unsent = "could not connect"
         _under_way.set(outgoing)
+        if outgoing.quiet and self._session.trace_configs:
+            keep_instrumentation_quiet()
         limit = self._watchdog.start(timeout)
         try:
             response = await self._session.request(

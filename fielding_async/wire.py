@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from attrs import field, frozen
+from attrs import define, field, frozen
 
 from .actions import Action, LaunchNow, Update
 from .codec import decode_error, decode_launched_dates, decode_run_id, encode
@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 
-@frozen
+@define
 class Request:
     """One HTTP request, ready but for what each attempt adds (token, trace context).
 
@@ -51,7 +51,7 @@ class Request:
     body: bytes | None = field(default=None, repr=False)
 
 
-@frozen
+@define
 class Response:
     """A response that was read to its end. `headers` is looked up without regard to case."""
 
@@ -82,7 +82,7 @@ class Lost:
 Attempted = Response | NotSent | Lost
 
 
-@frozen
+@define
 class Accepted:
     """The documented success."""
 
@@ -129,18 +129,14 @@ def request(
     )
 
 
-def _ids(ref: RunRef) -> dict[str, Any]:
-    return {
-        "account_id": ref.account_id,
-        "project_id": ref.project_id,
-        "target_group_id": ref.target_group_id,
-        "fielding_run_id": ref.fielding_run_id,
-    }
+def _path(row: Operation, ref: RunRef) -> str:
+    return row.pattern % (ref.account_id, ref.project_id, ref.target_group_id, ref.fielding_run_id)
 
 
 def run_request(ref: RunRef) -> Request:
     """Build the GET of a run."""
-    return request(operation("get"), _ids(ref))
+    row = operation("get")
+    return Request(row, _path(row, ref))
 
 
 def action_request(ref: RunRef, action: Action, base: FieldingRun) -> Request:
@@ -151,8 +147,9 @@ def action_request(ref: RunRef, action: Action, base: FieldingRun) -> Request:
     if isinstance(action, Update):
         start, end = action.texts(base)
         body = {"start_fielding_at": start, "end_fielding_at": end}
-        return request(row, _ids(ref), headers=[("If-Match", base.etag)], body=body)
-    return Request(row, row.path.format_map(_ids(ref)), (("If-Match", base.etag),))
+        headers = (("Content-Type", "application/json"), ("If-Match", base.etag))
+        return Request(row, _path(row, ref), headers, encode(body))
+    return Request(row, _path(row, ref), (("If-Match", base.etag),))
 
 
 def read(asked: Request, attempted: Attempted, now: datetime) -> Answer:
@@ -232,8 +229,10 @@ def left_by(action: Action, base: FieldingRun, response: Response) -> FieldingRu
     status, start_at, end_at = base.status, base.start_fielding_at, base.end_fielding_at
     start, end = base.start_text, base.end_text
     if isinstance(action, Update):
-        start_at, end_at = action.start_fielding_at or start_at, action.end_fielding_at or end_at
-        start, end = action.texts(base)
+        if action.start_fielding_at is not None:
+            start_at, start = action.start_fielding_at, None
+        if action.end_fielding_at is not None:
+            end_at, end = action.end_fielding_at, None
     else:
         status = action.target
         if isinstance(action, LaunchNow):

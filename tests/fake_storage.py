@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import Callable
 from random import Random
 
-from fielding_async.journal_records import Binding, Replay, header_line, read_binding
+from fielding_async.journal_records import header_line
+from fielding_async.journal_replay import Replay, read_binding
+from fielding_async.journal_values import Binding
 
 __all__ = ["Disk", "MemoryStorage"]
 
@@ -57,12 +59,15 @@ class MemoryStorage:
 
     def write(self, blob: bytes, written: Callable[[OSError | None], None]) -> None:
         disk = self._disk
+        dead = OSError(5, "the process was killed")
         if self._life != disk.life:
+            asyncio.get_running_loop().call_soon(written, dead)
             return
         disk.begin(blob)
 
         def end() -> None:
             if self._life != disk.life:
+                written(dead)
                 return
             disk.writes += 1
             if disk.fail_after is not None and disk.writes > disk.fail_after:

@@ -20,8 +20,9 @@ FLOORS = [
     {"errors", "operations"},
     {"config", "dates", "etags", "ids", "results", "settings", "tokens"},
     {"actions", "codec", "headers", "learning"},
-    {"batches", "conflict", "journal_records", "ordering", "pacing", "wire"},
-    {"endings", "retrying"},
+    {"batches", "conflict", "journal_values", "ordering", "pacing", "wire"},
+    {"endings", "journal_records", "retrying"},
+    {"journal_replay"},
 ]
 WORLDLY_FLOORS = [
     {"intake", "journal_file", "ledger", "limiter", "schedule", "telemetry", "turns", "watchdog"},

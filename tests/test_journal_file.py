@@ -21,7 +21,6 @@ from fielding_async import (
     Done,
     FieldingSession,
     InvalidRunStateError,
-    JournalError,
     Pause,
     Resume,
     RunRef,
@@ -329,25 +328,6 @@ async def test_a_full_disk_ends_the_batch_with_nothing_lost(sandbox: Sandbox, pa
     assert {done.error for done in later} <= {None}
     assert Counter(applied(sandbox)) == {"pause": 60}
     assert read_journal(path).counts.done == 60
-
-
-async def test_the_error_of_a_full_disk_is_raised_once(sandbox: Sandbox, path: Path, monkeypatch: Any) -> None:
-    """An exception of the block is not masked by it, but bears a note."""
-
-    def full(fd: int) -> None:
-        raise OSError(28, "No space left on device")
-
-    async with session(sandbox) as fielding:
-        rows = rows_of(sandbox, 5)
-        batch = await fielding.perform_all(rows, journal=path).__aenter__()
-        await anext(batch)
-        monkeypatch.setattr("fielding_async.journal_file._sync", full)
-        await asyncio.sleep(0)
-        context = fielding.perform_all([], journal=path.with_name("x"))
-        with pytest.raises(ConfigurationError, match="No space left"):
-            await context.__aenter__()
-        with pytest.raises(JournalError):
-            await batch.leave(at_once=False)
 
 
 CHILD = """

@@ -23,21 +23,16 @@ from fielding_async import (
     Update,
 )
 from fielding_async.journal_records import (
-    Binding,
-    DamagedError,
-    EndState,
-    JournalCounts,
-    Replay,
-    begins_a_journal,
     commit_line,
     end_line,
     failure_line,
     header_line,
     intent_line,
-    read_binding,
     row_digest,
     settled_line,
 )
+from fielding_async.journal_replay import DamagedError, Replay, begins_a_journal, read_binding
+from fielding_async.journal_values import Binding, EndState, JournalCounts
 
 from .support import END, REF, run_value
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import sys
 from typing import Any
 
 import pytest
@@ -318,6 +319,70 @@ def test_cold_actions_at_a_known_pace_finish_in_call_order() -> None:
         assert asyncio.get_running_loop().time() - 1000 == pytest.approx(40, rel=0.01)
 
     run(main())
+
+
+def test_the_spacing_holds_at_the_socket() -> None:
+    """However long each connection takes to open, requests leave no closer together than the rate says."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        dice = random.Random(4)
+        left: list[float] = []
+
+        class SlowToConnect(FakeExchange):
+            async def send(self, outgoing: Outgoing, *, timeout: float, connect_timeout: float) -> Attempted:
+                await asyncio.sleep(dice.uniform(0.0, 0.2))
+                answer = await super().send(outgoing, timeout=timeout, connect_timeout=connect_timeout)
+                left.append(loop.time())
+                return answer
+
+        exchange = SlowToConnect()
+        fielding = FieldingSession._with_seams(
+            transport=exchange, dice=random.Random(1), auth="token", limits=Limits(rate=100), retry=QUICK
+        )
+        async with fielding, asyncio.TaskGroup() as group:
+            for number in range(500):
+                group.create_task(fielding.run(RunRef(1, "0" * 26, "1" * 26, f"r{number}")).get())
+        gaps = [later[0] - sooner[0] for sooner, later in zip(exchange.sent, exchange.sent[1:], strict=False)]
+        assert min(gaps) > 0.0074  # what late timers may bring the next request closer, and no more
+        assert sum(gaps) == pytest.approx(5.0, rel=0.1)
+
+    run(main())
+
+
+@pytest.mark.parametrize("limits", [Limits(rate=100), Limits(), Limits(concurrency=4, adaptive=False)])
+def test_a_call_costs_the_same_however_many_wait(limits: Limits) -> None:
+    """With 10,000 waiting, with deadlines and without, a call takes as many steps of the limiter as with 500."""
+
+    async def main(waiting: int) -> float:
+        loop = asyncio.get_running_loop()
+        box = Limiter(limits, lambda _low, high: high, loop)
+        steps = 0
+
+        def count(frame: Any, event: str, _arg: Any) -> None:
+            nonlocal steps
+            steps += event == "call" and "fielding_async" in frame.f_code.co_filename
+
+        async def one(number: int) -> None:
+            deadline = loop.time() + 1e6 + number if number % 2 else None
+            permit = await box.acquire(under_way=number % 3 == 0, deadline=deadline)
+            while box.may_leave(permit):
+                await asyncio.sleep(0.001)
+            await asyncio.sleep(0.01)
+            box.release(permit)
+
+        before = sys.getprofile()
+        sys.setprofile(count)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for number in range(waiting):
+                    group.create_task(one(number))
+        finally:
+            sys.setprofile(before)
+        return steps / waiting
+
+    few, many = run(main(500)), run(main(10_000))
+    assert many <= 1.2 * few
 
 
 async def test_a_429_pauses_every_task_over_real_sockets(sandbox: Sandbox) -> None:

@@ -169,7 +169,7 @@ async def test_settings_come_from_the_environment(sandbox: Sandbox, monkeypatch:
         ({"api_version": "2025"}, "api_version"),
         ({"etag_cache_size": 0}, "etag_cache_size"),
         ({"limits": 5}, "limits"),
-        ({"http": object()}, "http"),
+        ({"http": "a session"}, "http"),
     ],
     ids=str,
 )

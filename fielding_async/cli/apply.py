@@ -222,9 +222,11 @@ def _apply(order: Order, file: "PlanFile", defaults: "Defaults", checked: "Check
 
         order = evolve(order, sandbox=asyncio.run(is_sandbox(order.base_url)))
     complain("\n".join(prompt_lines(order, checked, earlier)))
-    if not yes and (earlier is None or earlier.ended < checked.rows):
+    over = earlier is not None and earlier.ended == checked.rows
+    if not yes and not over:
         _ask()
-    run = Run(order, checked, ((row.ref, row.action) for row in same_rows(file.rows(defaults), checked)))
+    pairs = ((row.ref, row.action) for row in same_rows(file.rows(defaults), checked))
+    run = Run(order, checked, iter(()) if over else pairs)
     perform(run.work, doing="apply", as_json=order.as_json, heed=run.heed)
 
 

@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
+<<<<<<< HEAD
 from fielding_async.journal import journal_rows, read_journal
-from fielding_async.journal_records import JournalCounts, JournalRow, JournalSummary
+from fielding_async.journal_values import JournalCounts, JournalRow, JournalSummary
+=======
+from fielding_async import JournalCounts, JournalRow, JournalSummary, journal_rows, read_journal
+>>>>>>> plan
 
 from .apply_before import place, unsent_rows
 from .apply_view import duration
@@ -22,12 +26,13 @@ from .render import error_object, plain
 from .work import Exit
 
 if TYPE_CHECKING:
+    from .apply import Order
     from .apply_run import Run
 
 __all__ = ["report"]
 
 _SHOWN = 10  # rows that did not end well and are shown one by one
-_SORTED = 100_000  # rows that are brought into the plan's order; more are left in that of their ends
+_SORTED = 20_000  # rows that are brought into the plan's order; more are left in that of their ends
 _COLUMNS = ("accepted", "already", "unconfirmed", "failed", "unknown", "skipped")
 _KINDS = 1000  # different errors that are told apart
 _LONGEST = 300  # characters of an error
@@ -39,22 +44,28 @@ def report(run: "Run") -> int:
     """Say what has become of the plan, and write the rows that did not end well. Returns the exit status."""
     order, checked = run.order, run.checked
     summary = read_journal(order.journal)
-    written, troubles, bad, kinds = _write_rows(run)
     counts = summary.counts
+    files = _Files(order)
+    first, kinds = _go_through(run, files)
+    written = files.finish()
     status = _status(run, counts, unsent_rows(checked, counts))
     _tell_end(run, counts)
     if order.as_json:
-        for row in bad:
-            put_json(_row_object(row, checked))
         if run.error is not None:
             put_json(error_object(run.error))
         put_json(_object(run, summary, written, status))
     else:
+        told = _bad_lines(first, kinds, checked)
+        if told:
+            complain("\n".join(told))
         out().print(_table(checked, summary.outcomes))
         say("\n".join(_lines(run, counts, written)))
-        troubles = [*_bad_lines(bad, kinds, checked), *troubles]
-    if troubles:
-        complain("\n".join(troubles))
+    if files.error is not None:
+        complain(
+            f"fielding: apply: the rows that did not end well could not be written to {order.journal.parent}"
+            f" ({files.error.strerror or files.error}); they are in the journal, and are written when the command is"
+            " given again"
+        )
     return status
 
 
@@ -66,40 +77,54 @@ def _status(run: "Run", counts: JournalCounts, unsent: int) -> int:
     return Exit.FAILED if counts.failed or counts.skipped or unsent or run.error is not None else Exit.DONE
 
 
-def _write_rows(run: "Run") -> tuple[dict[str, Path | None], list[str], list[JournalRow], dict[str, Kind]]:
-    """Write the rows that failed and those that are unknown.
+class _Files:
+    """The files of rows that failed, and of those that are unknown. `error`: what kept them from being written."""
 
-    Returns where, what went wrong, the rows (for people only the first) and what is wrong with them, by kind.
-    """
-    order = run.order
-    writers = {"failed": PlanWriter(order.beside("failed")), "unknown": PlanWriter(order.beside("unknown"))}
-    bad: list[JournalRow] = []
+    def __init__(self, order: "Order") -> None:
+        self._writers = {kind: PlanWriter(order.beside(kind)) for kind in ("failed", "unknown")}
+        self.error: OSError | None = None
+
+    def add(self, row: JournalRow) -> None:
+        """Write a row."""
+        if row.ref is None or row.action is None or self.error is not None:
+            return
+        try:
+            to = "unknown" if row.state == "unknown" else "failed"
+            self._writers[to].add(row.ref, row.action, _error_text(row, trace=True))
+        except OSError as error:
+            self.error = error
+
+    def finish(self) -> dict[str, Path | None]:
+        """Put the files in their places, and return where they are."""
+        written: dict[str, Path | None] = dict.fromkeys(self._writers)
+        try:
+            if self.error is None:
+                for kind, writer in self._writers.items():
+                    written[kind] = writer.finish()
+        except OSError as error:
+            self.error = error
+        finally:
+            for writer in self._writers.values():
+                writer.discard()
+        return written
+
+
+def _go_through(run: "Run", files: _Files) -> tuple[list[JournalRow], dict[str, Kind]]:
+    """Write down the rows that did not end well; return the first of them, and what is wrong with all, by kind."""
+    first: list[JournalRow] = []
     kinds: dict[str, Kind] = {}
-    written: dict[str, Path | None] = {}
-    troubles: list[str] = []
-    try:
-        for row in _in_order(journal_rows(order.journal)):
-            if order.as_json or len(bad) <= _SHOWN:
-                bad.append(row)
-            if row.state == "in flight":
-                continue
-            text = _kind_text(row)
-            kind = kinds.get(text) or kinds.setdefault(text if len(kinds) < _KINDS else "others", Kind(text))
-            kind.add(run.checked.line(row.number))
-            if row.ref is not None and row.action is not None:
-                to = "unknown" if row.state == "unknown" else "failed"
-                writers[to].add(row.ref, row.action, _error_text(row, trace=True))
-        for to, writer in writers.items():
-            written[to] = writer.finish()
-    except OSError as error:
-        troubles.append(
-            f"fielding: apply: the rows that did not end well could not be written to {order.journal.parent}"
-            f" ({error.strerror or error}); they are in the journal, and are written when the command is given again"
-        )
-    finally:
-        for writer in writers.values():
-            writer.discard()
-    return written, troubles, bad, kinds
+    for row in _in_order(journal_rows(run.order.journal)):
+        if run.order.as_json:
+            put_json(_row_object(row, run.checked))
+        if row.state == "in flight":
+            continue
+        if len(first) < _SHOWN:
+            first.append(row)
+        text = _kind_text(row)
+        kind = kinds.get(text) or kinds.setdefault(text if len(kinds) < _KINDS else "others", Kind(text))
+        kind.add(run.checked.line(row.number))
+        files.add(row)
+    return first, kinds
 
 
 def _in_order(rows: Iterable[JournalRow]) -> Iterable[JournalRow]:
@@ -180,11 +205,10 @@ def _lines(run: "Run", counts: JournalCounts, written: dict[str, Path | None]) -
     return lines
 
 
-def _bad_lines(bad: list[JournalRow], kinds: dict[str, Kind], checked: CheckedPlan) -> list[str]:
+def _bad_lines(first: list[JournalRow], kinds: dict[str, Kind], checked: CheckedPlan) -> list[str]:
     """Return the rows that did not end well, one by one if they are few, else by what is wrong with them."""
-    rows = [row for row in bad if row.state != "in flight"]
     if sum(kind.count for kind in kinds.values()) <= _SHOWN:
-        return [f"line {checked.line(row.number)}: {_kind_text(row)}" for row in rows]
+        return [f"line {checked.line(row.number)}: {_kind_text(row)}" for row in first]
     often = sorted(kinds.items(), key=lambda pair: -pair[1].count)
     lines = [f"{kind.count:7,} x {text} ({kind.where})" for text, kind in often[:_SHOWN]]
     return [*lines, *([f"and {len(often) - _SHOWN} more kinds of errors"] if len(often) > _SHOWN else [])]
@@ -223,8 +247,6 @@ def _object(run: "Run", summary: JournalSummary, written: dict[str, Path | None]
         "seconds": round(time.monotonic() - run.tally.began, 2),
         "signal": run.signals[0].name if run.signals else None,
         "journal": str(order.journal),
-        "failed_plan": None,
-        "unknown_plan": None,
         **paths,
         "go_on": order.again if unsent or counts.in_flight else None,
         "exit_status": int(status),

@@ -1,8 +1,10 @@
 """The work of `fielding apply`: rows in, a tally out; what stops it, and what it says at the end."""
 
+import asyncio
 import signal
 import time
 from collections.abc import Iterator
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from attrs import define, field
@@ -11,9 +13,11 @@ from fielding_async.actions import Action
 from fielding_async.config import Limits
 from fielding_async.errors import (
     AuthenticationError,
+    ConfigurationError,
     DeadlineExceededError,
     FieldingError,
     JournalError,
+    NotFoundError,
     OutcomeUnknownError,
     PermissionDeniedError,
     ProtocolError,
@@ -29,14 +33,20 @@ from .output import clean, complain
 from .plan_check import CheckedPlan
 
 if TYPE_CHECKING:
-    from fielding_async.batches import Done
-    from fielding_async.bulk import Batch
+    from fielding_async import Batch, Done
 
     from .apply import Order
 
 __all__ = ["Run", "Tally", "Trouble"]
 
 _IN_A_ROW = 20
+
+
+def _with_advice(error: FieldingError) -> FieldingError:
+    """Return what kept the batch from beginning, with what to do where that is a matter of options."""
+    if isinstance(error, ConfigurationError) and error.message.startswith("journal="):
+        return ConfigurationError(f"{error.message}; no row was sent (--journal FILE puts the journal elsewhere)")
+    return error
 
 
 @define
@@ -112,7 +122,7 @@ class Run:
         self.signals: list[signal.Signals] = []
         self.error: FieldingError | None = None
         self.batch: Batch | None = None
-        self._pairs = pairs
+        self._pairs: Iterator[tuple[RunRef, Action]] = pairs
         self._under_way = False
 
     def heed(self, signum: signal.Signals) -> bool:
@@ -134,6 +144,8 @@ class Run:
         from .apply_report import report
         from .apply_view import Display
 
+        if not await self._look_first():
+            return report(self)
         limits = Limits(concurrency=self.order.concurrency, rate=self.order.rate)
         try:
             async with (
@@ -153,10 +165,35 @@ class Run:
                 self._under_way = False
         except FieldingError as error:
             if self.batch is None:
-                raise
+                raise _with_advice(error) from None
             # rows may have been sent: this is for the report, which says what has become of them
             self.error = error
         return report(self)
+
+    async def _look_first(self) -> bool:
+        """Look at the run of the first row, which shows whether there is a server, and whether it takes the token.
+
+        Returns whether there is a row at all. Raises the error of a look that says nothing of the row.
+
+        A row that failed stays failed, so the first rows must not be what finds that out. By a session of its own: what
+        is known of the run is for the rows themselves to find out.
+        """
+        first = next(self._pairs, None)
+        if first is None:
+            return False
+        self._pairs = chain([first], self._pairs)
+        try:
+            async with FieldingSession() as fielding:
+                await fielding.run(first[0]).get()
+        except asyncio.CancelledError:
+            complain("fielding: apply: no row was sent")
+            raise
+        except (PermissionDeniedError, NotFoundError):
+            pass  # it may be the row that is wrong
+        except FieldingError:
+            complain("fielding: apply: no row was sent, for not even a look at the first one's run succeeded:")
+            raise
+        return True
 
     def _stops(self, done: "Done") -> bool:
         stops = self.trouble.seen(done.error)

@@ -15,7 +15,7 @@ from rich.text import Text
 from .output import complain, err, is_live
 
 if TYPE_CHECKING:
-    from fielding_async.bulk import Batch
+    from fielding_async import Batch
     from fielding_async.limiter import Limiter
 
     from .apply import Order

@@ -1,5 +1,6 @@
 """The whole plan, checked before anything is sent, and held to what was checked when it is read again. Pure."""
 
+from array import array
 from bisect import bisect_right
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator
@@ -57,7 +58,7 @@ class CheckedPlan:
 
     `rows`: how many. `actions`: how often each. `requests`: how many requests it takes if all goes well, the opening
     GET of each run included. `digest` is over the normalised rows, so that it does not depend on how the file is
-    written; `blocks` over each few hundred of them. `places`: the number and the line of each row that is not on the
+    written; `blocks` over each few hundred of them. `places`: the numbers and the lines of the rows that are not on the
     line after the one before it. `bad`: how many lines are no rows; `shown`, the first of these; `kinds`, what is wrong
     with all of them.
     """
@@ -67,15 +68,16 @@ class CheckedPlan:
     requests: int
     digest: str
     blocks: tuple[bytes, ...]
-    places: tuple[tuple[int, int], ...]
+    places: tuple["array[int]", "array[int]"]
     bad: int
     shown: tuple[BadLine, ...]
     kinds: dict[str, Kind]
 
     def line(self, number: int) -> int:
         """Return the line of a row, by its number from 0."""
-        first, line = self.places[bisect_right(self.places, number, key=lambda place: place[0]) - 1]
-        return line + number - first
+        numbers, lines = self.places
+        place = bisect_right(numbers, number) - 1
+        return lines[place] + number - numbers[place]
 
 
 def check_plan(lines: Iterable[PlanRow | BadLine], *, on_bad: Callable[[BadLine], None] | None = None) -> CheckedPlan:
@@ -86,7 +88,7 @@ def check_plan(lines: Iterable[PlanRow | BadLine], *, on_bad: Callable[[BadLine]
     blocks: list[bytes] = []
     known: OrderedDict[int, None] = OrderedDict()
     whole, block = sha256(), blake2b(digest_size=16)
-    places: list[tuple[int, int]] = []
+    numbers, places = array("Q"), array("Q")
     rows = requests = bad = last = 0
     for line in lines:
         if isinstance(line, BadLine):
@@ -98,8 +100,9 @@ def check_plan(lines: Iterable[PlanRow | BadLine], *, on_bad: Callable[[BadLine]
             if on_bad is not None:
                 on_bad(line)
             continue
-        if line.line != last + 1 or not rows:
-            places.append((rows, line.line))
+        if (line.line != last + 1 or not rows) and not bad:
+            numbers.append(rows)
+            places.append(line.line)
         rows, last = rows + 1, line.line
         actions[line.action.name] += 1
         # the session's own memory of runs, so that the figure is the one to expect however long the plan is
@@ -123,7 +126,7 @@ def check_plan(lines: Iterable[PlanRow | BadLine], *, on_bad: Callable[[BadLine]
         requests=requests,
         digest=whole.hexdigest(),
         blocks=tuple(blocks),
-        places=tuple(places),
+        places=(numbers, places),
         bad=bad,
         shown=tuple(shown),
         kinds=kinds,

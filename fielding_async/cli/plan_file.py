@@ -22,6 +22,9 @@ STDIN = "-"
 """The name of standard input."""
 
 
+_HEAD = 64  # bytes that tell files of other kinds
+
+
 class PlanFile:
     """A plan: a file, or standard input or a pipe, which are copied to a temporary file first.
 
@@ -59,7 +62,7 @@ class PlanFile:
 
     def _lines(self, told: Callable[[int], None] | None) -> Iterator[str]:
         self._file.seek(0)
-        check_head(self._file.read(4))
+        check_head(self._file.read(_HEAD))
         self._file.seek(0)
         text = io.TextIOWrapper(self._file, "utf-8-sig", "surrogateescape", newline="")
         try:

@@ -30,6 +30,7 @@ _HEADS = (
     (b"PK\x03\x04", "is a workbook or an archive, not CSV: in Excel, save it as 'CSV UTF-8 (comma delimited)'"),
     (b"\xd0\xcf\x11\xe0", "is a workbook, not CSV: in Excel, save it as 'CSV UTF-8 (comma delimited)'"),
     (b"\x1f\x8b", "is compressed: unpack it first"),
+    (b'{"fielding_journal"', "is the journal of a plan, not a plan"),
 )
 
 

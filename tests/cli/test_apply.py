@@ -17,9 +17,9 @@ from fielding_async.errors import (
     TransportError,
 )
 from fielding_async.models import RunRef
-from fielding_async.sandbox import Cut, Sandbox, SecondWriter
+from fielding_async.sandbox import Cut, Sandbox, SecondWriter, Status
 
-from .conftest import SECRET, Cli
+from .conftest import Cli
 from .plans import CLOSING, Row, write_plan
 
 NOBODY = "9" * 26
@@ -211,7 +211,7 @@ def test_what_cannot_be_begun_exits_with_2(
     assert said in ended.err
     assert len(ended.err.splitlines()) <= 3
     assert box.history == ()
-    assert all(request.operation is None for request in box.requests)
+    assert {request.operation for request in box.requests} <= {None, "get"}
 
 
 def test_a_missing_token_is_told_before_anything_else(
@@ -289,21 +289,41 @@ def test_fail_fast_starts_no_more_rows(box: Sandbox, cli: Cli, folder: Path) -> 
     assert len(box.history) == 200
 
 
-def test_a_refused_token_does_not_fail_a_whole_plan(
-    box: Sandbox, cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"FIELDING_TOKEN": "some-other-token"}, "AuthenticationError: 401"),
+        ({"FIELDING_BASE_URL": "http://127.0.0.1:9/v1"}, "TransportError: could not connect"),
+    ],
+)
+def test_without_a_server_or_a_good_token_no_row_is_begun(
+    box: Sandbox, cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], said: str
 ) -> None:
+    """A look at the first row's run finds that out, before any row can fail for it; nothing is left behind."""
+    write_plan(folder / "plan.csv", live(box, 2))
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    ended = cli("apply", "plan.csv", "--yes", "--json")
+    assert ended.status == 1
+    assert "no row was sent, for not even a look at the first one's run succeeded" in ended.err
+    assert said in ended.err
+    assert [value["kind"] for value in ended.objects] == ["error"]
+    assert (box.history, [path.name for path in folder.iterdir()]) == ((), ["plan.csv"])
+
+
+def test_a_token_that_is_refused_midway_does_not_fail_a_whole_plan(box: Sandbox, cli: Cli, folder: Path) -> None:
     """A 401 starts no more rows: with a good token the rest of the plan can still be applied."""
-    write_plan(folder / "plan.csv", live(box, 300))
-    monkeypatch.setenv("FIELDING_TOKEN", "some-other-token")
+    rows = live(box, 300)
+    box.script(Status(401), on="pause", ref=rows[50][0])
+    write_plan(folder / "plan.csv", rows)
     ended = cli("apply", "plan.csv", "--yes", "--json", "--concurrency", 4)
     assert ended.status == 1
     assert "stopped: the token is not accepted: 401" in ended.err
-    assert ended.objects[-1]["failed"] <= 8
-    assert ended.objects[-1]["never_sent"] >= 292
-    monkeypatch.setenv("FIELDING_TOKEN", SECRET)
+    counts = {name: ended.objects[-1][name] for name in ("done", "failed", "never_sent")}
+    assert counts["failed"] == 1
+    assert counts["never_sent"] >= 240
     whole = cli("apply", "plan.csv", "--yes", "--json").objects[-1]
-    assert (whole["done"], whole["failed"]) == (len(box.history), ended.objects[-1]["failed"])
-    assert whole["done"] + whole["failed"] == 300
+    assert (whole["done"], whole["failed"], len(box.history)) == (299, 1, 299)
 
 
 def test_failures_in_a_row_that_say_nothing_of_the_rows_stop_a_plan() -> None:

@@ -16,8 +16,8 @@ from fielding_async.sandbox import Cut, Fault, Sandbox, SecondWriter
 from .conftest import SECRET, command, environment
 from .plans import Applied, Row, apply, check_against_history, journeys, write_plan, writes
 
-ROWS = int(os.environ.get("FIELDING_APPLY_ROWS", "800"))
-KILLS = int(os.environ.get("FIELDING_APPLY_KILLS", "4"))
+ROWS = int(os.environ.get("FIELDING_APPLY_ROWS", "500"))
+KILLS = int(os.environ.get("FIELDING_APPLY_KILLS", "3"))
 PATIENCE = 600
 
 

@@ -111,6 +111,20 @@ def test_a_signal_before_the_first_row_sends_nothing(box: Sandbox, rows: list[Ro
     assert (box.requests, (tmp_path / "j").exists()) == ((), False)
 
 
+def test_a_signal_at_the_first_look_begins_no_row(box: Sandbox, rows: list[Row], tmp_path: Path) -> None:
+    """Interrupted while it finds out whether there is a server, the command says that no row was sent."""
+    hold = Hold("before")
+    box.script(hold, on="get")
+    with starting(box=box, folder=tmp_path) as child:
+        hold.wait_arrived(30)
+        child.send_signal(signal.SIGINT)
+        what = ended(child)
+    hold.release()
+    assert (what.status, what.out) == (130, "")
+    assert "no row was sent" in what.err
+    assert [path.name for path in tmp_path.iterdir()] == ["plan.csv"]
+
+
 def test_two_processes_are_kept_apart(box: Sandbox, rows: list[Row], tmp_path: Path) -> None:
     """A second process on the same journal is refused, and the first one is not disturbed."""
     hold = Hold("after")

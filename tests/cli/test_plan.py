@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fielding_async.actions import Action, Complete, LaunchNow, Pause, Relaunch, Resume, Update
@@ -314,6 +314,7 @@ moments = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.
 actions = st.sampled_from([LaunchNow(), Pause(), Complete()]) | st.builds(Update, end_fielding_at=moments)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(ids, actions, st.text()), min_size=1))
 def test_what_is_written_is_a_plan_and_no_cell_is_a_formula(rows: list[tuple[str, Action, str]]) -> None:
     """Any rows with any errors, written and read again, are the same rows; no cell starts a formula."""

@@ -157,11 +157,25 @@ def test_a_known_rate_is_kept_and_not_passed(kind: LimiterKind) -> None:
 
 
 def test_a_rate_told_too_high_settles_a_little_below() -> None:
-    """Where the network jitters, a told rate that is refused again and again gives way by up to a quarter."""
+    """Where the network jitters, a told rate that is refused again and again gives way a little."""
     client = play(limited("leaky-bucket", 100), 1000, limits=Limits(rate=100), jitter=0.0005)[0]
     assert client.done == 1000
     assert client.refused < 20
     assert client.ended < 60
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_told_rate_that_is_far_off_gives_way_and_comes_back(kind: LimiterKind) -> None:
+    """Where the limit falls far below the rate that was told the pace follows; when it rises again the pace returns."""
+
+    def server() -> Changing:
+        falls = Changing(limited(kind, 110), limited(kind, 30), 10.0)
+        return Changing(falls, limited(kind, 110), 60.0)
+
+    client = play(server(), 100_000, limits=Limits(rate=100), until=400.0)[0]
+    assert client.refused < 120
+    assert sum(1 for at in client.accepted if 30 <= at < 60) > 0.5 * 30 * 30
+    assert sum(1 for at in client.accepted if 390 <= at < 400) > 900
 
 
 def test_a_server_that_refuses_everything_meets_ever_fewer_requests() -> None:

@@ -170,10 +170,14 @@ class SimTransport:
                 message.ended_as = "not sent"
                 return NotSent("the connection was refused")
             try:
-                await outgoing.leave()
+                async with asyncio.timeout_at(start + timeout):
+                    await outgoing.leave()
             except HeldBack:
                 message.ended_as = "held back"
                 raise
+            except TimeoutError:
+                message.ended_as = "not sent"
+                return NotSent("no time was left when it might have left")
             message.sent_at = loop.time()
             call = message.call
             call.messages.append(message)

@@ -1,0 +1,72 @@
+"""What a journal holds, as values."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from attrs import frozen
+
+from .actions import Action
+from .models import RunRef
+
+__all__ = ["Binding", "EndState", "JournalCounts", "JournalRow", "JournalSummary"]
+
+EndState = Literal["done", "failed", "unknown", "skipped"]
+"""How a row ended."""
+
+
+@frozen
+class Binding:
+    """What a journal belongs to. `plan`: a digest of the whole plan, where the caller knew it."""
+
+    base_url: str
+    api_version: str
+    plan: str | None = None
+
+
+@frozen(kw_only=True)
+class JournalCounts:
+    """How many rows of a journal ended in which way. `in_flight`: begun, and their end is not on record."""
+
+    done: int = 0
+    failed: int = 0
+    unknown: int = 0
+    skipped: int = 0
+    in_flight: int = 0
+
+    @property
+    def ended(self) -> int:
+        """How many rows have ended, one way or another."""
+        return self.done + self.failed + self.unknown + self.skipped
+
+
+@frozen(kw_only=True)
+class JournalSummary:
+    """What a journal holds.
+
+    `plan` is the digest of the plan that it is bound to, if one was named. `outcomes` counts the rows that ended, by
+    the name of the action and by `accepted`, `already`, `unconfirmed`, `failed`, `unknown` or `skipped`.
+    """
+
+    base_url: str
+    api_version: str
+    plan: str | None
+    counts: JournalCounts
+    outcomes: Mapping[tuple[str, str], int]
+
+
+@frozen(kw_only=True)
+class JournalRow:
+    """A row of a journal that did not end well.
+
+    `number` is its place in the input, from 0. `ref` and `action` are `None` if they were no such thing (and for a row
+    in flight `ref` is not on record). `error` is the name of the error's class, `message` its text; both are empty for
+    a row in flight.
+    """
+
+    number: int
+    ref: RunRef | None
+    action: Action | None
+    state: Literal["failed", "unknown", "skipped", "in flight"]
+    error: str = ""
+    message: str = ""
+    trace_id: str | None = None
