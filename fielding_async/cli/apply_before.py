@@ -4,11 +4,6 @@ from typing import TYPE_CHECKING, Any
 
 from fielding_async import JournalCounts, read_journal
 from fielding_async.errors import ConfigurationError
-<<<<<<< HEAD
-from fielding_async.journal import read_journal
-from fielding_async.journal_values import JournalCounts
-=======
->>>>>>> plan
 
 from .apply_view import duration
 from .output import clean

@@ -9,12 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-<<<<<<< HEAD
-from fielding_async.journal import journal_rows, read_journal
-from fielding_async.journal_values import JournalCounts, JournalRow, JournalSummary
-=======
 from fielding_async import JournalCounts, JournalRow, JournalSummary, journal_rows, read_journal
->>>>>>> plan
 
 from .apply_before import place, unsent_rows
 from .apply_view import duration
