@@ -34,7 +34,8 @@ def _marked(match: re.Match[str]) -> str:
     name = _NAME.fullmatch(text)
     if name and name[1] in _PUBLIC and not name[2] and name[3] in {None, "()"}:
         return f":py:obj:`{text} <{_PUBLIC[name[1]]}>`"
-    return f"``{text}``"
+    goes_on = match.string[match.end() : match.end() + 1].isalnum()
+    return f"``{text}``" + ("\\ " if goes_on else "")
 
 
 def _listed(paragraph: str) -> str:

@@ -221,10 +221,10 @@ def pacing() -> Drawing:
     def at(moment: float, pace: float) -> tuple[float, float]:
         return left + width * moment / seconds, top + height * (1 - min(pace, most) / most)
 
-    for pace in range(0, int(most) + 1, 20):
-        x, y = at(0, pace)
+    for mark in range(0, int(most) + 1, 20):
+        x, y = at(0, mark)
         drawing.line(x, y, x + width, y, "#e5e7eb")
-        drawing.text(x - 8, y + 5, str(pace), SOFT, "end")
+        drawing.text(x - 8, y + 5, str(mark), SOFT, "end")
     for second in range(0, int(seconds) + 1, 2):
         drawing.text(at(second, 0)[0], top + height + 22, str(second), SOFT)
     drawing.text(left + width / 2, top + height + 48, "seconds", SOFT)
