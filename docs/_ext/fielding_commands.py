@@ -2,29 +2,10 @@
 
 from typing import Any, ClassVar
 
-import click
 from docutils import nodes
 from docutils.parsers.rst import Directive
+from help_texts import help_texts
 from sphinx.application import Sphinx
-
-from fielding_async.cli.app import cli
-
-_WIDTH = 80
-
-
-def commands() -> list[tuple[str, str]]:
-    """Return each command's full name and its help, as a terminal shows it, in the order of the help."""
-    found: list[tuple[str, str]] = []
-
-    def visit(command: click.Command, name: str, parent: click.Context | None) -> None:
-        context = click.Context(command, info_name=name, parent=parent, terminal_width=_WIDTH, max_content_width=_WIDTH)
-        found.append((context.command_path, command.get_help(context)))
-        if isinstance(command, click.Group):
-            for child in command.list_commands(context):
-                visit(command.get_command(context, child) or click.Command(child), child, context)
-
-    visit(cli, "fielding", None)
-    return found
 
 
 class Commands(Directive):
@@ -35,7 +16,7 @@ class Commands(Directive):
     def run(self) -> list[nodes.Node]:
         """Make the sections."""
         sections: list[nodes.Node] = []
-        for name, text in commands():
+        for name, text in help_texts():
             section = nodes.section(ids=[name.replace(" ", "-")], names=[name])
             section += nodes.title("", "", nodes.literal(text=name))
             block = nodes.literal_block(text, text)

@@ -7,6 +7,7 @@ behind the public one lead to the public name. Classes that users do not make th
 
 import inspect
 import re
+import sys
 from typing import Any
 
 import attrs
@@ -14,6 +15,7 @@ from docutils import nodes
 from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
+from sphinx.pycode import ModuleAnalyzer
 
 import fielding_async
 import fielding_async.sandbox
@@ -74,8 +76,19 @@ def as_restructuredtext(lines: list[str]) -> list[str]:
     return out
 
 
+def _after_alias(name: str) -> list[str]:
+    """Return the text below an alias in the module that defines it; autodoc sees only that of what it stands for."""
+    for module in [name for name in sys.modules if name.startswith("fielding_async")]:
+        found = ModuleAnalyzer.for_module(module).find_attr_docs().get(("", name.rpartition(".")[2]))
+        if found:
+            return list(found)
+    return []
+
+
 def _docstring(app: Sphinx, what: str, name: str, obj: object, options: Any, lines: list[str]) -> None:
-    del app, what, name, obj, options
+    del app, obj, options
+    if what == "data":
+        lines[:] = _after_alias(name)
     lines[:] = as_restructuredtext(lines)
 
 

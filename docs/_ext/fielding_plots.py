@@ -25,7 +25,7 @@ class Plot(Directive):
         self.state.document.settings.env.note_dependency(str(RESULTS / name))
         if not (RESULTS / name).exists():
             return [nodes.paragraph("", "No figures are kept yet: nox -s bench measures them.")]
-        return [nodes.image(uri=f"/../benchmarks/results/{name}", alt=" ".join(self.content))]
+        return [nodes.paragraph("", "", nodes.image(uri=f"/../benchmarks/results/{name}", alt=" ".join(self.content)))]
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

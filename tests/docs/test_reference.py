@@ -1,17 +1,21 @@
 """The reference is whole: every public name is on a page, and says what it has to say."""
 
+import importlib.util
 import inspect
 import re
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import attrs
 import pytest
+from click.testing import CliRunner
 
 import fielding_async
 import fielding_async.sandbox
 import fielding_async.webhooks
 from fielding_async import Timeout
+from fielding_async.cli.app import cli
 from fielding_async.operations import OPERATIONS
 
 from .pages import PAGES, ROOT
@@ -106,6 +110,25 @@ def test_every_error_is_in_the_tree(name: str) -> None:
     assert re.search(rf"\b{name}\b", inspect.getdoc(fielding_async.errors) or "")
 
 
+def _load(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_page_of_the_command_line_is_what_help_says() -> None:
+    """Every command is there, with the help that it prints."""
+    texts = _load(ROOT / "_ext" / "help_texts.py").help_texts()
+    names = [name for name, _ in texts]
+    assert {"fielding apply", "fielding run update", "fielding batch launch", "fielding doctor"} < set(names)
+    for name, text in texts:
+        asked = CliRunner().invoke(cli, [*name.split()[1:], "--help"], prog_name="fielding", terminal_width=80)
+        assert asked.output.strip() == text.strip(), name
+
+
 def test_the_defaults_on_the_page_are_true() -> None:
     """The table of settings has every field of `Limits`, `Retry` and `Timeout` with its default."""
     text = (ROOT / "reference" / "settings.md").read_text(encoding="utf-8")
@@ -121,15 +144,9 @@ def test_the_defaults_on_the_page_are_true() -> None:
     assert shown == true
 
 
-def test_the_diagrams_are_as_drawn(tmp_path: Path) -> None:
+def test_the_diagrams_are_as_drawn() -> None:
     """`python docs/diagrams/draw.py` would write what is there."""
-    import importlib.util
-
-    spec = importlib.util.spec_from_file_location("draw", ROOT / "diagrams" / "draw.py")
-    assert spec is not None
-    assert spec.loader is not None
-    draw = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(draw)
+    draw = _load(ROOT / "diagrams" / "draw.py")
     for name, drawing in draw.DRAWINGS.items():
         assert (ROOT / "diagrams" / f"{name}.svg").read_text(encoding="utf-8") == str(drawing()), name
     assert {path.stem for path in (ROOT / "diagrams").glob("*.svg")} == set(draw.DRAWINGS)
