@@ -2,6 +2,7 @@
 
 import importlib.util
 import inspect
+import json
 import re
 from pathlib import Path
 from types import ModuleType
@@ -14,9 +15,10 @@ from click.testing import CliRunner
 import fielding_async
 import fielding_async.sandbox
 import fielding_async.webhooks
-from fielding_async import Timeout
+from fielding_async import FieldingSession, Pause, Relaunch, Timeout
 from fielding_async.cli.app import cli
 from fielding_async.operations import OPERATIONS
+from fielding_async.sandbox import Cut, Sandbox, SecondWriter, Status
 
 from .pages import PAGES, ROOT
 
@@ -142,6 +144,34 @@ def test_the_defaults_on_the_page_are_true() -> None:
         for name, value in attrs.asdict(settings).items()
     }
     assert shown == true
+
+
+async def test_the_journal_holds_what_the_page_says(tmp_path: Path, fielding_sandbox: Sandbox) -> None:
+    """Every record and field of a journal of done, failed, unknown and skipped rows is on the page."""
+    text = (ROOT / "reference" / "journal.md").read_text(encoding="utf-8")
+    done, lost, wrong = (fielding_sandbox.add_run(status) for status in ("live", "live", "completed"))
+    fielding_sandbox.script(Cut("before"), Status(400), on="pause", ref=lost)
+    fielding_sandbox.script(SecondWriter(), on="pause", ref=done)
+    rows = [(done, Pause()), (lost, Pause()), (wrong, Pause()), (wrong, Relaunch())]
+    async with (
+        FieldingSession("any-token", base_url=fielding_sandbox.url) as fielding,
+        fielding.perform_all(rows, journal=tmp_path / "journal") as batch,
+    ):
+        async for _ in batch:
+            pass
+    records = [json.loads(line) for line in (tmp_path / "journal").read_text().splitlines()]
+    assert {record["as"] for record in records if "end" in record and "as" in record} == {
+        "accepted",
+        "unknown",
+        "failed",
+        "skipped",
+    }
+    assert any("settled" in record for record in records)
+    for record in records:
+        for key in record:
+            assert re.search(rf'["`]{key}["`]', text), key
+        if "end" in record and "intent" not in record:
+            assert f"`{record['as']}`" in text
 
 
 def test_the_diagrams_are_as_drawn() -> None:
