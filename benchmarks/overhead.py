@@ -1,114 +1,164 @@
-"""What the SDK costs on top of hand-written aiohttp: CPU per request of warm actions, 32 at once, as paired ratios.
+"""What the SDK costs on top of hand-written clients: CPU per action and throughput of warm actions, 32 at once.
 
-    python -m benchmarks.overhead [--rounds 15] [--actions 2000]
-
-Peers, in the same run against the same server: aiohttp with an ETag dict written by hand, and the naive
-GET-then-act that users write first.
+All clients take turns, round by round, against one server in a process of its own; imports and warm-up are outside the
+clock. What needs another event loop or an OpenTelemetry SDK is measured in a process of its own as well, beside
+hand-written aiohttp there.
 """
 
-import argparse
 import asyncio
-import json
+import gc
+import multiprocessing
 import statistics
 import time
-from collections.abc import Awaitable, Callable
-from itertools import chain
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import AsyncExitStack
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
-import aiohttp
+from attrs import define, field
 
+from benchmarks import overhead_clients as clients
+from benchmarks.report import Cell, Section, at_least, at_most, paired_ratio
 from benchmarks.server import serving
-from fielding_async import FieldingSession, RunRef
 
-PROJECT, GROUP = "0" * 26, "1" * 26
-AT_ONCE = 32
-HEADERS = {"Authorization": "Bearer token", "Cint-API-Version": "2025-12-18", "Accept": "application/json"}
+__all__ = ["run"]
 
-Round = Callable[[], Awaitable[None]]
+OURS = "fielding-async"
+BY_HAND = "aiohttp by hand"
+NAIVE = "aiohttp, GET then act"
+HTTPX = "httpx by hand"
+GENERATED = "openapi-python-client"
+_WARM_UP = 2
+_ACTIONS = 640
+_FEWER = {HTTPX: 160, GENERATED: 160}  # they take more than ten times as long
+
+_columns = ["client", "CPU us an action", "actions/s", "CPU: ours to it", "quartiles", "pace: ours to it", "quartiles"]
 
 
-def _path(run: str) -> str:
-    return f"/demand/accounts/101/projects/{PROJECT}/target-groups/{GROUP}/fielding-runs/{run}"
+@define
+class Times:
+    """Seconds per action, round by round."""
+
+    cpu: list[float] = field(factory=list[float])
+    wall: list[float] = field(factory=list[float])
 
 
-async def _side_by_side(act: Callable[[str, int], Awaitable[object]], prefix: str, actions: int) -> None:
-    """Perform `actions` actions, one run to each of the 32 tasks."""
-
+async def _all_at_once(act: clients.Act, prefix: str, actions: int) -> None:
     async def one(number: int) -> None:
-        for turn in range(actions // AT_ONCE):
+        for turn in range(actions // clients.AT_ONCE):
             await act(f"{prefix}{number}", turn)
 
     async with asyncio.TaskGroup() as group:
-        for number in range(AT_ONCE):
+        for number in range(clients.AT_ONCE):
             group.create_task(one(number))
 
 
-async def measure(base_url: str, rounds: int, actions: int) -> dict[str, list[float]]:
-    """Return the CPU seconds per action of each peer, round by round, the peers taking turns."""
-    connector = aiohttp.TCPConnector(limit=AT_ONCE)
-    async with (
-        FieldingSession("token", base_url=base_url) as fielding,
-        aiohttp.ClientSession(connector=connector, headers=HEADERS) as http,
-    ):
-        etags: dict[str, str] = {}
-
-        async def ours(run: str, turn: int) -> None:
-            handle = fielding.run(RunRef(101, PROJECT, GROUP, run))
-            await (handle.resume() if turn % 2 else handle.pause())
-
-        async def by_hand(run: str, turn: int) -> None:
-            url = base_url + _path(run)
-            if run not in etags:
-                async with http.get(url) as reply:
-                    await reply.json()
-                    etags[run] = reply.headers["ETag"]
-            action = "resume" if turn % 2 else "pause"
-            async with http.post(f"{url}/{action}", headers={"If-Match": etags[run]}) as reply:
-                assert reply.status == 204
-                etags[run] = reply.headers["ETag"]
-
-        async def naive(run: str, turn: int) -> None:
-            url = base_url + _path(run)
-            async with http.get(url) as reply:
-                await reply.json()
-                etag = reply.headers["ETag"]
-            action = "resume" if turn % 2 else "pause"
-            async with http.post(f"{url}/{action}", headers={"If-Match": etag}) as reply:
-                assert reply.status == 204
-
-        peers = {"fielding-async": ours, "aiohttp by hand": by_hand, "naive GET-then-act": naive}
-        found: dict[str, list[float]] = {name: [] for name in peers}
-        for number in range(rounds + 2):  # the first two warm up
-            for name, act in peers.items():
-                started = time.process_time()
-                await _side_by_side(act, name.split()[0], actions)
-                if number >= 2:
-                    found[name].append((time.process_time() - started) / actions)
-        return found
+async def _measure(makes: Mapping[str, clients.Client], base_url: str, rounds: int) -> dict[str, Times]:
+    found = {name: Times() for name in makes}
+    prefixes = {name: f"{number}-" for number, name in enumerate(makes)}  # of its runs
+    async with AsyncExitStack() as stack:
+        acts = {name: await stack.enter_async_context(make(base_url)) for name, make in makes.items()}
+        names = list(acts)
+        for number in range(_WARM_UP + rounds):
+            names.append(names.pop(0))  # nobody always comes after the same one
+            for name in names:
+                actions = _FEWER.get(name, _ACTIONS)
+                gc.collect()
+                wall, cpu = time.perf_counter(), time.process_time()
+                await _all_at_once(acts[name], prefixes[name], actions)
+                if number >= _WARM_UP:
+                    found[name].cpu.append((time.process_time() - cpu) / actions)
+                    found[name].wall.append((time.perf_counter() - wall) / actions)
+    return found
 
 
-def paired(ours: list[float], theirs: list[float]) -> tuple[float, float, float]:
-    """Return the median of the ratios round by round, and the quartiles around it."""
-    ratios = sorted(mine / other for mine, other in zip(ours, theirs, strict=True))
-    low, _, high = statistics.quantiles(ratios, n=4)
-    return statistics.median(ratios), low, high
+def _on_asyncio(base_url: str, rounds: int, folder: Path | None) -> dict[str, Times]:
+    makes: dict[str, clients.Client] = {
+        OURS: clients.ours,
+        BY_HAND: clients.by_hand,
+        NAIVE: clients.naive,
+        HTTPX: clients.with_httpx,
+    }
+    if folder is not None:
+        makes[GENERATED] = partial(clients.generated, folder=folder)
+    return asyncio.run(_measure(makes, base_url, rounds))
 
 
-def main() -> None:
-    """Measure, and print a table and one JSON line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--actions", type=int, default=2000)
-    options = parser.parse_args()
-    with serving() as base_url:
-        found = asyncio.run(measure(base_url, options.rounds, options.actions))
-    ours = found["fielding-async"]
-    rows = {name: (statistics.median(times) * 1e6, *paired(ours, times)) for name, times in found.items()}
-    width = max(map(len, chain(rows, ["client"])))
-    print(f"{'client':{width}}  CPU us per action   fielding-async / client (quartiles)")
-    for name, (median, ratio, low, high) in rows.items():
-        print(f"{name:{width}}  {median:17.0f}   {ratio:.2f} ({low:.2f} to {high:.2f})")
-    print(json.dumps({name: {"cpu_us": row[0], "ratio": row[1], "quartiles": row[2:]} for name, row in rows.items()}))
+def _on_uvloop(base_url: str, rounds: int) -> dict[str, Times]:
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_measure({OURS: clients.ours, BY_HAND: clients.by_hand}, base_url, rounds))
 
 
-if __name__ == "__main__":
-    main()
+def _with_sdk(base_url: str, rounds: int) -> dict[str, Times]:
+    from opentelemetry.sdk.trace import TracerProvider
+
+    traced = partial(clients.ours, tracer_provider=TracerProvider())
+    return asyncio.run(_measure({OURS: traced, BY_HAND: clients.by_hand}, base_url, rounds))
+
+
+def _alone(measure: Callable[..., dict[str, Times]], *arguments: object) -> dict[str, Times]:
+    """Measure in a process of its own."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(measure, *arguments).result()
+
+
+def _quartiles(ratio: tuple[float, float, float]) -> str:
+    return f"{ratio[1]:.2f} to {ratio[2]:.2f}"
+
+
+def _rows(found: Mapping[str, Times], suffix: str = "") -> list[list[Cell]]:
+    mine = found[OURS]
+    rows: list[list[Cell]] = []
+    for name, times in found.items():
+        row: list[Cell] = [name + suffix, statistics.median(times.cpu) * 1e6, 1 / statistics.median(times.wall)]
+        if name == OURS:
+            rows.append([*row, "", "", "", ""])
+            continue
+        cpu, pace = paired_ratio(mine.cpu, times.cpu), paired_ratio(times.wall, mine.wall)
+        rows.append([*row, cpu[0], _quartiles(cpu), pace[0], _quartiles(pace)])
+    return rows
+
+
+def run(*, quick: bool = False) -> Section:
+    """Measure all clients."""
+    rounds = 3 if quick else 21
+    extras: dict[str, dict[str, Times]] = {}
+    with serving() as base_url, TemporaryDirectory() as name:
+        folder = Path(name)
+        missing = clients.generate(folder)
+        if missing is not None:
+            print(f"without a generated client: {missing}")
+        found = _alone(_on_asyncio, base_url, rounds, None if missing else folder)
+        if find_spec("uvloop") is not None:
+            extras["uvloop"] = _alone(_on_uvloop, base_url, rounds)
+        if find_spec("opentelemetry.sdk") is not None:
+            extras["OpenTelemetry SDK"] = _alone(_with_sdk, base_url, rounds)
+    mine = found[OURS]
+    hand, httpx, get_first = found[BY_HAND], found[HTTPX], found[NAIVE]
+    rows = _rows(found)
+    for extra, times in extras.items():
+        rows += _rows(times, f", {extra}")
+    return Section(
+        name="overhead",
+        title=f"Warm actions, {clients.AT_ONCE} at once: CPU of an action and throughput, medians of {rounds} rounds",
+        columns=_columns,
+        rows=rows,
+        claims=[
+            at_most("CPU per request / aiohttp by hand", paired_ratio(mine.cpu, hand.cpu)[0], 1.20),
+            at_least("throughput / aiohttp by hand", paired_ratio(hand.wall, mine.wall)[0], 0.8),
+            at_least("throughput / httpx by hand", paired_ratio(httpx.wall, mine.wall)[0], 8.0),
+            at_most("CPU per action / GET then act", paired_ratio(mine.cpu, get_first.cpu)[0], 0.65),
+        ],
+        data={
+            "cpu_us": {name: [1e6 * value for value in times.cpu] for name, times in found.items()},
+            "actions_per_second": {name: [1 / value for value in times.wall] for name, times in found.items()},
+            "extras_cpu_ratio": {
+                extra: paired_ratio(times[OURS].cpu, times[BY_HAND].cpu)[0] for extra, times in extras.items()
+            },
+        },
+    )

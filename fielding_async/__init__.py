@@ -50,7 +50,6 @@ if TYPE_CHECKING:
     from .errors import SkippedError as SkippedError
     from .errors import TransportError as TransportError
     from .handles import Run as Run
-    from .handles import TargetGroup as TargetGroup
     from .jobs import BatchJob as BatchJob
     from .jobs import DraftJob as DraftJob
     from .journal import journal_rows as journal_rows
@@ -71,6 +70,7 @@ if TYPE_CHECKING:
     from .results import BatchResult as BatchResult
     from .results import DraftResult as DraftResult
     from .session import FieldingSession as FieldingSession
+    from .target_groups import TargetGroup as TargetGroup
 
 _HOME_OF = {
     "Action": "actions",
@@ -110,7 +110,7 @@ _HOME_OF = {
     "SkippedError": "errors",
     "TransportError": "errors",
     "Run": "handles",
-    "TargetGroup": "handles",
+    "TargetGroup": "target_groups",
     "BatchJob": "jobs",
     "DraftJob": "jobs",
     "journal_rows": "journal",

@@ -30,7 +30,10 @@ __all__ = [
 
 @frozen
 class StatusAction:
-    """An action that leads a run to a status. `name` is the last segment of its path, `target` where it leads."""
+    """An action that leads a run to a status. `name` is the last segment of its path, `target` where it leads.
+
+    It has no fields; neither have the actions, which take all they need from here.
+    """
 
     name: ClassVar[str]
     target: ClassVar[str]
@@ -40,42 +43,42 @@ class StatusAction:
         return run.status == self.target
 
 
-@frozen
 class LaunchNow(StatusAction):
     """Launch a scheduled run now. Source: `POST …/fielding-runs/{id}/launch-now`."""
 
+    __slots__ = ()
     name: ClassVar[str] = "launch-now"
     target: ClassVar[str] = "live"
 
 
-@frozen
 class Pause(StatusAction):
     """Pause a live run. Source: `POST …/fielding-runs/{id}/pause`."""
 
+    __slots__ = ()
     name: ClassVar[str] = "pause"
     target: ClassVar[str] = "paused"
 
 
-@frozen
 class Resume(StatusAction):
     """Resume a paused run. Source: `POST …/fielding-runs/{id}/resume`."""
 
+    __slots__ = ()
     name: ClassVar[str] = "resume"
     target: ClassVar[str] = "live"
 
 
-@frozen
 class Complete(StatusAction):
     """Complete a live or scheduled run. Source: `POST …/fielding-runs/{id}/complete`."""
 
+    __slots__ = ()
     name: ClassVar[str] = "complete"
     target: ClassVar[str] = "completed"
 
 
-@frozen
 class Relaunch(StatusAction):
     """Relaunch a completed run. Source: `POST …/fielding-runs/{id}/relaunch`."""
 
+    __slots__ = ()
     name: ClassVar[str] = "relaunch"
     target: ClassVar[str] = "live"
 

@@ -1,24 +1,26 @@
 """JSON of the API to values and back, through cattrs. Strict about types, lenient about unknown fields.
 
-A response of the wrong shape raises `ProtocolError` that names the field.
+A response of the wrong shape raises `ProtocolError` that names the field. cattrs is loaded with the first response that
+is read: an import of the package should cost little more than that of aiohttp.
 """
 
 import json
 from collections.abc import Callable
 from datetime import datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import repeat
 from sys import intern
-from typing import Any, TypeVar, cast, get_args, get_origin
+from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args, get_origin
 
-import cattrs
-from attrs import evolve, frozen, has
-from cattrs.gen import make_dict_structure_fn
+from attrs import define, evolve, frozen, has
 
 from .dates import parse_timestamp, to_text
 from .errors import ProtocolError
 from .models import FailedTargetGroup, Failure, FieldingRun, InvalidParam, RunRef
 from .results import BatchResult, DraftResult
+
+if TYPE_CHECKING:
+    import cattrs
 
 __all__ = [
     "ErrorBody",
@@ -58,44 +60,47 @@ class ErrorBody:
     invalid_params: tuple[InvalidParam, ...] = ()
 
 
-@frozen
+_shape = define(eq=False, repr=False)  # of what is read and taken apart again; the rest costs import time
+
+
+@_shape
 class _RunId:
     id: str
 
 
-@frozen
+@_shape
 class _RunList:
     data: list[dict[str, Any]]
 
 
-@frozen
+@_shape
 class _TargetGroup:
     target_group_id: str
 
 
-@frozen
+@_shape
 class _Reason:
     code: str | None = None
     description: str | None = None
 
 
-@frozen
+@_shape
 class _FailedGroup:
     target_group_id: str
     failure_reason: _Reason | None = None
 
 
-@frozen
+@_shape
 class _Updated:
     data: list[_TargetGroup] | None = None
 
 
-@frozen
+@_shape
 class _Failed:
     data: list[_FailedGroup] | None = None
 
 
-@frozen
+@_shape
 class _BatchJob:
     job_id: str
     status: str
@@ -105,7 +110,7 @@ class _BatchJob:
     failed_target_groups: _Failed | None = None
 
 
-@frozen
+@_shape
 class _DraftJob:
     job_id: str
     status: str
@@ -159,7 +164,11 @@ def _is_sequence(kind: Any) -> bool:
     return origin is list or origin is tuple
 
 
-def _make_converter() -> cattrs.Converter:
+@cache
+def _converter() -> "cattrs.Converter":
+    import cattrs
+    from cattrs.gen import make_dict_structure_fn
+
     converter = cattrs.Converter(detailed_validation=True)
     for wanted in (str, int):
         converter.register_structure_hook(wanted, _exactly(wanted))
@@ -182,9 +191,6 @@ def _make_converter() -> cattrs.Converter:
     return converter
 
 
-_converter = _make_converter()
-
-
 def _explain(error: BaseException, _: Any) -> str:
     if isinstance(error, KeyError):
         return "required field missing"
@@ -197,8 +203,10 @@ def _structure(data: Any, cls: type[_T], what: str) -> _T:
     if not isinstance(data, dict):
         raise ProtocolError(f"{what}: expected a JSON object, got {type(data).__name__}")
     try:
-        return _converter.structure(data, cls)
+        return _converter().structure(data, cls)
     except Exception as error:  # noqa: BLE001 - cattrs raises groups and whatever attrs constructors raise
+        import cattrs
+
         problems = "; ".join(cattrs.transform_error(error, path="$", format_exception=_explain))
     raise ProtocolError(f"{what}: {problems[:_MAX_SHOWN]}")
 

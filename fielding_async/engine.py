@@ -7,11 +7,10 @@ import ssl as ssl_module
 import threading
 import time
 from enum import Enum
-from typing import Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import aiohttp
 from attrs import frozen
-from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 
 from .auth import Auth, TokenKeeper, TokenSource
@@ -28,7 +27,10 @@ from .telemetry import Attributes, Telemetry
 from .transport import AiohttpTransport, Transport
 from .turns import Turns
 
-__all__ = ["DEFAULT", "Default", "Engine", "Settings", "TimeoutArg"]
+if TYPE_CHECKING:
+    from opentelemetry.metrics import MeterProvider
+
+__all__ = ["DEFAULT", "Default", "Engine", "EngineSource", "Settings", "TimeoutArg", "check_timeout"]
 
 
 class Default(Enum):
@@ -57,7 +59,7 @@ class Settings:
     proxy: str | None = None
     ssl: ssl_module.SSLContext | bool | None = None
     tracer_provider: TracerProvider | None = None
-    meter_provider: MeterProvider | None = None
+    meter_provider: "MeterProvider | None" = None
     transport: Transport | None = None
     dice: random.Random | None = None
 
@@ -142,6 +144,14 @@ class Engine:
         """End everything under way, and close what was opened."""
         self.turns.close(_session_closed)
         await self.exchanger.aclose()
+
+
+class EngineSource(Protocol):
+    """What a handle needs of its session."""
+
+    def engine(self) -> Engine:
+        """Return the live engine, or raise `SessionClosedError`."""
+        ...
 
 
 def _session_closed() -> SessionClosedError:

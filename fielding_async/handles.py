@@ -1,24 +1,18 @@
-"""Handles: what one talks to. They do no I/O of their own, hold ids that were checked, and are cheap and immutable."""
+"""The handle of a run: what one talks to. Handles do no I/O of their own, hold checked ids, are cheap and immutable."""
 
 from datetime import datetime
-from typing import Any, overload
+from typing import overload
 
 from attrs import field, frozen
 
 from .actions import Action, Change, Complete, LaunchNow, Pause, Relaunch, Resume, Update, check_action
-from .codec import decode_run_list
-from .dates import check_period, floor_to_milliseconds, to_text
-from .engine import DEFAULT, Engine, TimeoutArg
+from .engine import DEFAULT, Engine, EngineSource, TimeoutArg
 from .errors import ConfigurationError
-from .ids import check_plain_id
-from .jobs import DraftJob, EngineSource, make_job
 from .ledger import Ledger
 from .models import FieldingRun, OnConflict, Outcome, RunRef
-from .operations import operation
 from .runs import RunAction, look_at
-from .wire import request
 
-__all__ = ["Run", "TargetGroup", "check_on_conflict", "draft_job", "perform_order"]
+__all__ = ["Run", "check_on_conflict", "perform_order"]
 
 
 @frozen
@@ -209,92 +203,3 @@ def _attributes(ref: RunRef) -> dict[str, str | int]:
         "fielding.target_group_id": ref.target_group_id,
         "fielding.fielding_run_id": ref.fielding_run_id,
     }
-
-
-@frozen
-class TargetGroup:
-    """A target group: `project.target_group(id)` makes one. Equal to another of the same session and ids.
-
-    Its calls share these arguments: `timeout` (seconds from now), and `idempotency_key` (left out: a UUID4, made once
-    and sent unchanged on every retry, so that there is one job whatever happens).
-    """
-
-    session: EngineSource = field(repr=False)
-    account_id: int
-    project_id: str
-    target_group_id: str
-
-    def run(self, fielding_run_id: str) -> Run:
-        """Return the handle of one of its runs. Raises `ConfigurationError` for an id that cannot be one."""
-        check_plain_id("fielding_run_id", fielding_run_id)
-        return Run(self.session, RunRef(self.account_id, self.project_id, self.target_group_id, fielding_run_id))
-
-    def _ids(self) -> dict[str, Any]:
-        return {
-            "account_id": self.account_id,
-            "project_id": self.project_id,
-            "target_group_id": self.target_group_id,
-        }
-
-    async def list_runs(self, *, timeout: TimeoutArg = DEFAULT) -> list[FieldingRun]:
-        """Return the target group's runs: none or one. Their `etag` is `None`.
-
-        Source: `GET …/target-groups/{target_group_id}/fielding-runs`. Raises the errors of a read.
-        """
-        engine = self.session.engine()
-        row = operation("list")
-        with engine.call(row.name, self._ids(), timeout) as call:
-            ended = await engine.exchanger.exchange(call, request(row, self._ids()))
-            if ended.accepted is None:
-                raise ended.error
-            return decode_run_list(ended.accepted.body)
-
-    async def launch_from_draft(
-        self, *, end_fielding_at: datetime, idempotency_key: str | None = None, timeout: TimeoutArg = DEFAULT
-    ) -> DraftJob:
-        """Make a job that launches a draft target group; it ends at `end_fielding_at` (aware, floored to milliseconds).
-
-        Source: `POST …/fielding-run-jobs/launch-from-draft`. Raises `OutcomeUnknownError`, with the idempotency key,
-        if the job may have been made and no reply came.
-        """
-        end = floor_to_milliseconds("end_fielding_at", end_fielding_at)
-        return await self._make("launch-from-draft", {"end_fielding_at": to_text(end)}, idempotency_key, timeout)
-
-    async def schedule_from_draft(
-        self,
-        *,
-        start_fielding_at: datetime,
-        end_fielding_at: datetime,
-        idempotency_key: str | None = None,
-        timeout: TimeoutArg = DEFAULT,
-    ) -> DraftJob:
-        """Make a job that schedules a draft target group (aware datetimes, floored to milliseconds).
-
-        Source: `POST …/fielding-run-jobs/schedule-from-draft`. Raises as `launch_from_draft` does.
-        """
-        start = floor_to_milliseconds("start_fielding_at", start_fielding_at)
-        end = floor_to_milliseconds("end_fielding_at", end_fielding_at)
-        check_period(start, end)
-        body = {"start_fielding_at": to_text(start), "end_fielding_at": to_text(end)}
-        return await self._make("schedule-from-draft", body, idempotency_key, timeout)
-
-    async def _make(self, name: str, body: dict[str, str], key: str | None, timeout: TimeoutArg) -> DraftJob:
-        ids = self._ids()
-        made = await make_job(
-            self.session.engine(),
-            operation(name),
-            ids,
-            body,
-            idempotency_key=key,
-            timeout=timeout,
-            touches=lambda ref: all(getattr(ref, id_name) == value for id_name, value in ids.items()),
-        )
-        return draft_job(self.session, name, ids, made.job_id, key=made.idempotency_key, trace_id=made.trace_id)
-
-
-def draft_job(
-    session: EngineSource, name: str, ids: dict[str, Any], job_id: str, *, key: str | None, trace_id: str | None = None
-) -> DraftJob:
-    """Return the handle of a draft job."""
-    job_ids = (*ids.items(), ("job_id", check_plain_id("job_id", job_id)))
-    return DraftJob(session, operation(f"{name}-status"), job_ids, job_id, key, trace_id)

@@ -6,14 +6,14 @@ import logging
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from attrs import field, frozen
 
 from .calls import Call, Ended
 from .codec import decode_batch_result, decode_draft_result
 from .endings import unknown
-from .engine import DEFAULT, Engine, TimeoutArg, check_timeout
+from .engine import DEFAULT, Engine, EngineSource, TimeoutArg, check_timeout
 from .errors import (
     ConfigurationError,
     DeadlineExceededError,
@@ -30,19 +30,11 @@ from .results import BatchResult, DraftResult
 from .schedule import poll_waits
 from .wire import Response, created_job_id, reply_delay, request
 
-__all__ = ["BatchJob", "DraftJob", "EngineSource", "Made", "make_job"]
+__all__ = ["BatchJob", "DraftJob", "Made", "make_job"]
 
 _log = logging.getLogger("fielding_async")
 
 _VISIBLE_WITHIN = 30.0  # seconds for which a 404 may only mean that a job just made cannot be seen yet
-
-
-class EngineSource(Protocol):
-    """What a handle needs of its session."""
-
-    def engine(self) -> Engine:
-        """Return the live engine, or raise `SessionClosedError`."""
-        ...
 
 
 @frozen

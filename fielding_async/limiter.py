@@ -47,6 +47,7 @@ class Limiter:
         self._under_way: deque[asyncio.Future[Permit]] = deque()
         self._first: deque[asyncio.Future[Permit]] = deque()
         self._timer: asyncio.TimerHandle | None = None
+        self._rings_at = inf
         self._last_429: RateLimitError | None = None
         self._refusals = 0
         self._closed: Callable[[], BaseException] | None = None
@@ -173,9 +174,10 @@ class Limiter:
 
     def _ring_at(self, when: float) -> None:
         if self._timer is not None:
-            if self._timer.when() == when:
+            if self._rings_at == when:
                 return
             self._timer.cancel()
+        self._rings_at = when  # not every loop's handle tells it
         self._timer = None if when == inf else self._loop.call_at(when, self._ring)
 
     def _ring(self) -> None:

@@ -9,11 +9,10 @@ from typing import Any, Never, cast
 from .actions import Action
 from .batches import Done, OnRowFailure, Stop
 from .bulk import Batch, Options
-from .engine import TimeoutArg, check_timeout
+from .engine import EngineSource, TimeoutArg, check_timeout
 from .errors import ConfigurationError, JournalError
 from .handles import check_on_conflict
 from .intake import AsyncIntake, SyncIntake
-from .jobs import EngineSource
 from .journal import Journal, check_path
 from .journal_file import FileStorage, Storage
 from .journal_values import Binding

@@ -5,11 +5,11 @@ from typing import Any
 
 from attrs import field, frozen
 
-from .engine import DEFAULT, TimeoutArg
-from .handles import TargetGroup
+from .engine import DEFAULT, EngineSource, TimeoutArg
 from .ids import check_plain_id, check_target_group_ids, check_ulid
-from .jobs import BatchJob, EngineSource, make_job
+from .jobs import BatchJob, make_job
 from .operations import operation
+from .target_groups import TargetGroup
 
 __all__ = ["Project", "batch_job"]
 

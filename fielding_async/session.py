@@ -1,30 +1,36 @@
-"""`FieldingSession`: the door of the SDK."""
+"""`FieldingSession`: the door of the SDK.
+
+What many programs do without (jobs, rows by the thousand) is loaded when it is first asked for.
+"""
 
 import os
 import random
 import ssl as ssl_module
 from collections.abc import AsyncIterable, Callable, Iterable
 from types import TracebackType
-from typing import Any, Literal, Self, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
 import aiohttp
-from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 
 from .actions import Action
 from .auth import Auth, TokenSource, resolve_auth
-from .batches import Done, OnRowFailure, Stop
 from .config import Limits, Retry, Timeout
 from .engine import DEFAULT, Engine, Settings, TimeoutArg
 from .errors import ConfigurationError, SessionClosedError
-from .handles import Run, draft_job
+from .handles import Run
 from .ids import check_account_id, check_idempotency_key, check_ref, check_target_group_ids, check_ulid
-from .jobs import BatchJob, DraftJob
 from .models import OnConflict, RunRef
-from .perform_all import PerformAll, check_options, check_pairs, file_storage
-from .projects import Project, batch_job
 from .settings import check_api_version, resolve_base_url
 from .transport import Transport
+
+if TYPE_CHECKING:
+    from opentelemetry.metrics import MeterProvider
+
+    from .batches import Done, OnRowFailure, Stop
+    from .jobs import BatchJob, DraftJob
+    from .perform_all import PerformAll
+    from .projects import Project
 
 __all__ = ["FieldingSession"]
 
@@ -60,7 +66,7 @@ class FieldingSession:
         proxy: str | None = None,
         ssl: ssl_module.SSLContext | bool | None = None,
         tracer_provider: TracerProvider | None = None,
-        meter_provider: MeterProvider | None = None,
+        meter_provider: "MeterProvider | None" = None,
     ) -> None:
         if isinstance(etag_cache_size, bool) or not isinstance(etag_cache_size, int) or etag_cache_size < 1:
             raise ConfigurationError(f"etag_cache_size={etag_cache_size!r}: must be a whole number of at least 1")
@@ -161,8 +167,10 @@ class FieldingSession:
             ) from None
         return Run(self, check_ref(ref))
 
-    def project(self, account_id: int, project_id: str) -> Project:
+    def project(self, account_id: int, project_id: str) -> "Project":
         """Return the handle of a project. Raises `ConfigurationError` for a bad id."""
+        from .projects import Project
+
         return Project(self, check_account_id(account_id), check_ulid("project_id", project_id))
 
     def draft_job(
@@ -174,7 +182,7 @@ class FieldingSession:
         *,
         kind: Literal["launch", "schedule"],
         idempotency_key: str | None = None,
-    ) -> DraftJob:
+    ) -> "DraftJob":
         """Rebuild the handle of a launch-from-draft or schedule-from-draft job from stored ids.
 
         Raises `ConfigurationError` for a bad id.
@@ -187,6 +195,8 @@ class FieldingSession:
             "target_group_id": check_ulid("target_group_id", target_group_id),
         }
         key = idempotency_key and check_idempotency_key(idempotency_key)
+        from .target_groups import draft_job
+
         return draft_job(self, f"{kind}-from-draft", ids, job_id, key=key)
 
     def batch_job(
@@ -198,7 +208,7 @@ class FieldingSession:
         kind: Literal["launch", "pause", "resume", "complete", "relaunch"],
         target_group_ids: tuple[str, ...] = (),
         idempotency_key: str | None = None,
-    ) -> BatchJob:
+    ) -> "BatchJob":
         """Rebuild the handle of a bulk job from stored ids; with `target_group_ids` its result can tell the missing.
 
         Raises `ConfigurationError` for a bad id.
@@ -208,6 +218,8 @@ class FieldingSession:
         ids = {"account_id": check_account_id(account_id), "project_id": check_ulid("project_id", project_id)}
         groups = check_target_group_ids(target_group_ids) if target_group_ids else ()
         key = idempotency_key and check_idempotency_key(idempotency_key)
+        from .projects import batch_job
+
         return batch_job(self, f"bulk-{kind}", ids, job_id, groups=groups, key=key)
 
     # -- batches
@@ -218,14 +230,14 @@ class FieldingSession:
         *,
         concurrency: int | None = None,
         look_ahead: int = 1000,
-        on_row_failure: OnRowFailure = "skip",
-        stop: Stop = "drain",
-        stop_on: Callable[[Done], object] | None = None,
+        on_row_failure: "OnRowFailure" = "skip",
+        stop: "Stop" = "drain",
+        stop_on: "Callable[[Done], object] | None" = None,
         on_conflict: OnConflict = "reapply",
         timeout: TimeoutArg = DEFAULT,
         journal: "str | os.PathLike[str] | None" = None,
         plan: str | None = None,
-    ) -> PerformAll:
+    ) -> "PerformAll":
         """Perform an action on each of many runs; rows come back as they end, as `Done` values.
 
             async with fielding.perform_all((ref, Complete()) for ref in refs) as batch:
@@ -252,6 +264,8 @@ class FieldingSession:
         `SessionClosedError` on entering. Out of the iteration: `JournalError`, `SessionClosedError`, what the input or
         `stop_on` raised, and `ConfigurationError` for an input that is not what the journal holds.
         """
+        from .perform_all import PerformAll, check_options, check_pairs, file_storage
+
         options = check_options(
             concurrency=concurrency,
             look_ahead=look_ahead,

@@ -31,10 +31,9 @@ WORLDLY_FLOORS = [
     {"flights", "rows"},
     {"exchange"},
     {"engine", "runs"},
-    {"jobs"},
-    {"handles"},
-    {"bulk", "projects"},
-    {"perform_all"},
+    {"handles", "jobs"},
+    {"bulk", "target_groups"},
+    {"perform_all", "projects"},
     {"session"},
 ]
 TOWERS = {"__init__", "__main__", "pytest_plugin", "webhooks"}

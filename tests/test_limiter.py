@@ -94,6 +94,27 @@ def test_late_timers_do_not_slow_the_pace_down() -> None:
     assert pacer.ready_at() == pytest.approx(now + 5.01)
 
 
+def test_any_loops_timers_will_do() -> None:
+    """The limiter asks no more of a timer than to be cancelled: uvloop's do not tell when they ring."""
+
+    class Bare:
+        def __init__(self, handle: asyncio.TimerHandle) -> None:
+            self.cancel = handle.cancel
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        call_at = loop.call_at
+        box = limiter(rate=10)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(loop, "call_at", lambda *arguments: Bare(call_at(*arguments)))
+            async with asyncio.TaskGroup() as group:
+                for _ in range(5):
+                    group.create_task(use(box))
+        assert box.in_flight == 5
+
+    run(main())
+
+
 def test_calls_under_way_go_first() -> None:
     """Requests of calls already under way pass first requests of waiting calls; each class keeps its order."""
 

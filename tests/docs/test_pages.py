@@ -6,6 +6,7 @@ import contextlib
 import hmac
 import inspect
 import io
+import logging
 import os
 import re
 import shutil
@@ -111,6 +112,17 @@ class Shell:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(server.pid, 15)
             server.wait(PATIENCE)
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """What a page does to the logging is undone."""
+    root, ours = logging.getLogger(), logging.getLogger("fielding_async")
+    before = root.handlers[:], root.level, ours.level
+    yield
+    root.handlers[:] = before[0]
+    root.setLevel(before[1])
+    ours.setLevel(before[2])
 
 
 @pytest.fixture
