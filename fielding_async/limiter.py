@@ -8,11 +8,9 @@ from collections import deque
 from collections.abc import Callable
 from math import inf
 
-from attrs import define
-
 from .config import Limits
 from .errors import RateLimitError
-from .pacing import Pacer, Ticket
+from .pacing import Pacer, Permit
 
 __all__ = ["Limiter", "Permit", "WaitTooLongError"]
 
@@ -23,15 +21,6 @@ class WaitTooLongError(Exception):
     def __init__(self, pause: RateLimitError | None) -> None:
         super().__init__("the deadline passed before a request could be sent")
         self.pause = pause
-
-
-@define(eq=False)
-class Permit:
-    """One slot, and the right to send one request. Must be handed back with `Limiter.release`."""
-
-    ticket: Ticket
-    used: bool = False
-    refused: bool = False
 
 
 class Limiter:
@@ -116,10 +105,10 @@ class Limiter:
         Else the seconds to wait before asking again, or `None` if it may not leave: a pause has begun.
         """
         now = self._loop.time()
-        leaves_at = self._pacer.leaves_at(permit.ticket, now)
+        leaves_at = self._pacer.leaves_at(permit, now)
         if leaves_at is None or leaves_at > now:
             return None if leaves_at is None else leaves_at - now
-        self._pacer.left(permit.ticket, now)
+        self._pacer.left(permit, now)
         permit.used = True
         return 0.0
 
@@ -128,14 +117,14 @@ class Limiter:
         permit.refused = True
         self._refusals += 1
         self._last_429 = error
-        self._pacer.throttled(permit.ticket, error.retry_after, self._loop.time())
+        self._pacer.throttled(permit, error.retry_after, self._loop.time())
 
     def release(self, permit: Permit) -> None:
         """Hand a slot back, once the exchange is over; a request that never left gives its turn back as well."""
         if not permit.used:
-            self._pacer.give_back(permit.ticket)
+            self._pacer.give_back(permit)
         elif not permit.refused:
-            self._pacer.answered(permit.ticket, self._loop.time())
+            self._pacer.answered(permit, self._loop.time())
         self._free += 1
         self._pump()
 
@@ -153,7 +142,7 @@ class Limiter:
 
     def _grant(self, now: float, *, waited: bool) -> Permit:
         self._free -= 1
-        return Permit(self._pacer.take(now, waited=waited))
+        return self._pacer.take(now, waited=waited)
 
     def _next(self) -> asyncio.Future[Permit] | None:
         for queue in (self._under_way, self._first):
