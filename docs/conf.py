@@ -31,6 +31,7 @@ nitpick_ignore_regex = [
     (r"py:.*", r"fielding_async\.engine\.Default"),  # in overloads
     (r"py:.*", r"(str|int|float|bool|bytes|bytearray|memoryview|object|None|tuple|list|dict|type|optional)"),
     (r"py:.*", r"(BaseException|Exception|ValueError|RuntimeError|TimeoutError|AssertionError|KeyError|OSError)"),
+    (r"py:.*", r"(MeterProvider|TracerProvider|SSLContext|ClientSession)"),
     (r"py:.*", r"(datetime|timedelta|Callable|Awaitable|Iterable|AsyncIterable|Iterator|Mapping|Never|StrEnum)"),
 ]
 

@@ -24,6 +24,7 @@ import fielding_async.webhooks
 _HOMES = (fielding_async, fielding_async.sandbox, fielding_async.webhooks)
 _PUBLIC = {name: f"{home.__name__}.{name}" for home in reversed(_HOMES) for name in home.__all__}
 _NOT_MADE_BY_USERS = {"Run", "Project", "TargetGroup", "BatchJob", "DraftJob", "PerformAll", "Batch"}
+_CHOICES = {"OnRowFailure": "Literal['skip', 'continue']", "Stop": "Literal['drain', 'cancel']"}
 _CODE = re.compile(r"(?<!`)`([^`\n]+(?:\n[^`\n]+)?)`(?!`)")
 _ARGUMENT = r"`\w+`(?:(?:, | and )`\w+`)*: "
 _NEXT = re.compile(rf"(?<=\.) (?={_ARGUMENT})")
@@ -104,6 +105,8 @@ def _signature(
         for field in attrs.fields(obj):
             shown = "..." if isinstance(field.default, attrs.Factory) else repr(field.default)
             signature = signature.replace(f"attr_dict['{field.name}'].default", shown)
+    for alias, choices in _CHOICES.items():
+        signature = re.sub(rf"(?<![\w.]){alias}\b", choices, signature)
     # left out, a time limit is the session's
     signature = re.sub(r" \| (~?[\w.]+\.)?Default\b", "", signature).replace("= DEFAULT", "= ...")
     return re.sub(r"(~?fielding_async\.actions\.)StatusAction \| \1Update", r"\1Action", signature), returns
