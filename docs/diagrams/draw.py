@@ -8,7 +8,7 @@ from pathlib import Path
 from random import Random
 
 from fielding_async import Limits
-from fielding_async.pacing import Pacer, Ticket
+from fielding_async.pacing import Pacer, Permit
 
 HERE = Path(__file__).parent
 INK, SOFT, LINE = "#1f2937", "#6b7280", "#cbd5e1"
@@ -181,30 +181,30 @@ def _learn(limit: int, calls: int) -> tuple[list[tuple[float, float]], list[floa
     now, sent, window, count = 0.0, 0, 0, 0
     paces: list[tuple[float, float]] = []
     refused: list[float] = []
-    answers: list[tuple[float, Ticket, float | None]] = []
+    answers: list[tuple[float, Permit, float | None]] = []
     while sent < calls or answers:
         due = answers[0][0] if answers else float("inf")
         ready = max(now, pacer.ready_at()) if sent < calls and len(answers) < 32 else float("inf")
         if due <= ready:
-            now, ticket, pause = answers.pop(0)
+            now, permit, pause = answers.pop(0)
             if pause is None:
-                pacer.answered(ticket, now)
+                pacer.answered(permit, now)
             else:
                 sent -= 1
-                pacer.throttled(ticket, pause, now)
+                pacer.throttled(permit, pause, now)
             continue
         now = ready
-        ticket = pacer.take(now, waited=True)
-        pacer.left(ticket, now)
+        permit = pacer.take(now, waited=True)
+        pacer.left(permit, now)
         sent += 1
-        paces.append((now, 1 / ticket.after if ticket.after else float("inf")))
+        paces.append((now, 1 / permit.after if permit.after else float("inf")))
         arrived = now + 0.01
         if int(arrived) != window:
             window, count = int(arrived), 0
         count += 1
         if count > limit:
             refused.append(now)
-        answers.append((now + 0.02, ticket, None if count <= limit else 1.0))
+        answers.append((now + 0.02, permit, None if count <= limit else 1.0))
     return paces, refused, now
 
 
