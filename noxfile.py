@@ -17,7 +17,7 @@ FEWER_CALLS = {"FIELDING_STORM_CALLS": "2000"}
 AT_ONCE = ["-n", "4"]  # more than cores: many tests wait for processes and sockets
 
 nox.needs_version = ">=2024.4.15"
-nox.options.sessions = ["lint", "types", "tests", "oldest", "demo"]
+nox.options.sessions = ["lint", "types", "tests", "oldest", "docs", "demo"]
 nox.options.error_on_missing_interpreters = False
 nox.options.reuse_venv = "yes"
 
@@ -93,6 +93,20 @@ def demo(session: nox.Session) -> None:
     """Install as a user would, and run the demo."""
     session.install(".[cli]")
     session.run("fielding", "demo", *session.posargs)
+
+
+@nox.session(python=OLDEST)
+def docs(session: nox.Session) -> None:
+    """Build the documentation into `build/docs`; any warning, any link inside it that leads nowhere, is an error."""
+    session.install("-e", ".[cli]", *_group("docs"))
+    session.run("python", "-m", "sphinx", "-W", "--keep-going", "-b", "html", "docs", "build/docs", *session.posargs)
+
+
+@nox.session(python=OLDEST)
+def linkcheck(session: nox.Session) -> None:
+    """Follow the links of the documentation that lead out; takes the internet, so nothing else depends on it."""
+    session.install("-e", ".[cli]", *_group("docs"))
+    session.run("python", "-m", "sphinx", "-b", "linkcheck", "docs", "build/linkcheck", *session.posargs)
 
 
 @nox.session(python=OLDEST)

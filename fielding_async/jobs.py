@@ -214,7 +214,7 @@ class BatchJob(_Job):
         return not self.target_group_ids or ref.target_group_id in self.target_group_ids
 
     async def status(self, *, timeout: TimeoutArg = DEFAULT) -> BatchResult:
-        """Return the job as it stands.
+        """Return the job as it stands. `timeout`: seconds from now.
 
         Source: `GET …/batch-jobs/…-by-target-group-id/{job_id}`. Raises `NotFoundError`, `TransportError` and the
         other errors of a read.
@@ -250,7 +250,7 @@ class DraftJob(_Job):
         return all(getattr(ref, name, value) == value for name, value in self.ids)
 
     async def status(self, *, timeout: TimeoutArg = DEFAULT) -> DraftResult:
-        """Return the job as it stands.
+        """Return the job as it stands. `timeout`: seconds from now.
 
         Source: `GET …/fielding-run-jobs/…-from-draft/{job_id}`. Raises `NotFoundError`, `TransportError` and the other
         errors of a read.
@@ -263,7 +263,8 @@ class DraftJob(_Job):
     ) -> DraftResult:
         """Wait until the job has ended, and return what became of it: see `BatchJob.wait`.
 
-        Raises `JobFailedError`, whose `result` has the reasons, for a job that ended `Failed`.
+        `timeout`: seconds from now (left out: `Timeout.job`; `None`: no limit). Raises `JobFailedError`, whose `result`
+        has the reasons, for a job that ended `Failed`.
         """
         result: DraftResult = await self._wait(timeout, on_poll)
         return result

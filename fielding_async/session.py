@@ -259,7 +259,7 @@ class FieldingSession:
         that wait behind earlier ones of their run. `stop`: whether leaving early waits for what is in flight or cuts it
         off; `batch.leftover` then lists what was taken and not yielded. `stop_on`: called with each row as it ends; if
         it returns true, no more rows start, and the iteration ends after those in flight. `on_conflict` and `timeout`
-        are those of each row, as for `Run.perform`.
+        (seconds) are those of each row, as for `Run.perform`.
 
         `journal`: a file that makes the batch resumable, also after a crash. Each write is on record before it leaves.
         Run again with the same rows, the batch passes over those that ended (well or not), goes on with those in

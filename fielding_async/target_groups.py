@@ -20,7 +20,11 @@ __all__ = ["TargetGroup", "draft_job"]
 
 @frozen
 class TargetGroup:
-    """A target group: `project.target_group(id)` makes one. Equal to another of the same session and ids."""
+    """A target group: `project.target_group(id)` makes one. Equal to another of the same session and ids.
+
+    Its calls share these arguments: `timeout` (seconds from now), and `idempotency_key` (left out: a UUID4, made once
+    and sent unchanged on every retry, so that there is one job whatever happens).
+    """
 
     session: EngineSource = field(repr=False)
     account_id: int
