@@ -2,10 +2,9 @@
 
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
-from attrs import frozen
 from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
 
@@ -27,8 +26,7 @@ def address_of(url: str) -> Attributes:
     return {"server.address": parts.hostname or "", "server.port": port}
 
 
-@frozen
-class Target:
+class Target(NamedTuple):
     """What an attempt is made at: method, URL (without query or user) and its template, the server's address.
 
     `resend`: how many times the request was sent before.

@@ -7,11 +7,14 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from math import inf
+from typing import TYPE_CHECKING
 
 from .config import Limits
 from .errors import RateLimitError
 from .pacing import Pacer, Permit
-from .signals import WaitReason
+
+if TYPE_CHECKING:
+    from .signals import WaitReason
 
 __all__ = ["Limiter", "Permit", "WaitTooLongError"]
 
@@ -58,7 +61,7 @@ class Limiter:
         return max(0.0, self._pacer.paused_until - self._loop.time())
 
     @property
-    def waits_for(self) -> WaitReason | None:
+    def waits_for(self) -> "WaitReason | None":
         """What keeps the next request from leaving; `None` if it may leave at once."""
         if self.pause_left:
             return "pause"

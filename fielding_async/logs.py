@@ -8,9 +8,21 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Protocol
 
-from .signals import LINES
+__all__ = ["LINES", "Teller", "harmless", "say"]
 
-__all__ = ["Teller", "harmless", "say"]
+LINES: dict[str, tuple[int, str]] = {
+    "retry": (logging.INFO, "attempt %(attempt)d failed (%(error_type)s), next in %(seconds).2f s"),
+    "lost reply": (logging.DEBUG, "no usable reply (%(error_type)s), may be applied"),
+    "conflict": (logging.INFO, "412, conflict %(conflicts)d on run %(run)s"),
+    "pause": (logging.INFO, "429, all requests pause for %(seconds).2f s"),
+    "poll": (logging.INFO, "poll failed (%(error_type)s), polling on"),
+    "replay": (logging.INFO, "%(status)d, trying again with another token"),
+    "renewal": (logging.INFO, "token renewed"),
+    "no token": (logging.WARNING, "no token (%(error_type)s)"),
+    "telemetry": (logging.WARNING, "tracing or metrics raised %(error_type)s"),
+    "doubt": (logging.WARNING, "%(text)s"),
+}
+"""Each line: its level, and its text, with the only values that go into it beside its call's name and trace id."""
 
 _log = logging.getLogger("fielding_async")
 _log.addHandler(logging.NullHandler())  # else warnings would go to stderr
@@ -23,14 +35,12 @@ class Teller(Protocol):
     trace_id: str
 
 
-_LEVELS = {name: logging.getLevelNamesMapping()[line.level] for name, line in LINES.items()}
-
-
 def say(line: str, call: Teller, **values: str | float) -> None:
     """Write a line."""
-    level = _LEVELS[line]
+    level, text = LINES[line]
     if _log.isEnabledFor(level):
-        _log.log(level, LINES[line].text, {"operation": call.name, "trace_id": call.trace_id, **values})
+        values = {"operation": call.name, "trace_id": call.trace_id, **values}
+        _log.log(level, f"%(operation)s: {text} [%(trace_id)s]", values)
 
 
 @contextmanager

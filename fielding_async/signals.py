@@ -1,24 +1,15 @@
-"""What the SDK tells of itself, one row each: the attributes and events of its spans, its metrics, its log lines.
+"""What the SDK tells of itself, one row each: the attributes and events of its spans, its metrics.
 
 Names follow the OpenTelemetry semantic conventions for HTTP where these have one, else they begin with `fielding.`.
-Metrics bear no ids: all their attributes are bounded. Source: https://opentelemetry.io/docs/specs/semconv/http/.
+Metrics bear no ids: all their attributes are bounded. Source: https://opentelemetry.io/docs/specs/semconv/http/. Loaded
+only where there are metrics.
 """
 
 from typing import Literal
 
 from attrs import frozen
 
-__all__ = [
-    "CALL_ATTRIBUTES",
-    "EVENTS",
-    "LINES",
-    "METRICS",
-    "REQUEST_ATTRIBUTES",
-    "Event",
-    "Line",
-    "Metric",
-    "WaitReason",
-]
+__all__ = ["CALL_ATTRIBUTES", "EVENTS", "METRICS", "REQUEST_ATTRIBUTES", "Event", "Metric", "WaitReason"]
 
 WaitReason = Literal["turn", "concurrency", "rate", "pause", "token", "backoff", "conflict"]
 """What a call waited for: its turn on the run; a slot; the pace; a pause after a 429; a token; to try again."""
@@ -156,28 +147,4 @@ METRICS: dict[str, Metric] = {
             "Tokens fetched; with error.type, those that could not be.",
         ),
     )
-}
-
-
-@frozen
-class Line:
-    """A line of the log: its level, and its text, with the only values that go into it."""
-
-    level: Literal["DEBUG", "INFO", "WARNING"]
-    text: str
-
-
-LINES: dict[str, Line] = {
-    "retry": Line(
-        "INFO", "%(operation)s: attempt %(attempt)d failed (%(error_type)s), next in %(seconds).2f s [%(trace_id)s]"
-    ),
-    "lost reply": Line("DEBUG", "%(operation)s: no usable reply (%(error_type)s), may be applied [%(trace_id)s]"),
-    "conflict": Line("INFO", "%(operation)s: 412, conflict %(conflicts)d on run %(run)s [%(trace_id)s]"),
-    "pause": Line("INFO", "%(operation)s: 429, all requests pause for %(seconds).2f s [%(trace_id)s]"),
-    "poll": Line("INFO", "%(operation)s: poll failed (%(error_type)s), polling on [%(trace_id)s]"),
-    "replay": Line("INFO", "%(operation)s: %(status)d, trying again with another token [%(trace_id)s]"),
-    "renewal": Line("INFO", "%(operation)s: token renewed [%(trace_id)s]"),
-    "no token": Line("WARNING", "%(operation)s: no token (%(error_type)s) [%(trace_id)s]"),
-    "telemetry": Line("WARNING", "%(operation)s: tracing or metrics raised %(error_type)s [%(trace_id)s]"),
-    "doubt": Line("WARNING", "%(operation)s: %(text)s [%(trace_id)s]"),
 }

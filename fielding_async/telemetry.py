@@ -18,13 +18,13 @@ from .attempts import AttemptTrace, Target
 from .logs import harmless, say
 from .models import RunRef
 from .propagation import w3c_headers
-from .signals import WaitReason
 from .traceparent import mint_span_id, mint_trace_id, traceparent
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
 
     from .meters import Meters
+    from .signals import WaitReason
 
 __all__ = ["CallTrace", "Position", "Telemetry"]
 
@@ -119,7 +119,7 @@ class CallTrace:
             with harmless(self):
                 meters.record(f"fielding.client.{name}.duration", seconds, attributes)
 
-    def waited(self, reason: WaitReason | None, seconds: float) -> None:
+    def waited(self, reason: "WaitReason | None", seconds: float) -> None:
         """Tell that the call has waited; without a reason it has not."""
         if self.is_told and reason is not None and seconds > 0:
             self._event("fielding.wait", {"fielding.wait.reason": reason, "fielding.wait.duration": seconds})

@@ -32,10 +32,9 @@ _LONG_MEMBER = 128
 # Eight times what everybody should pass on, and half of what servers take in one line.
 _MOST_STATE = 4096
 
-_MEMBER = re.compile(
+_MEMBER = (
     r"([a-z][a-z0-9_*/-]{0,255}|[a-z0-9][a-z0-9_*/-]{0,240}@[a-z][a-z0-9_*/-]{0,13})"
-    r"=([\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e])",
-    re.ASCII,
+    r"=([\x20-\x2b\x2d-\x3c\x3e-\x7e]{0,255}[\x21-\x2b\x2d-\x3c\x3e-\x7e])"
 )
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.ASCII)
 
@@ -77,7 +76,7 @@ def parse_tracestate(lines: Iterable[str]) -> Members:
             member = text.strip(" \t")
             if not member:
                 continue
-            match = _MEMBER.fullmatch(member)
+            match = re.fullmatch(_MEMBER, member, re.ASCII)  # compiled when first needed: that takes a millisecond
             if match is None:
                 return ()
             members.setdefault(*match.groups())

@@ -1,12 +1,14 @@
 """The reference of traces, metrics and logs says what the code does."""
 
+import logging
 import re
 from pathlib import Path
 from typing import get_args
 
 import pytest
 
-from fielding_async.signals import CALL_ATTRIBUTES, EVENTS, LINES, METRICS, REQUEST_ATTRIBUTES, WaitReason
+from fielding_async.logs import LINES
+from fielding_async.signals import CALL_ATTRIBUTES, EVENTS, METRICS, REQUEST_ATTRIBUTES, WaitReason
 
 PAGE = Path(__file__).parent.parent / "docs" / "reference" / "telemetry.md"
 
@@ -52,7 +54,7 @@ def test_the_metrics_are_those_documented() -> None:
 def test_the_lines_are_those_documented() -> None:
     """The table of log lines has the levels and texts of the code."""
     documented = [(row[0], row[1], names(row[2])[0]) for row in table("line", "level", "text")]
-    assert documented == [(name, line.level, line.text) for name, line in LINES.items()]
+    assert documented == [(name, logging.getLevelName(level), text) for name, (level, text) in LINES.items()]
 
 
 def test_the_code_on_the_page_runs() -> None:
