@@ -2,17 +2,28 @@
 
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
 
-from .logs import Teller, harmless
+from .logs import harmless
 from .propagation import w3c_headers
 
 if TYPE_CHECKING:
+    from typing import Protocol
+
+    from .logs import Teller
     from .meters import Meters
+
+    class Minter(Teller, Protocol):
+        """The call that an attempt belongs to."""
+
+        def mint(self) -> dict[str, str]:
+            """Return the headers of a request without a span."""
+            ...
+
 
 __all__ = ["AttemptTrace", "Target", "address_of"]
 
@@ -43,14 +54,6 @@ class Target(NamedTuple):
         return {"http.request.method": self.method, "url.template": self.template, **self.address}
 
 
-class Minter(Teller, Protocol):
-    """The call that an attempt belongs to."""
-
-    def mint(self) -> dict[str, str]:
-        """Return the headers of a request without a span."""
-        ...
-
-
 class AttemptTrace:
     """One attempt, from when it is begun to its end.
 
@@ -59,7 +62,7 @@ class AttemptTrace:
 
     def __init__(
         self,
-        call: Minter,
+        call: "Minter",
         target: Target,
         *,
         tracer: Tracer | None,

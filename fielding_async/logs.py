@@ -4,11 +4,20 @@ Only the values that a line names go into it: no header, no body, no token. They
 """
 
 import logging
-from collections.abc import Generator
-from contextlib import contextmanager
-from typing import Protocol
+from types import TracebackType
+from typing import TYPE_CHECKING
 
-__all__ = ["LINES", "Teller", "harmless", "say"]
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    class Teller(Protocol):
+        """The call that a line is about."""
+
+        name: str
+        trace_id: str
+
+
+__all__ = ["LINES", "harmless", "say"]
 
 LINES: dict[str, tuple[int, str]] = {
     "retry": (logging.INFO, "attempt %(attempt)d failed (%(error_type)s), next in %(seconds).2f s"),
@@ -28,14 +37,7 @@ _log = logging.getLogger("fielding_async")
 _log.addHandler(logging.NullHandler())  # else warnings would go to stderr
 
 
-class Teller(Protocol):
-    """The call that a line is about."""
-
-    name: str
-    trace_id: str
-
-
-def say(line: str, call: Teller, **values: str | float) -> None:
+def say(line: str, call: "Teller", **values: str | float) -> None:
     """Write a line."""
     level, text = LINES[line]
     if _log.isEnabledFor(level):
@@ -43,10 +45,19 @@ def say(line: str, call: Teller, **values: str | float) -> None:
         _log.log(level, f"%(operation)s: {text} [%(trace_id)s]", values)
 
 
-@contextmanager
-def harmless(call: Teller) -> Generator[None, None, None]:
+class harmless:  # noqa: N801 - reads as a statement
     """Keep what the tracing and metrics of the user raise (a span processor, say) away from a call."""
-    try:
-        yield
-    except Exception as error:  # noqa: BLE001 - whatever it is
-        say("telemetry", call, error_type=type(error).__name__)
+
+    def __init__(self, call: "Teller") -> None:
+        self._call = call
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        if not isinstance(error, Exception):
+            return False
+        say("telemetry", self._call, error_type=type(error).__name__)
+        return True
