@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 from attrs import frozen
@@ -10,8 +10,10 @@ from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
 
 from .logs import Teller, harmless
-from .meters import Meters
 from .propagation import w3c_headers
+
+if TYPE_CHECKING:
+    from .meters import Meters
 
 __all__ = ["AttemptTrace", "Target", "address_of"]
 
@@ -63,7 +65,7 @@ class AttemptTrace:
         target: Target,
         *,
         tracer: Tracer | None,
-        meters: Meters | None,
+        meters: "Meters | None",
         parent: Span | None,
         clock: Callable[[], float],
     ) -> None:

@@ -4,22 +4,27 @@ With the OpenTelemetry API alone (no SDK configured) there are no spans and metr
 the ids that go out are then continued from the current context, or minted here.
 """
 
+import os
+import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
-from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import Link, Span, SpanContext, Status, StatusCode, Tracer, TracerProvider
 
 from .__about__ import __version__
 from .attempts import AttemptTrace, Target
 from .logs import harmless, say
-from .meters import Meters, find_meters
 from .models import RunRef
 from .propagation import w3c_headers
 from .signals import WaitReason
 from .traceparent import mint_span_id, mint_trace_id, traceparent
+
+if TYPE_CHECKING:
+    from opentelemetry.metrics import MeterProvider
+
+    from .meters import Meters
 
 __all__ = ["CallTrace", "Position", "Telemetry"]
 
@@ -224,6 +229,16 @@ def _exception(error: BaseException, secrets: Sequence[str]) -> dict[str, str]:
     return {"exception.type": name, "exception.message": text, "exception.stacktrace": stack}
 
 
+def _find_meters(provider: "MeterProvider | None") -> "Meters | None":
+    # the API of metrics takes long to load, and unless somebody has, no provider can have been set
+    is_loaded = "opentelemetry.metrics" in sys.modules or "OTEL_PYTHON_METER_PROVIDER" in os.environ
+    if provider is None and not is_loaded:
+        return None
+    from .meters import find_meters
+
+    return find_meters(provider)
+
+
 class Telemetry:
     """The tracer and the instruments of one session: `None` where nothing would come of them.
 
@@ -235,13 +250,13 @@ class Telemetry:
         getrandbits: Callable[[int], int],
         clock: Callable[[], float],
         tracer_provider: TracerProvider | None = None,
-        meter_provider: MeterProvider | None = None,
+        meter_provider: "MeterProvider | None" = None,
     ) -> None:
         tracer = trace.get_tracer("fielding_async", __version__, tracer_provider)
         # what the API itself brings does nothing
         is_idle = type(tracer).__module__.startswith("opentelemetry.trace")
         self.tracer: Tracer | None = None if is_idle else tracer
-        self.meters: Meters | None = find_meters(meter_provider)
+        self.meters: Meters | None = _find_meters(meter_provider)
         self.is_told: bool = self.tracer is not None or self.meters is not None
         self.getrandbits: Callable[[int], int] = getrandbits
         self.clock: Callable[[], float] = clock
