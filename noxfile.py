@@ -1,5 +1,6 @@
 """The project's chores: `nox` runs what the continuous integration runs, `nox -l` lists everything."""
 
+import itertools
 import os
 import re
 import tomllib
@@ -13,9 +14,10 @@ PYTHONS = nox.project.python_versions(PROJECT)
 OLDEST = PYTHONS[0]
 SHORTER = ["--ignore=tests/conformance", "--ignore=tests/simulation"]
 FEWER_CALLS = {"FIELDING_STORM_CALLS": "2000"}
+AT_ONCE = ["-n", "4"]  # more than cores: many tests wait for processes and sockets
 
 nox.needs_version = ">=2024.4.15"
-nox.options.sessions = ["lint", "types", "tests", "oldest", "demo"]
+nox.options.sessions = ["lint", "types", "tests", "oldest", "docs", "demo"]
 nox.options.error_on_missing_interpreters = False
 nox.options.reuse_venv = "yes"
 
@@ -40,14 +42,13 @@ def tests(session: nox.Session) -> None:
     """Run the test suite; on the oldest Python with coverage, the conformance tests and the simulation."""
     session.install("-e", ".[cli]", *_group("tests"))
     if session.python != OLDEST:
-        session.run("pytest", *SHORTER, *session.posargs, env=FEWER_CALLS)
+        session.run("pytest", *AT_ONCE, *SHORTER, *session.posargs, env=FEWER_CALLS)
         return
-    session.install(*_group("conformance"))
+    session.install(*_group("conformance"), *_group("browser"))
     if session.posargs:
         session.run("pytest", *session.posargs)
         return
-    session.run("coverage", "run", "-m", "pytest", *SHORTER)
-    session.run("coverage", "report", "--fail-under=90")
+    session.run("pytest", *AT_ONCE, "--cov", "--cov-report=term", "--cov-fail-under=90", *SHORTER)
     # measuring coverage would double their time
     session.run("pytest", "tests/conformance")
     session.run("pytest", "-s", "--durations=3", "tests/simulation")
@@ -58,7 +59,7 @@ def oldest(session: nox.Session) -> None:
     """Run the tests with the lowest versions of the dependencies that the metadata promises."""
     session.install("-e", ".[cli]", *_group("tests"))
     session.install(*_lowest(), "setuptools<66")  # an instrumentation this old imports pkg_resources
-    session.run("pytest", *SHORTER, *session.posargs, env=FEWER_CALLS)
+    session.run("pytest", *AT_ONCE, *SHORTER, *session.posargs, env=FEWER_CALLS)
 
 
 def _lowest() -> list[str]:
@@ -80,7 +81,8 @@ def lint(session: nox.Session) -> None:
 @nox.session(python=OLDEST)
 def types(session: nox.Session) -> None:
     """Check types: mypy and pyright, both strict, and that every public name is typed."""
-    session.install("-e", ".[cli]", "nox", *_group("tests"), *_group("conformance"), *_group("bench"), *_group("types"))
+    groups = [_group(name) for name in ("tests", "browser", "conformance", "bench", "types")]
+    session.install("-e", ".[cli]", "nox", *itertools.chain(*groups))
     session.run("mypy")
     session.run("pyright")
     session.run("pyright", "--verifytypes", "fielding_async", "--ignoreexternal")
@@ -91,6 +93,20 @@ def demo(session: nox.Session) -> None:
     """Install as a user would, and run the demo."""
     session.install(".[cli]")
     session.run("fielding", "demo", *session.posargs)
+
+
+@nox.session(python=OLDEST)
+def docs(session: nox.Session) -> None:
+    """Build the documentation into `build/docs`; any warning, any link inside it that leads nowhere, is an error."""
+    session.install("-e", ".[cli]", *_group("docs"))
+    session.run("python", "-m", "sphinx", "-W", "--keep-going", "-b", "html", "docs", "build/docs", *session.posargs)
+
+
+@nox.session(python=OLDEST)
+def linkcheck(session: nox.Session) -> None:
+    """Follow the links of the documentation that lead out; takes the internet, so nothing else depends on it."""
+    session.install("-e", ".[cli]", *_group("docs"))
+    session.run("python", "-m", "sphinx", "-b", "linkcheck", "docs", "build/linkcheck", *session.posargs)
 
 
 @nox.session(python=OLDEST)

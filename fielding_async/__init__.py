@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from .errors import SkippedError as SkippedError
     from .errors import TransportError as TransportError
     from .handles import Run as Run
+    from .incoming import trace_context as trace_context
     from .jobs import BatchJob as BatchJob
     from .jobs import DraftJob as DraftJob
     from .journal import journal_rows as journal_rows
@@ -111,6 +112,7 @@ _HOME_OF = {
     "TransportError": "errors",
     "Run": "handles",
     "TargetGroup": "target_groups",
+    "trace_context": "incoming",
     "BatchJob": "jobs",
     "DraftJob": "jobs",
     "journal_rows": "journal",
@@ -193,6 +195,7 @@ __all__ = [
     "__version__",
     "journal_rows",
     "read_journal",
+    "trace_context",
 ]
 
 

@@ -11,11 +11,20 @@ from urllib.parse import urlsplit
 
 from attrs import field, frozen
 
-from .errors import AuthenticationError, ConfigurationError, FieldingError, ProtocolError, TransportError
+from .attempts import Target, address_of
+from .errors import (
+    AuthenticationError,
+    ConfigurationError,
+    FieldingError,
+    ProtocolError,
+    TransportError,
+    public_name,
+)
 from .settings import check_url
+from .telemetry import CallTrace
 from .tokens import Token, Trial
 from .transport import Outgoing, Transport
-from .wire import Response
+from .wire import Lost, Response
 
 __all__ = ["Auth", "BearerToken", "ClientCredentials", "TokenKeeper", "TokenSource", "resolve_auth"]
 
@@ -140,21 +149,28 @@ class TokenKeeper:
             return None
         return token
 
-    async def fetch(self) -> None:
-        """Fetch a token unless one is usable; all who wait share one fetch, and its failure."""
+    async def fetch(self, trace: CallTrace) -> None:
+        """Fetch a token unless one is usable; all who wait share one fetch, and its failure.
+
+        It is told of as part of the call that came first, whose `trace` this is.
+        """
         if self.usable() is not None:
             return
         if self._fetching is None or self._fetching.done():
-            self._fetching = asyncio.get_running_loop().create_task(self._renewal(), name="fielding-async token")
+            self._fetching = asyncio.get_running_loop().create_task(self._renewal(trace), name="fielding-async token")
             self._fetching.add_done_callback(_observed)
         await asyncio.shield(self._fetching)
 
-    async def _renewal(self) -> None:
+    async def _renewal(self, trace: CallTrace) -> None:
         # all of it in the task, so that whoever sees the task done sees the token as well
         try:
-            token = await self._fetch()
+            token = await self._fetch(trace)
+        except Exception as error:
+            trace.not_renewed(public_name(error))
+            raise
         finally:
             self._fetching = None
+        trace.renewed()
         token.trial = Trial.PENDING if self._trial else Trial.OPEN
         self._token = token
         self._recent.append(token.value)
@@ -189,9 +205,9 @@ class TokenKeeper:
             fetching.cancel()
             await asyncio.wait([fetching])
 
-    async def _fetch(self) -> Token:
+    async def _fetch(self, trace: CallTrace) -> Token:
         if isinstance(self._auth, ClientCredentials):
-            return await self._ask_token_endpoint(self._auth)
+            return await self._ask_token_endpoint(self._auth, trace)
         assert not isinstance(self._auth, BearerToken)  # noqa: S101 - a static token is never fetched
         pending: object = self._auth()
         if not isinstance(pending, Awaitable):
@@ -200,7 +216,7 @@ class TokenKeeper:
             value = await cast("Awaitable[object]", pending)
         return Token(_check_secret("auth: the token that the callable returned", value))
 
-    async def _ask_token_endpoint(self, auth: ClientCredentials) -> Token:
+    async def _ask_token_endpoint(self, auth: ClientCredentials, trace: CallTrace) -> Token:
         body = {
             "client_id": auth.client_id,
             "client_secret": auth.client_secret,
@@ -208,16 +224,29 @@ class TokenKeeper:
             "auth_scopes": "app:api",
             "audience": auth.audience,
         }
-        outgoing = Outgoing(
-            "POST",
-            auth.token_url,
-            {"Content-Type": "application/json"},
-            json.dumps(body).encode(),
-            may_leave=lambda: 0.0,
-        )
-        sent, wall = self._monotonic(), self._wall()
-        answer = await self._transport.send(outgoing, timeout=self._timeout, connect_timeout=self._connect_timeout)
         path = urlsplit(auth.token_url).path
+        attempt = trace.attempt(Target("POST", auth.token_url, path, address_of(auth.token_url)))
+        headers = {"Content-Type": "application/json"}
+
+        def may_leave() -> float:
+            headers.update(attempt.leave())
+            return 0.0
+
+        sent, wall = self._monotonic(), self._wall()
+        status: int | None = None
+        error_type: str | None = "cancelled"
+        try:
+            answer = await self._transport.send(
+                Outgoing("POST", auth.token_url, headers, json.dumps(body).encode(), may_leave),
+                timeout=self._timeout,
+                connect_timeout=self._connect_timeout,
+            )
+            if isinstance(answer, Response):
+                status, error_type = answer.status, str(answer.status) if answer.status >= 400 else None
+            else:
+                error_type = "timeout" if isinstance(answer, Lost) and answer.timed_out else "connection"
+        finally:
+            attempt.end(status=status, error_type=error_type)
         if not isinstance(answer, Response):
             raise TransportError(f"no token: {answer.reason}", method="POST", path=path)
         value, seconds = _read_token(answer, path)

@@ -265,7 +265,8 @@ class Batch:
                     on_conflict=self._options.on_conflict,
                     timeout=self._options.timeout,
                     ledger=row,
-                )
+                ),
+                context=self._context.copy(),  # not that of an input that took a span for its own rows
             )
             self._running[task] = row
             task.add_done_callback(self._over)

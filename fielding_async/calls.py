@@ -1,22 +1,19 @@
 """One call of the SDK, from the caller's await to its end, and how an HTTP exchange of it ended."""
 
 import asyncio
-import logging
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
 from attrs import define, field
 
-from .errors import FieldingError
+from .errors import FieldingError, public_name
 from .models import RunRef
 from .retrying import Attempts
 from .telemetry import CallTrace
 from .wire import Answer, Response
 
 __all__ = ["Call", "Ended"]
-
-_log = logging.getLogger("fielding_async")
 
 _RESERVE_SHARE = 0.1
 _RESERVE_MOST = 5.0
@@ -29,7 +26,7 @@ class Call:
     `deadline` is a time of the loop's clock; `total` becomes one with the first permission to send, unless the caller
     gave a timeout of their own. `reserve` seconds of it are kept for the look that settles a lost reply.
     `requests_before`: those sent before the exchange under way. `abandoned`: the caller was cancelled, so what has not
-    left must not leave any more.
+    left must not leave any more. `error_type`: what its last attempt failed with, in a word.
     """
 
     name: str
@@ -47,6 +44,7 @@ class Call:
     in_flight: "asyncio.Task[Answer | None] | None" = None
     attempts: Attempts | None = None
     reserve: float = field(default=0.0)
+    error_type: str = ""
 
     def __enter__(self) -> Self:
         return self
@@ -57,7 +55,14 @@ class Call:
         if isinstance(error, FieldingError):
             error.filled(ref=self.ref, idempotency_key=self.idempotency_key, trace_id=self.trace.trace_id)
             self._scrub(error)
-        self.trace.end(error)
+        if self.trace.is_told:
+            self.trace.end(
+                error,
+                None if error is None else public_name(error),
+                requests=self.requests,
+                conflicts=self.conflicts,
+                secrets=self.secrets(),
+            )
 
     def _scrub(self, error: BaseException) -> None:
         secrets = self.secrets()
@@ -89,7 +94,7 @@ class Call:
     def tell_doubt(self, cancelled: BaseException, text: str) -> None:
         """Say on the error, and in the log, what a cancelled call leaves in doubt."""
         cancelled.add_note(f"fielding-async: {text} [trace_id={self.trace.trace_id}]")
-        _log.warning("%s [trace_id=%s]", text, self.trace.trace_id)
+        self.trace.in_doubt(text)
 
     def until(self, *, settling: bool) -> float | None:
         """Return the time by which an exchange must be over: the look that settles a lost reply may use it all."""

@@ -6,8 +6,9 @@ import random
 import ssl as ssl_module
 import threading
 import time
+from collections.abc import Mapping
 from enum import Enum
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import aiohttp
 from attrs import frozen
@@ -23,7 +24,7 @@ from .flights import Flights
 from .limiter import Limiter
 from .models import RunRef
 from .schedule import Uniform
-from .telemetry import Attributes, Telemetry
+from .telemetry import Position, Telemetry
 from .transport import AiohttpTransport, Transport
 from .turns import Turns
 
@@ -103,7 +104,7 @@ class Engine:
         self.store: RunStore = RunStore(settings.etag_cache_size)
         self.turns: Turns = Turns()
         self.uniform: Uniform = dice.uniform
-        self._telemetry = Telemetry(dice.getrandbits, settings.tracer_provider)
+        self._telemetry = Telemetry(dice.getrandbits, self.loop.time, settings.tracer_provider, settings.meter_provider)
 
     def check(self) -> None:
         """Raise `SessionClosedError` unless this is the loop, thread and process of the session, and it is open."""
@@ -119,18 +120,22 @@ class Engine:
     def call(
         self,
         name: str,
-        attributes: Attributes,
         timeout: TimeoutArg,
         *,
         ref: RunRef | None = None,
+        ids: Mapping[str, Any] | None = None,
+        link: Position | None = None,
         idempotency_key: str | None = None,
     ) -> Call:
-        """Begin a call: a context manager that completes the errors which come out of it."""
+        """Begin a call: a context manager that completes the errors which come out of it.
+
+        It is on a run, or on what `ids` name; `link`: the call that it follows.
+        """
         self.check()
         own = check_timeout(timeout)
         call = Call(
             name,
-            self._telemetry.call(name, attributes),
+            self._telemetry.call(name, ref=ref, ids=ids, link=link),
             self.settings.timeout.total,
             self.keeper.secrets,
             ref=ref,

@@ -44,6 +44,7 @@ __all__ = [
     "SkippedError",
     "TransportError",
     "api_error_class",
+    "public_name",
 ]
 
 
@@ -277,3 +278,11 @@ _BY_STATUS: dict[int, type[APIError]] = {
 def api_error_class(status: int) -> type[APIError]:
     """Return the error class for an HTTP status; plain `APIError` for one without a class of its own."""
     return ServerError if 500 <= status <= 599 else _BY_STATUS.get(status, APIError)
+
+
+def public_name(error: BaseException) -> str:
+    """Return the name of an error's class, or of its nearest base that users know."""
+    kind = type(error)
+    if not isinstance(error, FieldingError):
+        return kind.__qualname__
+    return next(base.__name__ for base in kind.__mro__ if base.__name__ in __all__)

@@ -2,7 +2,6 @@
 
 import asyncio
 import copy
-import logging
 from collections.abc import Iterator
 
 from attrs import define, field
@@ -19,8 +18,6 @@ from .tokens import Token
 from .wire import Accepted, Answer, Failed, Request
 
 __all__ = ["Exchanger"]
-
-_log = logging.getLogger("fielding_async")
 
 _TICK = 0.005  # timers of an event loop are about this exact
 
@@ -70,9 +67,11 @@ class Exchanger:
                     wait = next(waits)
                     if isinstance(answer, Failed):
                         wait = max(wait, answer.retry_after)
-                    _log.info("%s: attempt %d failed, next in %.2f s", call.name, ended.attempts.used, wait)
                     until = call.until(settling=settling)
+                    if until is None or self.loop.time() + wait < until:
+                        call.trace.retrying(ended.attempts.used, call.error_type, wait)
                     if await self.sleep(wait, until):
+                        call.trace.waited("backoff", wait)
                         continue
                     ended.out_of_time = True
                     if until is not None and self.loop.time() >= until - _TICK:
@@ -156,7 +155,7 @@ class Exchanger:
             elif (status := getattr(answer.error, "status", 0)) in {401, 403} and self.keeper.refused(
                 token, status, replayed=replayed
             ):
-                _log.info("%s: %d, trying again with another token", call.name, status)
+                call.trace.replaying(status)
                 replayed = True
                 continue
             return answer
@@ -165,11 +164,14 @@ class Exchanger:
         while True:
             if self.keeper.usable() is None:
                 await self._fetch_token(call, until)
+            began, reason = self.loop.time(), self.limiter.waits_for
             try:
                 permit = await self.limiter.acquire(under_way=call.permitted, deadline=until)
             except WaitTooLongError as error:
                 pause = error.pause
+                call.trace.waited(reason, self.loop.time() - began)
             else:
+                call.trace.waited(reason, self.loop.time() - began)
                 token = self.keeper.usable()
                 if token is not None:
                     return permit, token
@@ -181,9 +183,10 @@ class Exchanger:
         if until is None and call.total is not None:
             until = self.loop.time() + call.total  # the call's own time starts with a permission, which needs a token
         limit = asyncio.timeout_at(until)
+        began = self.loop.time()
         try:
             async with limit:
-                await self.keeper.fetch()
+                await self.keeper.fetch(call.trace)
         except TimeoutError as error:
             if limit.expired():
                 raise _OutOfTime(None, "a token") from None
@@ -198,6 +201,8 @@ class Exchanger:
             if self.closing:
                 raise _session_closed() from None
             raise _TokenSourceError from error  # the source was cancelled, not we
+        finally:
+            call.trace.waited("token", self.loop.time() - began)
 
     def _no_token(self, request: Request, error: Exception) -> Failed:
         if isinstance(error, FieldingError):

@@ -1,23 +1,31 @@
 """Attempts on their way, each in a task of its own: a write goes on to its end even if its caller is cancelled."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable
 from datetime import UTC, datetime
-from urllib.parse import urlsplit
 
-from attrs import define
+from attrs import Factory, define
 
+from .attempts import AttemptTrace, Target, address_of
 from .calls import Call
 from .config import Timeout
 from .limiter import Limiter, Permit
 from .tokens import Token
 from .transport import HeldBack, Outgoing, Transport
-from .wire import Answer, Lost, NotSent, Request, Response, Throttled, read
+from .wire import (
+    Accepted,
+    Answer,
+    Failed,
+    Lost,
+    NotSent,
+    Request,
+    Response,
+    Throttled,
+    error_type_of,
+    read,
+)
 
 __all__ = ["Flights"]
-
-_log = logging.getLogger("fielding_async")
 
 
 class Flights:
@@ -38,9 +46,7 @@ class Flights:
         self.base_url: str = base_url
         self.api_version: str = api_version
         self.closing: bool = False
-        parts = urlsplit(base_url)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        self.address: dict[str, str | int] = {"server.address": parts.hostname or "", "server.port": port}
+        self.address: dict[str, str | int] = address_of(base_url)
         self._loop = loop
         # ordered, so that closing goes through them in the same order every time
         self.tasks: dict[asyncio.Task[Answer | None], None] = {}
@@ -84,50 +90,70 @@ class _Flight:
     token: Token
     limit: float
     reply: "asyncio.Future[Answer | None] | None" = None
+    attempt: AttemptTrace | None = None
+    headers: dict[str, str] = Factory(dict[str, str])
 
     async def fly(self) -> Answer | None:
         """Send and read. `None`: the permission had lapsed, nothing was sent."""
         flights, call, request = self.flights, self.call, self.request
         row = request.operation
-        trace = call.trace.attempt(row.method, row.path, flights.address, call.requests - call.requests_before)
-        headers = trace.headers
+        url = flights.base_url + request.path
+        if call.trace.is_told:
+            resend = call.requests - call.requests_before
+            self.attempt = call.trace.attempt(Target(row.method, url, row.path, flights.address, resend))
+        else:
+            self.headers = call.trace.mint()
+        headers = self.headers
         headers["Authorization"] = self.token.header
         headers["Cint-API-Version"] = flights.api_version
         headers.update(request.headers)
-        outgoing = Outgoing(
-            row.method, flights.base_url + request.path, headers, request.body, self.may_leave, quiet=True
-        )
+        outgoing = Outgoing(row.method, url, headers, request.body, self.may_leave)
         status: int | None = None
-        error_type: str | None = "held_back"
+        error_type: str | None = "closed"
+        is_held_back = False
         try:
             attempted = await flights.transport.send(
                 outgoing, timeout=self.limit, connect_timeout=flights.connect_timeout
             )
-            if isinstance(attempted, Response):
-                status, error_type = attempted.status, None
-            else:
-                error_type = "timeout" if isinstance(attempted, Lost) and attempted.timed_out else "connection"
             answer = read(request, attempted, datetime.now(UTC))
-            if isinstance(answer, Throttled):
-                flights.limiter.throttled(self.permit, answer.error)
-                _log.info("%s: 429, all requests pause", call.name)
+            if isinstance(attempted, Response):
+                status = attempted.status
+            error_type = None if isinstance(answer, Accepted) else error_type_of(attempted, answer)
+            if error_type is not None:
+                self.not_accepted(answer, error_type)
         except HeldBack:
+            is_held_back = True
             return None
         except asyncio.CancelledError:
             if not flights.closing:
+                error_type = "cancelled"
                 raise
-            error_type = "closed"
             reason = "the session was closed"
             return read(request, Lost(reason) if outgoing.left else NotSent(reason), datetime.now(UTC))
         else:
             return answer
         finally:
             call.requests += outgoing.left
-            trace.end(status=status, error_type=error_type)
+            if self.attempt is not None:
+                self.attempt.end(status=status, error_type=error_type, held_back=is_held_back)
+
+    def not_accepted(self, answer: Answer, error_type: str) -> None:
+        """Tell the limiter, and whoever listens, of an answer that is no success."""
+        call = self.call
+        call.error_type = error_type
+        if isinstance(answer, Throttled):
+            pause = self.flights.limiter.throttled(self.permit, answer.error)
+            if pause is not None:
+                call.trace.pausing(pause)
+        elif isinstance(answer, Failed) and answer.may_be_applied and self.request.operation.is_write:
+            call.trace.lost_reply(error_type)
 
     def may_leave(self) -> float | None:
         """Return when the request may leave, as the limiter says it; asked at the socket."""
-        return None if self.call.abandoned else self.flights.limiter.may_leave(self.permit)
+        wait = None if self.call.abandoned else self.flights.limiter.may_leave(self.permit)
+        if self.attempt is not None and wait == 0:
+            self.headers.update(self.attempt.leave())
+        return wait
 
     def over(self, task: "asyncio.Task[Answer | None]") -> None:
         """Hand the permit back, and tell the caller of a write."""

@@ -37,7 +37,7 @@ class Run:
     async def get(self, *, timeout: TimeoutArg = DEFAULT) -> FieldingRun:
         """Return the run as it is now. Source: `GET …/fielding-runs/{fielding_run_id}`. Raises the errors of a read."""
         engine = self.session.engine()
-        with engine.call("get", _attributes(self.ref), timeout, ref=self.ref) as call:
+        with engine.call("get", timeout, ref=self.ref) as call:
             return await look_at(engine.exchanger, engine.store, call, self.ref, settling=False)
 
     async def launch_now(
@@ -170,7 +170,7 @@ async def perform_order(
     ledger: Ledger | None = None,
 ) -> Outcome:
     """Perform an order on a run: the one way there, for handles and batches. All arguments have been checked."""
-    with engine.call(name, _attributes(ref), timeout, ref=ref) as call:
+    with engine.call(name, timeout, ref=ref) as call:
         action = RunAction(
             engine.exchanger,
             engine.store,
@@ -183,7 +183,7 @@ async def perform_order(
             ledger=ledger,
         )
         outcome = await action.run()
-        call.trace.outcome(outcome.effect, outcome.conflicts)
+        call.trace.effect = outcome.effect
         return outcome
 
 
@@ -194,12 +194,3 @@ def _check_seen(seen: object, ref: RunRef) -> None:
         raise ConfigurationError(f"seen: is run {seen.id!r}, but the action is on {ref.fielding_run_id!r}")
     if seen.etag is None:
         raise ConfigurationError("seen: has no ETag (a run from a list has none); use run.get()")
-
-
-def _attributes(ref: RunRef) -> dict[str, str | int]:
-    return {
-        "fielding.account_id": ref.account_id,
-        "fielding.project_id": ref.project_id,
-        "fielding.target_group_id": ref.target_group_id,
-        "fielding.fielding_run_id": ref.fielding_run_id,
-    }

@@ -1,6 +1,7 @@
 """The caller's input, sync or async, read only as far as there is room."""
 
 import asyncio
+import contextvars
 from collections.abc import AsyncIterator, Iterator
 from typing import Protocol
 
@@ -42,7 +43,11 @@ class Intake(Protocol):
 
 
 class SyncIntake:
-    """Reads an iterator in callbacks of the loop."""
+    """Reads an iterator in callbacks of the loop.
+
+    It runs in a context of its own: what a generator sets between its rows (a current span) is there when it goes on,
+    and nowhere else.
+    """
 
     task: "asyncio.Task[None] | None" = None
 
@@ -50,6 +55,7 @@ class SyncIntake:
         self._iterator: Iterator[object] | None = iterator
         self._taker = taker
         self._loop = asyncio.get_running_loop()
+        self._context = contextvars.copy_context()
         self._again: asyncio.Handle | None = None
 
     def pull(self) -> None:
@@ -62,7 +68,7 @@ class SyncIntake:
                 return
             left -= 1
             try:
-                pair = next(self._iterator)
+                pair = self._context.run(next, self._iterator)
             except StopIteration:
                 self._end(None)
             except (KeyboardInterrupt, SystemExit) as error:

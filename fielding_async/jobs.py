@@ -2,7 +2,6 @@
 
 import asyncio
 import inspect
-import logging
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -22,17 +21,17 @@ from .errors import (
     NotFoundError,
     ServerError,
     TransportError,
+    public_name,
 )
 from .ids import check_idempotency_key
 from .models import JobResult, RunRef
 from .operations import Operation
 from .results import BatchResult, DraftResult
 from .schedule import poll_waits
+from .telemetry import Position
 from .wire import Response, created_job_id, reply_delay, request
 
 __all__ = ["BatchJob", "DraftJob", "Made", "make_job"]
-
-_log = logging.getLogger("fielding_async")
 
 _VISIBLE_WITHIN = 30.0  # seconds for which a 404 may only mean that a job just made cannot be seen yet
 
@@ -44,6 +43,7 @@ class Made:
     job_id: str
     idempotency_key: str
     trace_id: str
+    position: Position | None = None
 
 
 async def make_job(
@@ -62,7 +62,7 @@ async def make_job(
     """
     key = str(uuid.uuid4()) if idempotency_key is None else check_idempotency_key(idempotency_key)
     asked = request(row, ids, headers=[("Idempotency-Key", key)], body=body)
-    with engine.call(row.name, dict(ids), timeout, idempotency_key=key) as call:
+    with engine.call(row.name, timeout, ids=ids, idempotency_key=key) as call:
         try:
             ended = await engine.exchanger.exchange(call, asked)
         except asyncio.CancelledError as cancelled:
@@ -79,7 +79,8 @@ async def make_job(
             job_id = created_job_id(ended.accepted)
         except FieldingError as error:
             raise error.filled(method=row.method, path=asked.path) from None
-        return Made(job_id, key, call.trace.trace_id)
+        call.trace.made_job(job_id)
+        return Made(job_id, key, call.trace.trace_id, call.trace.position)
 
 
 def _not_made(ended: Ended, call: Call) -> FieldingError:
@@ -135,6 +136,7 @@ class _Job(ABC):
     job_id: str
     idempotency_key: str | None = field(default=None, eq=False)
     trace_id: str | None = field(default=None, eq=False)
+    made_by: Position | None = field(default=None, eq=False, repr=False, kw_only=True)
 
     @abstractmethod
     def _decode(self, body: bytes) -> Any: ...
@@ -144,7 +146,7 @@ class _Job(ABC):
 
     async def _status(self, timeout: TimeoutArg) -> Any:
         engine = self.session.engine()
-        with engine.call(self.row.name, dict(self.ids), timeout) as call:
+        with engine.call(self.row.name, timeout, ids=dict(self.ids), link=self.made_by) as call:
             return self._seen(engine, await _ask(engine, call, self.row, dict(self.ids)))
 
     def _seen(self, engine: Engine, response: Response) -> Any:
@@ -159,7 +161,8 @@ class _Job(ABC):
         if on_poll is not None and not callable(on_poll):
             raise ConfigurationError(f"on_poll: must be callable, not {type(on_poll).__name__}")
         limit = engine.settings.timeout.job if own is DEFAULT else own
-        with engine.call(f"{self.row.name}-wait", dict(self.ids), limit) as call:
+        name = f"{self.row.name.removesuffix('-status')}-wait"
+        with engine.call(name, limit, ids=dict(self.ids), link=self.made_by) as call:
             waiting = _Waiting(engine, call)
             last: JobResult | FieldingError | None = None
             while True:
@@ -171,7 +174,7 @@ class _Job(ABC):
                 except FieldingError as error:
                     if not waiting.bears(error):
                         raise
-                    _log.info("%s: %s, polling on", call.name, type(error).__name__)
+                    call.trace.polling_on(public_name(error))
                     last = error
                 else:
                     result: JobResult = self._seen(engine, response)
@@ -211,7 +214,7 @@ class BatchJob(_Job):
         return not self.target_group_ids or ref.target_group_id in self.target_group_ids
 
     async def status(self, *, timeout: TimeoutArg = DEFAULT) -> BatchResult:
-        """Return the job as it stands.
+        """Return the job as it stands. `timeout`: seconds from now.
 
         Source: `GET …/batch-jobs/…-by-target-group-id/{job_id}`. Raises `NotFoundError`, `TransportError` and the
         other errors of a read.
@@ -247,7 +250,7 @@ class DraftJob(_Job):
         return all(getattr(ref, name, value) == value for name, value in self.ids)
 
     async def status(self, *, timeout: TimeoutArg = DEFAULT) -> DraftResult:
-        """Return the job as it stands.
+        """Return the job as it stands. `timeout`: seconds from now.
 
         Source: `GET …/fielding-run-jobs/…-from-draft/{job_id}`. Raises `NotFoundError`, `TransportError` and the other
         errors of a read.
@@ -260,7 +263,8 @@ class DraftJob(_Job):
     ) -> DraftResult:
         """Wait until the job has ended, and return what became of it: see `BatchJob.wait`.
 
-        Raises `JobFailedError`, whose `result` has the reasons, for a job that ended `Failed`.
+        `timeout`: seconds from now (left out: `Timeout.job`; `None`: no limit). Raises `JobFailedError`, whose `result`
+        has the reasons, for a job that ended `Failed`.
         """
         result: DraftResult = await self._wait(timeout, on_poll)
         return result

@@ -14,7 +14,7 @@ After a long quiet time the pace is tried a little above; a refusal there return
 
 from math import inf, log, sqrt
 
-from attrs import define, field
+from attrs import define
 
 __all__ = ["Learner"]
 
@@ -90,11 +90,9 @@ class Learner:
     _proven: bool = False
     _refused: float = inf  # and one that was refused
     _now: _Climb | None = None
-    _first: _Climb | None = None  # the climb before, if it was refused and not yet understood
-    _first_seconds: float = 0.0
-    _first_speed: float = inf
+    _first: _Refusal | None = None  # how the climb before ended, if that is not understood yet
     _pending: _Refusal | None = None  # decided upon when the pause is over and all replies are in
-    _held_since: float = field(default=0.0)
+    _held_since: float = 0.0
     _held_from: int = 0
     _eager: bool = True  # whether to move up inside the bracket as soon as a pace counts as borne
     _quiet: float = _QUIET
@@ -168,7 +166,8 @@ class Learner:
         self.pace = min(self.pace * _GROWTH, self.pace + _STEP, self._top)
         if climb.closest >= self._top * 0.99:
             # more went through than before the first refusal, so it was not their count
-            self._borne, self._refused = self._top, max(self._first_speed, self._top * 1.02)
+            speed = self._first.speed if self._first is not None else 0.0
+            self._borne, self._refused = self._top, max(speed, self._top * 1.02)
             self._climbing, self.is_strict = False, True
             self._move(self._top, now)
         elif self.pace > _OPEN:
@@ -252,17 +251,17 @@ class Learner:
 
     def _climb_again(self, refusal: _Refusal) -> None:
         climb = refusal.climb
-        self._first, self._first_seconds, self._first_speed = climb, refusal.seconds, refusal.speed
+        self._first = refusal
         self._climbing, self._proven = True, False
         self._top = max(climb.closest, _SLOWEST)
         self._keep_until = 1.3 * climb.accepted + 2
         self.pace = min(3.0 * climb.accepted, self._top)
 
-    def _compare(self, first: _Climb, refusal: _Refusal, now: float) -> None:
+    def _compare(self, first: _Refusal, refusal: _Refusal, now: float) -> None:
         """Two climbs were refused: the same count speaks for a window, the same count and refill for a bucket."""
-        count, before = refusal.climb.accepted, first.accepted
+        count, before = refusal.climb.accepted, first.climb.accepted
         rate = count / (refusal.seconds + _WINDOW)
-        rate_before = before / (self._first_seconds + _WINDOW)
+        rate_before = before / (first.seconds + _WINDOW)
         fewer = min(count, before) / _WINDOW
         is_bucket = abs(log(count / before)) > abs(log(rate / rate_before)) + 0.25
         self._borne = (rate if is_bucket else fewer) * _MARGIN

@@ -8,11 +8,10 @@ from collections import deque
 from collections.abc import Callable
 from math import inf
 
-from attrs import define
-
 from .config import Limits
 from .errors import RateLimitError
-from .pacing import Pacer, Ticket
+from .pacing import Pacer, Permit
+from .signals import WaitReason
 
 __all__ = ["Limiter", "Permit", "WaitTooLongError"]
 
@@ -23,15 +22,6 @@ class WaitTooLongError(Exception):
     def __init__(self, pause: RateLimitError | None) -> None:
         super().__init__("the deadline passed before a request could be sent")
         self.pause = pause
-
-
-@define(eq=False)
-class Permit:
-    """One slot, and the right to send one request. Must be handed back with `Limiter.release`."""
-
-    ticket: Ticket
-    used: bool = False
-    refused: bool = False
 
 
 class Limiter:
@@ -66,6 +56,16 @@ class Limiter:
     def pause_left(self) -> float:
         """Seconds until the pause after a 429 is over; 0 when there is none."""
         return max(0.0, self._pacer.paused_until - self._loop.time())
+
+    @property
+    def waits_for(self) -> WaitReason | None:
+        """What keeps the next request from leaving; `None` if it may leave at once."""
+        if self.pause_left:
+            return "pause"
+        if not self._free:
+            return "concurrency"
+        is_free = self._pacer.ready_at() <= self._loop.time() and not (self._under_way or self._first)
+        return None if is_free else "rate"
 
     async def acquire(self, *, under_way: bool, deadline: float | None) -> Permit:
         """Wait for a slot and for the pace. Raises `WaitTooLongError` where the deadline forbids."""
@@ -116,26 +116,32 @@ class Limiter:
         Else the seconds to wait before asking again, or `None` if it may not leave: a pause has begun.
         """
         now = self._loop.time()
-        leaves_at = self._pacer.leaves_at(permit.ticket, now)
+        leaves_at = self._pacer.leaves_at(permit, now)
         if leaves_at is None or leaves_at > now:
             return None if leaves_at is None else leaves_at - now
-        self._pacer.left(permit.ticket, now)
+        self._pacer.left(permit, now)
         permit.used = True
         return 0.0
 
-    def throttled(self, permit: Permit, error: RateLimitError) -> None:
-        """Note that the request met a 429: pause all requests of the session."""
+    def throttled(self, permit: Permit, error: RateLimitError) -> float | None:
+        """Note that the request met a 429: pause all requests of the session.
+
+        Returns the seconds of the pause, or `None` if one was under way.
+        """
         permit.refused = True
         self._refusals += 1
         self._last_429 = error
-        self._pacer.throttled(permit.ticket, error.retry_after, self._loop.time())
+        now = self._loop.time()
+        was_paused = self._pacer.paused_until > now
+        self._pacer.throttled(permit, error.retry_after, now)
+        return None if was_paused else self._pacer.paused_until - now
 
     def release(self, permit: Permit) -> None:
         """Hand a slot back, once the exchange is over; a request that never left gives its turn back as well."""
         if not permit.used:
-            self._pacer.give_back(permit.ticket)
+            self._pacer.give_back(permit)
         elif not permit.refused:
-            self._pacer.answered(permit.ticket, self._loop.time())
+            self._pacer.answered(permit, self._loop.time())
         self._free += 1
         self._pump()
 
@@ -153,7 +159,7 @@ class Limiter:
 
     def _grant(self, now: float, *, waited: bool) -> Permit:
         self._free -= 1
-        return Permit(self._pacer.take(now, waited=waited))
+        return self._pacer.take(now, waited=waited)
 
     def _next(self) -> asyncio.Future[Permit] | None:
         for queue in (self._under_way, self._first):

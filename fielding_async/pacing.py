@@ -11,7 +11,7 @@ from attrs import define
 from .config import Limits
 from .learning import Learner
 
-__all__ = ["Pacer", "Ticket"]
+__all__ = ["Pacer", "Permit"]
 
 _LEAST_PAUSE = 0.1
 _LATENESS = 0.01
@@ -26,12 +26,12 @@ _MOST_MARGIN = 100.0
 _QUIET = 20.0  # seconds
 
 
-@define(eq=False)
-class Ticket:
-    """A permission to send one request.
+@define(eq=False, weakref_slot=False)
+class Permit:
+    """The right to send one request.
 
     `epoch`: the count of pauses begun when it was given; `at`: the time; `interval`: seconds since the request before
-    it, as they were to be; `after`: seconds until the next.
+    it, as they were to be; `after`: seconds until the next. `used`: the request left; `refused`: it met a 429.
     """
 
     epoch: int
@@ -39,6 +39,8 @@ class Ticket:
     interval: float
     after: float
     is_probe: bool = False
+    used: bool = False
+    refused: bool = False
 
 
 class Pacer:
@@ -62,7 +64,7 @@ class Pacer:
         self._epoch = 0
         self._blind_pauses = 0  # pauses in a row whose length the server did not say
         self._probe_wanted = False
-        self._probe: Ticket | None = None
+        self._probe: Permit | None = None
 
     @property
     def paused_until(self) -> float:
@@ -75,7 +77,7 @@ class Pacer:
             return inf
         return max(self._paused_until, self._due - self._interval * (self._burst - 1))
 
-    def take(self, now: float, *, waited: bool = False) -> Ticket:
+    def take(self, now: float, *, waited: bool = False) -> Permit:
         """Give the permission that `ready_at` promised. `waited`: it was waited for, and is not taken after idle time.
 
         A timer that rings a little late does not slow the pace down: the next permission counts from when this one
@@ -87,13 +89,13 @@ class Pacer:
         if self._interval:
             in_time = waited and now - self._due <= (0.0 if self._is_strict else _LATENESS)
             self._due = (self._due if in_time or self._due > now else now) + self._interval
-        ticket = Ticket(self._epoch, now, max(since, self._last_interval), self._interval)
+        permit = Permit(self._epoch, now, max(since, self._last_interval), self._interval)
         self._last_interval = self._interval
         if self._probe_wanted:
             self._probe_wanted = False
-            ticket.is_probe = True
-            self._probe = ticket
-        return ticket
+            permit.is_probe = True
+            self._probe = permit
+        return permit
 
     def _learn_sending(self, learner: Learner, since: float, now: float) -> None:
         if since > _IDLE + 3 * self._interval:
@@ -102,50 +104,50 @@ class Pacer:
         self._interval = 1.0 / learner.pace
         self._is_strict = learner.is_strict
 
-    def leaves_at(self, ticket: Ticket, now: float) -> float | None:
+    def leaves_at(self, permit: Permit, now: float) -> float | None:
         """Return the time from which a request permitted earlier may leave, now that it has a connection.
 
         `None`: it may not, for a pause has begun since; it needs a new permission. Opening connections takes now more
         and now less time, so what was permitted evenly could leave in a bunch.
         """
-        if ticket.epoch != self._epoch and now < self._paused_until:
+        if permit.epoch != self._epoch and now < self._paused_until:
             return None
         if self._is_strict:
             return self._leaves_from - _ROUNDING
-        leaves_at = self._leaves_from - ticket.after * (self._burst - 1) - _LATENESS
-        return leaves_at if self._burst > 1 else max(leaves_at, self._left_at + ticket.after * _CLOSEST - _ROUNDING)
+        leaves_at = self._leaves_from - permit.after * (self._burst - 1) - _LATENESS
+        return leaves_at if self._burst > 1 else max(leaves_at, self._left_at + permit.after * _CLOSEST - _ROUNDING)
 
-    def left(self, ticket: Ticket, now: float) -> None:
+    def left(self, permit: Permit, now: float) -> None:
         """Note that the request leaves."""
         self._left_at = now
-        self._leaves_from = max(self._leaves_from, now) + ticket.after
+        self._leaves_from = max(self._leaves_from, now) + permit.after
 
-    def give_back(self, ticket: Ticket) -> None:
+    def give_back(self, permit: Permit) -> None:
         """Take back a permission that was not used."""
-        self._due -= ticket.after
-        if ticket is self._probe:
+        self._due -= permit.after
+        if permit is self._probe:
             self._probe = None
             self._probe_wanted = True
 
-    def answered(self, ticket: Ticket, now: float) -> None:
+    def answered(self, permit: Permit, now: float) -> None:
         """Note an answer that was no 429, or the lack of one."""
-        if ticket is self._probe:
+        if permit is self._probe:
             self._probe = None
-        if ticket.epoch == self._epoch:
+        if permit.epoch == self._epoch:
             self._blind_pauses = 0
         if self._learner is None:
             self._come_back(now)
         else:
-            self._learner.accepted(ticket.at, 1.0 / ticket.interval if ticket.interval else inf, now)
+            self._learner.accepted(permit.at, 1.0 / permit.interval if permit.interval else inf, now)
 
-    def throttled(self, ticket: Ticket, retry_after: float | None, now: float) -> None:
+    def throttled(self, permit: Permit, retry_after: float | None, now: float) -> None:
         """Note a 429; `retry_after` in seconds, `None` if the server named no usable time."""
-        was_probe = ticket is self._probe
+        was_probe = permit is self._probe
         if was_probe:
             self._probe = None
-        same_burst = ticket.epoch != self._epoch
+        same_burst = permit.epoch != self._epoch
         if same_burst and self._learner is not None:
-            self._learner.refused_too(ticket.at)
+            self._learner.refused_too(permit.at)
         if retry_after is None:
             if same_burst and now < self._paused_until:
                 return
@@ -159,7 +161,8 @@ class Pacer:
                 self._probe_wanted = True
         if not same_burst or now >= self._paused_until:
             self._epoch += 1
-            seconds = self._learn_refusal(ticket, seconds, was_probe=was_probe)
+            self._leaves_from = -inf
+            seconds = self._learn_refusal(permit, seconds, was_probe=was_probe)
         self._paused_until = max(self._paused_until, now + seconds)
 
     def _give_way(self, now: float) -> None:
@@ -175,13 +178,13 @@ class Pacer:
             self._refused_at = now
             self._interval /= _BIG_STEP
 
-    def _learn_refusal(self, ticket: Ticket, seconds: float, *, was_probe: bool) -> float:
+    def _learn_refusal(self, permit: Permit, seconds: float, *, was_probe: bool) -> float:
         """Take note of the first 429 of a burst. Returns the length of the pause."""
         if self._learner is None:
-            self._give_way(ticket.at)
+            self._give_way(permit.at)
             return seconds
         self._due = -inf
         if was_probe:
             self._learner.resumed_in_vain()
             return seconds
-        return self._learner.refused(ticket.at, 1.0 / ticket.interval if ticket.interval else inf, seconds)
+        return self._learner.refused(permit.at, 1.0 / permit.interval if permit.interval else inf, seconds)

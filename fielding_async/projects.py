@@ -7,7 +7,7 @@ from attrs import field, frozen
 
 from .engine import DEFAULT, EngineSource, TimeoutArg
 from .ids import check_plain_id, check_target_group_ids, check_ulid
-from .jobs import BatchJob, make_job
+from .jobs import BatchJob, Made, make_job
 from .operations import operation
 from .target_groups import TargetGroup
 
@@ -84,9 +84,7 @@ class Project:
                 (ref.account_id, ref.project_id) == (self.account_id, self.project_id) and ref.target_group_id in asked
             ),
         )
-        return batch_job(
-            self.session, name, ids, made.job_id, groups=groups, key=made.idempotency_key, trace_id=made.trace_id
-        )
+        return batch_job(self.session, name, ids, made.job_id, groups=groups, key=made.idempotency_key, made=made)
 
 
 def batch_job(
@@ -97,8 +95,9 @@ def batch_job(
     *,
     groups: tuple[str, ...],
     key: str | None,
-    trace_id: str | None = None,
+    made: Made | None = None,
 ) -> BatchJob:
-    """Return the handle of a bulk job."""
+    """Return the handle of a bulk job; `made`: by which call, if that is known."""
     job_ids = (*ids.items(), ("job_id", check_plain_id("job_id", job_id)))
-    return BatchJob(session, operation(f"{name}-status"), job_ids, job_id, key, trace_id, groups)
+    trace_id, made_by = (None, None) if made is None else (made.trace_id, made.position)
+    return BatchJob(session, operation(f"{name}-status"), job_ids, job_id, key, trace_id, groups, made_by=made_by)

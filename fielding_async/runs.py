@@ -1,7 +1,6 @@
 """One call of a run action: turn, write under an ETag, and after a conflict or a lost reply look, judge, act."""
 
 import asyncio
-import logging
 from collections.abc import Iterator
 from typing import assert_never
 
@@ -28,8 +27,6 @@ from .turns import Turns
 from .wire import Accepted, Answer, Failed, Request, action_request, left_by, read_etag, run_request
 
 __all__ = ["RunAction", "look_at"]
-
-_log = logging.getLogger("fielding_async")
 
 
 async def look_at(exchanger: Exchanger, store: RunStore, call: Call, ref: RunRef, *, settling: bool) -> FieldingRun:
@@ -83,11 +80,14 @@ class RunAction:
     async def run(self) -> Outcome:
         """Take the turn, act, pass the turn on: at once, or when an exchange that outlives its caller is over."""
         if not self._turns.take_now(self._ref):
+            began = self._exchanger.loop.time()
             try:
                 await self._turns.take(self._ref, self._call.deadline)
             except TimeoutError:
                 problem = DeadlineExceededError("time ran out while earlier actions on this run were under way")
                 raise problem from None
+            finally:
+                self._call.trace.waited("turn", self._exchanger.loop.time() - began)
         outlived = False
         try:
             verdict = self._from_memory() or await self._open()
@@ -123,6 +123,8 @@ class RunAction:
         if self._ledger is not None and self._ledger.resumed is not None:
             return self._resume(*self._ledger.resumed)
         base = self._seen or self._store.get(self._ref)
+        if self._call.trace.is_told and self._seen is None:
+            self._call.trace.looked_up(found=base is not None)
         if base is None:
             return None
         action = ask(self._order, base) if callable(self._order) else self._order
@@ -150,8 +152,10 @@ class RunAction:
                 raise self._refused(problem, verdict.wanted)
             if not isinstance(verdict, LookAgain):
                 return verdict
-            if not await self._exchanger.sleep(self._next_wait(), self._call.deadline):
+            wait = self._next_wait()
+            if not await self._exchanger.sleep(wait, self._call.deadline):
                 raise DeadlineExceededError("time ran out; reads of the run lag behind what was written to it")
+            self._call.trace.waited("conflict", wait)
 
     def _next_wait(self) -> float:
         if self._waits is None:
@@ -215,7 +219,7 @@ class RunAction:
         if isinstance(failure, PreconditionFailedError):
             self._call.conflicts += 1
             self._last_conflict = failure
-            _log.info("%s: 412, looking at %s", self._call.name, self._ref)
+            self._call.trace.conflict(self._ref.fielding_run_id, self._call.conflicts)
         if why in {Why.REFUSED, Why.EXHAUSTED} and not self._may_be_applied:
             raise self._plain(failure)
         wait = self._next_wait() if why is Why.CONFLICT else 0.0
@@ -223,6 +227,7 @@ class RunAction:
             try:
                 if not await self._exchanger.sleep(wait, self._call.deadline):
                     raise DeadlineExceededError("time ran out")
+                self._call.trace.waited("conflict", wait)
                 fresh = await self._look(settling=True)
             except FieldingError as error:
                 problem = self._not_looked_at(failure, error, ended)

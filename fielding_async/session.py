@@ -46,8 +46,8 @@ class FieldingSession:
     `FIELDING_BASE_URL`, else it is the exchange's own; plain http is for loopback hosts only. `etag_cache_size`: the
     most runs remembered. `http`: an `aiohttp.ClientSession` of the caller's own, whose connections are used, and which
     is never closed or changed. `proxy`: the URL of an HTTP proxy; left out, the environment's. `ssl`: as aiohttp takes
-    it. `tracer_provider`: of OpenTelemetry; left out, the global one. `meter_provider` has no effect in this version,
-    which records no metrics.
+    it. `tracer_provider`, `meter_provider`: of OpenTelemetry; left out, the global ones, as they are when the session
+    is entered.
 
     Raises `ConfigurationError` for a bad argument or a missing setting.
     """
@@ -73,6 +73,12 @@ class FieldingSession:
         for name, value, cls in (("limits", limits, Limits), ("retry", retry, Retry), ("timeout", timeout, Timeout)):
             if not isinstance(value, cls):
                 raise ConfigurationError(f"{name}: must be a {cls.__name__}, not {type(value).__name__}")
+        for name, provider, method in (
+            ("tracer_provider", tracer_provider, "get_tracer"),
+            ("meter_provider", meter_provider, "get_meter"),
+        ):
+            if provider is not None and not hasattr(provider, method):
+                raise ConfigurationError(f"{name}: must be a provider of OpenTelemetry, not {type(provider).__name__}")
         if http is not None and not isinstance(http, aiohttp.ClientSession):
             raise ConfigurationError(f"http: must be an aiohttp.ClientSession, not {type(http).__name__}")
         self._settings = Settings(
@@ -253,7 +259,7 @@ class FieldingSession:
         that wait behind earlier ones of their run. `stop`: whether leaving early waits for what is in flight or cuts it
         off; `batch.leftover` then lists what was taken and not yielded. `stop_on`: called with each row as it ends; if
         it returns true, no more rows start, and the iteration ends after those in flight. `on_conflict` and `timeout`
-        are those of each row, as for `Run.perform`.
+        (seconds) are those of each row, as for `Run.perform`.
 
         `journal`: a file that makes the batch resumable, also after a crash. Each write is on record before it leaves.
         Run again with the same rows, the batch passes over those that ended (well or not), goes on with those in

@@ -10,7 +10,7 @@ from .dates import check_period, floor_to_milliseconds, to_text
 from .engine import DEFAULT, EngineSource, TimeoutArg
 from .handles import Run
 from .ids import check_plain_id
-from .jobs import DraftJob, make_job
+from .jobs import DraftJob, Made, make_job
 from .models import FieldingRun, RunRef
 from .operations import operation
 from .wire import request
@@ -20,7 +20,11 @@ __all__ = ["TargetGroup", "draft_job"]
 
 @frozen
 class TargetGroup:
-    """A target group: `project.target_group(id)` makes one. Equal to another of the same session and ids."""
+    """A target group: `project.target_group(id)` makes one. Equal to another of the same session and ids.
+
+    Its calls share these arguments: `timeout` (seconds from now), and `idempotency_key` (left out: a UUID4, made once
+    and sent unchanged on every retry, so that there is one job whatever happens).
+    """
 
     session: EngineSource = field(repr=False)
     account_id: int
@@ -46,7 +50,7 @@ class TargetGroup:
         """
         engine = self.session.engine()
         row = operation("list")
-        with engine.call(row.name, self._ids(), timeout) as call:
+        with engine.call(row.name, timeout, ids=self._ids()) as call:
             ended = await engine.exchanger.exchange(call, request(row, self._ids()))
             if ended.accepted is None:
                 raise ended.error
@@ -92,12 +96,13 @@ class TargetGroup:
             timeout=timeout,
             touches=lambda ref: all(getattr(ref, id_name) == value for id_name, value in ids.items()),
         )
-        return draft_job(self.session, name, ids, made.job_id, key=made.idempotency_key, trace_id=made.trace_id)
+        return draft_job(self.session, name, ids, made.job_id, key=made.idempotency_key, made=made)
 
 
 def draft_job(
-    session: EngineSource, name: str, ids: dict[str, Any], job_id: str, *, key: str | None, trace_id: str | None = None
+    session: EngineSource, name: str, ids: dict[str, Any], job_id: str, *, key: str | None, made: Made | None = None
 ) -> DraftJob:
-    """Return the handle of a draft job."""
+    """Return the handle of a draft job; `made`: by which call, if that is known."""
     job_ids = (*ids.items(), ("job_id", check_plain_id("job_id", job_id)))
-    return DraftJob(session, operation(f"{name}-status"), job_ids, job_id, key, trace_id)
+    trace_id, made_by = (None, None) if made is None else (made.trace_id, made.position)
+    return DraftJob(session, operation(f"{name}-status"), job_ids, job_id, key, trace_id, made_by=made_by)

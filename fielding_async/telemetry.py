@@ -1,133 +1,273 @@
-"""The door of OpenTelemetry: a span per call, a CLIENT span per attempt, and a valid `traceparent` on every request.
+"""What is told of a call: its INTERNAL span with events, metrics, and lines of the log.
 
-With the API alone (no SDK configured) spans do nothing, so the ids that go out are then continued from the current
-context, or minted here. Headers are written by the W3C rules whatever global propagator is set.
+With the OpenTelemetry API alone (no SDK configured) there are no spans and metrics, and nothing is worked out for them:
+the ids that go out are then continued from the current context, or minted here.
 """
 
-from collections.abc import Callable, Mapping
+import os
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from attrs import define
-from opentelemetry import context as otel_context
 from opentelemetry import trace
-from opentelemetry.trace import Span, SpanContext, SpanKind, Status, StatusCode, Tracer, TracerProvider
+from opentelemetry.trace import Link, Span, SpanContext, Status, StatusCode, Tracer, TracerProvider
 
 from .__about__ import __version__
-from .errors import APIError
+from .attempts import AttemptTrace, Target
+from .logs import harmless, say
+from .models import RunRef
+from .propagation import w3c_headers
+from .signals import WaitReason
 from .traceparent import mint_span_id, mint_trace_id, traceparent
 
-__all__ = ["AttemptTrace", "CallTrace", "Telemetry", "keep_instrumentation_quiet"]
+if TYPE_CHECKING:
+    from opentelemetry.metrics import MeterProvider
 
-GetRandBits = Callable[[int], int]
-Attributes = Mapping[str, str | int]
+    from .meters import Meters
 
-# The keys under which instrumentations look for an order to keep quiet; older ones know only the general one.
-_SUPPRESS: tuple[str, ...] = (
-    getattr(otel_context, "_SUPPRESS_HTTP_INSTRUMENTATION_KEY", "suppress_http_instrumentation"),
-    getattr(otel_context, "_SUPPRESS_INSTRUMENTATION_KEY", "suppress_instrumentation"),
-)
+__all__ = ["CallTrace", "Position", "Telemetry"]
 
-
-def keep_instrumentation_quiet() -> None:
-    """Keep an instrumentation of the HTTP library from adding a second CLIENT span and header.
-
-    Lasts as long as the current task: for tasks that do nothing but one exchange.
-    """
-    context = otel_context.get_current()
-    for key in _SUPPRESS:
-        context = otel_context.set_value(key, True, context)
-    otel_context.attach(context)
-
-
-@define(eq=False)
-class AttemptTrace:
-    """One attempt: the W3C headers of its request, and its CLIENT span if there are spans at all."""
-
-    headers: dict[str, str]
-    span: Span | None = None
-
-    def end(self, *, status: int | None = None, error_type: str | None = None) -> None:
-        """End the span with the response's status, or with what went wrong."""
-        if self.span is None:
-            return
-        if self.span.is_recording():
-            if status is not None:
-                self.span.set_attribute("http.response.status_code", status)
-                if status >= 400:
-                    error_type = str(status)
-            if error_type is not None:
-                self.span.set_attribute("error.type", error_type)
-                self.span.set_status(Status(StatusCode.ERROR))
-        self.span.end()
+Position = SpanContext
+"""Where a call stands in its trace: what later calls may be linked to."""
 
 
 class CallTrace:
-    """One call of the SDK: its INTERNAL span, the trace id that all its attempts share, and their count."""
+    """One call of the SDK: the trace id that all its attempts share, and what is told of it while it lasts.
 
-    __slots__ = ("_context", "_getrandbits", "_tracer", "span", "trace_id")
+    `is_told`: whether spans or metrics come of it at all. `effect`: of a run action, as its outcome has it.
+    """
 
-    def __init__(self, tracer: Tracer, getrandbits: GetRandBits, name: str, attributes: Attributes) -> None:
-        self._getrandbits = getrandbits
-        self._tracer: Tracer | None = None
-        self._context: SpanContext | None = None
-        self.span: Span = tracer.start_span(f"fielding.{name}", attributes=attributes)
-        own = self.span.get_span_context()
-        around = trace.get_current_span().get_span_context()
-        if own.is_valid and own.span_id != around.span_id:
-            self._context = own
-            self._tracer = tracer
-        elif around.is_valid:
-            self._context = around  # without an SDK a new span is the one around it, or none: attempts get none
-        context = self._context
-        self.trace_id: str = mint_trace_id(getrandbits) if context is None else trace.format_trace_id(context.trace_id)
+    __slots__ = ("_around", "_began", "_telemetry", "effect", "is_told", "name", "span", "trace_id")
+
+    def __init__(
+        self,
+        telemetry: "Telemetry",
+        name: str,
+        ref: RunRef | None,
+        ids: Mapping[str, Any] | None,
+        link: Position | None,
+    ) -> None:
+        self._telemetry = telemetry
+        self.name: str = name
+        self.effect: str | None = None
+        self.span: Span | None = None
+        self.is_told: bool = telemetry.is_told
+        around = self._around = trace.get_current_span().get_span_context()
+        self.trace_id: str = (
+            trace.format_trace_id(around.trace_id) if around.is_valid else mint_trace_id(telemetry.getrandbits)
+        )
         """The trace id of every request of this call, 32 hex digits."""
+        if self.is_told:
+            self._began = telemetry.clock()
+            if telemetry.tracer is not None:
+                with harmless(self):
+                    self._start(telemetry.tracer, ref, ids, link)
 
-    def attempt(self, method: str, template: str, address: Attributes, resend: int) -> AttemptTrace:
-        """Begin an attempt. Its span id is its own, with an SDK or without."""
-        own = self._context
-        if own is None:
-            return AttemptTrace({"traceparent": traceparent(self.trace_id, mint_span_id(self._getrandbits), 0)})
-        span: Span | None = None
-        span_id = own.span_id
-        if self._tracer is not None:
-            attributes: dict[str, str | int] = {"http.request.method": method, "url.template": template, **address}
-            if resend:
-                attributes["http.request.resend_count"] = resend
-            span = self._tracer.start_span(
-                f"{method} {template}",
-                context=trace.set_span_in_context(self.span),
-                kind=SpanKind.CLIENT,
-                attributes=attributes,
-            )
-            if span.get_span_context().is_valid:
-                own = span.get_span_context()
-        hex_id = trace.format_span_id(own.span_id) if own.span_id != span_id else mint_span_id(self._getrandbits)
-        headers = {"traceparent": traceparent(trace.format_trace_id(own.trace_id), hex_id, int(own.trace_flags))}
-        if own.trace_state:
-            headers["tracestate"] = own.trace_state.to_header()
-        return AttemptTrace(headers, span)
+    def _start(self, tracer: Tracer, ref: RunRef | None, ids: Mapping[str, Any] | None, link: Position | None) -> None:
+        attributes: dict[str, str | int] = {"fielding.operation": self.name}
+        if ref is not None:
+            attributes["fielding.account_id"] = ref.account_id
+            attributes["fielding.project_id"] = ref.project_id
+            attributes["fielding.target_group_id"] = ref.target_group_id
+            attributes["fielding.fielding_run_id"] = ref.fielding_run_id
+        for name, value in (ids or {}).items():
+            attributes[f"fielding.{name}"] = value
+        links: Sequence[Link] = () if link is None else (Link(link),)
+        span = tracer.start_span(f"fielding.{self.name}", attributes=attributes, links=links)
+        own = span.get_span_context()
+        if own.is_valid and own.span_id != self._around.span_id:  # else it is of a provider that makes none
+            self.span = span
+            self.trace_id = trace.format_trace_id(own.trace_id)
 
-    def outcome(self, effect: str, conflicts: int) -> None:
-        """Note what became of a run action."""
-        if self.span.is_recording():
-            self.span.set_attributes({"fielding.effect": effect, "fielding.conflicts": conflicts})
+    @property
+    def position(self) -> Position | None:
+        """Where the call's span stands, for links to it; `None` if it has none."""
+        return None if self.span is None else self.span.get_span_context()
 
-    def end(self, error: BaseException | None) -> None:
-        """End the span, with the error that the call ended in."""
-        if error is not None and self.span.is_recording():
-            name = str(error.status) if isinstance(error, APIError) else type(error).__qualname__
-            self.span.set_attribute("error.type", name)
-            self.span.record_exception(error)
-            self.span.set_status(Status(StatusCode.ERROR, str(error)))
-        self.span.end()
+    def mint(self) -> dict[str, str]:
+        """Return the headers of a request without a span: in the trace around the call, or in one of its own."""
+        span_id = mint_span_id(self._telemetry.getrandbits)
+        if self._around.is_valid:
+            return w3c_headers(self._around, self.trace_id, span_id)
+        return {"traceparent": traceparent(self.trace_id, span_id, 0)}
+
+    def attempt(self, target: Target) -> AttemptTrace:
+        """Begin an attempt of a call that is told of. Its span id is its own. Must be ended."""
+        telemetry = self._telemetry
+        return AttemptTrace(
+            self, target, tracer=telemetry.tracer, meters=telemetry.meters, parent=self.span, clock=telemetry.clock
+        )
+
+    # -- what happens in its course
+
+    def _event(self, name: str, attributes: Mapping[str, str | float]) -> None:
+        # an attempt may outlive its call, and then meet something that its span cannot be told any more
+        if self.span is not None and self.span.is_recording():
+            with harmless(self):
+                self.span.add_event(name, attributes)
+
+    def _count(self, name: str, attributes: Mapping[str, str]) -> None:
+        meters = self._telemetry.meters
+        if meters is not None:
+            with harmless(self):
+                meters.add(f"fielding.client.{name}", 1, attributes)
+
+    def _measure(self, name: str, seconds: float, attributes: Mapping[str, str]) -> None:
+        meters = self._telemetry.meters
+        if meters is not None:
+            with harmless(self):
+                meters.record(f"fielding.client.{name}.duration", seconds, attributes)
+
+    def waited(self, reason: WaitReason | None, seconds: float) -> None:
+        """Tell that the call has waited; without a reason it has not."""
+        if self.is_told and reason is not None and seconds > 0:
+            self._event("fielding.wait", {"fielding.wait.reason": reason, "fielding.wait.duration": seconds})
+            self._measure("wait", seconds, {"fielding.wait.reason": reason})
+
+    def retrying(self, attempt: int, error_type: str, seconds: float) -> None:
+        """Tell that an attempt failed, and another is made after a wait."""
+        say("retry", self, attempt=attempt, error_type=error_type, seconds=seconds)
+        told: dict[str, str | float] = {"fielding.attempt": attempt, "error.type": error_type}
+        self._event("fielding.retry", told | {"fielding.wait.duration": seconds})
+        self._count("retries", {"fielding.operation": self.name, "error.type": error_type})
+
+    def lost_reply(self, error_type: str) -> None:
+        """Tell that a write may have been applied without a usable reply."""
+        say("lost reply", self, error_type=error_type)
+        self._event("fielding.lost_reply", {"error.type": error_type})
+        self._count("lost_replies", {"fielding.operation": self.name, "error.type": error_type})
+
+    def conflict(self, run: str, conflicts: int) -> None:
+        """Tell that a write met a 412."""
+        say("conflict", self, conflicts=conflicts, run=run)
+        self._event("fielding.conflict", {"fielding.conflicts": conflicts})
+        self._count("conflicts", {"fielding.operation": self.name})
+
+    def pausing(self, seconds: float) -> None:
+        """Tell that all requests pause after a 429."""
+        say("pause", self, seconds=seconds)
+        self._event("fielding.pause", {"fielding.pause.duration": seconds})
+        self._measure("pause", seconds, {})
+
+    def looked_up(self, *, found: bool) -> None:
+        """Tell whether the ETag of the run was in memory."""
+        self._count("etag_cache.lookups", {"fielding.etag_cache.result": "hit" if found else "miss"})
+
+    def renewed(self) -> None:
+        """Tell that a token was fetched."""
+        say("renewal", self)
+        self._count("token.renewals", {})
+
+    def not_renewed(self, error_type: str) -> None:
+        """Tell that a token could not be fetched."""
+        say("no token", self, error_type=error_type)
+        self._count("token.renewals", {"error.type": error_type})
+
+    def replaying(self, status: int) -> None:
+        """Tell that an attempt is made again with another token."""
+        say("replay", self, status=status)
+
+    def polling_on(self, error_type: str) -> None:
+        """Tell that a poll failed which means nothing yet."""
+        say("poll", self, error_type=error_type)
+
+    def in_doubt(self, text: str) -> None:
+        """Tell what a cancelled call leaves in doubt."""
+        say("doubt", self, text=text)
+        self._event("fielding.doubt", {})
+
+    def made_job(self, job_id: str) -> None:
+        """Tell the id of the job that the call made."""
+        if self.span is not None:
+            with harmless(self):
+                self.span.set_attribute("fielding.job_id", job_id)
+
+    # -- its end
+
+    def end(
+        self,
+        error: BaseException | None,
+        error_type: str | None,
+        *,
+        requests: int,
+        conflicts: int,
+        secrets: Sequence[str],
+    ) -> None:
+        """End a call that is told of: with the error that it ended in, from whose texts `secrets` are taken out."""
+        result: dict[str, str] = {}
+        if self.effect is not None:
+            result["fielding.effect"] = self.effect
+        if error_type is not None:
+            result["error.type"] = error_type
+        self._measure("operation", self._telemetry.clock() - self._began, {"fielding.operation": self.name, **result})
+        span = self.span
+        if span is None:
+            return
+        with harmless(self):
+            if span.is_recording():
+                span.set_attributes({"fielding.requests": requests, "fielding.conflicts": conflicts, **result})
+                if error is not None:
+                    told = _exception(error, secrets)
+                    span.add_event("exception", told)
+                    span.set_status(Status(StatusCode.ERROR, told["exception.message"] or error_type))
+        with harmless(self):
+            span.end()
+
+
+def _exception(error: BaseException, secrets: Sequence[str]) -> dict[str, str]:
+    # `record_exception` would take the texts of causes, which are not ours, as they are
+    kind = type(error)
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - the caller's own exceptions come through here
+        text = ""
+    stack = "".join(traceback.format_exception(error))
+    for secret in secrets:
+        text, stack = text.replace(secret, "***"), stack.replace(secret, "***")
+    return {"exception.type": name, "exception.message": text, "exception.stacktrace": stack}
+
+
+def _find_meters(provider: "MeterProvider | None") -> "Meters | None":
+    # the API of metrics takes long to load, and unless somebody has, no provider can have been set
+    is_loaded = "opentelemetry.metrics" in sys.modules or "OTEL_PYTHON_METER_PROVIDER" in os.environ
+    if provider is None and not is_loaded:
+        return None
+    from .meters import find_meters
+
+    return find_meters(provider)
 
 
 class Telemetry:
-    """The tracer of one session."""
+    """The tracer and the instruments of one session: `None` where nothing would come of them.
 
-    def __init__(self, getrandbits: GetRandBits, tracer_provider: TracerProvider | None = None) -> None:
-        self._tracer = trace.get_tracer("fielding_async", __version__, tracer_provider)
-        self._getrandbits = getrandbits
+    A provider left out is the global one, as it is now.
+    """
 
-    def call(self, name: str, attributes: Attributes) -> CallTrace:
-        """Begin a call. Must be ended."""
-        return CallTrace(self._tracer, self._getrandbits, name, attributes)
+    def __init__(
+        self,
+        getrandbits: Callable[[int], int],
+        clock: Callable[[], float],
+        tracer_provider: TracerProvider | None = None,
+        meter_provider: "MeterProvider | None" = None,
+    ) -> None:
+        tracer = trace.get_tracer("fielding_async", __version__, tracer_provider)
+        # what the API itself brings does nothing
+        is_idle = type(tracer).__module__.startswith("opentelemetry.trace")
+        self.tracer: Tracer | None = None if is_idle else tracer
+        self.meters: Meters | None = _find_meters(meter_provider)
+        self.is_told: bool = self.tracer is not None or self.meters is not None
+        self.getrandbits: Callable[[int], int] = getrandbits
+        self.clock: Callable[[], float] = clock
+
+    def call(
+        self,
+        name: str,
+        *,
+        ref: RunRef | None = None,
+        ids: Mapping[str, Any] | None = None,
+        link: Position | None = None,
+    ) -> CallTrace:
+        """Begin a call on a run, or on what `ids` name. Must be ended if it is told of."""
+        return CallTrace(self, name, ref, ids, link)

@@ -19,7 +19,7 @@ from yarl import URL
 
 from .__about__ import __version__
 from .errors import ConfigurationError, SessionClosedError
-from .telemetry import keep_instrumentation_quiet
+from .propagation import keep_instrumentation_quiet
 from .watchdog import Watchdog
 from .wire import Attempted, Lost, NotSent, Response
 
@@ -64,8 +64,7 @@ class Outgoing:
     """One attempt on its way out.
 
     `may_leave` is asked when a connection is open and before the first byte: 0 if it may, the seconds to wait before
-    asking again, `None` if it may not. `left` says whether a byte may be gone. `quiet`: it has a span of its own, and
-    needs none from an instrumentation of the HTTP library.
+    asking again, `None` if it may not. `left` says whether a byte may be gone.
     """
 
     method: str
@@ -74,7 +73,6 @@ class Outgoing:
     body: bytes | None
     may_leave: Callable[[], float | None]
     left: bool = False
-    quiet: bool = False
 
     async def leave(self) -> None:
         """Wait, if need be, until the request may leave. Raises `HeldBack` if it may not."""
@@ -226,8 +224,8 @@ class AiohttpTransport:
             raise SessionClosedError("the aiohttp.ClientSession passed as http= has been closed")
         unsent = "could not connect"
         _under_way.set(outgoing)
-        if outgoing.quiet and self._session.trace_configs:
-            keep_instrumentation_quiet()
+        if self._session.trace_configs:
+            keep_instrumentation_quiet()  # every request has a span of our own
         limit = self._watchdog.start(timeout)
         try:
             response = await self._session.request(

@@ -29,6 +29,7 @@ __all__ = [
     "action_request",
     "api_error",
     "created_job_id",
+    "error_type_of",
     "left_by",
     "read",
     "read_etag",
@@ -181,6 +182,15 @@ def _unusable(asked: Request, problem: FieldingError) -> Failed:
     # a read that cannot be understood will not be the second time either; a write may have been applied
     problem.filled(method=asked.operation.method, path=asked.path)
     return Failed(problem, repeatable=asked.operation.is_write, may_be_applied=True)
+
+
+def error_type_of(attempted: Attempted, answer: "Throttled | Failed") -> str:
+    """Return what an attempt failed with, in one of few words: a status, `"timeout"`, `"connection"`, a class."""
+    if isinstance(attempted, Response) and attempted.status >= 400:
+        return str(attempted.status)
+    if isinstance(answer.error, TransportError):
+        return "timeout" if isinstance(attempted, Lost) and attempted.timed_out else "connection"
+    return type(answer.error).__name__
 
 
 def api_error(asked: Request, response: Response) -> APIError:

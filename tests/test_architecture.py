@@ -16,7 +16,7 @@ ROOT = PACKAGE.parent
 
 # A module imports only from lower floors; those above the line are pure.
 FLOORS = [
-    {"__about__", "models", "traceparent"},
+    {"__about__", "models", "signals", "traceparent"},
     {"errors", "operations"},
     {"config", "dates", "etags", "ids", "results", "settings", "tokens"},
     {"actions", "codec", "headers", "learning"},
@@ -25,8 +25,21 @@ FLOORS = [
     {"journal_replay"},
 ]
 WORLDLY_FLOORS = [
-    {"intake", "journal_file", "ledger", "limiter", "schedule", "telemetry", "turns", "watchdog"},
-    {"transport"},
+    {
+        "incoming",
+        "intake",
+        "journal_file",
+        "ledger",
+        "limiter",
+        "logs",
+        "meters",
+        "propagation",
+        "schedule",
+        "turns",
+        "watchdog",
+    },
+    {"attempts", "transport"},
+    {"telemetry"},
     {"auth", "calls", "journal"},
     {"flights", "rows"},
     {"exchange"},
@@ -108,7 +121,7 @@ PUBLIC = """
     JournalCounts JournalError JournalRow JournalSummary LaunchNow Leftover Limits NotFoundError Outcome
     OutcomeUnknownError Pause PerformAll PermissionDeniedError PreconditionFailedError Project ProtocolError
     RateLimitError Relaunch Resume Retry Run RunRef RunStatus ServerError SessionClosedError SkippedError TargetGroup
-    Timeout TransportError Update __version__ journal_rows read_journal
+    Timeout TransportError Update __version__ journal_rows read_journal trace_context
 """
 
 

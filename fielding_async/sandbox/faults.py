@@ -170,6 +170,7 @@ Fault = (
     | JobFails
     | JobOmits
 )
+"""What can be scripted: a way in which a request, its reply, or the job that it makes goes wrong."""
 
 _KINDS = get_args(Fault)
 _METHODS = {"GET", "POST", "PUT"}

@@ -10,7 +10,7 @@ from typing import Protocol
 from attrs import define, field, frozen
 
 from fielding_async import Limits
-from fielding_async.pacing import Pacer, Ticket
+from fielding_async.pacing import Pacer, Permit
 from fielding_async.sandbox.ratelimits import LimiterKind, make_limiter
 
 __all__ = ["KINDS", "Changing", "Client", "Free", "RetryAfter", "Server", "ideal", "limited", "play", "whole_seconds"]
@@ -126,28 +126,28 @@ class _World:
                     client.timer = ready_at
                     self.at(ready_at, lambda: self.ring(client))
                 return
-            ticket = client.pacer.take(self.now, waited=True)
+            permit = client.pacer.take(self.now, waited=True)
             client.left -= 1
             client.in_flight += 1
             client.sends += 1
             client.too_early += self.now < client.closed_until
             client.times.append(self.now)
-            self.at(self.now + self.latency(), partial(self.arrive, client, ticket))
+            self.at(self.now + self.latency(), partial(self.arrive, client, permit))
 
     def ring(self, client: Client) -> None:
         client.timer = inf
         self.pump(client)
 
-    def arrive(self, client: Client, ticket: Ticket) -> None:
+    def arrive(self, client: Client, permit: Permit) -> None:
         wait = self.server.hit(self.now)
         if wait is None:
             client.accepted.append(self.now)
-        self.at(self.now + self.latency(), lambda: self.answer(client, ticket, wait))
+        self.at(self.now + self.latency(), lambda: self.answer(client, permit, wait))
 
-    def answer(self, client: Client, ticket: Ticket, wait: float | None) -> None:
+    def answer(self, client: Client, permit: Permit, wait: float | None) -> None:
         client.in_flight -= 1
         if wait is None:
-            client.pacer.answered(ticket, self.now)
+            client.pacer.answered(permit, self.now)
             client.done += 1
             if client.done == client.wanted:
                 client.ended = self.now
@@ -155,7 +155,7 @@ class _World:
             client.refused += 1
             client.left += 1
             said = self.retry_after(wait)
-            client.pacer.throttled(ticket, said, self.now)
+            client.pacer.throttled(permit, said, self.now)
             client.closed_until = max(client.closed_until, self.now + (said or 0.0))
         self.pump(client)
 

@@ -33,6 +33,7 @@ from fielding_async import (
     Update,
     journal_rows,
     read_journal,
+    trace_context,
 )
 from fielding_async.sandbox import Sandbox
 
@@ -80,6 +81,14 @@ async def use() -> None:
 
 async def poll(result: BatchResult) -> None:
     assert_type(result.status, str)
+
+
+async def handle(fielding: FieldingSession, headers: dict[str, str], scope: list[tuple[bytes, bytes]]) -> None:
+    with trace_context(headers) as nothing:
+        assert_type(nothing, None)
+    with trace_context(scope):
+        await fielding.run(101, "p", "t", "r").get()
+    trace_context(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 def errors(error: Exception) -> None:

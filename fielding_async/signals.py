@@ -1,0 +1,183 @@
+"""What the SDK tells of itself, one row each: the attributes and events of its spans, its metrics, its log lines.
+
+Names follow the OpenTelemetry semantic conventions for HTTP where these have one, else they begin with `fielding.`.
+Metrics bear no ids: all their attributes are bounded. Source: https://opentelemetry.io/docs/specs/semconv/http/.
+"""
+
+from typing import Literal
+
+from attrs import frozen
+
+__all__ = [
+    "CALL_ATTRIBUTES",
+    "EVENTS",
+    "LINES",
+    "METRICS",
+    "REQUEST_ATTRIBUTES",
+    "Event",
+    "Line",
+    "Metric",
+    "WaitReason",
+]
+
+WaitReason = Literal["turn", "concurrency", "rate", "pause", "token", "backoff", "conflict"]
+"""What a call waited for: its turn on the run; a slot; the pace; a pause after a 429; a token; to try again."""
+
+_IDS = ("fielding.account_id", "fielding.project_id", "fielding.target_group_id", "fielding.fielding_run_id")
+
+CALL_ATTRIBUTES: tuple[str, ...] = (
+    "fielding.operation",
+    *_IDS,
+    "fielding.job_id",
+    "fielding.requests",
+    "fielding.conflicts",
+    "fielding.effect",
+    "error.type",
+)
+"""Attributes of the INTERNAL span of a call."""
+
+REQUEST_ATTRIBUTES: tuple[str, ...] = (
+    "http.request.method",
+    "url.full",
+    "url.template",
+    "server.address",
+    "server.port",
+    "http.request.resend_count",
+    "http.response.status_code",
+    "error.type",
+)
+"""Attributes of the CLIENT span of an attempt."""
+
+
+@frozen
+class Event:
+    """An event of a call's span: its name and its attributes."""
+
+    name: str
+    attributes: tuple[str, ...]
+
+
+EVENTS: dict[str, Event] = {
+    row.name: row
+    for row in (
+        Event("fielding.wait", ("fielding.wait.reason", "fielding.wait.duration")),
+        Event("fielding.retry", ("fielding.attempt", "error.type", "fielding.wait.duration")),
+        Event("fielding.lost_reply", ("error.type",)),
+        Event("fielding.conflict", ("fielding.conflicts",)),
+        Event("fielding.pause", ("fielding.pause.duration",)),
+        Event("fielding.doubt", ()),
+        Event("exception", ("exception.type", "exception.message", "exception.stacktrace")),
+    )
+}
+
+
+@frozen
+class Metric:
+    """An instrument: its kind, name, unit, attributes, and what it counts or measures."""
+
+    kind: Literal["counter", "up-down counter", "histogram"]
+    name: str
+    unit: str
+    attributes: tuple[str, ...]
+    description: str
+    buckets: tuple[float, ...] = ()
+
+
+_SERVER = ("http.request.method", "url.template", "server.address", "server.port")
+# as the conventions advise for HTTP
+_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
+_LONG_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 3600)
+
+METRICS: dict[str, Metric] = {
+    row.name: row
+    for row in (
+        Metric(
+            "histogram",
+            "http.client.request.duration",
+            "s",
+            (*_SERVER, "http.response.status_code", "error.type"),
+            "Duration of HTTP client requests.",
+            _BUCKETS,
+        ),
+        Metric(
+            "up-down counter", "http.client.active_requests", "{request}", _SERVER, "Number of active HTTP requests."
+        ),
+        Metric(
+            "histogram",
+            "fielding.client.operation.duration",
+            "s",
+            ("fielding.operation", "fielding.effect", "error.type"),
+            "Duration of calls, with what they came to.",
+            _LONG_BUCKETS,
+        ),
+        Metric(
+            "histogram",
+            "fielding.client.wait.duration",
+            "s",
+            ("fielding.wait.reason",),
+            "How long calls waited, and what for.",
+            _LONG_BUCKETS,
+        ),
+        Metric(
+            "histogram",
+            "fielding.client.pause.duration",
+            "s",
+            (),
+            "Length of the pauses of all requests after a 429.",
+            _LONG_BUCKETS,
+        ),
+        Metric(
+            "counter",
+            "fielding.client.retries",
+            "{retry}",
+            ("fielding.operation", "error.type"),
+            "Attempts made again after a backoff.",
+        ),
+        Metric(
+            "counter",
+            "fielding.client.lost_replies",
+            "{reply}",
+            ("fielding.operation", "error.type"),
+            "Writes that may have been applied without a usable reply.",
+        ),
+        Metric("counter", "fielding.client.conflicts", "{conflict}", ("fielding.operation",), "Writes that met a 412."),
+        Metric(
+            "counter",
+            "fielding.client.etag_cache.lookups",
+            "{lookup}",
+            ("fielding.etag_cache.result",),
+            "Actions that found the ETag of their run in memory (hit), and those that did not (miss).",
+        ),
+        Metric(
+            "counter",
+            "fielding.client.token.renewals",
+            "{renewal}",
+            ("error.type",),
+            "Tokens fetched; with error.type, those that could not be.",
+        ),
+    )
+}
+
+
+@frozen
+class Line:
+    """A line of the log: its level, and its text, with the only values that go into it."""
+
+    level: Literal["DEBUG", "INFO", "WARNING"]
+    text: str
+
+
+LINES: dict[str, Line] = {
+    "retry": Line(
+        "INFO", "%(operation)s: attempt %(attempt)d failed (%(error_type)s), next in %(seconds).2f s [%(trace_id)s]"
+    ),
+    "lost reply": Line("DEBUG", "%(operation)s: no usable reply (%(error_type)s), may be applied [%(trace_id)s]"),
+    "conflict": Line("INFO", "%(operation)s: 412, conflict %(conflicts)d on run %(run)s [%(trace_id)s]"),
+    "pause": Line("INFO", "%(operation)s: 429, all requests pause for %(seconds).2f s [%(trace_id)s]"),
+    "poll": Line("INFO", "%(operation)s: poll failed (%(error_type)s), polling on [%(trace_id)s]"),
+    "replay": Line("INFO", "%(operation)s: %(status)d, trying again with another token [%(trace_id)s]"),
+    "renewal": Line("INFO", "%(operation)s: token renewed [%(trace_id)s]"),
+    "no token": Line("WARNING", "%(operation)s: no token (%(error_type)s) [%(trace_id)s]"),
+    "telemetry": Line("WARNING", "%(operation)s: tracing or metrics raised %(error_type)s [%(trace_id)s]"),
+    "doubt": Line("WARNING", "%(operation)s: %(text)s [%(trace_id)s]"),
+}

@@ -1,0 +1,175 @@
+"""The page of the web app in a real browser, wide and narrow, light and dark, by keyboard and by mouse."""
+
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from attrs import frozen
+
+from fielding_async import RunRef
+from fielding_async.sandbox import Cut, Sandbox, SecondWriter
+
+from .conftest import PATIENCE, Start, ended
+
+pytest.importorskip("playwright", reason="needs playwright")
+pytest.importorskip("axe_playwright_python", reason="needs axe-playwright-python")
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from webapp_demo import sign
+
+WEBHOOK_SECRET = "FP7UPZpATKBcYJj4va95PYud+a3gCidRERiLO+9MoFE="
+CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A browser: Playwright's own if it is there, else the machine's."""
+    with sync_playwright() as playwright:
+        own = playwright.chromium.executable_path
+        path = own if Path(own).exists() else next(filter(None, map(shutil.which, CHROMIUMS)), None)
+        if path is None:
+            pytest.skip("needs a Chromium: `playwright install chromium`, or the system's package")
+        browser = playwright.chromium.launch(executable_path=path)
+        yield browser
+        browser.close()
+
+
+@frozen
+class App:
+    """The app in a process, and the exchange that it speaks to."""
+
+    child: "subprocess.Popen[str]"
+    url: str
+    box: Sandbox
+    live: RunRef
+    paused: RunRef
+    over: RunRef
+
+
+@pytest.fixture
+def app(box: Sandbox, start: Start) -> Iterator[App]:
+    """The app, with three runs; it looks at them by itself only when a webhook tells it to."""
+    live, paused, over = box.add_run("live"), box.add_run("paused"), box.add_run("completed")
+    child = start("webapp.py", live, paused, over, "--port", 0, "--every", 3600, CINT_WEBHOOK_SECRET=WEBHOOK_SECRET)
+    assert child.stdout is not None
+    yield App(child, child.stdout.readline().split()[0], box, live, paused, over)
+    child.terminate()
+    assert ended(child).status == 0
+
+
+@pytest.fixture
+def page(browser: Browser, app: App) -> Iterator[Page]:
+    """The page, which must ask nobody but the app for anything, and log no errors."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, locale="en-GB", timezone_id="Europe/Berlin")
+    page = context.new_page()
+    asked: list[str] = []
+    errors: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(app.url)
+    expect(page.get_by_role("article")).to_have_count(3)
+    yield page
+    assert all(url.startswith((app.url, "data:")) for url in asked), asked
+    assert errors == []
+    context.close()
+
+
+def card(page: Page, ref: RunRef) -> Locator:
+    """Return what the page shows of a run."""
+    return page.get_by_role("article").filter(has_text=ref.fielding_run_id)
+
+
+def test_the_page_shows_the_runs_and_acts_on_them(app: App, page: Page) -> None:
+    """Each run is there with its state; pause and resume are done, and shown to be."""
+    live, paused = card(page, app.live), card(page, app.paused)
+    expect(live.locator(".status")).to_have_text("live")
+    expect(paused.locator(".status")).to_have_text("paused")
+    expect(page.locator("#summary")).to_have_text("1 live · 1 paused · 1 completed")
+    expect(page.locator("#connection")).to_have_text("up to date")
+    live.get_by_role("button", name="Pause run").click()
+    expect(live.get_by_role("status")).to_have_text("Paused.")
+    expect(live.locator(".status")).to_have_text("paused")
+    assert app.box.inspect(app.live).status == "paused"
+    paused.get_by_role("button", name="Resume run").click()
+    expect(paused.get_by_role("status")).to_have_text("Resumed.")
+    assert app.box.inspect(app.paused).status == "live"
+    expect(card(page, app.over).get_by_role("button")).to_be_disabled()
+
+
+def test_the_page_follows_what_others_do(app: App, page: Page) -> None:
+    """A colleague's change comes in by a webhook, without a reload, and what was said before is taken back."""
+    live = card(page, app.live)
+    live.get_by_role("button").click()
+    expect(live.get_by_role("status")).to_have_text("Paused.")
+    app.box.touch(app.live, status="completed")
+    body = '{"event": "target-group-updated"}'
+    delivered = page.request.post(
+        f"{app.url}/webhooks/cint", data=body, headers=sign(body.encode(), WEBHOOK_SECRET, time.time())
+    )
+    assert delivered.status == 204
+    expect(live.locator(".status")).to_have_text("completed")
+    expect(live.get_by_role("status")).to_have_text("")
+    expect(live.get_by_role("button")).to_be_disabled()
+
+
+def test_a_click_on_what_is_no_longer_so_does_nothing(app: App, page: Page) -> None:
+    """The run was changed since the page showed it: the user is told, and may click again."""
+    live = card(page, app.live)
+    app.box.script(SecondWriter(), on="pause")
+    live.get_by_role("button").click()
+    expect(live.get_by_role("status")).to_have_text("The run has changed since you looked at it.")
+    assert app.box.inspect(app.live).status == "live"
+    live.get_by_role("button").click()
+    expect(live.locator(".status")).to_have_text("paused")
+
+
+def test_what_is_unknown_is_said_to_be(app: App, page: Page) -> None:
+    """A write whose effect cannot be told is not shown as a success."""
+    app.box.script((Cut("after"), SecondWriter(status="completed", when="after")), on="pause")
+    live = card(page, app.live)
+    live.get_by_role("button").click()
+    expect(live.get_by_role("status")).to_contain_text("may or may not have been applied")
+    expect(live.locator(".status")).to_have_text("completed")
+
+
+def test_the_page_is_used_by_keyboard(app: App, page: Page) -> None:
+    """Tab leads to the first button, Enter presses it, and the focus stays where it is."""
+    page.keyboard.press("Tab")
+    button = card(page, app.live).get_by_role("button")
+    expect(button).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(card(page, app.live).locator(".status")).to_have_text("paused")
+    expect(button).to_be_focused()
+    expect(button).to_have_accessible_name(f"Resume run {app.live.fielding_run_id}")
+
+
+@pytest.mark.parametrize("width", [320, 800, 1920])
+def test_nothing_is_cut_off_at_any_width(page: Page, width: int) -> None:
+    """There is nothing to scroll sideways, from a small telephone to a large screen."""
+    page.set_viewport_size({"width": width, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_is_accessible(page: Page, scheme: str) -> None:
+    """Axe finds nothing to object to, contrast included."""
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
+
+
+def test_an_app_that_is_gone_is_said_to_be(app: App, page: Page) -> None:
+    """Once the app has stopped the page says that it is not up to date, and that a click may have done nothing."""
+    connection = page.locator("#connection")
+    expect(connection).to_have_text("up to date")
+    app.child.terminate()
+    app.child.wait(PATIENCE)
+    expect(connection).to_have_text("connection lost, trying again…")
+    live = card(page, app.live)
+    live.get_by_role("button").click()
+    expect(live.get_by_role("status")).to_contain_text("The app did not answer: it may or may not have been done.")
+    expect(live.locator(".status")).to_have_text("live")
