@@ -34,7 +34,7 @@ class _Memory:
 
     run: FieldingRun | None = None
     floor: int = -1
-    retired: tuple[str, ...] = ()
+    retired: list[str] | None = None
     doubts: dict[str, int] | None = None  # there may be tens of thousands of these memories
 
     def retire(self, etag: str | None) -> None:
@@ -43,11 +43,18 @@ class _Memory:
             return
         if self.doubts:
             self.doubts.pop(etag, None)
-        if etag in self.retired:
-            return
-        self.retired = (*self.retired[-_RETIRED_KEPT + 1 :], etag)
+        if self.retired is None:
+            self.retired = [etag]
+        else:
+            self.retired.append(etag)
+            if len(self.retired) > 2 * _RETIRED_KEPT:  # not every time: this is done for every write
+                del self.retired[:_RETIRED_KEPT]
         if self.run is not None and self.run.etag == etag:
             self.run = None
+
+    def is_retired(self, etag: str | None) -> bool:
+        """Whether an ETag is known to be past."""
+        return self.retired is not None and etag in self.retired
 
 
 class RunStore:
@@ -113,7 +120,7 @@ class RunStore:
     def is_past(self, ref: RunRef, run: FieldingRun) -> bool:
         """Whether a GET brought a state that is known to be over: a read that lags behind."""
         memory = self._memories.get(ref)
-        return memory is not None and (run.etag in memory.retired or run.version < memory.floor)
+        return memory is not None and (memory.is_retired(run.etag) or run.version < memory.floor)
 
     def _outdate_looks(self, ref: RunRef) -> None:
         if not self._looks:
@@ -164,7 +171,7 @@ class RunStore:
     def doubt(self, ref: RunRef, base: FieldingRun) -> None:
         """Note that a write sent under the ETag of `base` may still land."""
         memory = self._memory(ref)
-        if base.etag is not None and base.etag not in memory.retired:
+        if base.etag is not None and not memory.is_retired(base.etag):
             memory.doubts = {**(memory.doubts or {}), base.etag: base.version}
 
     def in_doubt(self, ref: RunRef, etag: str | None) -> bool:

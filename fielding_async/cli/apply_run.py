@@ -117,8 +117,8 @@ class Run:
     def __init__(self, order: "Order", checked: CheckedPlan, pairs: Iterator[tuple[RunRef, Action]]) -> None:
         self.order = order
         self.checked = checked
-        self.tally = Tally()
-        self.trouble = Trouble()
+        self.tally: Tally = Tally()
+        self.trouble: Trouble = Trouble()
         self.signals: list[signal.Signals] = []
         self.error: FieldingError | None = None
         self.batch: Batch | None = None

@@ -32,8 +32,10 @@ class PlanFile:
     """
 
     def __init__(self, name: str) -> None:
-        self.name = "standard input" if name == STDIN else name
-        self.path = None if name == STDIN else Path(name)
+        self.name: str = "standard input" if name == STDIN else name
+        self.path: Path | None = None if name == STDIN else Path(name)
+        self.is_lasting: bool
+        self.size: int
         try:
             self._file, self.is_lasting = _open(name)
             self.size = os.fstat(self._file.fileno()).st_size

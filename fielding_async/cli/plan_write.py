@@ -56,7 +56,7 @@ class PlanWriter:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.rows = 0
+        self.rows: int = 0
         self._partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
         self._file: IO[str] | None = None
         self._write: Callable[[list[str]], object] | None = None

@@ -57,6 +57,8 @@ def box() -> Iterator[Sandbox]:
 @pytest.fixture
 def cli(box: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
     """The console entry in this process, with the settings of the sandbox."""
+    for name in [name for name in os.environ if name.startswith("FIELDING_")]:
+        monkeypatch.delenv(name)
     monkeypatch.setenv("FIELDING_BASE_URL", box.url)
     monkeypatch.setenv("FIELDING_TOKEN", SECRET)
     monkeypatch.setenv("COLUMNS", "80")

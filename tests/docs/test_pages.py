@@ -35,7 +35,7 @@ REFS = [
     RunRef(101, PROJECT, "01BTGNYV6HRNK8K8VKZASZCFP1", "01BTGNYV6HRNK8K8VKZASZCFP2"),
     RunRef(101, PROJECT, "01BTGNYV6HRNK8K8VKZASZCFP3", "01BTGNYV6HRNK8K8VKZASZCFP4"),
 ]
-PATIENCE = 60
+PATIENCE = 120
 MARKS = re.compile(r"file \S+|serves|run (scheduled|live|paused|completed)")
 TRIED_BELOW = {"app.py", "hooks.py"}  # files of pages with tests of their own
 PORT = "8080"  # as the pages have it; a free one is taken instead
