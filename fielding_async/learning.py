@@ -116,8 +116,11 @@ class Learner:
             self._now = _Climb(now)
             self._hold_from(now)
 
-    def accepted(self, sent_at: float, speed: float, now: float) -> None:
-        """Note an answer that was no 429, to a request that left at `sent_at`, after the one before at `speed`."""
+    def accepted(self, sent_at: float, speed: float, now: float, *, is_paced: bool) -> None:
+        """Note an answer that was no 429, to a request that left at `sent_at`, after the one before at `speed`.
+
+        `is_paced`: it had waited for the pace, and for nothing else.
+        """
         climb = self._pending.climb if self._pending is not None else self._now
         if climb is None or sent_at < climb.began:
             return
@@ -126,7 +129,7 @@ class Learner:
             return
         climb.accepted += 1
         climb.closest = max(climb.closest, speed)
-        if self._pending is not None or speed < self.pace / 2:
+        if self._pending is not None or not is_paced:
             # answers to what left before the refusal only add to the evidence; an unused pace proves nothing
             return
         if self._climbing:

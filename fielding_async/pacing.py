@@ -31,13 +31,15 @@ class Permit:
     """The right to send one request.
 
     `epoch`: the count of pauses begun when it was given; `at`: the time; `interval`: seconds since the request before
-    it, as they were to be; `after`: seconds until the next. `used`: the request left; `refused`: it met a 429.
+    it, as they were to be; `after`: seconds until the next; `is_paced`: it was the pace that it waited for. `used`: the
+    request left; `refused`: it met a 429.
     """
 
     epoch: int
     at: float
     interval: float
     after: float
+    is_paced: bool
     is_probe: bool = False
     used: bool = False
     refused: bool = False
@@ -86,10 +88,11 @@ class Pacer:
         since, self._last = now - self._last, now
         if self._learner is not None:
             self._learn_sending(self._learner, since, now)
+        is_paced = waited and now - self._due <= _LATENESS
         if self._interval:
-            in_time = waited and now - self._due <= (0.0 if self._is_strict else _LATENESS)
-            self._due = (self._due if in_time or self._due > now else now) + self._interval
-        permit = Permit(self._epoch, now, max(since, self._last_interval), self._interval)
+            keeps_time = self._due > now or (is_paced and not self._is_strict) or self._due == now
+            self._due = (self._due if keeps_time else now) + self._interval
+        permit = Permit(self._epoch, now, max(since, self._last_interval), self._interval, is_paced)
         self._last_interval = self._interval
         if self._probe_wanted:
             self._probe_wanted = False
@@ -138,7 +141,8 @@ class Pacer:
         if self._learner is None:
             self._come_back(now)
         else:
-            self._learner.accepted(permit.at, 1.0 / permit.interval if permit.interval else inf, now)
+            speed = 1.0 / permit.interval if permit.interval else inf
+            self._learner.accepted(permit.at, speed, now, is_paced=permit.is_paced)
 
     def throttled(self, permit: Permit, retry_after: float | None, now: float) -> None:
         """Note a 429; `retry_after` in seconds, `None` if the server named no usable time."""
