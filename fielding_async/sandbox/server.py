@@ -5,6 +5,7 @@ import os
 import socket
 import struct
 import time
+from contextlib import suppress
 from email.utils import format_datetime
 from typing import Literal
 
@@ -22,6 +23,7 @@ from .replies import Reply
 __all__ = ["Server"]
 
 _NAME = f"{SANDBOX}/{__version__}"
+_ACCEPTING = 3  # turns of the loop from accepting a connection to a server that knows of it
 _GOODBYE = 0.05  # seconds that requests under way get when the server stops, before they are dropped
 
 
@@ -31,22 +33,33 @@ class Server:
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
         self._runner: web.ServerRunner | None = None
+        self._listener: asyncio.Server | None = None
 
     async def start(self, host: str, port: int) -> int:
         """Listen, and return the port."""
         runner = web.ServerRunner(web.Server(self._handle, access_log=None), shutdown_timeout=_GOODBYE)
         await runner.setup()
+        assert runner.server is not None  # noqa: S101 - set up
         try:
-            await web.TCPSite(runner, host, port).start()
+            listener = await asyncio.get_running_loop().create_server(runner.server, host, port)
         except BaseException:
             await runner.cleanup()
             raise
-        self._runner = runner
-        return int(runner.addresses[0][1])
+        self._runner, self._listener = runner, listener
+        return int(listener.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:
         """Close the socket and every connection; requests under way are dropped."""
-        runner, self._runner = self._runner, None
+        (runner, self._runner), (listener, self._listener) = (self._runner, None), (self._listener, None)
+        if listener is not None:
+            # One that is being accepted when the listener closes would stay open, for asyncio cannot make a transport
+            # for it any more. So nothing new is accepted first.
+            for accepting in listener.sockets:
+                with suppress(NotImplementedError):
+                    asyncio.get_running_loop().remove_reader(accepting)
+            for _ in range(_ACCEPTING):
+                await asyncio.sleep(0)
+            listener.close()
         if runner is not None:
             await runner.cleanup()
 
