@@ -14,6 +14,7 @@ from .learning import Learner
 __all__ = ["Pacer", "Permit"]
 
 _LEAST_PAUSE = 0.1
+_HEADROOM = 1.01  # of a told interval: without any, a network that jitters makes 101 in a second out of 100
 _LATENESS = 0.01
 _CLOSEST = 0.75  # of the interval: as close as a late request may bring the next one
 _ROUNDING = 1e-6  # seconds: times of a clock are floats
@@ -49,7 +50,7 @@ class Pacer:
     """The pace of one session. Times are seconds of one monotonic clock, given by the caller."""
 
     def __init__(self, limits: Limits, uniform: Callable[[float, float], float]) -> None:
-        self._interval = 0.0 if limits.rate is None else 1.0 / limits.rate
+        self._interval = 0.0 if limits.rate is None else _HEADROOM / limits.rate
         self._told_interval = self._interval
         self._refused_at = -inf
         self._burst = 1 if limits.rate is None else limits.burst

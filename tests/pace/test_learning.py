@@ -156,6 +156,15 @@ def test_a_known_rate_is_kept_and_not_passed(kind: LimiterKind) -> None:
         assert client.ended <= 1000 / 100 / 0.95
 
 
+@pytest.mark.parametrize("kind", ["fixed-window", "sliding-window", "token-bucket"])
+def test_a_known_rate_has_room_for_jitter(kind: LimiterKind) -> None:
+    """Requests that arrive a few milliseconds early or late still keep to the limit that was told: none is refused."""
+    for phase in PHASES:
+        client = play(limited(kind, 100, phase=phase), 1000, limits=Limits(rate=100), jitter=0.005)[0]
+        assert client.refused == 0
+        assert client.ended <= 1000 / 100 / 0.95
+
+
 def test_a_rate_told_too_high_settles_a_little_below() -> None:
     """Where the network jitters, a told rate that is refused again and again gives way a little."""
     client = play(limited("leaky-bucket", 100), 1000, limits=Limits(rate=100), jitter=0.0005)[0]
