@@ -13,7 +13,10 @@ PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)
 OLDEST = PYTHONS[0]
 SHORTER = ["--ignore=tests/conformance", "--ignore=tests/simulation"]
-FEWER_CALLS = {"FIELDING_STORM_CALLS": "2000"}
+# What does not depend on the version of Python or of a library is run once: the pure arithmetic of the pace, the
+# documentation. And of random examples there are fewer.
+AGAIN = [*SHORTER, "--ignore=tests/pace", "--ignore=tests/docs", "--ignore=tests/test_benchmarks.py"]
+FEWER = {"FIELDING_STORM_CALLS": "2000", "HYPOTHESIS_PROFILE": "few"}
 AT_ONCE = ["-n", "4"]  # more than cores: many tests wait for processes and sockets
 
 nox.needs_version = ">=2024.4.15"
@@ -42,7 +45,7 @@ def tests(session: nox.Session) -> None:
     """Run the test suite; on the oldest Python with coverage, the conformance tests and the simulation."""
     session.install("-e", ".[cli]", *_group("tests"))
     if session.python != OLDEST:
-        session.run("pytest", *AT_ONCE, *SHORTER, *session.posargs, env=FEWER_CALLS)
+        session.run("pytest", *AT_ONCE, *AGAIN, *session.posargs, env=FEWER)
         return
     session.install(*_group("conformance"), *_group("browser"))
     if session.posargs:
@@ -59,7 +62,7 @@ def oldest(session: nox.Session) -> None:
     """Run the tests with the lowest versions of the dependencies that the metadata promises."""
     session.install("-e", ".[cli]", *_group("tests"))
     session.install(*_lowest(), "setuptools<66")  # an instrumentation this old imports pkg_resources
-    session.run("pytest", *AT_ONCE, *SHORTER, *session.posargs, env=FEWER_CALLS)
+    session.run("pytest", *AT_ONCE, *AGAIN, *session.posargs, env=FEWER)
 
 
 def _lowest() -> list[str]:

@@ -40,11 +40,11 @@ def _count(owner: Any, attribute: "Attribute[Any]", value: Any) -> None:
 class Limits:
     """How much a session sends at once and how fast.
 
-    `concurrency`: the most requests in flight, at least 1. `rate`: requests a second, evenly paced, with a
-    hundredth to spare; `None` if not known. `burst`: how many requests may leave together after idle time when `rate` is set, at least 1. `adaptive`:
-    whether to learn the pace where no `rate` is set: requests start some tenths of a second apart and come ever closer
-    until a 429 says how close is too close; without one the session is at full speed within a second. `max_pause`: the
-    longest that one Retry-After is obeyed, in seconds; then a single request probes.
+    `concurrency`: the most requests in flight, at least 1. `rate`: requests a second, evenly paced, with a hundredth to
+    spare; `None` if not known. `burst`: how many requests may leave together after idle time when `rate` is set, at
+    least 1. `adaptive`: whether to learn the pace where no `rate` is set: requests start some tenths of a second apart
+    and come ever closer until a 429 says how close is too close; without one the session is at full speed within a
+    second. `max_pause`: the longest that one Retry-After is obeyed, in seconds; then a single request probes.
     """
 
     concurrency: int = field(default=32, validator=_count)

@@ -27,14 +27,15 @@ class Look:
 class _Memory:
     """What is known of one run.
 
-    `run`: the pair, `None` when forgotten. `floor`: the highest version that the server has shown. `retired`: ETags
-    that are known to be past, the latest last. `doubts`: ETags under which a cancelled or unknown write may still
-    land, with the version each belongs to.
+    `run`: the pair, `None` when forgotten. `floor`: the highest version that the server has shown. `retired`: the
+    latest ETag that is known to be past, `earlier` those before it, in their order. `doubts`: ETags under which a
+    cancelled or unknown write may still land, with the version each belongs to.
     """
 
     run: FieldingRun | None = None
     floor: int = -1
-    retired: list[str] | None = None
+    retired: str | None = None
+    earlier: list[str] | None = None
     doubts: dict[str, int] | None = None  # there may be tens of thousands of these memories
 
     def retire(self, etag: str | None) -> None:
@@ -43,18 +44,23 @@ class _Memory:
             return
         if self.doubts:
             self.doubts.pop(etag, None)
-        if self.retired is None:
-            self.retired = [etag]
-        else:
-            self.retired.append(etag)
-            if len(self.retired) > 2 * _RETIRED_KEPT:  # not every time: this is done for every write
-                del self.retired[:_RETIRED_KEPT]
+        if self.retired is not None:
+            self._keep(self.retired)
+        self.retired = etag
         if self.run is not None and self.run.etag == etag:
             self.run = None
 
+    def _keep(self, etag: str) -> None:
+        if self.earlier is None:
+            self.earlier = [etag]
+            return
+        self.earlier.append(etag)
+        if len(self.earlier) > 2 * _RETIRED_KEPT:  # not every time: this is done for every write
+            del self.earlier[:_RETIRED_KEPT]
+
     def is_retired(self, etag: str | None) -> bool:
         """Whether an ETag is known to be past."""
-        return self.retired is not None and etag in self.retired
+        return etag is not None and (etag == self.retired or (self.earlier is not None and etag in self.earlier))
 
 
 class RunStore:

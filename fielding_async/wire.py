@@ -13,7 +13,7 @@ from .actions import Action, LaunchNow, Update
 from .codec import decode_error, decode_launched_dates, decode_run_id, encode
 from .errors import APIError, FieldingError, ProtocolError, RateLimitError, TransportError, api_error_class
 from .headers import is_sendable_etag, job_id_from_location, retry_after_seconds
-from .models import FieldingRun, RunRef, changed
+from .models import FieldingRun, RunRef
 from .operations import Operation, operation
 
 __all__ = [
@@ -236,23 +236,34 @@ def left_by(action: Action, base: FieldingRun, response: Response) -> FieldingRu
     The version is counted on by one, as evidence for a later judgement, unless the ETag says that nothing changed.
     """
     etag = read_etag(response)
-    changes: dict[str, object] = {"etag": etag, "version": base.version + (etag != base.etag)}
+    status, start_at, end_at = base.status, base.start_fielding_at, base.end_fielding_at
+    start, end = base.start_text, base.end_text
     if isinstance(action, Update):
         if action.start_fielding_at is not None:
-            changes |= {"start_fielding_at": action.start_fielding_at, "start_text": None}
+            start_at, start = action.start_fielding_at, None
         if action.end_fielding_at is not None:
-            changes |= {"end_fielding_at": action.end_fielding_at, "end_text": None}
-        return changed(base, changes)
-    changes["status"] = action.target
-    if isinstance(action, LaunchNow):
-        dates = decode_launched_dates(response.body)
-        changes |= {
-            "start_fielding_at": dates.start_fielding_at,
-            "end_fielding_at": dates.end_fielding_at,
-            "start_text": dates.start_text,
-            "end_text": dates.end_text,
-        }
-    return changed(base, changes)
+            end_at, end = action.end_fielding_at, None
+    else:
+        status = action.target
+        if isinstance(action, LaunchNow):
+            dates = decode_launched_dates(response.body)
+            start_at, end_at = dates.start_fielding_at, dates.end_fielding_at
+            start, end = dates.start_text, dates.end_text
+    return FieldingRun(  # in full: `evolve` takes twice as long, and this is done for every write
+        id=base.id,
+        status=status,
+        version=base.version + (etag != base.etag),
+        start_fielding_at=start_at,
+        end_fielding_at=end_at,
+        last_changed_at=base.last_changed_at,
+        last_changed_by=base.last_changed_by,
+        account_id=base.account_id,
+        project_id=base.project_id,
+        target_group_id=base.target_group_id,
+        etag=etag,
+        start_text=start,
+        end_text=end,
+    )
 
 
 def created_job_id(response: Response) -> str:
