@@ -195,8 +195,8 @@ def _lines(run: "Run", counts: JournalCounts, written: dict[str, Path | None]) -
         lines.append(f"rows that may or may not have been applied, to be looked at: {written['unknown']}")
     if counts.in_flight or unsent:
         lines += ["to go on:", f"  {order.again}"]
-        if order.plan == "standard input":
-            lines.append("  (with the same rows on standard input)")
+        if not order.is_lasting:
+            lines.append(f"  (with the same rows on {order.plan})")
     return lines
 
 
