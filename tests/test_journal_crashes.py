@@ -319,7 +319,7 @@ def test_what_is_refused_is_told_truly_while_the_calendar_goes_on(seed: int) -> 
         disk=Disk(dice.choice([0.0005, 0.01])),
         calendar=True,
     )
-    actions = [LaunchNow(), Pause(), Resume(), Complete(), Relaunch()]
+    actions: list[Action] = [LaunchNow(), Pause(), Resume(), Complete(), Relaunch()]
     rows: Rows = []
     for name in range(30):
         choices = [*actions, Update(end_fielding_at=FIRST_END + timedelta(days=name))]
