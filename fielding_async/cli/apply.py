@@ -179,7 +179,7 @@ def _again() -> tuple[str, ...]:
 
 def _check(file: "PlanFile", defaults: "Defaults", *, as_json: bool) -> "CheckedPlan":
     """Check the whole plan. Ends the command, with every bad line named, if it will not do."""
-    from .plan_check import bad_plan_lines, check_plan
+    from .plan_check import bad_plan_lines, check_plan, plan_object
     from .plan_rows import BadLine
 
     def put_bad(bad: BadLine) -> None:
@@ -199,6 +199,8 @@ def _check(file: "PlanFile", defaults: "Defaults", *, as_json: bool) -> "Checked
         words = [word for word in _again() if word not in {"--yes", "--json", "--dry-run"}]
         everything = shlex.join([*words, "--dry-run", "--json"])
         complain("\n".join(bad_plan_lines(file.name, checked, all_of_them=everything)))
+        if as_json:
+            put_json({**plan_object(file.name, checked), "exit_status": int(Exit.USAGE)})
         raise click.exceptions.Exit(Exit.USAGE)
     if not checked.rows:
         raise ConfigurationError(f"{file.name}: holds no rows, only the names of the columns")
