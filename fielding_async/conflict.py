@@ -4,14 +4,15 @@ A write is sent under an ETag, so each ETag admits at most one application of it
 look at the run means: for the order that was given, for what the caller saw, and for attempts whose reply never came.
 """
 
+from collections.abc import Mapping
 from datetime import timedelta
 from enum import Enum
 
 from attrs import field, frozen
 
-from .actions import Action, Change, Relaunch, StatusAction, ask
+from .actions import Action, Change, Complete, LaunchNow, Pause, Relaunch, Resume, StatusAction, Update, ask
 from .dates import grain
-from .models import Effect, FieldingRun, OnConflict
+from .models import Effect, FieldingRun, OnConflict, RunStatus
 
 __all__ = ["Fail", "Finish", "LookAgain", "Refuse", "Send", "Situation", "Unknown", "Verdict", "Why", "judge"]
 
@@ -22,6 +23,7 @@ class Why(Enum):
     OPENING = "the call had no ETag yet"
     CONFLICT = "412"
     INVALID_STATE = "422"
+    BAD_REQUEST = "400 of the exchange, after an attempt that may have been applied"
     REFUSED = "another error after an attempt that may have been applied"
     EXHAUSTED = "attempts or time used up"
 
@@ -30,10 +32,11 @@ class Why(Enum):
 class Situation:
     """All that the judgement rests on.
 
-    `order` is what the caller wants; `sent` the action as it was last sent, under the ETag of `base`;
-    `may_be_applied`: an attempt under that ETag may have been applied; `only_server_errors`: all such attempts were
-    answered with a 5xx; `seen`: the run that the caller's decision rests on; `in_doubt`: a cancelled or unknown
-    write of an earlier call may still land under the fresh ETag; `outdated`: the fresh run is known to be past.
+    `order` is what the caller wants; `sent` the action as it was last sent, under the ETag of `base`; `may_be_applied`:
+    an attempt under that ETag may have been applied; `only_server_errors`: all such attempts were answered with a 5xx;
+    `resumed`: all such attempts were made by a process that is dead, and on record; `seen`: the run that the caller's
+    decision rests on; `in_doubt`: a cancelled or unknown write of an earlier call may still land under the fresh ETag;
+    `outdated`: the fresh run is known to be past.
     """
 
     fresh: FieldingRun
@@ -43,6 +46,7 @@ class Situation:
     base: FieldingRun | None = None
     may_be_applied: bool = False
     only_server_errors: bool = False
+    resumed: bool = False
     seen: FieldingRun | None = None
     on_conflict: OnConflict = "reapply"
     in_doubt: bool = False
@@ -119,10 +123,46 @@ def _settle(situation: Situation) -> Verdict | None:
     if situation.unchanged:
         if situation.why is Why.EXHAUSTED and situation.only_server_errors:
             return Fail()
+        if situation.resumed and _refused_for_good(situation.why, sent, base, fresh):
+            return Fail()
         return Unknown("the run is unchanged, but a request whose reply was lost may still be applied")
     if _proven_not_applied(sent, base, fresh):
         return None
     return Unknown("the run was changed more than once since, or in a way that hides who did it")
+
+
+_LEFT_ALONE: Mapping[str, frozenset[str]] = {
+    RunStatus.SCHEDULED: frozenset({RunStatus.SCHEDULED, RunStatus.LIVE, RunStatus.COMPLETED}),
+    RunStatus.LIVE: frozenset({RunStatus.LIVE, RunStatus.COMPLETED}),
+    RunStatus.PAUSED: frozenset({RunStatus.PAUSED, RunStatus.COMPLETED}),
+    RunStatus.COMPLETED: frozenset({RunStatus.COMPLETED}),
+}
+"""What a run may be later, perhaps under the same ETag, if nobody writes to it: it starts, and comes to its end."""
+
+_TAKEN_IN: Mapping[str, frozenset[str]] = {
+    LaunchNow.name: frozenset({RunStatus.SCHEDULED}),
+    Pause.name: frozenset({RunStatus.LIVE}),
+    Resume.name: frozenset({RunStatus.PAUSED}),
+    Complete.name: frozenset({RunStatus.SCHEDULED, RunStatus.LIVE}),
+    Relaunch.name: frozenset({RunStatus.COMPLETED}),
+    Update.name: frozenset({RunStatus.SCHEDULED, RunStatus.LIVE, RunStatus.PAUSED}),
+}
+"""In which statuses the exchange may take an action. Never asked before sending: that is the server's to say."""
+
+
+def _refused_for_good(why: Why, sent: Action, base: FieldingRun, fresh: FieldingRun) -> bool:
+    """Whether a request was refused for what no clock can change, so that its earlier copy under the same ETag was too.
+
+    A 400 is for what the request says, and time only makes dates worse. A 422 is for the state: certain if neither the
+    status on record, which the copy may have met, nor the one seen now can lead by itself to one in which the action is
+    taken. A resume of a paused run or a relaunch of a completed one may hang on the completes goal, which can change.
+    """
+    if why is Why.BAD_REQUEST:
+        return True
+    to_come = [_LEFT_ALONE.get(run.status) for run in (base, fresh)]
+    return why is Why.INVALID_STATE and all(
+        statuses is not None and statuses.isdisjoint(_TAKEN_IN[sent.name]) for statuses in to_come
+    )
 
 
 def _proven_not_applied(sent: Action, base: FieldingRun, fresh: FieldingRun) -> bool:

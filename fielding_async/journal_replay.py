@@ -3,6 +3,7 @@
 import json
 from array import array
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 from .actions import Action, Complete, LaunchNow, Pause, Relaunch, Resume, Update, check_action
@@ -18,6 +19,8 @@ _MOST_ROWS = 1 << 27
 _STATUS_ACTIONS = {action.name: action for action in (LaunchNow(), Pause(), Resume(), Complete(), Relaunch())}
 _STATES: tuple[EndState, ...] = ("done", "failed", "unknown", "skipped")
 _CODE_OF: dict[str, int] = {"accepted": 1, "already": 1, "unconfirmed": 1, "failed": 2, "unknown": 3, "skipped": 4}
+
+_moment = lru_cache(4096)(parse_timestamp)  # there may be millions of dates, and many of them the same
 
 
 class DamagedError(Exception):
@@ -57,9 +60,9 @@ def _read_intent(record: dict[str, Any]) -> tuple[Action, FieldingRun]:
         id=_text(record["run"]),
         status=_text(record["status"]),
         version=int(record["version"]),
-        start_fielding_at=parse_timestamp(record["start_at"]),
-        end_fielding_at=parse_timestamp(record["end_at"]),
-        last_changed_at=parse_timestamp(record["changed_at"]),
+        start_fielding_at=_moment(record["start_at"]),
+        end_fielding_at=_moment(record["end_at"]),
+        last_changed_at=_moment(record["changed_at"]),
         last_changed_by=_text(record["changed_by"]),
         etag=_text(record["etag"]),
         start_text=record["start_at"],
@@ -112,7 +115,7 @@ class Replay:
 
     def _take(self, line: bytes) -> bool:
         try:
-            record = json.loads(line)
+            record = json.loads(line.decode())  # it would look for the encoding otherwise
             if "end" in record:
                 self._end(record)
             elif "intent" in record:

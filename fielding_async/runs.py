@@ -11,6 +11,7 @@ from .conflict import Fail, Finish, LookAgain, Refuse, Send, Situation, Unknown,
 from .endings import refusal, unknown
 from .errors import (
     APIError,
+    BadRequestError,
     DeadlineExceededError,
     FieldingError,
     InvalidRunStateError,
@@ -220,7 +221,7 @@ class RunAction:
             self._call.conflicts += 1
             self._last_conflict = failure
             self._call.trace.conflict(self._ref.fielding_run_id, self._call.conflicts)
-        if why in {Why.REFUSED, Why.EXHAUSTED} and not self._may_be_applied:
+        if why in {Why.BAD_REQUEST, Why.REFUSED, Why.EXHAUSTED} and not self._may_be_applied:
             raise self._plain(failure)
         wait = self._next_wait() if why is Why.CONFLICT else 0.0
         while True:
@@ -232,7 +233,7 @@ class RunAction:
             except FieldingError as error:
                 problem = self._not_looked_at(failure, error, ended)
                 raise problem from (error if problem is failure else failure)
-            verdict = judge(self._situation(why, fresh, ended.attempts.only_server_errors and not self._resumed))
+            verdict = judge(self._situation(why, fresh, ended))
             if not isinstance(verdict, LookAgain):
                 self._fresh = fresh  # a stale look is forgotten: it says nothing of what may still land
                 return self._decided(verdict, failure, ended)
@@ -249,6 +250,8 @@ class RunAction:
                 self._may_be_applied = False
                 raise self._refused(failure, wanted)
             case Fail():
+                if self._resumed:
+                    self._may_be_applied = self._resumed = False  # refused for good, and so was its earlier copy
                 if isinstance(failure, InvalidRunStateError):
                     failure.current = self._fresh
                     if self._sent is not None and self._fresh is not None and self._sent.is_there(self._fresh):
@@ -274,7 +277,7 @@ class RunAction:
             )
         return run
 
-    def _situation(self, why: Why, fresh: FieldingRun, only_server_errors: bool = False) -> Situation:
+    def _situation(self, why: Why, fresh: FieldingRun, ended: Ended | None = None) -> Situation:
         return Situation(
             fresh=fresh,
             why=why,
@@ -282,7 +285,8 @@ class RunAction:
             sent=self._sent,
             base=self._base,
             may_be_applied=self._may_be_applied,
-            only_server_errors=only_server_errors,
+            only_server_errors=ended is not None and ended.attempts.only_server_errors and not self._resumed,
+            resumed=ended is not None and self._resumed and not ended.attempts.may_be_applied,
             seen=self._seen,
             on_conflict=self._on_conflict,
             in_doubt=self._store.in_doubt(self._ref, fresh.etag),
@@ -366,4 +370,6 @@ def _why(ended: Ended) -> Why:
         return Why.CONFLICT
     if isinstance(ended.failure, InvalidRunStateError):
         return Why.INVALID_STATE
+    if isinstance(ended.failure, BadRequestError) and ended.failure.object is not None:
+        return Why.BAD_REQUEST  # not that of a proxy which could not read the request
     return Why.REFUSED

@@ -13,7 +13,14 @@ from fielding_async.wire import Attempted, Lost, Response
 __all__ = ["FakeExchange", "ref_of", "session_on"]
 
 _TARGETS = {"launch-now": "live", "pause": "paused", "resume": "live", "complete": "completed", "relaunch": "live"}
-_FROM = {"pause": {"live"}, "resume": {"paused"}, "complete": {"live", "scheduled"}, "relaunch": {"completed"}}
+_FROM = {
+    "launch-now": {"scheduled"},
+    "pause": {"live"},
+    "resume": {"paused"},
+    "complete": {"live", "scheduled"},
+    "relaunch": {"completed"},
+    "update": {"scheduled", "live", "paused"},
+}
 _DATES = {"start_fielding_at": "2030-01-01T08:00:01.000Z", "end_fielding_at": "2031-01-31T08:00:01.005Z"}
 
 
@@ -72,10 +79,10 @@ class FakeExchange:
             return Lost("cut")
         if outgoing.headers["If-Match"] != etag:
             return Response(412, {}, b"{}")
+        if run["status"] not in _FROM[action]:
+            return Response(422, {}, b'{"object":"invalid_state_error"}')
         if action == "update":
             run.update(json.loads(outgoing.body or b""))
-        elif run["status"] not in _FROM.get(action, {"scheduled"}):
-            return Response(422, {}, b'{"object":"invalid_state_error"}')
         else:
             run["status"] = _TARGETS[action]
         run["version"] += 1

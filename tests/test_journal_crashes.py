@@ -9,6 +9,7 @@ import json
 from collections import Counter, defaultdict
 from datetime import UTC, datetime, timedelta
 from random import Random
+from typing import Any
 
 import pytest
 from attrs import define, field
@@ -20,8 +21,10 @@ from fielding_async import (
     Done,
     FieldingSession,
     JournalError,
+    LaunchNow,
     Limits,
     Pause,
+    Relaunch,
     Resume,
     Retry,
     RunRef,
@@ -50,6 +53,8 @@ class World:
     losses: float = 0.0
     rivals: float = 0.0
     kills: float = 1.0
+    latest: float = 3.0
+    calendar: bool = False
     exchange: FakeExchange = field(factory=FakeExchange)
     disk: Disk = field(factory=Disk)
     landing: int = 0
@@ -73,7 +78,8 @@ class Line:
         number = None if outgoing.method == "GET" else row_on_record(world, outgoing)
         reply: asyncio.Future[Attempted] = loop.create_future()
         is_lost = outgoing.method != "GET" and dice.random() < world.losses
-        late = dice.choice([0.005, 0.005, 0.005, 0.05, 3.0 if is_lost else 0.02])
+        may_be_late = is_lost or (world.calendar and outgoing.method != "GET")
+        late = dice.choice([0.005, 0.005, 0.005, 0.05, world.latest if may_be_late else 0.02])
 
         def settle(answer: Attempted) -> None:
             if not reply.done():
@@ -200,9 +206,28 @@ async def colleague(world: World, names: list[str]) -> None:
         loop.call_later(dice.expovariate(world.rivals), act)
 
 
+def calendar(world: World, names: list[str]) -> None:
+    """Let each run begin in any status, and start and come to its end by itself, under the ETag it has then."""
+    loop, dice = asyncio.get_running_loop(), world.dice
+
+    def move(run: dict[str, Any], status: str, later: str) -> None:
+        if run["status"] == status:
+            run["status"] = later
+
+    for name in dict.fromkeys(names):
+        run = world.exchange.run(name)
+        run["status"] = dice.choice(["scheduled", "scheduled", "live", "paused", "completed"])
+        start, length = dice.uniform(0, 3), dice.uniform(1, 6)
+        loop.call_later(start, move, run, "scheduled", "live")
+        loop.call_later(start + length, move, run, "live", "completed")
+
+
 async def live(world: World, rows: Rows) -> int:
     """Let processes come and be killed until one comes to the end of the plan. Return how many were killed."""
-    await colleague(world, [ref.fielding_run_id for ref, _ in rows])
+    names = [ref.fielding_run_id for ref, _ in rows]
+    if world.calendar:
+        calendar(world, names)
+    await colleague(world, names)
     for kills in range(100):
         line = Line(world)
         task = asyncio.create_task(process(world, line, rows))
@@ -277,6 +302,28 @@ def test_nothing_is_applied_twice_nor_told_falsely(seed: int) -> None:
         disk=Disk(dice.choice([0.0005, 0.01])),
     )
     rows = rows_of(dice, legal=False)
+    virtual_time.run(live(world, rows))
+    check(world, rows)
+
+
+@pytest.mark.parametrize("seed", range(120))
+def test_what_is_refused_is_told_truly_while_the_calendar_goes_on(seed: int) -> None:
+    """Runs that start and end by themselves, requests that land late: no row that is said to have failed is applied."""
+    dice = Random(2000 + seed)
+    world = World(
+        dice,
+        losses=dice.choice([0.0, 0.3]),
+        rivals=dice.choice([0.0, 0.0, 0.5]),
+        kills=dice.choice([0.02, 0.05, 0.5]),
+        latest=dice.choice([0.5, 2.0, 4.0]),
+        disk=Disk(dice.choice([0.0005, 0.01])),
+        calendar=True,
+    )
+    actions: list[Action] = [LaunchNow(), Pause(), Resume(), Complete(), Relaunch()]
+    rows: Rows = []
+    for name in range(30):
+        choices = [*actions, Update(end_fielding_at=FIRST_END + timedelta(days=name))]
+        rows += [(ref_of(name), action) for action in dice.sample(choices, dice.randint(1, 2))]
     virtual_time.run(live(world, rows))
     check(world, rows)
 

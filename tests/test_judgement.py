@@ -1,15 +1,18 @@
 """The judgement, as a table: what a fresh look means for an order, for what was seen, and for lost attempts."""
 
 from datetime import timedelta
+from itertools import product
 from typing import Any
 
 import pytest
+from attrs import evolve
 
-from fielding_async import Complete, FieldingRun, LaunchNow, Pause, Relaunch, Resume, Update
+from fielding_async import Complete, FieldingRun, LaunchNow, Pause, Relaunch, Resume, RunStatus, Update
 from fielding_async.actions import Action
 from fielding_async.conflict import Fail, Finish, LookAgain, Refuse, Send, Situation, Unknown, Why, judge
+from fielding_async.sandbox.rules import StoredRun, due, refusal
 
-from .support import longer, run_value
+from .support import REF, longer, run_value
 
 BASE = run_value(version=7, etag='"7"', status="live")
 HOUR = timedelta(hours=1)
@@ -172,6 +175,105 @@ def test_an_unchanged_run_after_lost_replies_is_unknown() -> None:
         assert isinstance(judge(lost(fresh=BASE, why=why)), Unknown)
     assert judge(lost(fresh=BASE, why=Why.EXHAUSTED, only_server_errors=True)) == Fail()
     assert isinstance(judge(lost(fresh=BASE, why=Why.REFUSED, only_server_errors=True)), Unknown)
+
+
+# -- what a process that is dead had sent
+
+UPDATE = Update(end_fielding_at=BASE.end_fielding_at + 9 * HOUR)
+FOR_GOOD = {
+    ("launch-now", "paused"),
+    ("launch-now", "completed"),
+    ("pause", "completed"),
+    ("resume", "scheduled"),
+    ("resume", "completed"),
+    ("complete", "paused"),
+    ("update", "completed"),
+}
+"""What the exchange refuses, and will go on to refuse for as long as nobody writes to the run."""
+
+
+def resumed(action: Action, status: str, **changes: Any) -> Situation:
+    """Return an action that a dead process sent, sent again under the same ETag, and refused for the run's state."""
+    run = run_value(version=7, etag='"7"', status=status)
+    return lost(
+        **{"order": action, "sent": action, "base": run, "fresh": run, "why": Why.INVALID_STATE, "resumed": True}
+        | changes
+    )
+
+
+def pairs() -> list[tuple[Action, str]]:
+    """Return every action with every status in which it is not there already."""
+    actions: list[Action] = [LaunchNow(), Pause(), Resume(), Complete(), Relaunch(), UPDATE]
+    found = product(actions, [status.value for status in RunStatus])
+    return [(action, status) for action, status in found if not action.is_there(run_value(status=status))]
+
+
+@pytest.mark.parametrize(("action", "status"), pairs())
+def test_a_refusal_that_no_clock_can_overturn_stands_for_the_earlier_copy(action: Action, status: str) -> None:
+    """A 422 is the failure of a resumed row if the same request is refused whenever it lands; else it is unknown."""
+    verdict = judge(resumed(action, status))
+    assert isinstance(verdict, Fail if (action.name, status) in FOR_GOOD else Unknown)
+    assert isinstance(judge(resumed(action, status, resumed=False)), Unknown)  # a call's own lost replies: as ever
+
+
+@pytest.mark.parametrize(("name", "status"), sorted(FOR_GOOD))
+def test_the_sandbox_refuses_for_good_what_is_said_to_be(name: str, status: str) -> None:
+    """By the sandbox's rules, which are its own, the clock leads to no state in which such an action is taken."""
+    moment = BASE.start_fielding_at
+    run: StoredRun | None = StoredRun(
+        ref=REF,
+        status=RunStatus(status),
+        version=7,
+        start=moment + HOUR,
+        end=moment + 2 * HOUR,
+        changed_at=moment,
+        changed_by="somebody",
+    )
+    while run is not None:
+        assert refusal(name, run, moment) is not None
+        move = due(run)
+        moment, run = (moment, None) if move is None else (move[0], evolve(run, status=move[1]))
+
+
+def test_a_status_that_the_clock_brought_counts_as_both() -> None:
+    """The earlier copy may have met the run as it was on record: that too must be a state that refuses it."""
+    live, scheduled, done = (
+        run_value(version=7, etag='"7"', status=status) for status in ("live", "scheduled", "completed")
+    )
+    assert isinstance(judge(resumed(Pause(), "completed", base=live)), Unknown)
+    assert isinstance(judge(resumed(UPDATE, "completed", base=live)), Unknown)
+    assert isinstance(judge(resumed(Pause(), "scheduled", base=done)), Unknown)  # no clock goes back
+    assert judge(resumed(Resume(), "completed", base=live)) == Fail()
+    assert judge(resumed(Resume(), "completed", base=scheduled)) == Fail()
+
+
+@pytest.mark.parametrize("status", ["archived", ""])
+@pytest.mark.parametrize("action", [LaunchNow(), Pause(), Resume(), Complete(), Relaunch(), UPDATE])
+def test_of_a_status_that_is_not_known_nothing_is_certain(action: Action, status: str) -> None:
+    """Where the clock leads from a status that this version does not know, nobody can say."""
+    assert isinstance(judge(resumed(action, status)), Unknown)
+    if not action.is_there(run_value(status="completed")):
+        assert isinstance(judge(resumed(action, "completed", base=run_value(etag='"7"', status=status))), Unknown)
+
+
+def test_what_a_request_says_is_refused_for_good() -> None:
+    """A 400 for what the request says stands for its copy too: time makes dates no better."""
+    for status in ("scheduled", "live", "paused", "completed", "archived"):
+        assert judge(resumed(UPDATE, status, why=Why.BAD_REQUEST)) == Fail()
+        assert isinstance(judge(resumed(UPDATE, status, why=Why.BAD_REQUEST, resumed=False)), Unknown)
+
+
+@pytest.mark.parametrize("why", [Why.REFUSED, Why.EXHAUSTED])
+def test_other_refusals_say_nothing_of_the_earlier_copy(why: Why) -> None:
+    """A 403 or a 404 is of the moment, and so is a server that does not answer."""
+    assert isinstance(judge(resumed(Pause(), "completed", why=why)), Unknown)
+
+
+def test_a_refusal_proves_nothing_once_the_run_has_changed() -> None:
+    """Under another ETag the earlier copy may be what changed it: two writes on, that cannot be told."""
+    for why in (Why.INVALID_STATE, Why.BAD_REQUEST):
+        moved = fresh(version=9, etag='"9"', status="completed")
+        assert isinstance(judge(resumed(Pause(), "completed", fresh=moved, why=why)), Unknown)
 
 
 # -- doubt

@@ -26,14 +26,19 @@ if TYPE_CHECKING:
 
 __all__ = ["Order", "apply"]
 
+_FASTEST = 1e9
 _LARGE = 4 << 20  # bytes of a plan from which on its check is worth a display
 
 
 @frozen(kw_only=True)
 class Order:
-    """What the command line asks for. `words`: the command that goes on with it."""
+    """What the command line asks for.
+
+    `is_lasting`: the plan can be read again later, under this name. `words`: the command that goes on with it.
+    """
 
     plan: str
+    is_lasting: bool
     journal: Path
     sandbox: bool
     base_url: str
@@ -51,12 +56,12 @@ class Order:
 
     def beside(self, kind: str) -> Path:
         """Return the path of a file with rows of this kind: beside the journal, and named after the plan."""
-        stem = Path(self.plan).stem if self.plan != "standard input" else self.journal.stem
+        stem = Path(self.plan).stem if self.is_lasting else self.journal.stem
         return self.journal.with_name(f"{stem}.{kind}.csv")
 
 
 @click.command()
-@click.argument("plan", metavar="PLAN", type=click.Path(path_type=str))
+@click.argument("plan", metavar="PLAN", type=click.Path(readable=False, path_type=str))
 @click.option("--account", type=int, metavar="NUMBER", help="Account id of rows that name none.")
 @click.option("--project", metavar="ID", help="Project id of rows that name none.")
 @click.option("--dry-run", is_flag=True, help="Check the plan and say what would be sent; send nothing.")
@@ -64,7 +69,7 @@ class Order:
     "--journal",
     "journal_path",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=click.Path(readable=False, path_type=Path),
     help="Where to keep the journal. [default: PLAN.journal]",
 )
 @click.option(
@@ -123,14 +128,18 @@ def apply(
             None if account is None else check_account_id(account),
             None if project is None else check_ulid("project_id", project),
         )
+        if rate is not None and not rate <= _FASTEST:
+            raise ConfigurationError(f"--rate {rate:g}: must be requests a second, at most {_FASTEST:g}")
+        needs_journal = "needs --journal FILE, to be gone on with"
         if plan == STDIN and journal_path is None and not dry_run:
-            raise ConfigurationError("a plan from standard input needs --journal FILE, to be gone on with")
+            raise ConfigurationError(f"a plan from standard input {needs_journal}")  # before it is waited for
         with PlanFile(plan) as file:
             if not file.is_lasting and journal_path is None and not dry_run:
-                raise ConfigurationError(f"{plan}: is no regular file, and needs --journal FILE, to be gone on with")
+                raise ConfigurationError(f"a plan from {file.name} {needs_journal}")
             checked = _check(file, defaults, as_json=as_json)
             order = Order(
                 plan=file.name,
+                is_lasting=file.is_lasting,
                 journal=journal_path or Path(f"{plan}.journal"),
                 sandbox=False,
                 base_url=_base_url(),
@@ -156,7 +165,8 @@ def _base_url() -> str:
 def _again() -> tuple[str, ...]:
     """Return the command as it was given, which is also the one that goes on; how it was asked to stop is left out."""
     context = click.get_current_context()
-    words = ["fielding", "apply", str(context.params["plan"])]
+    plan = str(context.params["plan"])
+    words = ["fielding", "apply", *([plan] if plan == "-" or not plan.startswith("-") else [])]
     for parameter in context.command.params:
         name, value = parameter.name or "", context.params.get(parameter.name or "")
         if isinstance(parameter, click.Argument) or value == parameter.default or value is None or name == "fail_fast":
@@ -164,12 +174,12 @@ def _again() -> tuple[str, ...]:
         option = parameter.opts[0]
         text = f"{value:g}" if isinstance(value, float) else f"{value}"
         words += [option] if value is True else [] if value is False else [option, text]
-    return tuple(words)
+    return (*words, *(["--", plan] if plan not in words else []))
 
 
 def _check(file: "PlanFile", defaults: "Defaults", *, as_json: bool) -> "CheckedPlan":
     """Check the whole plan. Ends the command, with every bad line named, if it will not do."""
-    from .plan_check import bad_plan_lines, check_plan
+    from .plan_check import bad_plan_lines, check_plan, plan_object
     from .plan_rows import BadLine
 
     def put_bad(bad: BadLine) -> None:
@@ -189,6 +199,8 @@ def _check(file: "PlanFile", defaults: "Defaults", *, as_json: bool) -> "Checked
         words = [word for word in _again() if word not in {"--yes", "--json", "--dry-run"}]
         everything = shlex.join([*words, "--dry-run", "--json"])
         complain("\n".join(bad_plan_lines(file.name, checked, all_of_them=everything)))
+        if as_json:
+            put_json({**plan_object(file.name, checked), "exit_status": int(Exit.USAGE)})
         raise click.exceptions.Exit(Exit.USAGE)
     if not checked.rows:
         raise ConfigurationError(f"{file.name}: holds no rows, only the names of the columns")
@@ -226,7 +238,7 @@ def _apply(order: Order, file: "PlanFile", defaults: "Defaults", checked: "Check
     if not yes and not over:
         _ask()
     pairs = ((row.ref, row.action) for row in same_rows(file.rows(defaults), checked))
-    run = Run(order, checked, iter(()) if over else pairs)
+    run = Run(order, checked, iter(()) if over else pairs, is_begun=earlier is not None)
     perform(run.work, doing="apply", as_json=order.as_json, heed=run.heed)
 
 

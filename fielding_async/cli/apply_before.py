@@ -1,9 +1,12 @@
 """What `fielding apply` says before it begins: what the plan holds, and what the journal says of it already."""
 
+import stat
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fielding_async import JournalCounts, read_journal
 from fielding_async.errors import ConfigurationError
+from fielding_async.journal_replay import begins_a_journal
 
 from .apply_view import duration
 from .output import clean
@@ -16,18 +19,19 @@ if TYPE_CHECKING:
 __all__ = ["dry_run_lines", "dry_run_object", "earlier_counts", "place", "prompt_lines", "unsent_rows"]
 
 _RATES = (5.0, 20.0)
+_LONGEST = 1 << 20
 
 
 def earlier_counts(order: "Order", checked: CheckedPlan) -> JournalCounts | None:
     """Return what the journal holds, if there is one. Raises `ConfigurationError` if it belongs to something else."""
     try:
-        if not order.journal.stat().st_size:
+        if _is_unbegun(order.journal):
             return None
-    except FileNotFoundError:
-        return None
+        summary = read_journal(order.journal)
     except OSError as error:
         raise ConfigurationError(f"the journal {order.journal}: {error.strerror or error}; nothing was sent") from None
-    summary = read_journal(order.journal)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{error.message}; nothing was sent") from None
     other = "is of another plan, or this one has been changed since"
     if summary.base_url != order.base_url:
         other = f"is of another exchange ({clean(summary.base_url)}, not {order.base_url})"
@@ -37,6 +41,18 @@ def earlier_counts(order: "Order", checked: CheckedPlan) -> JournalCounts | None
         f"the journal {order.journal} {other}; nothing was sent. To go on, restore what it is of; to apply this plan"
         " from its beginning, move the journal away or name another one with --journal"
     )
+
+
+def _is_unbegun(journal: Path) -> bool:
+    """Whether there is no journal yet, or one whose first line a crash tore: until that is whole nothing is sent."""
+    try:
+        if not stat.S_ISREG(journal.stat().st_mode):
+            return False
+        with journal.open("rb") as file:
+            first = file.readline(_LONGEST)
+    except FileNotFoundError:
+        return True
+    return not first.endswith(b"\n") and begins_a_journal(first)
 
 
 def prompt_lines(order: "Order", checked: CheckedPlan, earlier: JournalCounts | None) -> list[str]:

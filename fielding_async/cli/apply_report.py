@@ -41,7 +41,7 @@ def report(run: "Run") -> int:
     summary = read_journal(order.journal)
     counts = summary.counts
     files = _Files(order)
-    first, kinds = _go_through(run, files)
+    first, kinds = _go_through(run, files, any_bad=counts.done < counts.ended + counts.in_flight)
     written = files.finish()
     status = _status(run, counts, unsent_rows(checked, counts))
     _tell_end(run, counts)
@@ -104,10 +104,12 @@ class _Files:
         return written
 
 
-def _go_through(run: "Run", files: _Files) -> tuple[list[JournalRow], dict[str, Kind]]:
+def _go_through(run: "Run", files: _Files, *, any_bad: bool) -> tuple[list[JournalRow], dict[str, Kind]]:
     """Write down the rows that did not end well; return the first of them, and what is wrong with all, by kind."""
     first: list[JournalRow] = []
     kinds: dict[str, Kind] = {}
+    if not any_bad:
+        return first, kinds  # reading a long journal takes a while
     for row in _in_order(journal_rows(run.order.journal)):
         if run.order.as_json:
             put_json(_row_object(row, run.checked))
@@ -195,8 +197,8 @@ def _lines(run: "Run", counts: JournalCounts, written: dict[str, Path | None]) -
         lines.append(f"rows that may or may not have been applied, to be looked at: {written['unknown']}")
     if counts.in_flight or unsent:
         lines += ["to go on:", f"  {order.again}"]
-        if order.plan == "standard input":
-            lines.append("  (with the same rows on standard input)")
+        if not order.is_lasting:
+            lines.append(f"  (with the same rows on {order.plan})")
     return lines
 
 

@@ -34,6 +34,7 @@ from .plan_check import CheckedPlan
 
 if TYPE_CHECKING:
     from fielding_async import Batch, Done
+    from fielding_async.limiter import Limiter
 
     from .apply import Order
 
@@ -42,11 +43,26 @@ __all__ = ["Run", "Tally", "Trouble"]
 _IN_A_ROW = 20
 
 
-def _with_advice(error: FieldingError) -> FieldingError:
-    """Return what kept the batch from beginning, with what to do where that is a matter of options."""
-    if isinstance(error, ConfigurationError) and error.message.startswith("journal="):
-        return ConfigurationError(f"{error.message}; no row was sent (--journal FILE puts the journal elsewhere)")
-    return error
+def _with_advice(error: FieldingError, *, is_begun: bool) -> FieldingError:
+    """Return what kept the batch from beginning, with what to do where that is a matter of the journal.
+
+    `is_begun`: the journal has rows already. Then a new one is no way out: it would begin the plan anew.
+    """
+    if not isinstance(error, ConfigurationError) or not error.message.startswith("journal="):
+        return error
+    advice = " (--journal FILE puts the journal elsewhere)"
+    if "is in use by" in error.message:
+        advice = ". The plan is being applied: wait for that to end"
+    elif is_begun:
+        advice = (
+            ""
+            if "cannot be used" not in error.message
+            else (
+                ". To go on, make it writable, or copy it and give the copy with --journal;"
+                " with a new one the plan would begin anew"
+            )
+        )
+    return ConfigurationError(f"{error.message}; no row was sent{advice}")
 
 
 @define
@@ -114,7 +130,9 @@ class Trouble:
 class Run:
     """One go at a plan."""
 
-    def __init__(self, order: "Order", checked: CheckedPlan, pairs: Iterator[tuple[RunRef, Action]]) -> None:
+    def __init__(
+        self, order: "Order", checked: CheckedPlan, pairs: Iterator[tuple[RunRef, Action]], *, is_begun: bool
+    ) -> None:
         self.order = order
         self.checked = checked
         self.tally: Tally = Tally()
@@ -123,7 +141,9 @@ class Run:
         self.error: FieldingError | None = None
         self.batch: Batch | None = None
         self._pairs: Iterator[tuple[RunRef, Action]] = pairs
+        self._is_begun = is_begun
         self._under_way = False
+        self._limiter: Limiter | None = None
 
     def heed(self, signum: signal.Signals) -> bool:
         """Start no more rows on the first signal, and wait no longer on the second; whether that was done."""
@@ -133,9 +153,12 @@ class Run:
         at_once = len(self.signals) == 2
         self.batch.stop(cancel=at_once)
         if self._under_way and not at_once:
+            from .apply_view import pause_text
+
+            pause = "" if self._limiter is None else pause_text(self._limiter)
             complain(
                 f"fielding: apply: {signum.name}: no more rows are started; waiting for"
-                f" {self.batch.in_flight} under way (once more: wait no longer)"
+                f" {self.batch.in_flight} under way{pause} (once more: wait no longer)"
             )
         return True
 
@@ -159,13 +182,14 @@ class Run:
                 ) as batch,
             ):
                 self.batch, self._under_way = batch, True
-                with Display(self.order, self.checked.rows, batch, self.tally, fielding.engine().limiter):
+                limiter = self._limiter = fielding.engine().limiter
+                with Display(self.order, self.checked.rows, batch, self.tally, limiter):
                     async for done in batch:
                         self.tally.add(done)
                 self._under_way = False
         except FieldingError as error:
             if self.batch is None:
-                raise _with_advice(error) from None
+                raise _with_advice(error, is_begun=self._is_begun) from None
             # rows may have been sent: this is for the report, which says what has become of them
             self.error = error
         return report(self)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .apply import Order
     from .apply_run import Tally
 
-__all__ = ["Display", "duration"]
+__all__ = ["Display", "duration", "pause_text"]
 
 _FIRST, _EVERY = 1.0, 5.0  # seconds until the first line, and between lines, where nothing can be redrawn
 _WINDOW = 10.0  # seconds that the pace is measured over
@@ -36,6 +36,12 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+
+
+def pause_text(limiter: "Limiter") -> str:
+    """Return what to add to a line while the server has the session pause; nothing if it does not."""
+    pause = limiter.pause_left
+    return f"; paused by the server, {pause:.0f} s to go" if pause >= 1 else ""
 
 
 class Display:
@@ -85,7 +91,7 @@ class Display:
         pace = (self._tally.ended - before) / (now - began) if now > began else 0.0
         left = self._rows - self._ended()
         eta = f", {duration(left / pace)} left" if pace > 0 and left else ""
-        return f"{pace:,.{1 if pace < 10 else 0}f} rows/s{eta}"
+        return f"{pace:,.{1 if pace < 10 else 0}f} rows/s{eta}{pause_text(self._limiter)}"
 
     def _counts(self) -> str:
         earlier, tally = self._batch.earlier, self._tally
@@ -108,7 +114,5 @@ class Display:
         share = ended / self._rows
         grid.add_row(name, ProgressBar(self._rows, ended), Text(f"{ended:,} of {self._rows:,}  {int(share * 100):3} %"))
         yield grid
-        pause = self._limiter.pause_left
-        paused = f"; paused by the server, {pause:.0f} s to go" if pause >= 1 else ""
-        yield Text(f"{self._pace()}{paused}", no_wrap=True, overflow="ellipsis")
+        yield Text(self._pace(), no_wrap=True, overflow="ellipsis")
         yield Text(self._counts(), no_wrap=True, overflow="ellipsis")

@@ -185,13 +185,5 @@ def bad_plan_lines(name: str, checked: CheckedPlan, *, all_of_them: str) -> list
 
 
 def plan_object(name: str, checked: CheckedPlan) -> dict[str, object]:
-    """Return what a plan holds as an object."""
-    return {
-        "kind": "plan",
-        "plan": name,
-        "rows": checked.rows,
-        "actions": checked.actions,
-        "requests": checked.requests,
-        "digest": checked.digest,
-        "bad_lines": checked.bad,
-    }
+    """Return what is said last of a plan that will not do, as an object."""
+    return {"kind": "plan", "plan": name, "rows": checked.rows, "bad_lines": checked.bad}

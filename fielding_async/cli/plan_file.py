@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import shutil
 import stat
 import sys
@@ -21,6 +22,8 @@ __all__ = ["STDIN", "PlanFile"]
 STDIN = "-"
 """The name of standard input."""
 
+_OWN = re.compile(r"/dev/(stdin|fd/\d+)|/proc/(self|\d+)/fd/\d+")
+"""Names that mean another file to whoever comes next."""
 
 _HEAD = 64  # bytes that tell files of other kinds
 
@@ -28,11 +31,11 @@ _HEAD = 64  # bytes that tell files of other kinds
 class PlanFile:
     """A plan: a file, or standard input or a pipe, which are copied to a temporary file first.
 
-    Raises `ConfigurationError` if it cannot be read.
+    `is_lasting`: it can be read again later, under the same name. Raises `ConfigurationError` if it cannot be read.
     """
 
     def __init__(self, name: str) -> None:
-        self.name: str = "standard input" if name == STDIN else name
+        self.name: str = "standard input" if name in {STDIN, "/dev/stdin"} else name
         self.path: Path | None = None if name == STDIN else Path(name)
         self.is_lasting: bool
         self.size: int
@@ -88,7 +91,7 @@ def _open(name: str) -> tuple[IO[bytes], bool]:
     file = Path(name).open("rb")  # noqa: SIM115 - the plan closes it
     mode = os.fstat(file.fileno()).st_mode
     if stat.S_ISREG(mode):
-        return file, True
+        return file, _OWN.fullmatch(name) is None
     with file:
         return _copied(file), False
 

@@ -1,9 +1,13 @@
 """`fielding apply`: what it sends, what it says, and everything that can get in its way."""
 
 import csv
+import errno
 import json
+import os
+import shlex
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -171,7 +175,8 @@ def test_one_bad_line_and_nothing_is_sent(box: Sandbox, cli: Cli, folder: Path) 
     assert "  line 2: action 'paused' is not an action" in ended.err
     assert "  line 5: has too few cells: is it cut off? (2, the header has 7)" in ended.err
     found = cli("apply", "plan.csv", "--json")
-    assert [(bad["kind"], bad["line"]) for bad in found.objects] == [("bad-line", 2), ("bad-line", 5)]
+    assert [(bad["kind"], bad["line"]) for bad in found.objects[:-1]] == [("bad-line", 2), ("bad-line", 5)]
+    assert found.objects[-1] == {"kind": "plan", "plan": "plan.csv", "rows": 2, "bad_lines": 2, "exit_status": 2}
     assert found.status == 2
     assert box.requests == ()
     assert [path.name for path in folder.iterdir()] == ["plan.csv"]
@@ -190,6 +195,8 @@ def test_one_bad_line_and_nothing_is_sent(box: Sandbox, cli: Cli, folder: Path) 
         (["plan.csv", "--project", "x"], "fielding: project_id='x': must be a str of 26 characters"),
         (["plan.csv", "--account", "-1"], "fielding: account_id=-1: must be an int"),
         (["plan.csv", "--rate", "0"], "--rate"),
+        (["plan.csv", "--yes", "--rate", "nan"], "--rate nan: must be requests a second, at most 1e+09"),
+        (["plan.csv", "--dry-run", "--rate", "inf"], "--rate inf: must be requests a second"),
         (["plan.csv", "--concurrency", "0"], "--concurrency"),
         (["plan.csv", "--yes", "--journal", "plan.csv"], "is not a journal of this library"),
         (["plan.csv", "--yes", "--journal", "."], "is not a regular file"),
@@ -274,6 +281,81 @@ def test_a_journal_of_something_else_is_refused(
     monkeypatch.setenv("FIELDING_BASE_URL", box.url.replace("127.0.0.1", "localhost"))
     ended = cli("apply", "plan.csv", "--yes")
     assert (ended.status, f"is of another exchange ({box.url}, not http://localhost" in ended.err) == (2, True)
+
+
+def half_done(box: Sandbox, cli: Cli, folder: Path) -> Path:
+    """Leave a plan of which one row was applied and the others were not; return its journal."""
+    write_plan(folder / "plan.csv", [(box.add_run("completed"), Pause()), *live(box, 3)])
+    assert cli("apply", "plan.csv", "--yes", "--fail-fast", "--concurrency", 1).status == 1
+    return folder / "plan.csv.journal"
+
+
+def test_a_journal_whose_first_line_was_torn_is_begun_anew(box: Sandbox, cli: Cli, folder: Path) -> None:
+    """Before its first line is whole nothing has been sent, so that a crash right there is nothing to be mended."""
+    journal = half_done(box, cli, folder)
+    whole = journal.read_bytes()
+    for size in (0, 5, whole.index(b"\n")):
+        journal.write_bytes(whole[:size])
+        (told,) = cli("apply", "plan.csv", "--dry-run", "--json").objects
+        assert (told["kind"], told["ended_before"]) == ("dry-run", 0)
+    assert "going on" not in cli("apply", "plan.csv", "--yes").err
+    assert len(box.history) == 3
+
+
+def test_of_a_journal_that_cannot_be_written_no_second_one_is_advised(
+    box: Sandbox, cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another journal would begin the plan anew: what to do is to make the one there writable, or to copy it."""
+    journal = half_done(box, cli, folder)
+    opens = os.open
+
+    def refuses(path: Any, flags: int, *more: Any, **named: Any) -> int:
+        if str(path) == journal.name and flags & os.O_RDWR:
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return opens(path, flags, *more, **named)
+
+    monkeypatch.setattr(os, "open", refuses)
+    ended = cli("apply", "plan.csv", "--yes")
+    assert (ended.status, box.history) == (2, ())
+    assert (
+        "cannot be used: Permission denied; no row was sent. To go on, make it writable, or copy it and give the copy"
+        " with --journal; with a new one the plan would begin anew"
+    ) in ended.err
+    (folder / "new.csv").write_bytes((folder / "plan.csv").read_bytes())
+    journal = folder / "new.csv.journal"
+    assert "no row was sent (--journal FILE puts the journal elsewhere)" in cli("apply", "new.csv", "--yes").err
+
+
+def test_while_a_plan_is_being_applied_waiting_is_advised(box: Sandbox, cli: Cli, folder: Path) -> None:
+    """Two processes must not be led to apply one plan side by side, each with a journal of its own."""
+    fcntl = pytest.importorskip("fcntl")
+    with half_done(box, cli, folder).open("rb") as journal:
+        fcntl.flock(journal, fcntl.LOCK_EX)
+        ended = cli("apply", "plan.csv", "--yes")
+    assert (ended.status, box.history) == (2, ())
+    assert "is in use by another batch" in ended.err
+    assert "no row was sent. The plan is being applied: wait for that to end" in ended.err
+    assert "--journal" not in ended.err
+
+
+def test_a_damaged_journal_is_named_with_its_line(box: Sandbox, cli: Cli, folder: Path) -> None:
+    """What cannot be relied on is refused, and that nothing was sent is said."""
+    journal = half_done(box, cli, folder)
+    first, _, *rest = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join([first, b"?\n", *rest]) + b'{"commit":9}\n')
+    for option in ("--yes", "--dry-run"):
+        ended = cli("apply", "plan.csv", option)
+        assert (ended.status, box.history) == (2, ())
+        assert "is damaged: line 2 cannot be read, and is not the end of the file; nothing was sent" in ended.err
+
+
+def test_a_plan_named_like_an_option_can_be_gone_on_with(box: Sandbox, cli: Cli, folder: Path) -> None:
+    """The command that is told for going on is one that works."""
+    write_plan(folder / "-plan.csv", [(box.add_run("completed"), Pause()), *live(box, 3)])
+    ended = cli("apply", "--yes", "--fail-fast", "--concurrency", 1, "--", "-plan.csv")
+    (told,) = [line for line in ended.out.splitlines() if line.startswith("  fielding apply")]
+    assert cli(*shlex.split(told)[1:]).status == 1
+    assert len(box.history) == 3
 
 
 def test_fail_fast_starts_no_more_rows(box: Sandbox, cli: Cli, folder: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import resource
 import select
 import signal
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 
 from fielding_async.actions import Complete, Pause
-from fielding_async.sandbox import Hold, Sandbox
+from fielding_async.sandbox import Hold, Sandbox, Status
 
 from .conftest import Ended, command, environment, process
 from .plans import Row, apply, check_against_history, write_plan
@@ -317,6 +318,53 @@ def test_through_pipes_there_are_lines_and_nothing_is_redrawn(box: Sandbox, tmp_
     assert line.endswith("; 1 in flight, 0 failed, 0 unknown, 0 skipped, 0 conflicts, 0 429s\n")
     assert "\x1b" not in what.err + what.out
     assert "rows/s" not in what.out
+
+
+def test_a_pause_of_the_server_is_told_through_pipes_too(box: Sandbox, rows: list[Row], tmp_path: Path) -> None:
+    """While nothing moves it is said why, and how long; also to whoever asks it to stop."""
+    box.script(Status(429, retry_after="90"), on="pause", ref=rows[1][0])
+    with starting(box=box, folder=tmp_path) as child:
+        line = line_with(child, "paused by the server")
+        child.send_signal(signal.SIGINT)
+        asked = line_with(child, "once more: wait no longer")
+        child.send_signal(signal.SIGINT)
+        what = ended(child)
+    assert re.search(r" of 40 rows; .* rows/s.*; paused by the server, \d\d s to go; \d in flight, .*, 1 429s\n$", line)
+    assert re.search(r"waiting for \d under way; paused by the server, \d\d s to go \(once more: ", asked)
+    assert what.status == 130
+
+
+@pytest.mark.skipif(not Path("/dev/stdin").exists(), reason="there is no /dev/stdin")
+def test_a_plan_by_a_descriptor_does_not_last(box: Sandbox, tmp_path: Path) -> None:
+    """What is named by a descriptor is another file to whoever comes next: it needs a journal of its own name."""
+    plan = write_plan(
+        tmp_path / "plan.csv",
+        [(box.add_run("completed"), Pause()), *[(box.add_run("live"), Pause()) for _ in range(3)]],
+    )
+    for words, status in (
+        (["--yes"], 2),
+        (["--yes", "--journal", "j.journal", "--fail-fast", "--concurrency", "1"], 1),
+    ):
+        with (
+            plan.open() as file,
+            process("apply", "/dev/stdin", *words, env=environment(box), cwd=tmp_path, stdin=file) as child,
+        ):
+            what = ended(child)
+        assert what.status == status
+        assert ("a plan from standard input needs --journal FILE" in what.err) == (status == 2)
+    assert "  (with the same rows on standard input)" in what.out
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["j.failed.csv", "j.journal", "plan.csv"]
+    assert not Path("/dev/stdin.journal").exists()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="permissions do not hold root back")
+def test_a_plan_that_may_not_be_read_is_told_to_machines_too(box: Sandbox, rows: list[Row], tmp_path: Path) -> None:
+    """It is an error like any other, with its object on stdout."""
+    (tmp_path / "plan.csv").chmod(0)
+    with starting("--json", box=box, folder=tmp_path) as child:
+        what = ended(child)
+    assert what.status == 2
+    assert [told["message"] for told in what.objects] == ["plan.csv: cannot be read: Permission denied"]
 
 
 def test_help_does_not_load_what_it_does_not_need() -> None:
