@@ -17,7 +17,7 @@ from pathlib import Path
 from benchmarks.report import Section, describe_machine, markdown, plain, read_result, write_result
 
 RESULTS = Path(__file__).parent / "results"
-SECTIONS = ("overhead", "limit", "limit_live", "conflicts", "scale", "stream", "start", "journal", "apply")
+SECTIONS = ("overhead", "profile", "limit", "limit_live", "conflicts", "scale", "stream", "start", "journal", "apply")
 LONG = frozenset({"apply"})
 """Sections that run only when they are named."""
 BESIDE = {"stream": "limit"}

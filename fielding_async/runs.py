@@ -113,10 +113,11 @@ class RunAction:
     def _leave(self) -> None:
         """Note what may still land, and pass the turn on."""
         base = self._base
-        # a lost attempt may land as long as the run bears the ETag that it was sent under
-        unmoved = self._fresh is None or self._fresh is base or (base is not None and self._fresh.etag == base.etag)
-        if self._may_be_applied and unmoved and base is not None:
-            self._store.doubt(self._ref, base)
+        if self._may_be_applied and base is not None:
+            # a lost attempt may land as long as the run bears the ETag that it was sent under
+            unmoved = self._fresh is None or self._fresh is base or self._fresh.etag == base.etag
+            if unmoved:
+                self._store.doubt(self._ref, base)
         self._turns.pass_on(self._ref)
 
     def _from_memory(self) -> Send | None:
