@@ -91,7 +91,7 @@ def run(*, quick: bool = False) -> Section:
     rows.append(["together", round(sum(ours.values())), round(sum(by_hand.values()))])
     return Section(
         name="profile",
-        title=f"Bytecode instructions of a warm action, {clients.AT_ONCE} at once, by the part of the code they are in.",
+        title=f"Bytecode instructions of a warm action, {clients.AT_ONCE} at once, by where in the code they are.",
         columns=["part", "fielding-async", "aiohttp by hand"],
         rows=rows,
         claims=[],
