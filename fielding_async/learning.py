@@ -35,14 +35,19 @@ _BOLDER = 1.6  # each step beyond that is not refused makes the next one larger
 _BOLDEST = 3.0
 _SHORT = 2.2  # seconds; a held pace refused sooner is only a little above a window's limit
 _FALLS = (0.94, 0.85)
+_FEW = 5  # accepted requests, below which a count says nothing of a limit
 
 
 @define
 class _Climb:
-    """What was accepted since the pace was taken up, at first or after a pause. Speeds in requests a second."""
+    """What was accepted since the pace was taken up, at first or after a pause. Speeds in requests a second.
+
+    `paced`: how many of the accepted had waited for the pace.
+    """
 
     began: float
     accepted: int = 0
+    paced: int = 0
     closest: float = 0.0
 
 
@@ -61,6 +66,11 @@ class _Refusal:
     next_at: float = inf
     next_accepted: bool = False
     balance: int = 0
+
+    @property
+    def rate(self) -> float:
+        """How many requests a second went through in its climb, up to here."""
+        return self.climb.accepted / self.seconds
 
     def followed_by(self, sent_at: float, *, accepted: bool) -> None:
         """Note what became of a request that had left later."""
@@ -98,6 +108,7 @@ class Learner:
     _quiet: float = _QUIET
     _probe: float = _PROBE
     _falls: int = 0
+    _in_vain: bool = False  # nothing has gone through since the pace was taken up from the start
     _paused: float = inf  # the length of the pause before, if enough had gone through to speak of a window
 
     def sending(self, now: float) -> None:
@@ -128,6 +139,7 @@ class Learner:
             self._pending.followed_by(sent_at, accepted=True)
             return
         climb.accepted += 1
+        climb.paced += is_paced
         climb.closest = max(climb.closest, speed)
         if self._pending is not None or not is_paced:
             # answers to what left before the refusal only add to the evidence; an unused pace proves nothing
@@ -212,11 +224,16 @@ class Learner:
     def _decide(self, refusal: _Refusal, now: float) -> None:
         climb, seconds = refusal.climb, refusal.seconds
         count = climb.accepted
+        self._in_vain = self._in_vain and not count
         self._now = None
         self._paused = refusal.pause if count > 2 else inf
         self._probe = _PROBE
-        brief = seconds < _WINDOW and refusal.pause < 2 * _WINDOW
-        if refusal.pause >= 2 * _WINDOW and not self._proven:
+        is_long = refusal.pause >= 2 * _WINDOW
+        brief = seconds < _WINDOW and not is_long
+        is_light = refusal.rate < _FIRST and climb.paced < count / 2  # less was asked for than was permitted
+        if (is_light and not brief) or (is_long and count < _FEW):
+            self._learn_nothing(refusal, now)
+        elif is_long and not self._proven:
             # so long a pause tells the length of the window
             self._fall_to(count / (seconds + refusal.pause) * _MARGIN, now)
         elif brief and count <= 1:
@@ -246,11 +263,25 @@ class Learner:
         self._borne, self._proven = max(pace, _SLOWEST), False
         self._hold(self._borne, now)
 
+    def _learn_nothing(self, refusal: _Refusal, now: float) -> None:
+        """Too little was sent to tell a limit by: keep what is proven, a few times; else begin anew with care."""
+        if self._proven and self._falls < len(_FALLS):
+            self._falls += 1
+            self._hold(self._borne, now)
+            return
+        self._falls = 0
+        self._spread(refusal)
+        if not refusal.climb.accepted and not self._in_vain:
+            self._in_vain = True
+            self.pace = _FIRST  # as at the start: it may have been meant for others
+
     def _spread(self, refusal: _Refusal) -> None:
         """Next to nothing went through, right after a pause: begin far below. Two that were too close tell spacing."""
-        self.is_strict, self._climbing, self._first = refusal.climb.accepted > 0, True, None
+        any_passed = refusal.climb.accepted > 0
+        speed = refusal.speed if any_passed and refusal.seconds < _WINDOW else inf  # after idle time it says nothing
+        self.is_strict, self._climbing, self._first = any_passed and refusal.seconds < _WINDOW, True, None
         self._borne, self._proven, self._keep_until, self._top = 0.0, False, 0, inf
-        self.pace = max(min(self.pace, refusal.speed or inf, 4 * _FIRST) / 4, _SLOWEST)
+        self.pace = max(min(self.pace, speed or inf, 4 * _FIRST) / 4, _SLOWEST)
 
     def _climb_again(self, refusal: _Refusal) -> None:
         climb = refusal.climb

@@ -1,13 +1,16 @@
 """The limiter finds the pace that an unknown limit bears: bounds on time, sends and refusals, beside an oracle's."""
 
+import random
 from math import ceil, inf
 
 import pytest
+from attrs import define
 
 from fielding_async import Limits
+from fielding_async.pacing import Pacer
 from fielding_async.sandbox.ratelimits import LimiterKind
 
-from .world import KINDS, Changing, Free, RetryAfter, ideal, limited, play, whole_seconds
+from .world import KINDS, Changing, Free, RetryAfter, Server, ideal, limited, play, whole_seconds
 
 PHASES = [number / 10 for number in range(10)]
 
@@ -199,3 +202,64 @@ def test_a_server_that_refuses_everything_meets_ever_fewer_requests() -> None:
     assert client.done == 0
     assert client.ended == inf
     assert client.sends < 180
+
+
+@pytest.mark.parametrize(("gap", "retry_after"), [(0.4, 1.0), (0.4, 2.0), (5.0, 1.0), (5.0, 2.0), (5.0, 30.0)])
+def test_a_refusal_at_light_load_does_not_slow_the_next_burst_down(gap: float, retry_after: float) -> None:
+    """A 429 that meets a session with little to send tells no limit: a burst after it is at full speed within seconds.
+
+    Not even if little is sent for an hour, so that nothing is learned meanwhile.
+    """
+    pacer = Pacer(Limits(), random.Random(1).uniform)
+    now = 0.0
+
+    def request(*, refuse: float | None = None) -> None:
+        nonlocal now
+        at = max(now, pacer.ready_at())
+        permit = pacer.take(at, waited=at > now)
+        pacer.left(permit, at)
+        now = at + 0.01
+        if refuse is None:
+            pacer.answered(permit, now)
+        else:
+            pacer.throttled(permit, refuse, now)
+
+    for _ in range(3):  # it may happen again
+        for _ in range(200):
+            request()
+        for _ in range(20):
+            now += gap
+            request()
+        now += gap
+        request(refuse=retry_after)
+        for _ in range(700):
+            now += gap
+            request()
+        began = now = now + 60
+        for _ in range(50):
+            request()
+        assert now - began < 5
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("retry_after", [2.0, 3.0, 30.0])
+def test_a_refusal_of_the_very_first_request_costs_little_more_than_its_pause(
+    kind: LimiterKind, retry_after: float
+) -> None:
+    """Who begins while others have used the limit up waits as told, and then finds the pace as from a cold start."""
+
+    @define
+    class Taken:
+        server: Server
+        refused: int = 0
+
+        def hit(self, at: float) -> float | None:
+            if not self.refused:
+                self.refused = 1
+                return retry_after
+            return self.server.hit(at)
+
+    client = play(Taken(limited(kind, 100)), 500)[0]
+    from_cold = play(limited(kind, 100), 500)[0]
+    assert client.done == 500
+    assert client.ended < retry_after + 1.5 * from_cold.ended
