@@ -140,7 +140,7 @@ class Exchanger:
             limit = self.timeout.attempt if until is None else min(self.timeout.attempt, until - now)
             if limit <= 0:
                 self.limiter.release(permit)
-                raise _OutOfTime(None)
+                raise _OutOfTime(self.limiter.refusal)
             try:
                 answer = await self.flights.start(call, request, permit, token, limit)
             except asyncio.CancelledError:
@@ -166,7 +166,7 @@ class Exchanger:
                 await self._fetch_token(call, until)
             began, reason = self.loop.time(), self.limiter.waits_for
             try:
-                permit = await self.limiter.acquire(under_way=call.permitted, deadline=until)
+                permit = await self.limiter.acquire(under_way=call.permitted, deadline=until, patience=call.total)
             except WaitTooLongError as error:
                 pause = error.pause
                 call.trace.waited(reason, self.loop.time() - began)

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from math import inf
 from typing import TYPE_CHECKING
 
+from attrs import define
+
 from .config import Limits
 from .errors import RateLimitError
 from .pacing import Pacer, Permit
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Limiter", "Permit", "WaitTooLongError"]
 
+_IN_VAIN = 3  # pauses, each of them ended by another 429
+
 
 class WaitTooLongError(Exception):
     """The deadline passed, or is bound to pass, before permission. `pause`: what kept it, if a 429's pause did."""
@@ -25,6 +29,16 @@ class WaitTooLongError(Exception):
     def __init__(self, pause: RateLimitError | None) -> None:
         super().__init__("the deadline passed before a request could be sent")
         self.pause = pause
+
+
+@define(eq=False)
+class _Waiter:
+    """One who waits for a permission. `patience`: the seconds after which to give up where everything is refused."""
+
+    permit: asyncio.Future[Permit]
+    patience: float | None
+    since: float
+    pauses: int = 0
 
 
 class Limiter:
@@ -37,8 +51,8 @@ class Limiter:
         self._pacer = Pacer(limits, uniform)
         self._free = limits.concurrency
         self._concurrency = limits.concurrency
-        self._under_way: deque[asyncio.Future[Permit]] = deque()
-        self._first: deque[asyncio.Future[Permit]] = deque()
+        self._under_way: deque[_Waiter] = deque()
+        self._first: deque[_Waiter] = deque()
         self._timer: asyncio.TimerHandle | None = None
         self._rings_at = inf
         self._last_429: RateLimitError | None = None
@@ -70,25 +84,33 @@ class Limiter:
         is_free = self._pacer.ready_at() <= self._loop.time() and not (self._under_way or self._first)
         return None if is_free else "rate"
 
-    async def acquire(self, *, under_way: bool, deadline: float | None) -> Permit:
-        """Wait for a slot and for the pace. Raises `WaitTooLongError` where the deadline forbids."""
+    async def acquire(self, *, under_way: bool, deadline: float | None, patience: float | None = None) -> Permit:
+        """Wait for a slot and for the pace. Raises `WaitTooLongError` where the deadline forbids.
+
+        Without a deadline the wait may be long, as long as somebody gets on. `patience`: the seconds after which it
+        ends all the same if nobody does, because each pause is followed by another 429; `None`: never.
+        """
         if self._closed is not None:
             raise self._closed()
         now = self._loop.time()
         pause = self._pause_beyond(deadline, now)
         if pause is not None:
             raise WaitTooLongError(pause)
-        if self._free and self._pacer.ready_at() <= now and not (self._under_way or self._first):
+        ready_at = self._pacer.ready_at()
+        if self._free and ready_at <= now and not (self._under_way or self._first):
             return self._grant(now, waited=False)
-        waiter: asyncio.Future[Permit] = self._loop.create_future()
+        if deadline is not None and deadline < ready_at < inf:
+            raise WaitTooLongError(self.refusal)
+        permit: asyncio.Future[Permit] = self._loop.create_future()
+        waiter = _Waiter(permit, None if deadline is not None else patience, now)
         (self._under_way if under_way else self._first).append(waiter)
-        timer = None if deadline is None else self._loop.call_at(deadline, self._expire, waiter)
+        timer = None if deadline is None else self._loop.call_at(deadline, self._expire, permit)
         self._pump()
         try:
-            return await waiter
+            return await permit
         except asyncio.CancelledError:
-            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
-                self.release(waiter.result())
+            if permit.done() and not permit.cancelled() and permit.exception() is None:
+                self.release(permit.result())
             raise
         finally:
             if timer is not None:
@@ -108,10 +130,24 @@ class Limiter:
             return self._last_429
         return None
 
-    def _expire(self, waiter: asyncio.Future[Permit]) -> None:
-        if not waiter.done():
-            pause = self._last_429 if self._pacer.paused_until > self._loop.time() else None
-            waiter.set_exception(WaitTooLongError(pause))
+    @property
+    def refusal(self) -> RateLimitError | None:
+        """The 429 that keeps everybody waiting, if one does."""
+        return self._last_429 if self.pause_left or self._pacer.vain_pauses else None
+
+    def _expire(self, permit: asyncio.Future[Permit]) -> None:
+        if not permit.done():
+            permit.set_exception(WaitTooLongError(self.refusal))
+
+    def _give_up(self, now: float) -> None:
+        """Fail those who have waited too long while nothing but 429s came back."""
+        for waiter in self._first:
+            waiter.pauses += 1
+            if waiter.patience is None or waiter.permit.done():
+                continue
+            pauses = min(waiter.pauses, self._pacer.vain_pauses)
+            if pauses >= _IN_VAIN and now - waiter.since >= waiter.patience:
+                waiter.permit.set_exception(WaitTooLongError(self._last_429))
 
     def may_leave(self, permit: Permit) -> float | None:
         """Return 0 if the request may leave now, which uses up the permission; asked at the socket.
@@ -136,7 +172,10 @@ class Limiter:
         self._last_429 = error
         now = self._loop.time()
         was_paused = self._pacer.paused_until > now
+        pauses = self._pacer.vain_pauses
         self._pacer.throttled(permit, error.retry_after, now)
+        if self._pacer.vain_pauses > pauses:
+            self._give_up(now)
         return None if was_paused else self._pacer.paused_until - now
 
     def release(self, permit: Permit) -> None:
@@ -156,9 +195,9 @@ class Limiter:
             self._timer = None
         for queue in (self._under_way, self._first):
             while queue:
-                future = queue.popleft()
-                if not future.done():
-                    future.set_exception(error())
+                permit = queue.popleft().permit
+                if not permit.done():
+                    permit.set_exception(error())
 
     def _grant(self, now: float, *, waited: bool) -> Permit:
         self._free -= 1
@@ -167,8 +206,8 @@ class Limiter:
     def _next(self) -> asyncio.Future[Permit] | None:
         for queue in (self._under_way, self._first):
             while queue:
-                if not queue[0].done():
-                    return queue[0]
+                if not queue[0].permit.done():
+                    return queue[0].permit
                 queue.popleft()
         return None
 

@@ -65,6 +65,7 @@ class Pacer:
         self._left_at = -inf
         self._paused_until = -inf
         self._epoch = 0
+        self._vain_pauses = 0  # pauses in a row with nothing but 429s between
         self._blind_pauses = 0  # pauses in a row whose length the server did not say
         self._probe_wanted = False
         self._probe: Permit | None = None
@@ -73,6 +74,11 @@ class Pacer:
     def paused_until(self) -> float:
         """The end of the pause begun last; in the past, or minus infinity, when there is none."""
         return self._paused_until
+
+    @property
+    def vain_pauses(self) -> int:
+        """How many pauses there were in a row without an answer between them that was no 429."""
+        return self._vain_pauses
 
     def ready_at(self) -> float:
         """Return the time from which the next request may leave: infinity while a probe's answer is awaited."""
@@ -138,7 +144,7 @@ class Pacer:
         if permit is self._probe:
             self._probe = None
         if permit.epoch == self._epoch:
-            self._blind_pauses = 0
+            self._blind_pauses = self._vain_pauses = 0
         if self._learner is None:
             self._come_back(now)
         else:
@@ -166,6 +172,7 @@ class Pacer:
                 self._probe_wanted = True
         if not same_burst or now >= self._paused_until:
             self._epoch += 1
+            self._vain_pauses += 1
             self._leaves_from = -inf
             seconds = self._learn_refusal(permit, seconds, was_probe=was_probe)
         self._paused_until = max(self._paused_until, now + seconds)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fielding_async import FieldingSession, Limits, RateLimitError, Retry, RunRef
+from fielding_async import FieldingError, FieldingSession, Limits, RateLimitError, Retry, RunRef, Timeout
 from fielding_async.errors import api_error_class
 from fielding_async.limiter import Limiter, Permit, WaitTooLongError
 from fielding_async.pacing import Pacer
@@ -431,3 +431,72 @@ async def test_a_429_uses_up_no_attempt(sandbox: Sandbox) -> None:
     sandbox.script(*[Status(429, retry_after="0.01")] * 5, on="get")
     async with session(sandbox, retry=Retry(max_attempts=1)) as fielding:
         assert (await fielding.run(ref).get()).status == "live"
+
+
+def ends_while_all_is_refused(
+    total: float, retry_after: str | None, *, timeout: float | None = 0.0, closed: float = 600.0
+) -> list[tuple[float, str]]:
+    """Return when and how 12 calls end whose server answers nothing but 429s, for ten minutes and then no more."""
+
+    class Closed(FakeExchange):
+        async def send(self, outgoing: Outgoing, *, timeout: float, connect_timeout: float) -> Attempted:
+            if asyncio.get_running_loop().time() >= 1000 + closed:
+                return await super().send(outgoing, timeout=timeout, connect_timeout=connect_timeout)
+            await outgoing.leave()
+            return Response(429, {} if retry_after is None else {"Retry-After": retry_after})
+
+    async def main() -> list[tuple[float, str]]:
+        loop = asyncio.get_running_loop()
+        ends: list[tuple[float, str]] = []
+        fielding = FieldingSession._with_seams(
+            transport=Closed(), dice=random.Random(1), auth="token", timeout=Timeout(total=total), retry=QUICK
+        )
+
+        async def one(number: int) -> None:
+            more: dict[str, Any] = {} if timeout == 0.0 else {"timeout": timeout}
+            kind = "ok"
+            try:
+                await fielding.run(RunRef(1, "0" * 26, "1" * 26, f"r{number}")).get(**more)
+            except FieldingError as error:
+                kind = type(error).__name__
+            ends.append((loop.time() - 1000, kind))
+
+        async with fielding, asyncio.TaskGroup() as group:
+            for number in range(12):
+                group.create_task(one(number))
+        return ends
+
+    return run(main())
+
+
+@pytest.mark.parametrize("retry_after", ["1", "2.5", None])
+def test_a_queue_that_nobody_gets_on_in_comes_to_its_end(retry_after: str | None) -> None:
+    """Where all is refused, calls that never had a permission fail with the 429 once their time would have been up."""
+    ends = ends_while_all_is_refused(8, retry_after)
+    assert {kind for _, kind in ends} == {"RateLimitError"}
+    assert max(at for at, _ in ends) < 3 * 8
+
+
+def test_a_long_pause_does_not_end_a_queue() -> None:
+    """A queue that a single pause holds up is no outage: its calls have their whole time once the pause is over."""
+    ends = ends_while_all_is_refused(8, "100", closed=100)
+    assert [kind for _, kind in ends].count("ok") >= 11
+
+
+def test_a_call_without_a_limit_waits_an_outage_out() -> None:
+    """`timeout=None` is kept to the letter."""
+    assert {kind for _, kind in ends_while_all_is_refused(8, "1", timeout=None)} == {"ok"}
+
+
+def test_a_pace_that_leaves_no_time_is_not_waited_for() -> None:
+    """A call whose deadline lies before the next permission fails at once."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        box = limiter(rate=0.1)
+        (await use(box)).used = True
+        with pytest.raises(WaitTooLongError):
+            await box.acquire(under_way=False, deadline=loop.time() + 3)
+        assert loop.time() == 1000
+
+    run(main())
