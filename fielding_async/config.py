@@ -73,9 +73,9 @@ class Retry:
 class Timeout:
     """Time limits, in seconds.
 
-    `total`: one call, counted from its first permission to send; `None` for no limit. `connect`: opening a connection.
-    `attempt`: one HTTP exchange, from its permission to send to the last byte of its reply. `job`: waiting for a job;
-    `None` for no limit.
+    `total`: one call, counted from its first permission to send (where nothing but 429s comes back, from the call);
+    `None` for no limit. `connect`: opening a connection. `attempt`: one HTTP exchange, from its permission to send to
+    the last byte of its reply. `job`: waiting for a job; `None` for no limit.
     """
 
     total: float | None = field(default=60.0, validator=_number(optional=True))
