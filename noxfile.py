@@ -11,7 +11,7 @@ import nox
 ROOT = Path(__file__).parent
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)
-OLDEST = PYTHONS[0]
+OLDEST, *BETWEEN, _NEWEST = PYTHONS
 SHORTER = ["--ignore=tests/conformance", "--ignore=tests/simulation"]
 # What does not depend on the version of Python or of a library is run once: the pure arithmetic of the pace, the
 # documentation. And of random examples there are fewer.
@@ -42,10 +42,14 @@ def _group(name: str) -> list[str]:
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """Run the test suite; on the oldest Python with coverage, the conformance tests and the simulation."""
+    """Run the test suite; on the oldest Python with coverage, the conformance tests and the simulation.
+
+    On what lies between the oldest and the newest, the programs on top of the library are left out.
+    """
     session.install("-e", ".[cli]", *_group("tests"))
     if session.python != OLDEST:
-        session.run("pytest", *AT_ONCE, *AGAIN, *session.posargs, env=FEWER)
+        programs = ["--ignore=tests/cli", "--ignore=tests/examples"] if session.python in BETWEEN else []
+        session.run("pytest", *AT_ONCE, *AGAIN, *programs, *session.posargs, env=FEWER)
         return
     session.install(*_group("conformance"), *_group("browser"))
     if session.posargs:
@@ -53,7 +57,7 @@ def tests(session: nox.Session) -> None:
         return
     session.run("pytest", *AT_ONCE, "--cov", "--cov-report=term", "--cov-fail-under=90", *SHORTER)
     # measuring coverage would double their time
-    session.run("pytest", "tests/conformance")
+    session.run("pytest", *AT_ONCE, "tests/conformance")
     session.run("pytest", "-s", "--durations=3", "tests/simulation")
 
 
