@@ -17,7 +17,7 @@ from .__about__ import __version__
 from .attempts import AttemptTrace, Target
 from .logs import harmless, say
 from .models import RunRef
-from .propagation import w3c_headers
+from .propagation import stand_below, w3c_headers
 from .traceparent import mint_span_id, mint_trace_id, traceparent
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class CallTrace:
     `is_told`: whether spans or metrics come of it at all. `effect`: of a run action, as its outcome has it.
     """
 
-    __slots__ = ("_around", "_began", "_telemetry", "effect", "is_told", "name", "span", "trace_id")
+    __slots__ = ("_around", "_began", "_first", "_telemetry", "effect", "is_told", "name", "span", "trace_id")
 
     def __init__(
         self,
@@ -53,6 +53,7 @@ class CallTrace:
         self.effect: str | None = None
         self.span: Span | None = None
         self.is_told: bool = telemetry.is_told
+        self._first: SpanContext | None = None  # of the spans that others make of the attempts; it may not be valid
         around = self._around = _span_context_around()
         self.trace_id: str = (
             mint_trace_id(telemetry.getrandbits) if around is None else trace.format_trace_id(around.trace_id)
@@ -93,6 +94,32 @@ class CallTrace:
         if self._around is None:
             return {"traceparent": traceparent(self.trace_id, span_id, 0)}
         return w3c_headers(self._around, self.trace_id, span_id)
+
+    def lend(self) -> None:
+        """Let a span that others begin in the current task, a new one for an attempt, be of this call's trace."""
+        if self._around is None and self._first is not None and self._first.is_valid:
+            stand_below(self._first)
+
+    def adopt(self) -> Mapping[str, str]:
+        """Return the headers of the current span, if it is one that others began for this attempt; else none.
+
+        Where there is nothing around the call, its trace is that of the first such span: whether that is sampled is
+        for those to say who began it.
+        """
+        headers: dict[str, str] = {}
+        with harmless(self):
+            before = self._around or self._first
+            found = _span_context_around()
+            if found is not None and (before is None or found.span_id != before.span_id):
+                trace_id = trace.format_trace_id(found.trace_id)
+                if before is None:
+                    self.trace_id = trace_id
+                    self._first = found
+                if trace_id == self.trace_id:
+                    headers = w3c_headers(found, trace_id, trace.format_span_id(found.span_id))
+        if self._first is None:
+            self._first = trace.INVALID_SPAN_CONTEXT  # the trace id has gone out as it is
+        return headers
 
     def attempt(self, target: Target) -> AttemptTrace:
         """Begin an attempt of a call that is told of. Its span id is its own. Must be ended."""
