@@ -252,7 +252,7 @@ class InvalidRunStateError(APIError):
 class RateLimitError(APIError):
     """429: the pause the server asked for would last beyond the call's deadline.
 
-    `retry_after` is the time to wait, in seconds, `None` if the server named none.
+    `retry_after` is the wait that the server named with its 429, in seconds from then, `None` if it named none.
     """
 
     def __init__(self, message: str, *, retry_after: float | None = None, **context: Any) -> None:
