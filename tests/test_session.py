@@ -205,6 +205,13 @@ def test_a_bad_limit_is_named(make: Any) -> None:
         make()
 
 
+@pytest.mark.parametrize("adaptive", ["no", None, 0, 1])
+def test_adaptive_is_true_or_false(adaptive: Any) -> None:
+    """What only looks like a yes or no is a `ConfigurationError` that names the argument and the rule."""
+    with pytest.raises(ConfigurationError, match=rf"Limits\(adaptive={adaptive!r}\): must be True or False"):
+        Limits(adaptive=adaptive)
+
+
 def test_ids_are_checked_when_the_handle_is_made() -> None:
     """A handle of an id that cannot be one is refused before anything is sent."""
     fielding = FieldingSession("token", base_url=LOOPBACK)
