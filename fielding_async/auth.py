@@ -237,7 +237,7 @@ class TokenKeeper:
         error_type: str | None = "cancelled"
         try:
             answer = await self._transport.send(
-                Outgoing("POST", auth.token_url, headers, json.dumps(body).encode(), may_leave),
+                Outgoing("POST", auth.token_url, headers, json.dumps(body).encode(), may_leave, trace),
                 timeout=self._timeout,
                 connect_timeout=self._connect_timeout,
             )

@@ -166,6 +166,8 @@ class Batch:
             except JournalError as problem:
                 self._stop(problem)
         error, self._error = self._error, None
+        if isinstance(error, StopIteration | StopAsyncIteration):  # it would end the iteration as if all were done
+            raise RuntimeError(f"perform_all: the input or stop_on raised {type(error).__name__}") from error
         if error is not None:
             raise error
         raise StopAsyncIteration
@@ -329,7 +331,10 @@ class Batch:
             try:
                 if stop_on(done):
                     self._stop(None)
-            except Exception as problem:  # noqa: BLE001 - raised out of the iteration
+            except (KeyboardInterrupt, SystemExit) as problem:
+                self._stop(problem)
+                raise
+            except BaseException as problem:  # noqa: BLE001 - raised out of the iteration
                 self._stop(problem)
 
     def _recorded(self, row: Row) -> None:

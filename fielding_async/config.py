@@ -36,6 +36,11 @@ def _count(owner: Any, attribute: "Attribute[Any]", value: Any) -> None:
         )
 
 
+def _switch(owner: Any, attribute: "Attribute[Any]", value: Any) -> None:
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"{type(owner).__name__}({attribute.name}={value!r:.60}): must be True or False")
+
+
 @frozen
 class Limits:
     """How much a session sends at once and how fast.
@@ -50,7 +55,7 @@ class Limits:
     concurrency: int = field(default=32, validator=_count)
     rate: float | None = field(default=None, validator=_number(optional=True))
     burst: int = field(default=1, validator=_count)
-    adaptive: bool = True
+    adaptive: bool = field(default=True, validator=_switch)
     max_pause: float = field(default=120.0, validator=_number())
 
 

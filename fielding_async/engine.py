@@ -31,7 +31,7 @@ from .turns import Turns
 if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
 
-__all__ = ["DEFAULT", "Default", "Engine", "EngineSource", "Settings", "TimeoutArg", "check_timeout"]
+__all__ = ["DEFAULT", "Default", "Engine", "EngineSource", "Settings", "TimeoutArg", "check_timeout", "open_engine"]
 
 
 class Default(Enum):
@@ -65,22 +65,31 @@ class Settings:
     dice: random.Random | None = None
 
 
+async def open_engine(settings: Settings) -> "Engine":
+    """Return the parts of a session, all of them; if one cannot be made, what was opened is closed again."""
+    transport = settings.transport or AiohttpTransport(
+        base_url=settings.base_url,
+        concurrency=settings.limits.concurrency,
+        http=settings.http,
+        proxy=settings.proxy,
+        ssl=settings.ssl,
+    )
+    try:
+        return Engine(settings, transport)
+    except BaseException:
+        await transport.aclose()
+        raise
+
+
 class Engine:
     """The parts of an entered session. Bound to the event loop, thread and process it was made in."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, transport: Transport) -> None:
         self.settings: Settings = settings
         self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
         self._process = os.getpid()
         dice = settings.dice or random.Random()  # noqa: S311 - jitter and trace ids, not secrets
-        transport = settings.transport or AiohttpTransport(
-            base_url=settings.base_url,
-            concurrency=settings.limits.concurrency,
-            http=settings.http,
-            proxy=settings.proxy,
-            ssl=settings.ssl,
-        )
         self.keeper: TokenKeeper = TokenKeeper(
             settings.auth,
             transport=transport,

@@ -22,6 +22,7 @@ Errors carry plain values only, so they pickle, and never a token or secret.
 from typing import Any, Self
 
 from .models import FieldingRun, InvalidParam, JobResult, RunRef
+from .redaction import without
 
 __all__ = [
     "APIError",
@@ -104,10 +105,9 @@ class FieldingError(Exception):
         return self
 
     def scrub(self, secret: str) -> None:
-        """Take a secret out of every text of the error: servers and proxies have been seen to echo what they get."""
+        """Take a secret out of every text of the error, and of the values it bears."""
         for name, value in self.__dict__.items():
-            if isinstance(value, str) and secret in value:
-                setattr(self, name, value.replace(secret, "***"))
+            setattr(self, name, without(secret, value))
         BaseException.__init__(self, self.message)  # for `args`
 
 
@@ -252,7 +252,7 @@ class InvalidRunStateError(APIError):
 class RateLimitError(APIError):
     """429: the pause the server asked for would last beyond the call's deadline.
 
-    `retry_after` is the time to wait, in seconds, `None` if the server named none.
+    `retry_after` is the wait that the server named with its 429, in seconds from then, `None` if it named none.
     """
 
     def __init__(self, message: str, *, retry_after: float | None = None, **context: Any) -> None:

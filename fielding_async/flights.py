@@ -100,7 +100,7 @@ class _Flight:
         flights, call, request, headers = self.flights, self.call, self.request, self.headers
         row = request.operation
         url = flights.base_url + request.path
-        outgoing = Outgoing(row.method, url, headers, request.body, self.may_leave)
+        outgoing = Outgoing(row.method, url, headers, request.body, self.may_leave, call.trace)
         answer: Answer | None = None
         status: int | None = None
         error_type: str | None = "closed"

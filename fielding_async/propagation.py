@@ -4,11 +4,11 @@ Headers are written by the W3C rules whatever global propagator is set.
 """
 
 from opentelemetry import context as otel_context
-from opentelemetry.trace import SpanContext
+from opentelemetry.trace import NonRecordingSpan, SpanContext, set_span_in_context
 
 from .traceparent import FLAGS, format_tracestate, traceparent
 
-__all__ = ["keep_instrumentation_quiet", "w3c_headers"]
+__all__ = ["keep_instrumentation_quiet", "stand_below", "w3c_headers"]
 
 # The keys under which instrumentations look for an order to keep quiet; older ones know only the general one.
 _SUPPRESS: tuple[str, ...] = (
@@ -26,6 +26,11 @@ def keep_instrumentation_quiet() -> None:
     for key in _SUPPRESS:
         context = otel_context.set_value(key, True, context)
     otel_context.attach(context)
+
+
+def stand_below(position: SpanContext) -> None:
+    """Let spans that others begin in the current task stand below a position. Lasts as long as the task."""
+    otel_context.attach(set_span_in_context(NonRecordingSpan(position)))
 
 
 def w3c_headers(around: SpanContext, trace_id: str, span_id: str) -> dict[str, str]:

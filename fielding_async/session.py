@@ -16,7 +16,7 @@ from opentelemetry.trace import TracerProvider
 from .actions import Action
 from .auth import Auth, TokenSource, resolve_auth
 from .config import Limits, Retry, Timeout
-from .engine import DEFAULT, Engine, Settings, TimeoutArg
+from .engine import DEFAULT, Engine, Settings, TimeoutArg, open_engine
 from .errors import ConfigurationError, SessionClosedError
 from .handles import Run
 from .ids import check_account_id, check_idempotency_key, check_ref, check_target_group_ids, check_ulid
@@ -123,7 +123,7 @@ class FieldingSession:
             raise SessionClosedError("the session is closed; a session can be entered once")
         if self._engine is not None:
             raise SessionClosedError("the session has been entered already")
-        self._engine = Engine(self._settings)
+        self._engine = await open_engine(self._settings)
         return self
 
     async def __aexit__(

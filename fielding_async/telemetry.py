@@ -17,7 +17,7 @@ from .__about__ import __version__
 from .attempts import AttemptTrace, Target
 from .logs import harmless, say
 from .models import RunRef
-from .propagation import w3c_headers
+from .propagation import stand_below, w3c_headers
 from .traceparent import mint_span_id, mint_trace_id, traceparent
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class CallTrace:
     `is_told`: whether spans or metrics come of it at all. `effect`: of a run action, as its outcome has it.
     """
 
-    __slots__ = ("_around", "_began", "_telemetry", "effect", "is_told", "name", "span", "trace_id")
+    __slots__ = ("_around", "_began", "_first", "_telemetry", "effect", "is_told", "name", "span", "trace_id")
 
     def __init__(
         self,
@@ -53,6 +53,7 @@ class CallTrace:
         self.effect: str | None = None
         self.span: Span | None = None
         self.is_told: bool = telemetry.is_told
+        self._first: SpanContext | None = None  # of the spans that others make of the attempts; it may not be valid
         around = self._around = _span_context_around()
         self.trace_id: str = (
             mint_trace_id(telemetry.getrandbits) if around is None else trace.format_trace_id(around.trace_id)
@@ -93,6 +94,32 @@ class CallTrace:
         if self._around is None:
             return {"traceparent": traceparent(self.trace_id, span_id, 0)}
         return w3c_headers(self._around, self.trace_id, span_id)
+
+    def lend(self) -> None:
+        """Let a span that others begin in the current task, a new one for an attempt, be of this call's trace."""
+        if self._around is None and self._first is not None and self._first.is_valid:
+            stand_below(self._first)
+
+    def adopt(self) -> Mapping[str, str]:
+        """Return the headers of the current span, if it is one that others began for this attempt; else none.
+
+        Where there is nothing around the call, its trace is that of the first such span: whether that is sampled is
+        for those to say who began it.
+        """
+        headers: dict[str, str] = {}
+        with harmless(self):
+            before = self._around or self._first
+            found = _span_context_around()
+            if found is not None and (before is None or found.span_id != before.span_id):
+                trace_id = trace.format_trace_id(found.trace_id)
+                if before is None:
+                    self.trace_id = trace_id
+                    self._first = found
+                if trace_id == self.trace_id:
+                    headers = w3c_headers(found, trace_id, trace.format_span_id(found.span_id))
+        if self._first is None:
+            self._first = trace.INVALID_SPAN_CONTEXT  # the trace id has gone out as it is
+        return headers
 
     def attempt(self, target: Target) -> AttemptTrace:
         """Begin an attempt of a call that is told of. Its span id is its own. Must be ended."""
@@ -239,6 +266,21 @@ def _exception(error: BaseException, secrets: Sequence[str]) -> dict[str, str]:
     return {"exception.type": name, "exception.message": text, "exception.stacktrace": stack}
 
 
+class _Entering:
+    """Stands in for a call in the lines of what goes wrong before there is one."""
+
+    name = "session"
+    trace_id = "-"
+
+
+def _find_tracer(provider: TracerProvider | None) -> Tracer | None:
+    tracer = trace.get_tracer("fielding_async", __version__, provider)
+    if not hasattr(tracer, "start_span"):
+        raise TypeError(f"the provider's tracer is a {type(tracer).__name__}")
+    # what the API itself brings does nothing
+    return None if type(tracer).__module__.startswith("opentelemetry.trace") else tracer
+
+
 def _find_meters(provider: "MeterProvider | None") -> "Meters | None":
     # the API of metrics takes long to load, and unless somebody has, no provider can have been set
     is_loaded = "opentelemetry.metrics" in sys.modules or "OTEL_PYTHON_METER_PROVIDER" in os.environ
@@ -252,7 +294,7 @@ def _find_meters(provider: "MeterProvider | None") -> "Meters | None":
 class Telemetry:
     """The tracer and the instruments of one session: `None` where nothing would come of them.
 
-    A provider left out is the global one, as it is now.
+    A provider left out is the global one, as it is now. One that raises is as good as none, and the log says so.
     """
 
     def __init__(
@@ -262,11 +304,12 @@ class Telemetry:
         tracer_provider: TracerProvider | None = None,
         meter_provider: "MeterProvider | None" = None,
     ) -> None:
-        tracer = trace.get_tracer("fielding_async", __version__, tracer_provider)
-        # what the API itself brings does nothing
-        is_idle = type(tracer).__module__.startswith("opentelemetry.trace")
-        self.tracer: Tracer | None = None if is_idle else tracer
-        self.meters: Meters | None = _find_meters(meter_provider)
+        self.tracer: Tracer | None = None
+        self.meters: Meters | None = None
+        with harmless(_Entering()):
+            self.tracer = _find_tracer(tracer_provider)
+        with harmless(_Entering()):
+            self.meters = _find_meters(meter_provider)
         self.is_told: bool = self.tracer is not None or self.meters is not None
         self.getrandbits: Callable[[int], int] = getrandbits
         self.clock: Callable[[], float] = clock

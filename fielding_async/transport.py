@@ -23,7 +23,7 @@ from .propagation import keep_instrumentation_quiet
 from .watchdog import Watchdog
 from .wire import Attempted, Lost, NotSent, Response
 
-__all__ = ["MAX_BODY", "AiohttpTransport", "HeldBack", "Outgoing", "Transport"]
+__all__ = ["MAX_BODY", "AiohttpTransport", "HeldBack", "Outgoing", "Traced", "Transport"]
 
 MAX_BODY = 32 * 1024 * 1024
 """The largest response body that is read, in bytes; a larger one is a lost reply."""
@@ -51,6 +51,9 @@ _OURS = frozenset(
 )
 
 
+_OF_INSTRUMENTATION = "_is_instrumented_by_opentelemetry"  # the mark of its trace configs, by which it drops them
+
+
 class HeldBack(Exception):  # noqa: N818 - not an error: the request waits for a new permission
     """The request was ready to leave, but its permission had lapsed. Nothing was sent."""
 
@@ -59,12 +62,30 @@ class _Disconnected(Exception):  # noqa: N818 - carries a reason past aiohttp's 
     """aiohttp re-sends a PUT by itself after this; in this guise it does not."""
 
 
+class Traced(Protocol):
+    """The call that an attempt is of, as far as tracing by others is concerned."""
+
+    @property
+    def span(self) -> object | None:
+        """The call's own span; with it, each attempt has one of ours."""
+        ...
+
+    def lend(self) -> None:
+        """Let a span that others begin in the current task be of the call's trace."""
+        ...
+
+    def adopt(self) -> Mapping[str, str]:
+        """Return the headers of the current span, if it is one that others began for this attempt; else none."""
+        ...
+
+
 @define(eq=False)
 class Outgoing:
     """One attempt on its way out.
 
     `may_leave` is asked when a connection is open and before the first byte: 0 if it may, the seconds to wait before
-    asking again, `None` if it may not. `left` says whether a byte may be gone.
+    asking again, `None` if it may not. `traced`: of which call, if of one. `left` says whether a byte may be gone.
+    `adopted`: the headers of a span that others made for it.
     """
 
     method: str
@@ -72,7 +93,9 @@ class Outgoing:
     headers: Mapping[str, str]
     body: bytes | None
     may_leave: Callable[[], float | None]
+    traced: Traced | None = None
     left: bool = False
+    adopted: Mapping[str, str] | None = None
 
     async def leave(self) -> None:
         """Wait, if need be, until the request may leave. Raises `HeldBack` if it may not."""
@@ -127,7 +150,23 @@ class _Request(aiohttp.ClientRequest):
             for name in [name for name in self.headers if name.lower() in _OURS]:
                 del self.headers[name]
         self.headers.update(outgoing.headers)
+        if outgoing.adopted:
+            self.headers.update(outgoing.adopted)
         return await super().send(conn)
+
+
+async def _adopt(_session: aiohttp.ClientSession, _context: object, _params: aiohttp.TraceRequestStartParams) -> None:
+    outgoing = _under_way.get()
+    if outgoing.traced is not None and outgoing.traced.span is None:
+        outgoing.adopted = outgoing.traced.adopt()
+
+
+def _adopting() -> aiohttp.TraceConfig:
+    """Return what looks, after all other trace configs, whether one of them has made a span for an attempt."""
+    config = aiohttp.TraceConfig()
+    config.on_request_start.append(_adopt)
+    config.freeze()
+    return config
 
 
 async def _guard(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
@@ -196,7 +235,7 @@ class AiohttpTransport:
             connector = http.connector
             if getattr(connector, "_loop", None) not in {None, asyncio.get_running_loop()}:
                 raise ConfigurationError("http: the aiohttp.ClientSession belongs to another event loop")
-            trace_configs = http.trace_configs
+            trace_configs = list(http.trace_configs)
             headers = {name: value for name, value in http.headers.items() if name.lower() not in _NOT_INHERITED}
             proxy = proxy or getattr(http, "_default_proxy", None)
         if proxy is None and (http is None or http.trust_env):
@@ -217,6 +256,12 @@ class AiohttpTransport:
             trace_configs=trace_configs,
             trust_env=False,
         )
+        found = self._session.trace_configs  # with that of an instrumentation, which comes by itself
+        if found:
+            # a caller's session brings one of its own
+            for config in [config for config in found if getattr(config, _OF_INSTRUMENTATION, False)][1:]:
+                found.remove(config)
+            found.append(_adopting())
 
     async def send(self, outgoing: Outgoing, *, timeout: float, connect_timeout: float) -> Attempted:
         """Perform one exchange. Raises `HeldBack`, and `SessionClosedError` if the caller closed their session."""
@@ -225,7 +270,10 @@ class AiohttpTransport:
         unsent = "could not connect"
         _under_way.set(outgoing)
         if self._session.trace_configs:
-            keep_instrumentation_quiet()  # every request has a span of our own
+            if outgoing.traced is None or outgoing.traced.span is not None:
+                keep_instrumentation_quiet()  # the attempt has a span of our own
+            else:
+                outgoing.traced.lend()
         limit = self._watchdog.start(timeout)
         try:
             response = await self._session.request(

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import pickle
 import random
 from datetime import timedelta
 from typing import Any, Literal
@@ -104,6 +105,35 @@ async def test_a_job_that_fails_is_raised_with_its_result(sandbox: Sandbox) -> N
         assert (await job.status()).status == "Failed"
     assert caught.value.result.status == "Failed"
     assert caught.value.trace_id
+
+
+async def test_a_token_echoed_in_a_jobs_result_is_taken_out(sandbox: Sandbox) -> None:
+    """What a job's status says of its failures holds no token, nor do the errors that bear it."""
+    ref = sandbox.add_run("live")
+    failed = [
+        {"target_group_id": ref.target_group_id, "failure_reason": {"code": TOKEN, "description": f"saw {TOKEN}"}}
+    ]
+    body = {
+        "job_id": "JOB",
+        "status": "Completed",
+        "created_at": "2030-01-01T00:00:00.000Z",
+        "created_by": TOKEN,
+        "updated_target_groups": None,
+        "failed_target_groups": {"data": failed},
+    }
+    json_type = (("Content-Type", "application/json"),)
+    async with session(sandbox) as fielding:
+        job = await fielding.project(101, sandbox.project_id).pause([ref.target_group_id])
+        sandbox.script(Reply(200, json_type, json.dumps(body).encode()), on="bulk-pause-status")
+        with pytest.raises(JobFailedError) as left_undone:
+            (await job.status()).raise_for_failures()
+        sandbox.script(Reply(200, json_type, json.dumps(body | {"status": "Failed"}).encode()), on="bulk-pause-status")
+        with pytest.raises(JobFailedError) as ended:
+            await job.wait()
+    for caught in (left_undone, ended):
+        assert isinstance(caught.value.result, BatchResult)
+        assert caught.value.result.failed[0].description == "saw ***"
+        assert TOKEN.encode() not in pickle.dumps(caught.value)
 
 
 async def test_drafts_become_runs(sandbox: Sandbox) -> None:

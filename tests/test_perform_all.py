@@ -566,6 +566,59 @@ def test_what_stop_on_raises_is_raised() -> None:
     live(FakeExchange(), act)
 
 
+class _Abort(BaseException):
+    """What is no `Exception`."""
+
+
+@pytest.mark.parametrize("raised", [_Abort("now"), asyncio.CancelledError("now"), GeneratorExit("now")])
+def test_what_stop_on_raises_is_raised_whatever_it_is(raised: BaseException) -> None:
+    """A `BaseException` of `stop_on` ends the intake like any other, and comes out."""
+
+    def broken(done: Done) -> bool:
+        raise raised
+
+    async def act(fielding: FieldingSession) -> None:
+        async with fielding.perform_all(pauses(1000), stop_on=broken) as batch:
+            with pytest.raises(type(raised), match="now"):
+                await everything(batch)
+            assert batch.taken <= 64
+
+    live(FakeExchange(1000), act)
+
+
+@pytest.mark.parametrize("raised", [StopAsyncIteration("not over"), StopIteration("not over")])
+def test_what_would_end_an_iteration_does_not_end_this_one(raised: Exception) -> None:
+    """`StopAsyncIteration` of `stop_on` or of a plain iterator comes out as the cause of a `RuntimeError`."""
+
+    class Rows:
+        def __init__(self) -> None:
+            self.rows = iter(pauses(3))
+
+        def __iter__(self) -> Iterator[tuple[RunRef, Action]]:
+            return self
+
+        def __next__(self) -> tuple[RunRef, Action]:
+            for row in self.rows:
+                return row
+            raise StopAsyncIteration("not over")
+
+    def broken(done: Done) -> bool:
+        raise raised
+
+    async def act(fielding: FieldingSession) -> None:
+        async with fielding.perform_all(pauses(1000), stop_on=broken) as batch:
+            with pytest.raises(RuntimeError, match=f"raised {type(raised).__name__}") as caught:
+                await everything(batch)
+            assert caught.value.__cause__ is raised
+        ended: list[Done] = []
+        async with fielding.perform_all(Rows()) as batch:
+            with pytest.raises(RuntimeError, match="raised StopAsyncIteration"):
+                ended.extend([done async for done in batch])
+            assert batch.taken == 3
+
+    live(FakeExchange(1000), act)
+
+
 def test_closing_the_session_ends_the_batch() -> None:
     """Rows in flight are yielded with what became of them, no row starts, and the iteration raises."""
     exchange = FakeExchange(latency=1.0)

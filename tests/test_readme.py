@@ -1,5 +1,6 @@
 """What the README shows is run."""
 
+import os
 import re
 import subprocess
 import sys
@@ -43,13 +44,15 @@ def test_the_first_example_runs(fielding_sandbox: Sandbox) -> None:
 
 
 def test_the_test_example_passes(tmp_path: Path) -> None:
-    """The example of a test with the fixture passes as it stands."""
+    """The example of a test with the fixture passes as it stands, with no settings of pytest at all."""
     (tmp_path / "test_example.py").write_text(blocks("python")[1])
-    (tmp_path / "pytest.ini").write_text(
-        "[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\n"
-    )
     ended = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", str(tmp_path)], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-m", "pytest", "-q", "-c", os.devnull, "--rootdir", str(tmp_path), str(tmp_path)],
+        env={name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert "1 passed" in ended.stdout, ended.stdout
 

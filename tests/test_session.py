@@ -1,6 +1,7 @@
 """The session's life, its settings, and what it makes of a caller's own aiohttp session."""
 
 import asyncio
+import json
 import logging
 import multiprocessing
 import pickle
@@ -13,12 +14,14 @@ import aiohttp
 import pytest
 
 from fielding_async import (
+    APIError,
     AuthenticationError,
     BearerToken,
     ClientCredentials,
     ConfigurationError,
     FieldingError,
     FieldingSession,
+    InvalidParam,
     Limits,
     Retry,
     RunRef,
@@ -202,6 +205,13 @@ def test_a_bad_limit_is_named(make: Any) -> None:
         make()
 
 
+@pytest.mark.parametrize("adaptive", ["no", None, 0, 1])
+def test_adaptive_is_true_or_false(adaptive: Any) -> None:
+    """What only looks like a yes or no is a `ConfigurationError` that names the argument and the rule."""
+    with pytest.raises(ConfigurationError, match=rf"Limits\(adaptive={adaptive!r}\): must be True or False"):
+        Limits(adaptive=adaptive)
+
+
 def test_ids_are_checked_when_the_handle_is_made() -> None:
     """A handle of an id that cannot be one is refused before anything is sent."""
     fielding = FieldingSession("token", base_url=LOOPBACK)
@@ -356,6 +366,23 @@ async def test_a_token_is_never_shown(sandbox: Sandbox, caplog: pytest.LogCaptur
     credentials = ClientCredentials("id", "very-secret-secret")
     shown += [repr(BearerToken(TOKEN)), repr(credentials), str(credentials), caplog.text]
     assert not [text for text in shown if TOKEN in text or "very-secret-secret" in text]
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 412, 422, 500])
+async def test_a_token_echoed_anywhere_in_an_error_body_is_taken_out(sandbox: Sandbox, status: int) -> None:
+    """No value within an error holds the token, be it pickled, whichever field of the body it came in."""
+    ref = sandbox.add_run("live")
+    said = [{"name": "Authorization", "reason": f"Bearer {TOKEN}"}, {"name": TOKEN, "reason": "is malformed"}]
+    body = {"id": TOKEN, "object": f"x_{TOKEN}", "detail": f"bad token {TOKEN}", "invalid_params": said}
+    sandbox.script(Reply(status, (("Content-Type", "application/json"),), json.dumps(body).encode()), on="get")
+    async with session(sandbox, retry=Retry(max_attempts=1)) as fielding:
+        with pytest.raises(APIError) as caught:
+            await fielding.run(ref).get()
+    assert caught.value.invalid_params == (
+        InvalidParam("Authorization", "Bearer ***"),
+        InvalidParam("***", "is malformed"),
+    )
+    assert TOKEN.encode() not in pickle.dumps(caught.value)
 
 
 async def test_a_refused_token_is_an_authentication_error(sandbox: Sandbox) -> None:

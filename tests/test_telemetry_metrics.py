@@ -1,6 +1,7 @@
 """Metrics, as a reader in memory gets them: every instrument, every point, attributes included."""
 
 import asyncio
+import gc
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -246,10 +247,14 @@ class _Broken(TracerProvider, MeterProvider):
         self.at = at
 
     def get_tracer(self, *args: Any, **kwargs: Any) -> Any:
-        return _Raising(self.at, Watched().tracers.get_tracer("sdk"))
+        if self.at == "get":
+            raise RuntimeError("broken")
+        return None if self.at == "nothing" else _Raising(self.at, Watched().tracers.get_tracer("sdk"))
 
     def get_meter(self, *args: Any, **kwargs: Any) -> Any:
-        return _Raising(self.at, Watched().meters.get_meter("sdk"))
+        if self.at == "get":
+            raise RuntimeError("broken")
+        return None if self.at == "nothing" else _Raising(self.at, Watched().meters.get_meter("sdk"))
 
 
 class _Raising:
@@ -271,7 +276,11 @@ class _Raising:
         raise RuntimeError("broken")
 
 
-@pytest.mark.parametrize("at", ["start_span", "set_attributes", "add_event", "set_status", "end", "add", "record"])
+AT = ["get", "nothing", "start_span", "set_attributes", "add_event", "set_status", "end", "add", "record"]
+AT += ["create_counter", "create_up_down_counter", "create_histogram"]
+
+
+@pytest.mark.parametrize("at", AT)
 async def test_an_sdk_that_raises_breaks_no_call(sandbox: Sandbox, caplog: pytest.LogCaptureFixture, at: str) -> None:
     """Whatever a provider raises, calls end as they would without it, their headers are valid, and the log says it."""
     ref, missing = sandbox.add_run("live"), sandbox.add_run("live")
@@ -288,7 +297,34 @@ async def test_an_sdk_that_raises_breaks_no_call(sandbox: Sandbox, caplog: pytes
     for request in sandbox.requests:
         (header,) = request.header_values("traceparent")
         assert parse_traceparent(header) is not None
-    assert "tracing or metrics raised RuntimeError" in caplog.text
+    assert f"tracing or metrics raised {'TypeError' if at == 'nothing' else 'RuntimeError'}" in caplog.text
+
+
+class _Stopped(BaseException):
+    """What no program is meant to go on after."""
+
+
+async def test_a_session_that_cannot_be_entered_leaves_nothing_open(sandbox: Sandbox) -> None:
+    """What breaks off the entering of a session comes out of it, and the connections' session is closed again."""
+
+    class Stopping(TracerProvider):
+        def get_tracer(self, *args: Any, **kwargs: Any) -> Any:
+            raise _Stopped
+
+    problems: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: problems.append(context))
+    with pytest.raises(_Stopped):
+        await session(sandbox, tracer_provider=Stopping()).__aenter__()
+    gc.collect()
+    assert problems == []
+
+
+async def test_metrics_that_cannot_be_made_leave_the_spans(sandbox: Sandbox) -> None:
+    """With a meter provider that raises, spans are made all the same."""
+    watched = Watched()
+    async with session(sandbox, tracer_provider=watched.tracers, meter_provider=_Broken("get")) as fielding:
+        await fielding.run(sandbox.add_run("live")).get()
+    assert len(watched.spans()) == 2
 
 
 @pytest.mark.parametrize("name", ["tracer_provider", "meter_provider"])

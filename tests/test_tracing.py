@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 
 import aiohttp
 import pytest
@@ -11,9 +11,10 @@ from opentelemetry.instrumentation.aiohttp_client import AioHttpClientInstrument
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased, Sampler
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, TraceFlags, TraceState
 
-from fielding_async import NotFoundError
+from fielding_async import ClientCredentials, NotFoundError
 from fielding_async.sandbox import ReceivedRequest, Sandbox, SecondWriter, Status
 
 from .support import sent, session
@@ -140,20 +141,97 @@ async def test_with_an_sdk_there_is_a_span_per_call_and_per_attempt(sandbox: San
     assert [(span.attributes or {}).get("error.type") for span in attempts] == [None, "503", None]
 
 
-async def test_a_callers_session_with_instrumentation_makes_no_second_header(sandbox: Sandbox) -> None:
-    """A session of the caller's own that is instrumented adds no header and no span to our requests."""
+def held_to_the_wire(sandbox: Sandbox, exporter: InMemorySpanExporter) -> set[str]:
+    """Hold the CLIENT spans to the requests: one each, whose id is sent; return the trace ids."""
+    spans = exporter.get_finished_spans()
+    assert [span.kind for span in spans] == [SpanKind.CLIENT] * len(sandbox.requests)
+    assert [parts(request) for request in sandbox.requests] == [
+        (f"{span.context.trace_id:032x}", f"{span.context.span_id:016x}", f"{span.context.trace_flags & 3:02x}")
+        for span in spans
+    ]
+    return {f"{span.context.trace_id:032x}" for span in spans}
+
+
+@pytest.mark.parametrize("own_session", [False, True])
+async def test_without_spans_of_ours_the_instrumentation_has_its_own(sandbox: Sandbox, own_session: bool) -> None:
+    """With the instrumentation alone set up there is its CLIENT span for each attempt, which the server sees as parent;
+    those of a call share the trace id of its outcome.
+    """
     ref = sandbox.add_run("live")
+    sandbox.script(Status(503), SecondWriter(), on="pause")
     tracers, exporter = provider()
     instrumentor = AioHttpClientInstrumentor()
     instrumentor.instrument(tracer_provider=tracers)
     try:
-        async with aiohttp.ClientSession() as http, session(sandbox, http=http) as fielding:
-            await fielding.run(ref).pause()
+        async with AsyncExitStack() as stack:
+            http = await stack.enter_async_context(aiohttp.ClientSession()) if own_session else None
+            fielding = await stack.enter_async_context(session(sandbox, http=http))
+            first = await fielding.run(ref).pause()
+            assert first.requests == 5
+            assert held_to_the_wire(sandbox, exporter) == {first.trace_id}
+            second = await fielding.run(ref).resume()
+            assert held_to_the_wire(sandbox, exporter) == {first.trace_id, second.trace_id}
+            assert second.trace_id != first.trace_id
+            with tracers.get_tracer("test").start_as_current_span("around") as span:
+                third = await fielding.run(ref).pause()
+            assert third.trace_id == f"{span.get_span_context().trace_id:032x}"
     finally:
         instrumentor.uninstrument()
+    assert parts(sandbox.requests[-1])[0] == third.trace_id
+    assert len(exporter.get_finished_spans()) == len(sandbox.requests) + 1
+
+
+async def test_a_token_request_is_in_the_trace_of_its_call(sandbox: Sandbox) -> None:
+    """With the instrumentation alone, the request for a token has its span too, in the trace of the call."""
+    sandbox.add_client("client", "client-secret")
+    auth = ClientCredentials("client", "client-secret", token_url=sandbox.token_url)
+    tracers, exporter = provider()
+    instrumentor = AioHttpClientInstrumentor()
+    instrumentor.instrument(tracer_provider=tracers)
+    try:
+        async with session(sandbox, auth=auth) as fielding:
+            outcome = await fielding.run(sandbox.add_run("live")).pause()
+    finally:
+        instrumentor.uninstrument()
+    assert [request.operation for request in sandbox.requests] == ["token", "get", "pause"]
+    assert held_to_the_wire(sandbox, exporter) == {outcome.trace_id}
+
+
+@pytest.mark.parametrize("sampler", [ALWAYS_OFF, ParentBased(ALWAYS_OFF)])
+async def test_what_the_instrumentation_does_not_sample_is_sent_as_such(sandbox: Sandbox, sampler: Sampler) -> None:
+    """Whether a call is sampled is for the instrumentation's provider to say, and all its attempts bear that flag."""
+    ref = sandbox.add_run("live")
+    sandbox.script(Status(503), on="pause")
+    exporter = InMemorySpanExporter()
+    tracers = TracerProvider(sampler=sampler)
+    tracers.add_span_processor(SimpleSpanProcessor(exporter))
+    instrumentor = AioHttpClientInstrumentor()
+    instrumentor.instrument(tracer_provider=tracers)
+    try:
+        async with session(sandbox) as fielding:
+            outcome = await fielding.run(ref).pause()
+    finally:
+        instrumentor.uninstrument()
+    found = [parts(request) for request in sandbox.requests]
+    assert {(trace_id, int(flags, 16) & 1) for trace_id, _, flags in found} == {(outcome.trace_id, 0)}
+    assert len({span_id for _, span_id, _ in found}) == 3
     assert exporter.get_finished_spans() == ()
-    for request in sandbox.requests:
-        parts(request)
+
+
+async def test_an_instrumentation_that_does_nothing_changes_nothing(sandbox: Sandbox) -> None:
+    """With the instrumentation installed and no SDK at all, the headers are those minted for the call."""
+    ref = sandbox.add_run("live")
+    sandbox.script(Status(503), on="pause")
+    instrumentor = AioHttpClientInstrumentor()
+    instrumentor.instrument()
+    try:
+        async with session(sandbox) as fielding:
+            outcome = await fielding.run(ref).pause()
+    finally:
+        instrumentor.uninstrument()
+    found = [parts(request) for request in sandbox.requests]
+    assert {(trace_id, flags) for trace_id, _, flags in found} == {(outcome.trace_id, "00")}
+    assert len({span_id for _, span_id, _ in found}) == 3
 
 
 async def test_the_trace_id_of_a_job_is_that_of_its_creation(sandbox: Sandbox) -> None:

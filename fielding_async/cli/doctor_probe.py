@@ -1,6 +1,7 @@
 """What `fielding doctor` does to find out: names, sockets, TLS, and two looks at a run. Nothing is ever written."""
 
 import asyncio
+import os
 import socket
 import ssl
 import time
@@ -14,9 +15,18 @@ from attrs import define, field
 
 from fielding_async.__about__ import SANDBOX
 from fielding_async.config import Retry, Timeout
-from fielding_async.errors import APIError, AuthenticationError, FieldingError, NotFoundError, PermissionDeniedError
+from fielding_async.errors import (
+    APIError,
+    AuthenticationError,
+    FieldingError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitError,
+    ServerError,
+)
 from fielding_async.models import RunRef
 from fielding_async.session import FieldingSession
+from fielding_async.settings import BASE_URL
 
 from .doctor_checks import Check, Look, certificate_check, clock_check, etag_check, host_and_port, shown_proxy
 from .output import clean
@@ -26,6 +36,7 @@ __all__ = ["Probe", "is_sandbox", "proxy_for"]
 NOBODY = RunRef(0, "0" * 26, "0" * 26, "fielding-doctor")
 """A run that does not exist: asking for it shows whether the token is taken, and shows nothing of anybody's."""
 
+_NO_TOKEN = "fielding-doctor-asks-with-no-token-of-anybody"  # noqa: S105 - as it says
 _PATIENCE = 10.0
 
 
@@ -35,6 +46,12 @@ def proxy_for(url: str) -> str | None:
     if parts.hostname is None or proxy_bypass(parts.hostname):
         return None
     return getproxies().get(parts.scheme)
+
+
+def _proxy_variable(url: str) -> str:
+    """Return the name of the variable that names the proxy for a URL; small letters win, as everywhere."""
+    name = f"{urlsplit(url).scheme}_proxy"
+    return name if os.environ.get(name) else name.upper()
 
 
 async def is_sandbox(base_url: str) -> bool:
@@ -74,8 +91,10 @@ class Probe:
         try:
             host, port = host_and_port(target)
         except ValueError:
-            return Check("network", "failed", f"{where}{shown} is no URL", "look at HTTPS_PROXY and HTTP_PROXY")
-        advice = "look at HTTPS_PROXY, or unset it" if self.proxy else "look at FIELDING_BASE_URL and at your network"
+            return Check("network", "failed", f"{where}{shown} is no URL", f"look at {_proxy_variable(self.base_url)}")
+        advice = "look at FIELDING_BASE_URL and at your network"
+        if self.proxy:
+            advice = f"look at {_proxy_variable(self.base_url)}, or unset it"
         try:
             async with asyncio.timeout(_PATIENCE):
                 found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -126,17 +145,14 @@ class Probe:
 
     async def ask(self, ref: RunRef | None) -> list[Check]:
         """Look at a run twice, or at one that does not exist; say what that shows of token, clock and ETags."""
-        error: FieldingError | None = None
-        async with (
-            aiohttp.ClientSession(trust_env=True, trace_configs=[self._watcher()]) as http,
-            FieldingSession(http=http, retry=Retry(max_attempts=2), timeout=Timeout(total=30)) as fielding,
-        ):
-            try:
-                for _ in range(2 if ref else 1):
-                    await fielding.run(ref or NOBODY).get()
-            except FieldingError as caught:
-                error = caught
-        checks = [_answer_check(error, ref)]
+        async with aiohttp.ClientSession(trust_env=True, trace_configs=[self._watcher()]) as http:
+            error = await _look(http, None, ref or NOBODY, times=2 if ref else 1)
+            asks_token = False
+            if isinstance(error, NotFoundError) and error.object is not None:
+                # of what is not there a server may say so to anybody
+                stranger = await _look(http, _NO_TOKEN, ref or NOBODY)
+                asks_token = isinstance(stranger, AuthenticationError | PermissionDeniedError)
+        checks = [_answer_check(error, ref, asks_token=asks_token)]
         if not self.looks:
             return [*checks, Check("clock", "warning", "not checked: there was no reply")]
         checks.append(clock_check(self.looks[0]))
@@ -167,17 +183,40 @@ class Probe:
         return config
 
 
-def _answer_check(error: FieldingError | None, ref: RunRef | None) -> Check:
-    """Say what the answer to a look at a run shows of the token."""
+async def _look(http: aiohttp.ClientSession, token: str | None, ref: RunRef, times: int = 1) -> FieldingError | None:
+    """Look at a run, with a token or that of the settings, and return what came of it if not the run."""
+    async with FieldingSession(token, http=http, retry=Retry(max_attempts=2), timeout=Timeout(total=30)) as fielding:
+        try:
+            for _ in range(times):
+                await fielding.run(ref).get()
+        except FieldingError as error:
+            return error
+    return None
+
+
+def _answer_check(error: FieldingError | None, ref: RunRef | None, *, asks_token: bool) -> Check:
+    """Say what the answer to a look at a run shows of the token.
+
+    `asks_token`: whether the same look with a token that is none was refused, so that a 404 shows something of it.
+    """
     if error is None:
         return Check("access", "ok", "the token is accepted, and the run can be read")
     text = clean(error.message)
     if isinstance(error, NotFoundError):
         if error.object is None:
             return Check("access", "failed", "a 404, but not in the form that the API has", "look at FIELDING_BASE_URL")
+        path = f"look at the path of FIELDING_BASE_URL (on the exchange it is {urlsplit(BASE_URL).path})"
         if ref is None:
-            return Check("access", "ok", "the token is accepted (by the 404 for a run that does not exist)")
-        return Check("access", "warning", f"the token is accepted, but there is no run {ref}", "look at the four ids")
+            if asks_token:
+                return Check("access", "ok", "the token is accepted (by the 404 for a run that does not exist)")
+            text = "a 404 that comes without a good token too: it shows nothing of the token"
+            return Check("access", "warning", text, f"{path}, and name a run that there is: --run RUN")
+        if asks_token:
+            return Check(
+                "access", "warning", f"the token is accepted, but there is no run {ref}", "look at the four ids"
+            )
+        text = f"there is no run {ref}, and the 404 comes without a good token too"
+        return Check("access", "warning", text, f"look at the four ids; {path}")
     if isinstance(error, AuthenticationError):
         advice = "look at the token, at the client id and secret, and whether they are for this server"
         return Check("access", "failed", f"the token is not accepted: {text}", advice)
@@ -186,6 +225,12 @@ def _answer_check(error: FieldingError | None, ref: RunRef | None) -> Check:
             advice = "to tell an expired token from that, name a run you may see: --run RUN"
             return Check("access", "warning", "the token does not open account 0, as may be expected (403)", advice)
         return Check("access", "failed", f"not allowed: {text}", "the token has expired, or is for another account")
+    if isinstance(error, RateLimitError):
+        advice = "others may be using up what the account is allowed: try again later"
+        return Check("access", "failed", text, advice)
+    if isinstance(error, ServerError):
+        advice = f"the server, or what is in front of it, answers {error.status}: try again later"
+        return Check("access", "failed", text, advice)
     if isinstance(error, APIError):
         return Check("access", "failed", text, f"the server answers {error.status}: is FIELDING_BASE_URL right?")
     return Check("access", "failed", text, "look at FIELDING_BASE_URL, at the network and at proxies")

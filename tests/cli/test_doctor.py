@@ -19,7 +19,7 @@ from fielding_async.cli.doctor_checks import (
     settings_checks,
     shown_proxy,
 )
-from fielding_async.sandbox import DropHeader, RawReply, Reply, Sandbox, SecondWriter, SetHeader
+from fielding_async.sandbox import DropHeader, RawReply, Reply, Sandbox, SecondWriter, SetHeader, Status
 
 from .conftest import SECRET, Cli, Ended
 
@@ -192,7 +192,12 @@ def test_a_proxy_is_told_without_its_password(cli: Cli, monkeypatch: pytest.Monk
         ended = cli("doctor")
     assert ended.status == 1
     assert "hush-hush" not in ended.out + ended.err
-    assert f"the proxy 127.0.0.1, port {port}: the connection was refused look at HTTPS_PROXY" in line(ended, "network")
+    assert f"the proxy 127.0.0.1, port {port}: the connection was refused look at https_proxy" in line(ended, "network")
+    with listening(None) as port:
+        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{port}")
+        monkeypatch.setenv("no_proxy", "")
+        monkeypatch.setenv("FIELDING_BASE_URL", "http://127.0.0.1:9/v1")
+        assert "look at HTTP_PROXY, or unset it" in line(cli("doctor"), "network")
 
 
 def test_an_answer_that_is_not_the_apis_is_a_failure(box: Sandbox, cli: Cli) -> None:
@@ -210,6 +215,32 @@ def test_a_run_that_does_not_exist_is_a_warning(box: Sandbox, cli: Cli) -> None:
     ended = cli("doctor", "--run", f"101/{box.project_id}/{'9' * 26}/RUN")
     assert (ended.status, line(ended, "access")[:7]) == (0, "warning")
     assert "not checked: the run could not be read" in line(ended, "ETags")
+
+
+def test_a_404_of_a_path_shows_nothing_of_the_token(box: Sandbox, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a wrong path every token gets the same 404: a warning that names the path, with a run named or without."""
+    monkeypatch.setenv("FIELDING_BASE_URL", f"{box.url.removesuffix('/v1')}/v2")
+    monkeypatch.setenv("FIELDING_TOKEN", "some-other-token")
+    for arguments in ((), ("--run", box.add_run("live"))):
+        ended = cli("doctor", *arguments)
+        assert line(ended, "access").startswith("warning")
+        assert "accepted" not in line(ended, "access")
+        assert "look at the path of FIELDING_BASE_URL (on the exchange it is /v1)" in line(ended, "access")
+    monkeypatch.setenv("FIELDING_BASE_URL", box.url)
+    assert cli("doctor").status == 1
+
+
+def test_a_server_that_is_busy_or_unwell_is_not_blamed_on_the_settings(box: Sandbox, cli: Cli) -> None:
+    """A 429 or 503 is a failure that time may mend."""
+    box.script(Status(429, retry_after="300"), on="get")
+    ended = cli("doctor")
+    assert (ended.status, line(ended, "access")[:6]) == (1, "failed")
+    assert "try again later" in line(ended, "access")
+    box.script(Status(503), Status(503), on="get")
+    ended = cli("doctor")
+    assert (ended.status, line(ended, "access")[:6]) == (1, "failed")
+    assert "answers 503: try again later" in line(ended, "access")
+    assert "FIELDING_BASE_URL" not in line(ended, "access")
 
 
 def test_etags_that_are_lost_or_changed_on_the_way_are_said(box: Sandbox, cli: Cli) -> None:
