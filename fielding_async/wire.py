@@ -12,7 +12,7 @@ from attrs import define, field, frozen
 from .actions import Action, LaunchNow, Update
 from .codec import decode_error, decode_launched_dates, decode_run_id, encode
 from .errors import APIError, FieldingError, ProtocolError, RateLimitError, TransportError, api_error_class
-from .headers import is_sendable_etag, job_id_from_location, retry_after_seconds
+from .headers import job_id_from_location, retry_after_seconds, sendable_etag
 from .models import FieldingRun, RunRef
 from .operations import Operation, operation
 
@@ -226,8 +226,7 @@ def _unreadable(asked: Request, response: Response) -> ProtocolError | None:
 
 def read_etag(response: Response) -> str | None:
     """Return the ETag of a response if it can be sent back, else `None`."""
-    etag = response.headers.get("ETag")
-    return etag if is_sendable_etag(etag) else None
+    return sendable_etag(response.headers.get("ETag"))
 
 
 def left_by(action: Action, base: FieldingRun, response: Response) -> FieldingRun:

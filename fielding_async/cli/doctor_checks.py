@@ -15,7 +15,7 @@ from attrs import frozen
 from fielding_async.auth import resolve_auth
 from fielding_async.dates import to_text
 from fielding_async.errors import ConfigurationError
-from fielding_async.headers import is_sendable_etag
+from fielding_async.headers import sendable_etag
 from fielding_async.settings import BASE_URL, resolve_base_url
 
 from .output import clean
@@ -201,7 +201,7 @@ def etag_check(looks: Sequence[Look]) -> Check:
     stripped = "something between here and the server takes it away (a proxy?): no action can be sent without it"
     if first is None or second is None:
         return Check("ETags", "failed", "a run came without an ETag", stripped)
-    if not is_sendable_etag(first):
+    if not sendable_etag(first):
         return Check("ETags", "failed", f"{text} cannot be sent back as it came", stripped)
     if re.search(r"-(gzip|br|zstd|deflate)\"?$", first):
         return Check(

@@ -16,7 +16,7 @@ from fielding_async.actions import Action, Complete, LaunchNow, Pause, Relaunch,
 from fielding_async.codec import decode_batch_result, decode_draft_result, decode_error, decode_run, decode_run_list
 from fielding_async.dates import parse_timestamp, to_text
 from fielding_async.errors import APIError, FieldingError, ProtocolError
-from fielding_async.headers import is_sendable_etag, job_id_from_location, retry_after_seconds
+from fielding_async.headers import job_id_from_location, retry_after_seconds, sendable_etag
 from fielding_async.ids import is_plain_id
 from fielding_async.operations import OPERATIONS
 from fielding_async.traceparent import parse_traceparent, traceparent
@@ -118,7 +118,7 @@ def soon(seconds: float = 2.0) -> Generator[None]:
 @example('W/"\udce9"')
 def test_an_etag_that_is_sendable_goes_out_as_it_came(value: str | None) -> None:
     """An ETag is taken only if it is one line of UTF-8 that a header can carry back byte for byte."""
-    if not is_sendable_etag(value):
+    if not sendable_etag(value):
         return
     assert value
     raw = value.encode("utf-8")
@@ -256,7 +256,7 @@ def test_an_accepted_write_leaves_a_run(action: Action, headers: CIMultiDict[str
     if isinstance(answer, Accepted):
         left = left_by(action, base, answer.response)
         assert left.etag == read_etag(answer.response)
-        assert left.etag is None or is_sendable_etag(left.etag)
+        assert left.etag is None or sendable_etag(left.etag)
         assert action.is_there(left)
         assert 0 <= reply_delay(answer.response) < float("inf")
 
@@ -304,7 +304,7 @@ LONG = [
 def test_a_very_long_header_is_little_work(text: str) -> None:
     """A header of a megabyte is refused, or read, at once."""
     with soon():
-        assert not is_sendable_etag(text)
+        assert not sendable_etag(text)
         assert retry_after_seconds(text, text, NOW) is None
         assert job_id_from_location(text) is None
         assert parse_traceparent(text) is None
