@@ -118,6 +118,6 @@ def linkcheck(session: nox.Session) -> None:
 
 @nox.session(python=OLDEST)
 def bench(session: nox.Session) -> None:
-    """Measure cost, pace and scale beside other clients (ten minutes); results go to `benchmarks/results/`."""
+    """Measure cost, pace and scale beside other clients (a quarter of an hour); results go to `benchmarks/results/`."""
     session.install("-e", ".", *_group("bench"))
     session.run("python", "-m", "benchmarks", *session.posargs)
