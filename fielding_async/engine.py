@@ -14,6 +14,7 @@ import aiohttp
 from attrs import frozen
 from opentelemetry.trace import TracerProvider
 
+from .aiohttp_transport import AiohttpTransport
 from .auth import Auth, TokenKeeper, TokenSource
 from .calls import Call
 from .config import MOST_SECONDS, Limits, Retry, Timeout
@@ -25,7 +26,7 @@ from .limiter import Limiter
 from .models import RunRef
 from .schedule import Uniform
 from .telemetry import Position, Telemetry
-from .transport import AiohttpTransport, Transport
+from .transport import Transport
 from .turns import Turns
 
 if TYPE_CHECKING:

@@ -35,10 +35,11 @@ WORLDLY_FLOORS = [
         "meters",
         "propagation",
         "schedule",
+        "transport",
         "turns",
         "watchdog",
     },
-    {"attempts", "transport"},
+    {"aiohttp_transport", "attempts"},
     {"telemetry"},
     {"auth", "calls", "journal"},
     {"flights", "rows"},
@@ -52,7 +53,7 @@ WORLDLY_FLOORS = [
 TOWERS = {"__init__", "__main__", "pytest_plugin", "webhooks"}
 PURE = sorted(set().union(*FLOORS))
 WORLDLY = {"aiohttp", "asyncio", "backoff", "opentelemetry", "time", "random", "os", "logging"}
-DOORS = {"aiohttp": {"transport", "session", "engine"}, "backoff": {"schedule"}, "cattrs": {"codec"}}
+DOORS = {"aiohttp": {"aiohttp_transport", "session", "engine"}, "backoff": {"schedule"}, "cattrs": {"codec"}}
 
 
 def imports(module: str) -> tuple[set[str], set[str]]:

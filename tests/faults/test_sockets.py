@@ -29,7 +29,7 @@ from fielding_async import (
     Update,
 )
 from fielding_async.actions import Action
-from fielding_async.transport import MAX_BODY
+from fielding_async.aiohttp_transport import MAX_BODY
 
 from ..support import QUICK, REF, TOKEN
 from .raw_server import Connection, Play, RawRequest, RawServer, head, lost, raw, reply

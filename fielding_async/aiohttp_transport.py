@@ -1,0 +1,288 @@
+"""The door of aiohttp: one HTTP exchange, and a value that says what came of it. Nothing of aiohttp gets past it.
+
+It is what stands in a session for the seam in `transport`.
+"""
+
+import asyncio
+import re
+import ssl as ssl_module
+from contextvars import ContextVar
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+from multidict import istr
+from yarl import URL
+
+from .__about__ import __version__
+from .errors import ConfigurationError, SessionClosedError
+from .propagation import keep_instrumentation_quiet
+from .transport import HeldBack, Outgoing
+from .watchdog import Watchdog
+from .wire import Attempted, Lost, NotSent, Response
+
+__all__ = ["MAX_BODY", "AiohttpTransport"]
+
+MAX_BODY = 32 * 1024 * 1024
+"""The largest response body that is read, in bytes; a larger one is a lost reply."""
+
+_READ_SIZE = 64 * 1024
+_PLAIN_PATH = re.compile(r"/[A-Za-z0-9/_.~-]*", re.ASCII)
+
+# What a caller's own session may not decide for us: it changes what a request or its answer means.
+_NOT_INHERITED = frozenset(
+    """
+    accept accept-encoding authorization cint-api-version connection content-encoding content-length content-type cookie
+    date expect host idempotency-key if-match if-modified-since if-none-match if-range if-unmodified-since keep-alive
+    prefer proxy-authorization range te traceparent tracestate trailer transfer-encoding upgrade x-http-method
+    x-http-method-override x-method-override
+    """.split()  # noqa: SIM905 - words, not a table
+)
+
+
+# What an operation alone decides.
+_OURS = frozenset(
+    """
+    authorization cint-api-version content-type cookie idempotency-key if-match if-none-match range traceparent
+    tracestate
+    """.split()  # noqa: SIM905 - words, not a table
+)
+
+
+_OF_INSTRUMENTATION = "_is_instrumented_by_opentelemetry"  # the mark of its trace configs, by which it drops them
+
+
+class _Disconnected(Exception):  # noqa: N818 - carries a reason past aiohttp's own retry
+    """aiohttp re-sends a PUT by itself after this; in this guise it does not."""
+
+
+_under_way: ContextVar[Outgoing] = ContextVar("fielding_async_outgoing")
+"""What the current task is sending: aiohttp makes a request object by itself, and again when it re-sends."""
+
+
+class _Request(aiohttp.ClientRequest):
+    """A request that asks whether it may leave, once a connection is open and before the first byte.
+
+    It is never sent on a connection on which something arrived while it was idle: aiohttp would read that as the answer
+    to this request, and a write would be called accepted before it was sent.
+    """
+
+    DEFAULT_HEADERS = {  # noqa: RUF012
+        **aiohttp.ClientRequest.DEFAULT_HEADERS,
+        istr("Accept"): "application/json",
+        istr("User-Agent"): f"fielding-async/{__version__} {aiohttp.http.SERVER_SOFTWARE}",
+    }
+    POST_METHODS = set[str]()  # noqa: RUF012 - else a request without a body is given a Content-Type
+
+    async def send(self, conn: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
+        """Send the request, if it may leave."""
+        outgoing = _under_way.get()
+        if outgoing.left:
+            raise _Disconnected("the HTTP library tried to send the request again by itself")
+        await outgoing.leave()
+        if getattr(conn.protocol, "should_close", False):
+            outgoing.left = False
+            raise _Disconnected("the server sent something on an idle connection")
+        # here and not before, where trace configs of a caller's session could see and change them
+        if self.session.trace_configs:
+            for name in [name for name in self.headers if name.lower() in _OURS]:
+                del self.headers[name]
+        self.headers.update(outgoing.headers)
+        if outgoing.adopted:
+            self.headers.update(outgoing.adopted)
+        return await super().send(conn)
+
+
+async def _adopt(_session: aiohttp.ClientSession, _context: object, _params: aiohttp.TraceRequestStartParams) -> None:
+    outgoing = _under_way.get()
+    if outgoing.traced is not None and outgoing.traced.span is None:
+        outgoing.adopted = outgoing.traced.adopt()
+
+
+def _adopting() -> aiohttp.TraceConfig:
+    """Return what looks, after all other trace configs, whether one of them has made a span for an attempt."""
+    config = aiohttp.TraceConfig()
+    config.on_request_start.append(_adopt)
+    config.freeze()
+    return config
+
+
+async def _guard(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Keep aiohttp from sending an idempotent method a second time (a PUT would meet 412 for its own success)."""
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        reason = _describe(error)
+    raise _Disconnected(reason)
+
+
+_GUARDED = (_guard,)
+
+
+def _describe(error: BaseException) -> str:
+    if isinstance(error, aiohttp.ClientResponseError):
+        # its own text may hold request headers
+        return f"{type(error).__name__}: {error.message}"
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - the text of some errors of the library cannot always be made
+        text = ""
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _connect_within(seconds: float | None) -> aiohttp.ClientTimeout:
+    """Return aiohttp's timeouts: the time of the whole exchange is the watchdog's."""
+    return aiohttp.ClientTimeout(total=None, connect=seconds, ceil_threshold=1e9)
+
+
+def _environment_proxy(url: str) -> str | None:
+    """Return the proxy that the environment names for a URL (HTTP_PROXY, HTTPS_PROXY, NO_PROXY)."""
+    parts = urlsplit(url)
+    if parts.hostname is None or proxy_bypass(parts.hostname):
+        return None
+    return getproxies().get(parts.scheme)
+
+
+class AiohttpTransport:
+    """`Transport` over an `aiohttp.ClientSession` of our own, on a connector of our own or the caller's.
+
+    The caller's session itself is never used or changed: what of it may matter (connector, trace configs, default
+    headers without protocol meaning, `trust_env`) is taken over, so none of its other settings can get between us and
+    the server.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        concurrency: int,
+        http: aiohttp.ClientSession | None,
+        proxy: str | None,
+        ssl: ssl_module.SSLContext | bool | None,
+    ) -> None:
+        self._http = http
+        trace_configs: list[aiohttp.TraceConfig] = []
+        headers: dict[str, str] = {}
+        if http is None:
+            connector: aiohttp.BaseConnector = aiohttp.TCPConnector(limit=concurrency, limit_per_host=0)
+        else:
+            if http.closed or http.connector is None:
+                raise ConfigurationError("http: the aiohttp.ClientSession is closed")
+            connector = http.connector
+            if getattr(connector, "_loop", None) not in {None, asyncio.get_running_loop()}:
+                raise ConfigurationError("http: the aiohttp.ClientSession belongs to another event loop")
+            trace_configs = list(http.trace_configs)
+            headers = {name: value for name, value in http.headers.items() if name.lower() not in _NOT_INHERITED}
+            proxy = proxy or getattr(http, "_default_proxy", None)
+        if proxy is None and (http is None or http.trust_env):
+            # once, not for each request as aiohttp would, in a thread
+            proxy = _environment_proxy(base_url)
+        self._origin_text = base_url[: len(base_url) - len(urlsplit(base_url).path)]
+        self._origin = URL(self._origin_text)
+        self._connect_timeouts = _connect_within(None)
+        self._watchdog = Watchdog(asyncio.get_running_loop())
+        self._proxy = proxy
+        self._ssl = True if ssl is None else ssl
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            connector_owner=http is None,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers=headers,
+            request_class=_Request,
+            trace_configs=trace_configs,
+            trust_env=False,
+        )
+        found = self._session.trace_configs  # with that of an instrumentation, which comes by itself
+        if found:
+            # a caller's session brings one of its own
+            for config in [config for config in found if getattr(config, _OF_INSTRUMENTATION, False)][1:]:
+                found.remove(config)
+            found.append(_adopting())
+
+    async def send(self, outgoing: Outgoing, *, timeout: float, connect_timeout: float) -> Attempted:
+        """Perform one exchange. Raises `HeldBack`, and `SessionClosedError` if the caller closed their session."""
+        if self._http is not None and self._http.closed:
+            raise SessionClosedError("the aiohttp.ClientSession passed as http= has been closed")
+        unsent = "could not connect"
+        _under_way.set(outgoing)
+        if self._session.trace_configs:
+            if outgoing.traced is None or outgoing.traced.span is not None:
+                keep_instrumentation_quiet()  # the attempt has a span of our own
+            else:
+                outgoing.traced.lend()
+        limit = self._watchdog.start(timeout)
+        try:
+            response = await self._session.request(
+                outgoing.method,
+                self._url(outgoing.url),
+                data=outgoing.body,
+                timeout=self._timeouts(connect_timeout),
+                middlewares=None if outgoing.method == "POST" else _GUARDED,
+                allow_redirects=False,
+                raise_for_status=False,
+                proxy=self._proxy,
+                ssl=self._ssl,
+            )
+            if response.status == 204 and response.closed:
+                return Response(204, response.headers)  # there is nothing to read, and the connection is free already
+            try:
+                return await _read(response)
+            finally:
+                response.release()
+        except HeldBack:
+            raise
+        except asyncio.CancelledError:
+            if not limit.take_back():
+                raise
+            reason, timed_out = f"no {'reply' if outgoing.left else 'connection'} within {timeout:.3g} s", True
+        except aiohttp.ConnectionTimeoutError:
+            reason, timed_out = f"no connection within {connect_timeout:.3g} s", True
+        except _Disconnected as error:
+            reason, timed_out = str(error), False
+        except Exception as error:  # noqa: BLE001 - whatever it is, the caller must learn whether the request left
+            reason, timed_out = _describe(error), False
+            unsent = "could not connect" if isinstance(error, OSError) else "the request could not be sent"
+        finally:
+            self._watchdog.stop(limit)
+        if outgoing.left:
+            return Lost(f"the reply was lost ({reason})", timed_out=timed_out)
+        return NotSent(f"{unsent} ({reason})")
+
+    def _url(self, url: str) -> URL:
+        if url.startswith(self._origin_text) and _PLAIN_PATH.fullmatch(url, len(self._origin_text)):
+            # parsing a whole URL takes three times as long
+            return self._origin.with_path(url[len(self._origin_text) :], encoded=True)
+        return URL(url)
+
+    def _timeouts(self, connect: float) -> aiohttp.ClientTimeout:
+        if self._connect_timeouts.connect != connect:
+            self._connect_timeouts = _connect_within(connect)
+        return self._connect_timeouts
+
+    async def aclose(self) -> None:
+        """Close the session, and the connector if it is our own."""
+        self._watchdog.close()
+        await self._session.close()
+        if self._http is None:
+            # let transports finish closing, so that no socket outlives the session
+            await asyncio.sleep(0)
+
+
+async def _read(response: aiohttp.ClientResponse) -> Attempted:
+    status = response.status
+    if status == 204:
+        return Response(status, response.headers)
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        while chunk := await response.content.read(_READ_SIZE):
+            size += len(chunk)
+            if size > MAX_BODY:
+                response.close()
+                return Lost(f"the reply's body is larger than {MAX_BODY} bytes", unreadable=True)
+            chunks.append(chunk)
+    except aiohttp.ClientError as error:
+        return Lost(f"the reply broke off ({_describe(error)})")
+    return Response(status, response.headers, b"".join(chunks))
