@@ -111,3 +111,15 @@ def test_the_store_is_bounded() -> None:
     look(store, 1, refs[2])
     assert [store.get(ref) is not None for ref in refs] == [True, False, True]
     assert len(store) == 2
+
+
+def test_a_large_store_drops_some_of_its_oldest_at_once() -> None:
+    """It never holds more than its size, nor much less, and what was used lately is among it."""
+    store = RunStore(1024)
+    refs = [RunRef(101, "0" * 26, "1" * 26, f"run{number}") for number in range(5000)]
+    for number, ref in enumerate(refs):
+        look(store, 1, ref)
+        assert store.get(refs[0]) is not None  # used all the time
+        assert min(number + 1, 1024 - 4) <= len(store) <= 1024
+    assert all(store.get(ref) for ref in refs[-1000:])
+    assert store.get(refs[1]) is None
