@@ -21,7 +21,7 @@ from .transport import HeldBack, Outgoing
 from .watchdog import Watchdog
 from .wire import Attempted, Lost, NotSent, Response
 
-__all__ = ["MAX_BODY", "AiohttpTransport"]
+__all__ = ["MAX_BODY", "AiohttpTransport", "environment_proxy"]
 
 MAX_BODY = 32 * 1024 * 1024
 """The largest response body that is read, in bytes; a larger one is a lost reply."""
@@ -137,7 +137,7 @@ def _connect_within(seconds: float | None) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=None, connect=seconds, ceil_threshold=1e9)
 
 
-def _environment_proxy(url: str) -> str | None:
+def environment_proxy(url: str) -> str | None:
     """Return the proxy that the environment names for a URL (HTTP_PROXY, HTTPS_PROXY, NO_PROXY)."""
     parts = urlsplit(url)
     if parts.hostname is None or proxy_bypass(parts.hostname):
@@ -178,7 +178,7 @@ class AiohttpTransport:
             proxy = proxy or getattr(http, "_default_proxy", None)
         if proxy is None and (http is None or http.trust_env):
             # once, not for each request as aiohttp would, in a thread
-            proxy = _environment_proxy(base_url)
+            proxy = environment_proxy(base_url)
         self._origin_text = base_url[: len(base_url) - len(urlsplit(base_url).path)]
         self._origin = URL(self._origin_text)
         self._connect_timeouts = _connect_within(None)

@@ -87,10 +87,11 @@ class _Report:
 async def _examine(report: _Report, ref: RunRef | None) -> int:
     import aiohttp
 
+    from fielding_async.aiohttp_transport import environment_proxy
     from fielding_async.settings import resolve_base_url
 
     from .doctor_checks import Check, settings_checks, shown_proxy
-    from .doctor_probe import Probe, proxy_for
+    from .doctor_probe import Probe
 
     python = f"{platform.python_implementation()} {platform.python_version()}"
     report.add(Check("version", "ok", f"fielding-async {__version__}, {python}, aiohttp {aiohttp.__version__}"))
@@ -100,7 +101,7 @@ async def _examine(report: _Report, ref: RunRef | None) -> int:
         report.add(Check("network", "warning", "not checked, nor what comes after it: the base URL comes first"))
         return report.end(sandbox=False)
     base_url = resolve_base_url(None, os.environ)
-    probe = Probe(base_url, proxy_for(base_url))
+    probe = Probe(base_url, environment_proxy(base_url))
     if probe.proxy is not None:
         report.add(Check("proxy", "ok", f"{shown_proxy(probe.proxy)} (from the environment)"))
     if not (report.add(await probe.reach()) and report.add(await probe.tls())):

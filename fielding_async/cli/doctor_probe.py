@@ -8,7 +8,6 @@ import time
 from types import SimpleNamespace
 from typing import Any, cast
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from attrs import define, field
@@ -31,21 +30,13 @@ from fielding_async.settings import BASE_URL
 from .doctor_checks import Check, Look, certificate_check, clock_check, etag_check, host_and_port, shown_proxy
 from .output import clean
 
-__all__ = ["Probe", "is_sandbox", "proxy_for"]
+__all__ = ["Probe", "is_sandbox"]
 
 NOBODY = RunRef(0, "0" * 26, "0" * 26, "fielding-doctor")
 """A run that does not exist: asking for it shows whether the token is taken, and shows nothing of anybody's."""
 
 _NO_TOKEN = "fielding-doctor-asks-with-no-token-of-anybody"  # noqa: S105 - as it says
 _PATIENCE = 10.0
-
-
-def proxy_for(url: str) -> str | None:
-    """Return the proxy that the environment names for a URL."""
-    parts = urlsplit(url)
-    if parts.hostname is None or proxy_bypass(parts.hostname):
-        return None
-    return getproxies().get(parts.scheme)
 
 
 def _proxy_variable(url: str) -> str:
