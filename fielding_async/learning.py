@@ -277,9 +277,10 @@ class Learner:
 
     def _spread(self, refusal: _Refusal) -> None:
         """Next to nothing went through, right after a pause: begin far below. Two that were too close tell spacing."""
-        any_passed = refusal.climb.accepted > 0
-        speed = refusal.speed if any_passed and refusal.seconds < _WINDOW else inf  # after idle time it says nothing
-        self.is_strict, self._climbing, self._first = any_passed and refusal.seconds < _WINDOW, True, None
+        # after idle time the spacing says nothing
+        self.is_strict = refusal.climb.accepted > 0 and refusal.seconds < _WINDOW
+        speed = refusal.speed if self.is_strict else inf
+        self._climbing, self._first = True, None
         self._borne, self._proven, self._keep_until, self._top = 0.0, False, 0, inf
         self.pace = max(min(self.pace, speed or inf, 4 * _FIRST) / 4, _SLOWEST)
 

@@ -97,7 +97,7 @@ class Pacer:
             self._learn_sending(self._learner, since, now)
         is_paced = waited and now - self._due <= _LATENESS
         if self._interval:
-            keeps_time = self._due > now or (is_paced and not self._is_strict) or self._due == now
+            keeps_time = self._due >= now or (is_paced and not self._is_strict)
             self._due = (self._due if keeps_time else now) + self._interval
         permit = Permit(self._epoch, now, max(since, self._last_interval), self._interval, is_paced)
         self._last_interval = self._interval
