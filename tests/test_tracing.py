@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, nullcontext
+from typing import Any
 
 import aiohttp
 import pytest
@@ -28,6 +29,17 @@ def parts(request: ReceivedRequest) -> tuple[str, str, str]:
     match = TRACEPARENT.fullmatch(header)
     assert match is not None, header
     return match.group(1), match.group(2), match.group(3)
+
+
+@contextmanager
+def instrumentation(**arguments: Any) -> Iterator[None]:
+    """Have the instrumentation of aiohttp installed for a while."""
+    instrumentor = AioHttpClientInstrumentor()
+    instrumentor.instrument(**arguments)
+    try:
+        yield
+    finally:
+        instrumentor.uninstrument()
 
 
 @contextmanager
@@ -107,15 +119,9 @@ async def test_with_an_sdk_there_is_a_span_per_call_and_per_attempt(sandbox: San
     ref = sandbox.add_run("live")
     sandbox.script(Status(503), on="pause")
     tracers, exporter = provider()
-    instrumentor = AioHttpClientInstrumentor()
-    if instrumented:
-        instrumentor.instrument(tracer_provider=tracers)
-    try:
+    with instrumentation(tracer_provider=tracers) if instrumented else nullcontext():
         async with session(sandbox, tracer_provider=tracers) as fielding:
             outcome = await fielding.run(ref).pause()
-    finally:
-        if instrumented:
-            instrumentor.uninstrument()
     spans = exporter.get_finished_spans()
     (call,) = [span for span in spans if span.kind is SpanKind.INTERNAL]
     attempts = [span for span in spans if span.kind is SpanKind.CLIENT]
@@ -160,9 +166,7 @@ async def test_without_spans_of_ours_the_instrumentation_has_its_own(sandbox: Sa
     ref = sandbox.add_run("live")
     sandbox.script(Status(503), SecondWriter(), on="pause")
     tracers, exporter = provider()
-    instrumentor = AioHttpClientInstrumentor()
-    instrumentor.instrument(tracer_provider=tracers)
-    try:
+    with instrumentation(tracer_provider=tracers):
         async with AsyncExitStack() as stack:
             http = await stack.enter_async_context(aiohttp.ClientSession()) if own_session else None
             fielding = await stack.enter_async_context(session(sandbox, http=http))
@@ -175,8 +179,6 @@ async def test_without_spans_of_ours_the_instrumentation_has_its_own(sandbox: Sa
             with tracers.get_tracer("test").start_as_current_span("around") as span:
                 third = await fielding.run(ref).pause()
             assert third.trace_id == f"{span.get_span_context().trace_id:032x}"
-    finally:
-        instrumentor.uninstrument()
     assert parts(sandbox.requests[-1])[0] == third.trace_id
     assert len(exporter.get_finished_spans()) == len(sandbox.requests) + 1
 
@@ -186,13 +188,9 @@ async def test_a_token_request_is_in_the_trace_of_its_call(sandbox: Sandbox) -> 
     sandbox.add_client("client", "client-secret")
     auth = ClientCredentials("client", "client-secret", token_url=sandbox.token_url)
     tracers, exporter = provider()
-    instrumentor = AioHttpClientInstrumentor()
-    instrumentor.instrument(tracer_provider=tracers)
-    try:
+    with instrumentation(tracer_provider=tracers):
         async with session(sandbox, auth=auth) as fielding:
             outcome = await fielding.run(sandbox.add_run("live")).pause()
-    finally:
-        instrumentor.uninstrument()
     assert [request.operation for request in sandbox.requests] == ["token", "get", "pause"]
     assert held_to_the_wire(sandbox, exporter) == {outcome.trace_id}
 
@@ -205,13 +203,9 @@ async def test_what_the_instrumentation_does_not_sample_is_sent_as_such(sandbox:
     exporter = InMemorySpanExporter()
     tracers = TracerProvider(sampler=sampler)
     tracers.add_span_processor(SimpleSpanProcessor(exporter))
-    instrumentor = AioHttpClientInstrumentor()
-    instrumentor.instrument(tracer_provider=tracers)
-    try:
+    with instrumentation(tracer_provider=tracers):
         async with session(sandbox) as fielding:
             outcome = await fielding.run(ref).pause()
-    finally:
-        instrumentor.uninstrument()
     found = [parts(request) for request in sandbox.requests]
     assert {(trace_id, int(flags, 16) & 1) for trace_id, _, flags in found} == {(outcome.trace_id, 0)}
     assert len({span_id for _, span_id, _ in found}) == 3
@@ -222,13 +216,9 @@ async def test_an_instrumentation_that_does_nothing_changes_nothing(sandbox: San
     """With the instrumentation installed and no SDK at all, the headers are those minted for the call."""
     ref = sandbox.add_run("live")
     sandbox.script(Status(503), on="pause")
-    instrumentor = AioHttpClientInstrumentor()
-    instrumentor.instrument()
-    try:
+    with instrumentation():
         async with session(sandbox) as fielding:
             outcome = await fielding.run(ref).pause()
-    finally:
-        instrumentor.uninstrument()
     found = [parts(request) for request in sandbox.requests]
     assert {(trace_id, flags) for trace_id, _, flags in found} == {(outcome.trace_id, "00")}
     assert len({span_id for _, span_id, _ in found}) == 3
