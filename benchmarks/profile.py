@@ -29,7 +29,7 @@ _PARTS = {
     "requests and replies as values": "wire headers operations codec dates",
     "attempt: a task of its own": "exchange flights attempts auth tokens",
     "limiter": "limiter pacing learning",
-    "aiohttp's door, time limits": "transport aiohttp_transport watchdog",
+    "aiohttp's door, time limits": "transport aiohttp_transport aiohttp_shortcut aiohttp_replies watchdog",
     "trace": "telemetry traceparent propagation logs signals",
 }
 _PART_OF = {module: part for part, modules in _PARTS.items() for module in modules.split()}

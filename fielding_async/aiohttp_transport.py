@@ -15,18 +15,16 @@ from multidict import istr
 from yarl import URL
 
 from .__about__ import __version__
+from .aiohttp_replies import DisconnectedError, describe, read_reply, ready
+from .aiohttp_shortcut import Shortcut
 from .errors import ConfigurationError, SessionClosedError
 from .propagation import keep_instrumentation_quiet
 from .transport import HeldBack, Outgoing
 from .watchdog import Watchdog
 from .wire import Attempted, Lost, NotSent, Response
 
-__all__ = ["MAX_BODY", "AiohttpTransport", "environment_proxy"]
+__all__ = ["AiohttpTransport", "environment_proxy"]
 
-MAX_BODY = 32 * 1024 * 1024
-"""The largest response body that is read, in bytes; a larger one is a lost reply."""
-
-_READ_SIZE = 64 * 1024
 _PLAIN_PATH = re.compile(r"/[A-Za-z0-9/_.~-]*", re.ASCII)
 
 # What a caller's own session may not decide for us: it changes what a request or its answer means.
@@ -52,20 +50,12 @@ _OURS = frozenset(
 _OF_INSTRUMENTATION = "_is_instrumented_by_opentelemetry"  # the mark of its trace configs, by which it drops them
 
 
-class _Disconnected(Exception):  # noqa: N818 - carries a reason past aiohttp's own retry
-    """aiohttp re-sends a PUT by itself after this; in this guise it does not."""
-
-
 _under_way: ContextVar[Outgoing] = ContextVar("fielding_async_outgoing")
 """What the current task is sending: aiohttp makes a request object by itself, and again when it re-sends."""
 
 
 class _Request(aiohttp.ClientRequest):
-    """A request that asks whether it may leave, once a connection is open and before the first byte.
-
-    It is never sent on a connection on which something arrived while it was idle: aiohttp would read that as the answer
-    to this request, and a write would be called accepted before it was sent.
-    """
+    """A request that asks whether it may leave, once a connection is open and before the first byte."""
 
     DEFAULT_HEADERS = {  # noqa: RUF012
         **aiohttp.ClientRequest.DEFAULT_HEADERS,
@@ -78,11 +68,9 @@ class _Request(aiohttp.ClientRequest):
         """Send the request, if it may leave."""
         outgoing = _under_way.get()
         if outgoing.left:
-            raise _Disconnected("the HTTP library tried to send the request again by itself")
+            raise DisconnectedError("the HTTP library tried to send the request again by itself")
         await outgoing.leave()
-        if getattr(conn.protocol, "should_close", False):
-            outgoing.left = False
-            raise _Disconnected("the server sent something on an idle connection")
+        ready(conn, outgoing)
         # here and not before, where trace configs of a caller's session could see and change them
         if self.session.trace_configs:
             for name in [name for name in self.headers if name.lower() in _OURS]:
@@ -114,22 +102,11 @@ async def _guard(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerT
     except aiohttp.ClientConnectorError:
         raise
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        reason = _describe(error)
-    raise _Disconnected(reason)
+        reason = describe(error)
+    raise DisconnectedError(reason)
 
 
 _GUARDED = (_guard,)
-
-
-def _describe(error: BaseException) -> str:
-    if isinstance(error, aiohttp.ClientResponseError):
-        # its own text may hold request headers
-        return f"{type(error).__name__}: {error.message}"
-    try:
-        text = str(error)
-    except Exception:  # noqa: BLE001 - the text of some errors of the library cannot always be made
-        text = ""
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _connect_within(seconds: float | None) -> aiohttp.ClientTimeout:
@@ -200,37 +177,29 @@ class AiohttpTransport:
             for config in [config for config in found if getattr(config, _OF_INSTRUMENTATION, False)][1:]:
                 found.remove(config)
             found.append(_adopting())
+        self._shortcut: Shortcut | None = None
+        if proxy is None and Shortcut.leads(self._session):
+            peer = _Request(
+                "GET",
+                self._origin,
+                headers=self._session.headers,
+                loop=asyncio.get_running_loop(),
+                session=self._session,
+                ssl=self._ssl,
+            )
+            self._shortcut = Shortcut(connector, peer)
 
     async def send(self, outgoing: Outgoing, *, timeout: float, connect_timeout: float) -> Attempted:
         """Perform one exchange. Raises `HeldBack`, and `SessionClosedError` if the caller closed their session."""
         if self._http is not None and self._http.closed:
             raise SessionClosedError("the aiohttp.ClientSession passed as http= has been closed")
         unsent = "could not connect"
-        _under_way.set(outgoing)
-        if self._session.trace_configs:
-            if outgoing.traced is None or outgoing.traced.span is not None:
-                keep_instrumentation_quiet()  # the attempt has a span of our own
-            else:
-                outgoing.traced.lend()
         limit = self._watchdog.start(timeout)
         try:
-            response = await self._session.request(
-                outgoing.method,
-                self._url(outgoing.url),
-                data=outgoing.body,
-                timeout=self._timeouts(connect_timeout),
-                middlewares=None if outgoing.method == "POST" else _GUARDED,
-                allow_redirects=False,
-                raise_for_status=False,
-                proxy=self._proxy,
-                ssl=self._ssl,
-            )
-            if response.status == 204 and response.closed:
-                return Response(204, response.headers)  # there is nothing to read, and the connection is free already
-            try:
-                return await _read(response)
-            finally:
-                response.release()
+            path = self._plain_path(outgoing.url)
+            if path is not None and self._shortcut is not None and self._shortcut.is_open:
+                return await self._shortcut.exchange(outgoing, path, self._timeouts(connect_timeout))
+            return await self._by_session(outgoing, path, self._timeouts(connect_timeout))
         except HeldBack:
             raise
         except asyncio.CancelledError:
@@ -239,10 +208,10 @@ class AiohttpTransport:
             reason, timed_out = f"no {'reply' if outgoing.left else 'connection'} within {timeout:.3g} s", True
         except aiohttp.ConnectionTimeoutError:
             reason, timed_out = f"no connection within {connect_timeout:.3g} s", True
-        except _Disconnected as error:
+        except DisconnectedError as error:
             reason, timed_out = str(error), False
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller must learn whether the request left
-            reason, timed_out = _describe(error), False
+            reason, timed_out = describe(error), False
             unsent = "could not connect" if isinstance(error, OSError) else "the request could not be sent"
         finally:
             self._watchdog.stop(limit)
@@ -250,11 +219,37 @@ class AiohttpTransport:
             return Lost(f"the reply was lost ({reason})", timed_out=timed_out)
         return NotSent(f"{unsent} ({reason})")
 
-    def _url(self, url: str) -> URL:
-        if url.startswith(self._origin_text) and _PLAIN_PATH.fullmatch(url, len(self._origin_text)):
+    async def _by_session(self, outgoing: Outgoing, path: str | None, timeouts: aiohttp.ClientTimeout) -> Attempted:
+        _under_way.set(outgoing)
+        if self._session.trace_configs:
+            if outgoing.traced is None or outgoing.traced.span is not None:
+                keep_instrumentation_quiet()  # the attempt has a span of our own
+            else:
+                outgoing.traced.lend()
+        response = await self._session.request(
+            outgoing.method,
             # parsing a whole URL takes three times as long
-            return self._origin.with_path(url[len(self._origin_text) :], encoded=True)
-        return URL(url)
+            URL(outgoing.url) if path is None else self._origin.with_path(path, encoded=True),
+            data=outgoing.body,
+            timeout=timeouts,
+            middlewares=None if outgoing.method == "POST" else _GUARDED,
+            allow_redirects=False,
+            raise_for_status=False,
+            proxy=self._proxy,
+            ssl=self._ssl,
+        )
+        if response.status == 204 and response.closed:
+            return Response(204, response.headers)  # there is nothing to read, and the connection is free already
+        try:
+            return await read_reply(response.status, response.headers, response.content)
+        finally:
+            response.release()
+
+    def _plain_path(self, url: str) -> str | None:
+        """Return the path of a URL of our origin, if it is one that can be sent as it is."""
+        if url.startswith(self._origin_text) and _PLAIN_PATH.fullmatch(url, len(self._origin_text)):
+            return url[len(self._origin_text) :]
+        return None
 
     def _timeouts(self, connect: float) -> aiohttp.ClientTimeout:
         if self._connect_timeouts.connect != connect:
@@ -268,21 +263,3 @@ class AiohttpTransport:
         if self._http is None:
             # let transports finish closing, so that no socket outlives the session
             await asyncio.sleep(0)
-
-
-async def _read(response: aiohttp.ClientResponse) -> Attempted:
-    status = response.status
-    if status == 204:
-        return Response(status, response.headers)
-    chunks: list[bytes] = []
-    size = 0
-    try:
-        while chunk := await response.content.read(_READ_SIZE):
-            size += len(chunk)
-            if size > MAX_BODY:
-                response.close()
-                return Lost(f"the reply's body is larger than {MAX_BODY} bytes", unreadable=True)
-            chunks.append(chunk)
-    except aiohttp.ClientError as error:
-        return Lost(f"the reply broke off ({_describe(error)})")
-    return Response(status, response.headers, b"".join(chunks))

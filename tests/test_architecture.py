@@ -39,7 +39,9 @@ WORLDLY_FLOORS = [
         "turns",
         "watchdog",
     },
-    {"aiohttp_transport", "attempts"},
+    {"aiohttp_replies", "attempts"},
+    {"aiohttp_shortcut"},
+    {"aiohttp_transport"},
     {"telemetry"},
     {"auth", "calls", "journal"},
     {"flights", "rows"},
@@ -53,7 +55,11 @@ WORLDLY_FLOORS = [
 TOWERS = {"__init__", "__main__", "pytest_plugin", "webhooks"}
 PURE = sorted(set().union(*FLOORS))
 WORLDLY = {"aiohttp", "asyncio", "backoff", "opentelemetry", "time", "random", "os", "logging"}
-DOORS = {"aiohttp": {"aiohttp_transport", "session", "engine"}, "backoff": {"schedule"}, "cattrs": {"codec"}}
+DOORS = {
+    "aiohttp": {"aiohttp_transport", "aiohttp_shortcut", "aiohttp_replies", "session", "engine"},
+    "backoff": {"schedule"},
+    "cattrs": {"codec"},
+}
 
 
 def imports(module: str) -> tuple[set[str], set[str]]:

@@ -29,10 +29,12 @@ from fielding_async import (
     Update,
 )
 from fielding_async.actions import Action
-from fielding_async.aiohttp_transport import MAX_BODY
+from fielding_async.aiohttp_replies import MAX_BODY
 
 from ..support import QUICK, REF, TOKEN
 from .raw_server import Connection, Play, RawRequest, RawServer, head, lost, raw, reply
+
+pytestmark = pytest.mark.usefixtures("road")
 
 CLOSING_DAY = datetime(2031, 5, 17, 12, 30, tzinfo=UTC)
 ACTIONS: list[Action] = [Pause(), Update(end_fielding_at=CLOSING_DAY)]
