@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from .errors import ConfigurationError
@@ -33,10 +34,12 @@ def check_period(start: datetime | None, end: datetime | None) -> None:
         raise ConfigurationError(f"end_fielding_at={to_text(end)}: must be after start_fielding_at={to_text(start)}")
 
 
+@lru_cache(1024)  # runs of one plan mostly share their dates
 def to_text(value: datetime) -> str:
     """Write a datetime as the API does: UTC, three fractional digits, `Z`."""
-    value = value.astimezone(UTC)
-    return f"{value.replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
+    if value.tzinfo is not UTC:
+        value = value.astimezone(UTC)
+    return f"{value.isoformat(timespec='milliseconds').removesuffix('+00:00')}Z"
 
 
 def parse_timestamp(text: str) -> datetime:

@@ -7,6 +7,8 @@ import stat
 from collections.abc import Callable, Iterator
 from functools import partial
 
+from attrs import Factory, define
+
 from .actions import Action
 from .batches import Done
 from .errors import ConfigurationError, JournalError, OutcomeUnknownError, SkippedError
@@ -17,8 +19,6 @@ from .journal_values import Binding, EndState, JournalRow, JournalSummary
 from .models import FieldingRun
 
 __all__ = ["Journal", "check_path", "journal_rows", "read_journal"]
-
-_Waiter = Callable[[JournalError | None], object]
 
 _LINGER = 0.002  # seconds that the first record of a group waits for more
 
@@ -79,6 +79,28 @@ def _read(path: "str | os.PathLike[str]", replay: Replay) -> Iterator[Binding]:
         raise ConfigurationError(f"journal={text!r}: cannot be read: {error.strerror or error}") from error
 
 
+@define(eq=False)
+class _Group:
+    """Who waits for a group of lines: intents for leave to be sent, and ends to be told of."""
+
+    waiters: "list[asyncio.Future[None]]" = Factory(list["asyncio.Future[None]"])
+    recorders: list[Callable[[], None]] = Factory(list[Callable[[], None]])
+
+    def end(self, error: JournalError | None) -> None:
+        """Let them go on: it is durable, or cannot be made so."""
+        for waiter in self.waiters:
+            if waiter.done():
+                continue
+            if error is None:
+                waiter.set_result(None)
+            else:
+                one_more = copy.copy(error)  # each has a traceback of its own
+                one_more.__cause__ = error.__cause__
+                waiter.set_exception(one_more)
+        for recorded in self.recorders:
+            recorded()
+
+
 class Journal:
     """The journal of one batch, on its event loop.
 
@@ -91,8 +113,8 @@ class Journal:
         self._binding = binding
         self._loop = asyncio.get_running_loop()
         self._lines: list[bytes] = []
-        self._waiters: list[_Waiter] = []  # for what was added since the last group
-        self._writing: list[_Waiter] | None = None  # for the group being written
+        self._group = _Group()  # who waits for what was added since the last one
+        self._writing: _Group | None = None
         self._timer: asyncio.Handle | None = None
         self.replay: Replay = Replay()
         self.error: JournalError | None = None
@@ -112,10 +134,10 @@ class Journal:
 
     # -- records
 
-    async def intend(self, number: int, digest: int, action: Action, base: FieldingRun) -> None:
-        """Return once an intent is durable. Raises `JournalError` if it cannot be made so."""
+    def intend(self, number: int, digest: int, action: Action, base: FieldingRun) -> "asyncio.Future[None]":
+        """Return a future of the moment when an intent is durable, or of `JournalError` if it cannot be made so."""
         self._add(intent_line(number, digest, action, base))
-        await self._durable()
+        return self._durable()
 
     def settled(self, number: int, digest: int) -> None:
         """Note that the last intent of a row cannot be applied any more, or never left."""
@@ -135,7 +157,7 @@ class Journal:
             ref, action = (None, None) if digest == NO_ROW else (done.ref, done.action)
             line = failure_line(number, digest, ref, action, state, error)
         if self.error is None:
-            self._waiters.append(lambda _: recorded())
+            self._group.recorders.append(recorded)
             self._add(line)
         else:
             self._loop.call_soon(recorded)
@@ -153,9 +175,9 @@ class Journal:
         if self.error is not None:
             future.set_exception(self._failed())
         elif self._lines:
-            self._waiters.append(partial(_settle, future))
+            self._group.waiters.append(future)
         elif self._writing is not None:
-            self._writing.append(partial(_settle, future))
+            self._writing.waiters.append(future)
         else:
             future.set_result(None)
         return future
@@ -177,20 +199,18 @@ class Journal:
         self.replay.commits += 1
         blob = b"".join([commit_line(self.replay.commits), *self._lines])
         self._lines.clear()
-        waiters = self._writing = self._waiters
-        self._waiters = []
-        self._storage.write(blob, partial(self._written, waiters))
+        group = self._writing = self._group
+        self._group = _Group()
+        self._storage.write(blob, partial(self._written, group))
 
-    def _written(self, waiters: "list[_Waiter]", problem: OSError | None) -> None:
+    def _written(self, group: "_Group", problem: OSError | None) -> None:
         self._writing = None
-        error: JournalError | None = None
         if problem is not None:
-            error = self.error = self._failed(problem)
+            self.error = self._failed(problem)
             self._lines.clear()
-            waiters = waiters + self._waiters
-            self._waiters = []
-        for waiter in waiters:
-            waiter(error)
+            group.end(self.error)
+            group, self._group = self._group, _Group()
+        group.end(self.error)
         if self._lines:
             # those who wait have waited for a whole write already
             self._write()
@@ -226,14 +246,3 @@ class Journal:
             # behind the write that may be under way: the storage keeps the order
             self._begin()
         return self._storage.close()
-
-
-def _settle(future: "asyncio.Future[None]", error: JournalError | None) -> None:
-    if future.done():
-        return
-    if error is None:
-        future.set_result(None)
-    else:
-        one_more = copy.copy(error)  # each has a traceback of its own
-        one_more.__cause__ = error.__cause__
-        future.set_exception(one_more)

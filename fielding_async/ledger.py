@@ -1,5 +1,6 @@
 """What a batch keeps of a call: where the call starts from, what it is about to send, what it leaves in doubt."""
 
+from collections.abc import Awaitable
 from typing import Protocol
 
 from .actions import Action
@@ -18,8 +19,11 @@ class Ledger(Protocol):
     resumed: tuple[Action, FieldingRun] | None
     in_doubt: bool
 
-    async def intend(self, action: Action, base: FieldingRun) -> None:
-        """Return once it is on record that `action` leaves under the ETag of `base`. If it raises, nothing leaves."""
+    def intend(self, action: Action, base: FieldingRun) -> Awaitable[None] | None:
+        """Return what to wait for until it is on record that `action` leaves under the ETag of `base`.
+
+        If that raises, nothing leaves.
+        """
         ...
 
     def settled(self) -> None:

@@ -1,6 +1,6 @@
 """The rows of a batch: taken from the caller's input, checked, and kept with what is known of them."""
 
-from collections.abc import Container, Sized
+from collections.abc import Awaitable, Container, Sized
 from typing import cast
 
 from attrs import define
@@ -44,11 +44,12 @@ class Row:
     intended: bool = False
     done: Done | None = None
 
-    async def intend(self, action: Action, base: FieldingRun) -> None:
-        """Return once it is on record that `action` leaves under the ETag of `base`. If it raises, nothing leaves."""
-        if self.journal is not None:
-            self.intended = True
-            await self.journal.intend(self.number, self.digest, action, base)
+    def intend(self, action: Action, base: FieldingRun) -> Awaitable[None] | None:
+        """Return what to wait for before `action` leaves under the ETag of `base`. If it raises, nothing leaves."""
+        if self.journal is None:
+            return None
+        self.intended = True
+        return self.journal.intend(self.number, self.digest, action, base)
 
     def settled(self) -> None:
         """Take note that nothing sent so far can be applied any more, or that nothing was sent."""
@@ -89,6 +90,8 @@ def resume(row: Row, journal: Journal) -> EndState | None:
     Raises `ConfigurationError` if another row is on record in its place.
     """
     replay = journal.replay
+    if row.number >= len(replay):
+        return None
     if replay.differs(row.number, row.digest):
         raise ConfigurationError(f"{journal.name}: belongs to another plan: row {row.number} is not the one on record")
     row.resumed = replay.open.get(row.number)

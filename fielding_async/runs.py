@@ -94,7 +94,9 @@ class RunAction:
             verdict = self._from_memory() or await self._open()
             while isinstance(verdict, Send):
                 if self._ledger is not None and self._fresh is not None and not self._resumed:
-                    await self._ledger.intend(verdict.action, self._fresh)
+                    durable = self._ledger.intend(verdict.action, self._fresh)
+                    if durable is not None:
+                        await durable
                 request = self._begin_write(verdict.action)
                 ended = await self._exchanger.exchange(self._call, request)
                 self._end_write(verdict.action, ended)
