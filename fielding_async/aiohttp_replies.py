@@ -1,7 +1,6 @@
 """What aiohttp says of an exchange, in words and values of our own: for both roads that lead to it."""
 
 import asyncio
-import re
 from collections.abc import Mapping
 
 import aiohttp
@@ -9,16 +8,16 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.http import HttpProcessingError
 
+from .headers import is_sendable
 from .transport import Outgoing
 from .wire import Attempted, Lost, Response
 
-__all__ = ["MAX_BODY", "DisconnectedError", "describe", "is_sendable", "read_reply", "ready"]
+__all__ = ["MAX_BODY", "DisconnectedError", "describe", "read_reply", "ready"]
 
 MAX_BODY = 32 * 1024 * 1024
 """The largest response body that is read, in bytes; a larger one is a lost reply."""
 
 _READ_SIZE = 64 * 1024
-_FORBIDDEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 
 
 class DisconnectedError(Exception):
@@ -40,11 +39,6 @@ def describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def is_sendable(headers: Mapping[str, str]) -> bool:
-    """Say whether no value holds what a header must not (RFC 9110 section 5.5), such as the end of a line."""
-    return _FORBIDDEN.search("".join(headers.values())) is None
-
-
 def ready(connection: Connection, outgoing: Outgoing) -> tuple[ResponseHandler, asyncio.Transport]:
     """Return what the request is written to; asked right before that, when it may leave.
 
@@ -59,7 +53,7 @@ def ready(connection: Connection, outgoing: Outgoing) -> tuple[ResponseHandler, 
     if protocol.should_close:
         outgoing.left = False
         raise DisconnectedError("the server sent something on an idle connection")
-    if not is_sendable(outgoing.headers):
+    if not is_sendable("".join(outgoing.headers.values())):
         outgoing.left = False
         raise ValueError("a header with a character that cannot be sent")
     return protocol, transport

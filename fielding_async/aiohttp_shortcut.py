@@ -9,7 +9,8 @@ import aiohttp
 from aiohttp.connector import Connection
 from aiohttp.http import HttpProcessingError, RawResponseMessage
 
-from .aiohttp_replies import DisconnectedError, describe, is_sendable, read_reply, ready
+from .aiohttp_replies import DisconnectedError, describe, read_reply, ready
+from .headers import is_sendable
 from .transport import Outgoing
 from .wire import Attempted
 
@@ -44,7 +45,7 @@ class Shortcut:
             _IS_ORIGINAL
             and aiohttp.__version__.startswith(_KNOWN)
             and not session.trace_configs
-            and is_sendable(session.headers)
+            and is_sendable("".join([*session.headers, *session.headers.values()]))
         )
 
     @property

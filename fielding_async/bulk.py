@@ -60,6 +60,7 @@ class Batch:
         self._skipping = options.on_row_failure == "skip"
         self._most_held = 2 * self._concurrency  # rows under way or ended and not yielded
         self._earlier = JournalCounts() if journal is None else journal.replay.counts()
+        self._on_record = 0 if journal is None else len(journal.replay)  # rows from here on are new to the journal
         self._intake: Intake | None = None
         self._lanes: Lanes[Row] = Lanes()
         self._failures = Failures()
@@ -200,7 +201,7 @@ class Batch:
         if self._stopping:
             self._cut.append(row)
             return
-        if self._journal is not None and self._passes(row, self._journal):
+        if number < self._on_record and self._journal is not None and self._passes(row, self._journal):
             return
         if row.lane is None or self._lanes.offer(row.lane, row):
             self._ready.append(row)

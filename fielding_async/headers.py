@@ -8,10 +8,10 @@ from math import isfinite
 
 from .ids import is_plain_id
 
-__all__ = ["job_id_from_location", "retry_after_seconds", "sendable_etag"]
+__all__ = ["is_sendable", "job_id_from_location", "retry_after_seconds", "sendable_etag"]
 
 _MAX_LENGTH = 4096
-_SENDABLE = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]+")
+_SENDABLE = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]*")
 _DECIMAL = re.compile(r"\d{1,90}(?:\.\d{0,90})?", re.ASCII)
 _LEADING = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?//[^/?#]*|[A-Za-z][A-Za-z0-9+.-]*:(?=/)")
 
@@ -58,6 +58,14 @@ def job_id_from_location(location: str) -> str | None:
     return segment if segment and is_plain_id(segment) else None
 
 
+def is_sendable(text: str) -> bool:
+    """Say whether nothing is in a text that must not be in a header (RFC 9110, section 5.5), such as the end of a line.
+
+    Nor tabs, which nobody needs, nor lone surrogates, which are no characters.
+    """
+    return _SENDABLE.fullmatch(text) is not None
+
+
 @lru_cache(maxsize=1024)
 def sendable_etag(value: str | None) -> str | None:
     """Return an ETag if it can be sent back as `If-Match` of one version: not empty, not `*`, one line. Else `None`.
@@ -65,6 +73,6 @@ def sendable_etag(value: str | None) -> str | None:
     Nor with bytes that are not UTF-8, which are lone surrogates here: they could not be sent back as they came. Equal
     ETags come out as one text: of tens of thousands of runs many are of the same few versions.
     """
-    if value is None or len(value) > _MAX_LENGTH or value == "*":
+    if not value or len(value) > _MAX_LENGTH or value == "*":
         return None
-    return value if _SENDABLE.fullmatch(value) and value == value.strip() else None
+    return value if is_sendable(value) and value == value.strip() else None

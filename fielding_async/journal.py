@@ -167,7 +167,8 @@ class Journal:
     def _add(self, line: bytes) -> None:
         if self.error is None:
             self._lines.append(line)
-            self._soon()
+            if self._timer is None and self._writing is None:
+                self._timer = self._loop.call_later(_LINGER, self._write)
 
     def _durable(self) -> "asyncio.Future[None]":
         """Return a future of the moment when all that was added is durable."""
@@ -181,10 +182,6 @@ class Journal:
         else:
             future.set_result(None)
         return future
-
-    def _soon(self) -> None:
-        if self._timer is None and self._writing is None:
-            self._timer = self._loop.call_later(_LINGER, self._write)
 
     def _write(self) -> None:
         if self._timer is not None:
