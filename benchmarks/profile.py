@@ -26,11 +26,11 @@ _OTHERS = "other libraries, the measuring client"
 _PARTS = {
     "handle, ids, values": "session handles ids models actions",
     "call: turn, judgement, memory of ETags": "runs engine calls turns etags conflict config retrying results",
-    "requests and replies as values": "wire headers operations codec dates",
+    "requests and replies as values": "wire headers operations codec structuring dates",
     "attempt: a task of its own": "exchange flights attempts auth tokens",
     "limiter": "limiter pacing learning",
     "aiohttp's door, time limits": "transport aiohttp_transport aiohttp_shortcut aiohttp_replies watchdog",
-    "trace": "telemetry traceparent propagation logs signals",
+    "trace": "telemetry providers traceparent propagation logs signals",
 }
 _PART_OF = {module: part for part, modules in _PARTS.items() for module in modules.split()}
 

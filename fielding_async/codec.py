@@ -1,26 +1,16 @@
-"""JSON of the API to values and back, through cattrs. Strict about types, lenient about unknown fields.
-
-A response of the wrong shape raises `ProtocolError` that names the field. cattrs is loaded with the first response that
-is read: an import of the package should cost little more than that of aiohttp.
-"""
+"""JSON of the API to values and back. A response of the wrong shape raises `ProtocolError` that names the field."""
 
 import json
-from collections.abc import Callable
 from datetime import datetime
-from functools import cache, lru_cache
-from itertools import repeat
 from sys import intern
-from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args, get_origin
+from typing import Any, cast
 
-from attrs import define, evolve, frozen, has
+from attrs import define, evolve, frozen
 
-from .dates import parse_timestamp, to_text
 from .errors import ProtocolError
 from .models import FailedTargetGroup, Failure, FieldingRun, InvalidParam, RunRef
 from .results import BatchResult, DraftResult
-
-if TYPE_CHECKING:
-    import cattrs
+from .structuring import load_json, odd_text, structure
 
 __all__ = [
     "ErrorBody",
@@ -35,7 +25,6 @@ __all__ = [
     "encode",
 ]
 
-_T = TypeVar("_T")
 _MAX_SHOWN = 500
 _MAX_PARAMS = 10
 
@@ -121,104 +110,6 @@ class _DraftJob:
     job_trace_id: str | None = None
 
 
-def _exactly(wanted: type) -> Callable[[Any, Any], Any]:
-    """Return a hook that takes a value of one type and coerces nothing (`True` is no int, `5` is no str)."""
-
-    def check(value: Any, _: Any) -> Any:
-        if type(value) is not wanted:
-            raise ValueError(f"must be {wanted.__name__}, not {type(value).__name__}")
-        return value
-
-    return check
-
-
-def _timestamp(value: Any, _: Any) -> datetime:
-    if not isinstance(value, str):
-        raise ValueError(f"must be a timestamp, not {type(value).__name__}")
-    return _read_date(value)[0]
-
-
-@lru_cache(maxsize=1024)
-def _read_date(text: str) -> tuple[datetime, str | None]:
-    """Return a date, and its text unless it is just as `to_text` would write it: many runs share their dates."""
-    date = parse_timestamp(text)
-    return date, None if to_text(date) == text else text
-
-
-def _odd_text(value: Any) -> str | None:
-    """Return the text of a date if it must be kept to be sent back exactly; what is no date is found out later."""
-    try:
-        return _read_date(value)[1]
-    except (TypeError, ValueError):
-        return None
-
-
-def _object(value: Any, _: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise ValueError(f"must be an object, not {type(value).__name__}")
-    return cast("dict[str, Any]", value)
-
-
-def _is_sequence(kind: Any) -> bool:
-    origin: Any = get_origin(kind)
-    return origin is list or origin is tuple
-
-
-@cache
-def _converter() -> "cattrs.Converter":
-    import cattrs
-    from cattrs.gen import make_dict_structure_fn
-
-    converter = cattrs.Converter(detailed_validation=True)
-    for wanted in (str, int):
-        converter.register_structure_hook(wanted, _exactly(wanted))
-    converter.register_structure_hook(datetime, _timestamp)
-    converter.register_structure_hook_func(lambda kind: kind == dict[str, Any], _object)
-
-    def items(value: Any, kind: Any) -> Any:
-        if not isinstance(value, list):
-            raise ValueError(f"must be a list, not {type(value).__name__}")
-        make: Any = get_origin(kind)
-        return make(map(converter.structure, value, repeat(get_args(kind)[0])))  # pyright: ignore[reportUnknownArgumentType]
-
-    converter.register_structure_hook_func(_is_sequence, items)
-
-    def fields(cls: Any) -> Callable[[Any, Any], Any]:
-        structure = make_dict_structure_fn(cls, converter)
-        return lambda value, kind: structure(_object(value, kind), kind)
-
-    converter.register_structure_hook_factory(has, fields)
-    return converter
-
-
-def _explain(error: BaseException, _: Any) -> str:
-    if isinstance(error, KeyError):
-        return "required field missing"
-    if isinstance(error, ValueError) and not isinstance(error, UnicodeError):
-        return str(error)
-    return f"wrong shape ({type(error).__name__})"
-
-
-def _structure(data: Any, cls: type[_T], what: str) -> _T:
-    if not isinstance(data, dict):
-        raise ProtocolError(f"{what}: expected a JSON object, got {type(data).__name__}")
-    try:
-        return _converter().structure(data, cls)
-    except Exception as error:  # noqa: BLE001 - cattrs raises groups and whatever attrs constructors raise
-        import cattrs
-
-        problems = "; ".join(cattrs.transform_error(error, path="$", format_exception=_explain))
-    raise ProtocolError(f"{what}: {problems[:_MAX_SHOWN]}")
-
-
-def _load(body: bytes, what: str) -> Any:
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError) as error:
-        problem = f"{what}: not JSON ({type(error).__name__}): {body[:80]!r}"
-    raise ProtocolError(problem)
-
-
 def encode(value: Any) -> bytes:
     """Write a request body: compact JSON."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
@@ -228,7 +119,7 @@ def _run(data: Any, etag: str | None, what: str, asked: RunRef | None = None) ->
     if isinstance(data, dict):
         data = cast("dict[str, Any]", data)
         start, end = data.get("start_fielding_at"), data.get("end_fielding_at")
-        data = {**data, "etag": etag, "start_text": _odd_text(start), "end_text": _odd_text(end)}
+        data = {**data, "etag": etag, "start_text": odd_text(start), "end_text": odd_text(end)}
         for name in ("status", "last_changed_by"):
             # one object for the many runs of a cache
             value = data.get(name)
@@ -236,12 +127,12 @@ def _run(data: Any, etag: str | None, what: str, asked: RunRef | None = None) ->
                 data[name] = intern(value)
         if asked is not None and data.get("id") == asked.fielding_run_id:
             data["id"] = asked.fielding_run_id
-    return _structure(data, FieldingRun, what)
+    return structure(data, FieldingRun, what)
 
 
 def decode_run(body: bytes, etag: str | None, asked: RunRef | None = None) -> FieldingRun:
     """Read a `GetFieldingRunResponse`; raises `ProtocolError`, also if it is another run than was `asked` for."""
-    run = _run(_load(body, "fielding run"), etag, "fielding run", asked)
+    run = _run(load_json(body, "fielding run"), etag, "fielding run", asked)
     if asked is not None:
         for name, has, wanted in (
             ("id", run.id, asked.fielding_run_id),
@@ -257,27 +148,27 @@ def decode_run(body: bytes, etag: str | None, asked: RunRef | None = None) -> Fi
 def decode_run_list(body: bytes) -> list[FieldingRun]:
     """Read a `GetListFieldingRunsResponse`; raises `ProtocolError`."""
     what = "list of fielding runs"
-    return [_run(entry, None, what) for entry in _structure(_load(body, what), _RunList, what).data]
+    return [_run(entry, None, what) for entry in structure(load_json(body, what), _RunList, what).data]
 
 
 def decode_run_id(body: bytes) -> str:
     """Read an `UpdateFieldingRunResponse`; raises `ProtocolError`."""
-    return _structure(_load(body, "update reply"), _RunId, "update reply").id
+    return structure(load_json(body, "update reply"), _RunId, "update reply").id
 
 
 def decode_launched_dates(body: bytes) -> LaunchedDates:
     """Read a `LaunchNowFieldingRunResponse`; raises `ProtocolError`."""
-    data = _load(body, "launch-now reply")
+    data = load_json(body, "launch-now reply")
     if isinstance(data, dict):
         data = cast("dict[str, Any]", data)
-        data["start_text"] = _odd_text(data.get("start_fielding_at"))
-        data["end_text"] = _odd_text(data.get("end_fielding_at"))
-    return _structure(data, LaunchedDates, "launch-now reply")
+        data["start_text"] = odd_text(data.get("start_fielding_at"))
+        data["end_text"] = odd_text(data.get("end_fielding_at"))
+    return structure(data, LaunchedDates, "launch-now reply")
 
 
 def decode_batch_result(body: bytes, asked: tuple[str, ...]) -> BatchResult:
     """Read a `GetBulk…TargetGroupJobResponse`; `asked` are the ids of the job. Raises `ProtocolError`."""
-    job = _structure(_load(body, "bulk job"), _BatchJob, "bulk job")
+    job = structure(load_json(body, "bulk job"), _BatchJob, "bulk job")
     updated = tuple(group.target_group_id for group in (job.updated_target_groups or _Updated()).data or ())
     failed = tuple(
         FailedTargetGroup(
@@ -304,11 +195,11 @@ def decode_batch_result(body: bytes, asked: tuple[str, ...]) -> BatchResult:
 
 def decode_draft_result(body: bytes) -> DraftResult:
     """Read a `Get…FieldingRunFromDraftJobResponse`; raises `ProtocolError`."""
-    job = _structure(_load(body, "draft job"), _DraftJob, "draft job")
+    job = structure(load_json(body, "draft job"), _DraftJob, "draft job")
     failure = None
     if job.failure_reason is not None:
         reason: dict[str, Any] = {**job.failure_reason, "reasons": job.failure_reason.get("reasons") or []}
-        failure = _structure(reason, Failure, "draft job failure_reason")
+        failure = structure(reason, Failure, "draft job failure_reason")
     return DraftResult(
         job_id=job.job_id,
         status=job.status,

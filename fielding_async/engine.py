@@ -24,8 +24,9 @@ from .exchange import Exchanger
 from .flights import Flights
 from .limiter import Limiter
 from .models import RunRef
+from .providers import Providers
 from .schedule import Uniform
-from .telemetry import Position, Telemetry
+from .telemetry import CallTrace, Position
 from .transport import Transport
 from .turns import Turns
 
@@ -114,7 +115,7 @@ class Engine:
         self.store: RunStore = RunStore(settings.etag_cache_size)
         self.turns: Turns = Turns()
         self.uniform: Uniform = dice.uniform
-        self._telemetry = Telemetry(dice.getrandbits, self.loop.time, settings.tracer_provider, settings.meter_provider)
+        self._providers = Providers(dice.getrandbits, self.loop.time, settings.tracer_provider, settings.meter_provider)
 
     def check(self) -> None:
         """Raise `SessionClosedError` unless this is the loop, thread and process of the session, and it is open."""
@@ -145,7 +146,7 @@ class Engine:
         own = timeout if timeout is DEFAULT else check_timeout(timeout)
         call = Call(
             name,
-            self._telemetry.call(name, ref=ref, ids=ids, link=link),
+            CallTrace(self._providers, name, ref=ref, ids=ids, link=link),
             self.settings.timeout.total,
             self.keeper.secrets,
             ref=ref,

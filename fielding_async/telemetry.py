@@ -4,29 +4,24 @@ With the OpenTelemetry API alone (no SDK configured) there are no spans and metr
 the ids that go out are then continued from the current context, or minted here.
 """
 
-import os
-import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
-from opentelemetry.trace import Link, Span, SpanContext, Status, StatusCode, Tracer, TracerProvider
+from opentelemetry.trace import Link, Span, SpanContext, Status, StatusCode, Tracer
 
-from .__about__ import __version__
 from .attempts import AttemptTrace, Target
 from .logs import harmless, say
 from .models import RunRef
 from .propagation import stand_below, w3c_headers
+from .providers import Providers
 from .traceparent import mint_span_id, mint_trace_id, traceparent
 
 if TYPE_CHECKING:
-    from opentelemetry.metrics import MeterProvider
-
-    from .meters import Meters
     from .signals import WaitReason
 
-__all__ = ["CallTrace", "Position", "Telemetry"]
+__all__ = ["CallTrace", "Position"]
 
 Position = SpanContext
 """Where a call stands in its trace: what later calls may be linked to."""
@@ -38,32 +33,33 @@ class CallTrace:
     `is_told`: whether spans or metrics come of it at all. `effect`: of a run action, as its outcome has it.
     """
 
-    __slots__ = ("_around", "_began", "_first", "_telemetry", "effect", "is_told", "name", "span", "trace_id")
+    __slots__ = ("_around", "_began", "_first", "_providers", "effect", "is_told", "name", "span", "trace_id")
 
     def __init__(
         self,
-        telemetry: "Telemetry",
+        providers: Providers,
         name: str,
-        ref: RunRef | None,
-        ids: Mapping[str, Any] | None,
-        link: Position | None,
+        *,
+        ref: RunRef | None = None,
+        ids: Mapping[str, Any] | None = None,
+        link: Position | None = None,
     ) -> None:
-        self._telemetry = telemetry
+        self._providers = providers
         self.name: str = name
         self.effect: str | None = None
         self.span: Span | None = None
-        self.is_told: bool = telemetry.is_told
+        self.is_told: bool = providers.is_told
         self._first: SpanContext | None = None  # of the spans that others make of the attempts; it may not be valid
         around = self._around = _span_context_around()
         self.trace_id: str = (
-            mint_trace_id(telemetry.getrandbits) if around is None else trace.format_trace_id(around.trace_id)
+            mint_trace_id(providers.getrandbits) if around is None else trace.format_trace_id(around.trace_id)
         )
         """The trace id of every request of this call, 32 hex digits."""
         if self.is_told:
-            self._began = telemetry.clock()
-            if telemetry.tracer is not None:
+            self._began = providers.clock()
+            if providers.tracer is not None:
                 with harmless(self):
-                    self._start(telemetry.tracer, ref, ids, link)
+                    self._start(providers.tracer, ref, ids, link)
 
     def _start(self, tracer: Tracer, ref: RunRef | None, ids: Mapping[str, Any] | None, link: Position | None) -> None:
         attributes: dict[str, str | int] = {"fielding.operation": self.name}
@@ -90,7 +86,7 @@ class CallTrace:
 
     def mint(self) -> dict[str, str]:
         """Return the headers of a request without a span: in the trace around the call, or in one of its own."""
-        span_id = mint_span_id(self._telemetry.getrandbits)
+        span_id = mint_span_id(self._providers.getrandbits)
         if self._around is None:
             return {"traceparent": traceparent(self.trace_id, span_id, 0)}
         return w3c_headers(self._around, self.trace_id, span_id)
@@ -123,9 +119,9 @@ class CallTrace:
 
     def attempt(self, target: Target) -> AttemptTrace:
         """Begin an attempt of a call that is told of. Its span id is its own. Must be ended."""
-        telemetry = self._telemetry
+        providers = self._providers
         return AttemptTrace(
-            self, target, tracer=telemetry.tracer, meters=telemetry.meters, parent=self.span, clock=telemetry.clock
+            self, target, tracer=providers.tracer, meters=providers.meters, parent=self.span, clock=providers.clock
         )
 
     # -- what happens in its course
@@ -137,13 +133,13 @@ class CallTrace:
                 self.span.add_event(name, attributes)
 
     def _count(self, name: str, attributes: Mapping[str, str]) -> None:
-        meters = self._telemetry.meters
+        meters = self._providers.meters
         if meters is not None:
             with harmless(self):
                 meters.add(f"fielding.client.{name}", 1, attributes)
 
     def _measure(self, name: str, seconds: float, attributes: Mapping[str, str]) -> None:
-        meters = self._telemetry.meters
+        meters = self._providers.meters
         if meters is not None:
             with harmless(self):
                 meters.record(f"fielding.client.{name}.duration", seconds, attributes)
@@ -229,7 +225,7 @@ class CallTrace:
             result["fielding.effect"] = self.effect
         if error_type is not None:
             result["error.type"] = error_type
-        self._measure("operation", self._telemetry.clock() - self._began, {"fielding.operation": self.name, **result})
+        self._measure("operation", self._providers.clock() - self._began, {"fielding.operation": self.name, **result})
         span = self.span
         if span is None:
             return
@@ -264,63 +260,3 @@ def _exception(error: BaseException, secrets: Sequence[str]) -> dict[str, str]:
     for secret in secrets:
         text, stack = text.replace(secret, "***"), stack.replace(secret, "***")
     return {"exception.type": name, "exception.message": text, "exception.stacktrace": stack}
-
-
-class _Entering:
-    """Stands in for a call in the lines of what goes wrong before there is one."""
-
-    name = "session"
-    trace_id = "-"
-
-
-def _find_tracer(provider: TracerProvider | None) -> Tracer | None:
-    tracer = trace.get_tracer("fielding_async", __version__, provider)
-    if not hasattr(tracer, "start_span"):
-        raise TypeError(f"the provider's tracer is a {type(tracer).__name__}")
-    # what the API itself brings does nothing
-    return None if type(tracer).__module__.startswith("opentelemetry.trace") else tracer
-
-
-def _find_meters(provider: "MeterProvider | None") -> "Meters | None":
-    # the API of metrics takes long to load, and unless somebody has, no provider can have been set
-    is_loaded = "opentelemetry.metrics" in sys.modules or "OTEL_PYTHON_METER_PROVIDER" in os.environ
-    if provider is None and not is_loaded:
-        return None
-    from .meters import find_meters
-
-    return find_meters(provider)
-
-
-class Telemetry:
-    """The tracer and the instruments of one session: `None` where nothing would come of them.
-
-    A provider left out is the global one, as it is now. One that raises is as good as none, and the log says so.
-    """
-
-    def __init__(
-        self,
-        getrandbits: Callable[[int], int],
-        clock: Callable[[], float],
-        tracer_provider: TracerProvider | None = None,
-        meter_provider: "MeterProvider | None" = None,
-    ) -> None:
-        self.tracer: Tracer | None = None
-        self.meters: Meters | None = None
-        with harmless(_Entering()):
-            self.tracer = _find_tracer(tracer_provider)
-        with harmless(_Entering()):
-            self.meters = _find_meters(meter_provider)
-        self.is_told: bool = self.tracer is not None or self.meters is not None
-        self.getrandbits: Callable[[int], int] = getrandbits
-        self.clock: Callable[[], float] = clock
-
-    def call(
-        self,
-        name: str,
-        *,
-        ref: RunRef | None = None,
-        ids: Mapping[str, Any] | None = None,
-        link: Position | None = None,
-    ) -> CallTrace:
-        """Begin a call on a run, or on what `ids` name. Must be ended if it is told of."""
-        return CallTrace(self, name, ref, ids, link)

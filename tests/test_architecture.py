@@ -19,7 +19,8 @@ FLOORS = [
     {"__about__", "models", "redaction", "signals", "traceparent"},
     {"errors", "operations"},
     {"config", "dates", "etags", "ids", "results", "settings", "tokens"},
-    {"actions", "codec", "headers", "learning"},
+    {"actions", "headers", "learning", "structuring"},
+    {"codec"},
     {"batches", "conflict", "journal_values", "ordering", "pacing", "wire"},
     {"endings", "journal_records", "retrying"},
     {"journal_replay"},
@@ -40,7 +41,7 @@ WORLDLY_FLOORS = [
         "watchdog",
     },
     {"aiohttp_replies", "attempts"},
-    {"aiohttp_shortcut"},
+    {"aiohttp_shortcut", "providers"},
     {"aiohttp_transport"},
     {"telemetry"},
     {"auth", "calls", "journal"},
@@ -58,7 +59,7 @@ WORLDLY = {"aiohttp", "asyncio", "backoff", "opentelemetry", "time", "random", "
 DOORS = {
     "aiohttp": {"aiohttp_transport", "aiohttp_shortcut", "aiohttp_replies", "session", "engine"},
     "backoff": {"schedule"},
-    "cattrs": {"codec"},
+    "cattrs": {"structuring"},
 }
 
 

@@ -13,9 +13,10 @@ from opentelemetry.trace import NoOpTracerProvider, TracerProvider
 from fielding_async import ClientCredentials, ConfigurationError, FieldingSession, NotFoundError
 from fielding_async.meters import find_meters
 from fielding_async.operations import operation
+from fielding_async.providers import Providers
 from fielding_async.sandbox import Cut, Sandbox, SecondWriter, Status
 from fielding_async.signals import METRICS
-from fielding_async.telemetry import Telemetry
+from fielding_async.telemetry import CallTrace
 from fielding_async.traceparent import parse_traceparent
 
 from .fake_exchange import FakeExchange, ref_of, session_on
@@ -232,10 +233,10 @@ def test_without_an_sdk_nothing_is_told() -> None:
     def getrandbits(bits: int) -> int:
         return next(dice)
 
-    for providers in ((None, None), (NoOpTracerProvider(), NoOpMeterProvider())):
-        telemetry = Telemetry(getrandbits, lambda: 0.0, *providers)
-        call = telemetry.call("pause", ref=ref_of(1))
-        assert (telemetry.is_told, call.is_told, call.span, call.position) == (False, False, None, None)
+    for given in ((None, None), (NoOpTracerProvider(), NoOpMeterProvider())):
+        providers = Providers(getrandbits, lambda: 0.0, *given)
+        call = CallTrace(providers, "pause", ref=ref_of(1))
+        assert (providers.is_told, call.is_told, call.span, call.position) == (False, False, None, None)
         assert set(call.mint()) == {"traceparent"}
 
 
