@@ -3,13 +3,14 @@
 Rows of cold runs take a GET and a write each, rows of warm ones a write alone: the journal weighs most on the latter.
 """
 
-import asyncio
+import gc
 import statistics
 import tempfile
 import time
 from itertools import count
 from pathlib import Path
 
+from benchmarks.alone import alone
 from benchmarks.report import Claim, Section
 from benchmarks.server import serving
 from fielding_async import Action, FieldingSession, Limits, Pause, Resume, RunRef
@@ -23,6 +24,7 @@ _Spent = tuple[float, float, int]  # CPU and time in seconds, groups made durabl
 
 
 async def _batch(fielding: FieldingSession, rows: list[tuple[RunRef, Action]], journal: Path | None) -> _Spent:
+    gc.collect()
     cpu, clock = time.process_time(), time.perf_counter()
     async with fielding.perform_all(rows, journal=journal) as batch:
         async for done in batch:
@@ -34,7 +36,7 @@ async def _batch(fielding: FieldingSession, rows: list[tuple[RunRef, Action]], j
         return *spent, sum(line.startswith(b'{"commit"') for line in lines)
 
 
-async def _measure(base_url: str, folder: Path, *, rounds: int, rows: int) -> dict[str, dict[str, list[_Spent]]]:
+async def _measure(base_url: str, folder: Path, rounds: int, rows: int) -> dict[str, dict[str, list[_Spent]]]:
     """Return what each kind of batch cost, round by round, with and without a journal in turns."""
     found: dict[str, dict[str, list[_Spent]]] = {kind: {"without": [], "with": []} for kind in ("warm", "cold")}
     number = count()
@@ -65,7 +67,7 @@ def run(*, quick: bool = False) -> Section:
     """Measure, as paired medians of rounds that take turns."""
     rounds, rows = (5, 500) if quick else (15, 2000)
     with serving() as base_url, tempfile.TemporaryDirectory() as folder:
-        found = asyncio.run(_measure(base_url, Path(folder), rounds=rounds, rows=rows))
+        found = alone(_measure, base_url, Path(folder), rounds, rows)
     table: list[list[str | float]] = []
     claims: list[Claim] = []
     data: dict[str, object] = {"rounds": rounds, "rows": rows, "at_once": _AT_ONCE}

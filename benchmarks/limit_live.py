@@ -18,6 +18,7 @@ from benchmarks.limit_servers import Arrival, Limit, ideal_seconds
 from benchmarks.limited_server import limited
 from benchmarks.report import Cell, Claim, Section, at_least, at_most
 from fielding_async import FieldingError, FieldingSession, Limits, RunRef
+from fielding_async.codec import decode_run
 
 __all__ = ["run"]
 
@@ -113,10 +114,15 @@ async def _naive(job: Job) -> Done:
     return Done(0, [time.perf_counter() - began], [time.process_time() - busy])
 
 
+_RUN = (
+    b'{"id":"r","status":"live","version":1,"start_fielding_at":"2030-01-01T00:00:00.000Z",'
+    b'"end_fielding_at":"2030-01-31T00:00:00.000Z","last_changed_at":"2030-01-01T00:00:00.000Z","last_changed_by":"x"}'
+)
 _CLIENTS: dict[str, Callable[[Job], Any]] = {_OURS: _ours, _NAIVE: _naive}
 
 
 def _work(pipe: Connection, client: str, job: Job) -> None:
+    decode_run(_RUN, None)  # loads what replies are read with: else one client is late by the time that takes
     pipe.send("ready")
     pipe.recv()
     pipe.send(asyncio.run(_CLIENTS[client](job)))
