@@ -26,6 +26,7 @@ from .limiter import Limiter
 from .models import RunRef
 from .providers import Providers
 from .schedule import Uniform
+from .structuring import load_cattrs
 from .telemetry import CallTrace, Position
 from .transport import Transport
 from .turns import Turns
@@ -69,6 +70,7 @@ class Settings:
 
 async def open_engine(settings: Settings) -> "Engine":
     """Return the parts of a session, all of them; if one cannot be made, what was opened is closed again."""
+    load_cattrs()
     transport = settings.transport or AiohttpTransport(
         base_url=settings.base_url,
         concurrency=settings.limits.concurrency,

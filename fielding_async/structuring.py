@@ -1,7 +1,7 @@
 """JSON to values of a class, through cattrs: strict about types, lenient about unknown fields.
 
-cattrs is loaded with the first response that is read: an import of the package should cost little more than that of
-aiohttp.
+cattrs is loaded when a session is entered: an import of the package should cost little more than that of aiohttp, and
+the first response should not hold up the event loop.
 """
 
 import json
@@ -19,7 +19,7 @@ from .errors import ProtocolError
 if TYPE_CHECKING:
     import cattrs
 
-__all__ = ["load_json", "odd_text", "structure"]
+__all__ = ["load_cattrs", "load_json", "odd_text", "structure"]
 
 _T = TypeVar("_T")
 _MAX_SHOWN = 500
@@ -93,6 +93,11 @@ def _converter() -> "cattrs.Converter":
 
     converter.register_structure_hook_factory(has, fields)
     return converter
+
+
+def load_cattrs() -> None:
+    """Load what responses are read with, if nobody has: some 0.1 s, once."""
+    _converter()
 
 
 def _explain(error: BaseException, _: Any) -> str:

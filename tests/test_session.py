@@ -5,6 +5,8 @@ import json
 import logging
 import multiprocessing
 import pickle
+import subprocess
+import sys
 import threading
 import traceback
 from datetime import UTC, datetime
@@ -457,3 +459,18 @@ def test_a_callers_session_of_another_loop_is_refused() -> None:
         http = first.run(make())
         second.run(enter(http))
         first.run(http.close())
+
+
+def test_entering_a_session_loads_what_replies_are_read_with() -> None:
+    """An import does not load cattrs; entering a session does, so that the first reply holds nobody up."""
+    code = """
+import asyncio, sys
+from fielding_async import FieldingSession
+async def enter():
+    before = "cattrs" in sys.modules
+    async with FieldingSession("token", base_url="http://127.0.0.1:9/v1"):
+        print(before, "cattrs" in sys.modules)
+asyncio.run(enter())
+"""
+    told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert told.split() == ["False", "True"]
