@@ -46,21 +46,23 @@ def ready(connection: Connection, outgoing: Outgoing) -> tuple[ResponseHandler, 
     connection on which something arrived while it was idle: aiohttp would read that as the answer to this request, and
     a write would be called accepted before it was sent.
     """
+    outgoing.left = False
     protocol, transport = connection.protocol, connection.transport
     if protocol is None or transport is None or transport.is_closing():
-        outgoing.left = False
         raise DisconnectedError("the connection was closed before the request")
     if protocol.should_close:
-        outgoing.left = False
         raise DisconnectedError("the server sent something on an idle connection")
     if not is_sendable("".join(outgoing.headers.values())):
-        outgoing.left = False
         raise ValueError("a header with a character that cannot be sent")
+    outgoing.left = True
     return protocol, transport
 
 
 async def read_reply(status: int, headers: Mapping[str, str], content: aiohttp.StreamReader) -> Attempted:
-    """Return the reply with its body, which a 204 has none of. Where not all of it was read, close the connection."""
+    """Return the reply with its body, which a 204 has none of.
+
+    Where not all of it was read, releasing the connection closes it.
+    """
     if status == 204:
         return Response(status, headers)
     chunks: list[bytes] = []

@@ -45,7 +45,7 @@ class Row:
     done: Done | None = None
 
     def intend(self, action: Action, base: FieldingRun) -> Awaitable[None] | None:
-        """Return what to wait for before `action` leaves under the ETag of `base`. If it raises, nothing leaves."""
+        """Return what to wait for before `action` leaves under the ETag of `base`. If that raises, nothing leaves."""
         if self.journal is None:
             return None
         self.intended = True
