@@ -237,9 +237,10 @@ def pacing() -> Drawing:
         colour = RED if moment in refused else BLUE
         drawing.parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{4 if colour == RED else 2.4}" fill="{colour}"/>')
     ends = [moment for moment in refused if not any(moment < later < moment + 0.5 for later in refused)]
-    for moment, words in zip(ends, ("opening: grows until refused", "second climb, below the first"), strict=True):
+    captions = ("opening: grows until refused", "race: all who were refused climb alike")
+    for moment, words in zip(ends, captions, strict=True):
         drawing.text(at(moment, 0)[0] + 10, at(0, 112 if moment == ends[0] else 78)[1], words, INK, "start")
-    drawing.text(at(6, 0)[0], at(0, 30)[1], "held: what both climbs agree on", INK, "start")
+    drawing.text(at(6, 0)[0], at(0, 30)[1], "held: what both agree on", INK, "start")
     drawing.text(left + width, 24, f"red: a 429 ({len(refused)} of {len(paces)})", RED, "end")
     return drawing
 

@@ -10,7 +10,7 @@ from fielding_async import Limits
 from fielding_async.pacing import Pacer
 from fielding_async.sandbox.ratelimits import LimiterKind
 
-from .world import KINDS, Changing, Free, RetryAfter, Server, ideal, limited, play, whole_seconds
+from .world import KINDS, Changing, Client, Free, RetryAfter, Server, ideal, limited, play, whole_seconds
 
 PHASES = [number / 10 for number in range(10)]
 
@@ -113,6 +113,47 @@ def test_sessions_share_a_limit_they_do_not_know(kind: LimiterKind, clients: int
         first = min(client.ended for client in found)
         shares = [sum(1 for at in client.accepted if at <= first) for client in found]
         assert min(shares) / sum(shares) > 1 / 2 / clients
+
+
+def even_share(found: list[Client]) -> float:
+    """Return what the least favoured had while all were at work, beside an even share."""
+    begin, end = max(client.began for client in found), min(client.ended for client in found)
+    shares = [sum(1 for at in client.accepted if begin <= at <= end) for client in found]
+    return min(shares) * len(shares) / sum(shares)
+
+
+@pytest.mark.parametrize(("kind", "least"), [("fixed-window", 0.75), ("sliding-window", 0.85), ("token-bucket", 0.65)])
+def test_sessions_that_do_not_begin_together_share_evenly_all_the_same(kind: LimiterKind, least: float) -> None:
+    """A few tenths of a second between two beginnings are a factor in the opening: the race after it evens that out."""
+    for seed in range(20):
+        dice = random.Random(seed)
+        starts = [0.0, dice.uniform(0.01, 0.3)]
+        server = limited(kind, 100, phase=dice.random())
+        found = play(server, 1000, clients=2, starts=starts, jitter=0.001, round_trip=0.01, seed=seed)
+        assert even_share(found) > least
+        assert max(client.ended for client in found) < 1.6 * 20
+
+
+@pytest.mark.parametrize(("kind", "least"), [("fixed-window", 0.7), ("sliding-window", 0.6)])
+def test_a_session_that_comes_later_gets_its_part(kind: LimiterKind, least: float) -> None:
+    """One that has the limit for itself gives way to another within seconds, whatever little that one begins with."""
+    for seed in range(20):
+        dice = random.Random(seed)
+        server = limited(kind, 100, phase=dice.random())
+        starts = [0.0, dice.uniform(5.0, 7.0)]
+        found = play(server, 1500, clients=2, starts=starts, jitter=0.001, round_trip=0.01, seed=seed)
+        assert even_share(found) > least
+
+
+@pytest.mark.parametrize("kind", ["fixed-window", "sliding-window"])
+def test_four_sessions_share_evenly(kind: LimiterKind) -> None:
+    """Nobody is left with crumbs: each has more than half of its part."""
+    for seed in range(10):
+        dice = random.Random(seed)
+        starts = [0.0, *(dice.uniform(0.0, 0.3) for _ in range(3))]
+        server = limited(kind, 100, phase=dice.random())
+        found = play(server, 1000, clients=4, starts=starts, jitter=0.001, round_trip=0.01, seed=seed)
+        assert even_share(found) > 0.5
 
 
 def test_a_stray_429_is_not_held_against_the_server() -> None:

@@ -2,7 +2,7 @@
 
 import heapq
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from math import ceil, inf
 from typing import Protocol
@@ -88,6 +88,7 @@ class Client:
     accepted: list[float] = field(factory=list[float])
     closed_until: float = -inf
     timer: float = inf
+    began: float = 0.0
 
 
 @define(order=True)
@@ -173,8 +174,12 @@ def play(
     retry_after: RetryAfter = whole_seconds,
     seed: int = 0,
     until: float = 10_000.0,
+    starts: Sequence[float] = (),
 ) -> list[Client]:
-    """Let each client send so many requests, all wanted at once; those refused are wanted again."""
+    """Let each client send so many requests, all wanted at once; those refused are wanted again.
+
+    `starts`: when each begins; without, one right after the other.
+    """
     limits = limits or Limits()
     world = _World(server, round_trip, jitter, limits.concurrency, seed)
     world.retry_after = retry_after
@@ -182,6 +187,7 @@ def play(
     for number in range(clients):
         client = Client(Pacer(limits, random.Random(f"{seed} {number}").uniform), requests, requests)
         found.append(client)
-        world.at(0.003 * number, partial(world.pump, client))
+        client.began = starts[number] if starts else 0.003 * number
+        world.at(client.began, partial(world.pump, client))
     world.run(until)
     return found
