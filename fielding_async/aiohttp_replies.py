@@ -58,7 +58,7 @@ def ready(connection: Connection, outgoing: Outgoing) -> tuple[ResponseHandler, 
 
     Raises `DisconnectedError` or `ValueError` if it cannot be written; then it has not left. It is never written to a
     connection on which something arrived while it was idle: aiohttp would read that as the answer to this request, and
-    a write would be called accepted before it was sent.
+    a write would be called accepted before it was sent. Of a half of a reply that came before it nothing is kept.
     """
     outgoing.left = False
     protocol, transport = connection.protocol, connection.transport
@@ -69,6 +69,8 @@ def ready(connection: Connection, outgoing: Outgoing) -> tuple[ResponseHandler, 
     if not is_sendable("".join(outgoing.headers.values())):
         raise ValueError("a header with a character that cannot be sent")
     outgoing.left = True
+    protocol.set_response_params(read_until_eof=True)  # as a session of ours does, but before the request may leave
+    protocol.start_timeout()  # ends one that another request left
     if outgoing.body is not None and len(outgoing.body) > LARGE:
         # an answer may come before it is read, and what is unsent then must not be in the way of another request
         protocol.force_close()

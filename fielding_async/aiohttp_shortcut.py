@@ -88,8 +88,6 @@ class Shortcut:
         await outgoing.leave()
         # no await from here until it is written
         protocol, transport = ready(connection, outgoing)
-        protocol.set_response_params(read_until_eof=True)
-        protocol.start_timeout()  # ends one that another request left
         transport.write(self._serialize(outgoing, path))
         try:
             while True:

@@ -9,7 +9,6 @@ import ssl as ssl_module
 from contextvars import ContextVar
 from io import BytesIO
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from attrs import define
@@ -17,6 +16,7 @@ from multidict import istr
 from yarl import URL
 
 from .__about__ import __version__
+from .aiohttp_inheritance import environment_proxy, inherited_headers, inherited_proxy
 from .aiohttp_replies import LARGE, DisconnectedError, describe, drop, read_reply, ready
 from .aiohttp_shortcut import Shortcut
 from .errors import ConfigurationError, SessionClosedError
@@ -25,20 +25,9 @@ from .transport import HeldBack, Outgoing
 from .watchdog import Watchdog
 from .wire import Attempted, Lost, NotSent, Response
 
-__all__ = ["AiohttpTransport", "environment_proxy"]
+__all__ = ["AiohttpTransport"]
 
 _PLAIN_PATH = re.compile(r"/[A-Za-z0-9/_.~-]*", re.ASCII)
-
-# What a caller's own session may not decide for us: it changes what a request or its answer means.
-_NOT_INHERITED = frozenset(
-    """
-    accept accept-encoding authorization cint-api-version connection content-encoding content-length content-type cookie
-    date expect host idempotency-key if-match if-modified-since if-none-match if-range if-unmodified-since keep-alive
-    prefer proxy-authorization range te traceparent tracestate trailer transfer-encoding upgrade x-http-method
-    x-http-method-override x-method-override
-    """.split()  # noqa: SIM905 - words, not a table
-)
-
 
 # What an operation alone decides.
 _OURS = frozenset(
@@ -130,14 +119,6 @@ def _connect_within(seconds: float | None) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=None, connect=seconds, ceil_threshold=1e9)
 
 
-def environment_proxy(url: str) -> str | None:
-    """Return the proxy that the environment names for a URL (HTTP_PROXY, HTTPS_PROXY, NO_PROXY)."""
-    parts = urlsplit(url)
-    if parts.hostname is None or proxy_bypass(parts.hostname):
-        return None
-    return getproxies().get(parts.scheme)
-
-
 class AiohttpTransport:
     """`Transport` over an `aiohttp.ClientSession` of our own, on a connector of our own or the caller's.
 
@@ -157,7 +138,7 @@ class AiohttpTransport:
     ) -> None:
         self._http = http
         trace_configs: list[aiohttp.TraceConfig] = []
-        headers: dict[str, str] = {}
+        headers: list[tuple[str, str]] = []
         if http is None:
             connector: aiohttp.BaseConnector = aiohttp.TCPConnector(limit=concurrency, limit_per_host=0)
         else:
@@ -167,8 +148,8 @@ class AiohttpTransport:
             if getattr(connector, "_loop", None) not in {None, asyncio.get_running_loop()}:
                 raise ConfigurationError("http: the aiohttp.ClientSession belongs to another event loop")
             trace_configs = list(http.trace_configs)
-            headers = {name: value for name, value in http.headers.items() if name.lower() not in _NOT_INHERITED}
-            proxy = proxy or getattr(http, "_default_proxy", None)
+            headers = inherited_headers(http)
+            proxy = proxy or inherited_proxy(http)
         if proxy is None and (http is None or http.trust_env):
             # once, not for each request as aiohttp would, in a thread
             proxy = environment_proxy(base_url)

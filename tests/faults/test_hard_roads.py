@@ -1,6 +1,7 @@
 """What a connection does that no exchange should: large bodies, replies that stop making sense, sessions of others."""
 
 import asyncio
+import warnings
 from collections.abc import AsyncIterator
 from typing import Any, cast
 from unittest import mock
@@ -8,8 +9,11 @@ from unittest import mock
 import aiohttp
 import pytest
 import pytest_asyncio
+from multidict import CIMultiDict
 
+from fielding_async import ConfigurationError
 from fielding_async.aiohttp_transport import AiohttpTransport
+from fielding_async.settings import check_url
 from fielding_async.transport import Outgoing
 from fielding_async.wire import Attempted, Lost, NotSent, Response
 
@@ -234,7 +238,76 @@ async def test_a_101_without_an_upgrade_ends_its_connection(server: RawServer) -
     await transport.aclose()
 
 
+@roads
+@pytest.mark.parametrize("is_warm", [False, True], ids=["new connection", "idle connection"])
+async def test_half_a_reply_before_the_request(server: RawServer, is_warm: bool) -> None:
+    """A success of which the first half came while the request was held back does not take the real reply in."""
+    transport = door(server)
+    if is_warm:
+        await send(transport, server, "get")
+    is_held = asyncio.Event()
+
+    def may_leave() -> float:
+        if is_held.is_set():
+            return 0.0
+        is_held.set()
+        return 0.05
+
+    outgoing = Outgoing("POST", f"{server.url}/pause", {"If-Match": "old"}, None, may_leave)
+    exchange = asyncio.create_task(transport.send(outgoing, timeout=60, connect_timeout=5))
+    await is_held.wait()
+    while not server.connections:
+        await asyncio.sleep(0)
+    await server.connections[0].send(b"HTTP/1.1 204 No Content\r\nX:")
+    found = await exchange
+    await transport.aclose()
+    assert not isinstance(found, Response) or found.status == 412
+    assert server.applied == []
+
+
 # -- sessions of others
+
+
+@roads
+async def test_all_values_of_a_callers_header_are_sent(server: RawServer) -> None:
+    """A default header of the caller's session that is there twice goes out twice."""
+    async with aiohttp.ClientSession(headers=CIMultiDict([("X-Team", "one"), ("X-Team", "two\tthree")])) as http:
+        transport = door(server, http)
+        assert isinstance(await send(transport, server), Response)
+        await transport.aclose()
+    assert server.requests[0].values("X-Team") == [b"one", b"two\tthree"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("X-A", "a\r\nX-B: b"), ("X-A", "a\x00"), ("X-A", "\ud800"), ("Content-Length ", "5"), ("", "a")],
+)
+async def test_a_callers_header_that_cannot_be_sent_is_refused(server: RawServer, name: str, value: str) -> None:
+    """A default header that would break the request, or smuggle another one in, is a `ConfigurationError` on entry."""
+    async with aiohttp.ClientSession(headers={name: value}) as http:
+        with pytest.raises(ConfigurationError, match="http: "):
+            door(server, http)
+
+
+async def test_the_proxy_of_the_callers_session_is_told_its_password(server: RawServer) -> None:
+    """The credentials that a session has for its proxy are taken over with it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        auth = aiohttp.BasicAuth("user", "p@ss:word/")
+        http = aiohttp.ClientSession(proxy=server.url.removesuffix("/v1"), proxy_auth=auth)
+    async with http:
+        transport = AiohttpTransport(base_url="http://127.0.0.2/v1", concurrency=1, http=http, proxy=None, ssl=None)
+        outgoing = Outgoing("POST", "http://127.0.0.2/v1/pause", {"If-Match": server.etag}, None, lambda: 0.0)
+        assert isinstance(await transport.send(outgoing, timeout=5, connect_timeout=5), Response)
+        await transport.aclose()
+    assert server.requests[0].values("Proxy-Authorization") == [auth.encode().encode()]
+
+
+@pytest.mark.parametrize("end", ["?", "#", "/?", "/v1#", "/v1?", "\\x/v1"])
+def test_a_base_url_that_swallows_the_path_is_refused(end: str) -> None:
+    """An empty query or fragment, in which every path would end, is refused like one that is not empty."""
+    with pytest.raises(ConfigurationError, match="base_url"):
+        check_url("base_url", f"https://host{end}")
 
 
 @roads
