@@ -24,7 +24,7 @@ LARGE = 64 * 1024
 _READ_SIZE = 64 * 1024
 
 _MAX_SHOWN = 200
-_QUOTED = re.compile(r"""[\s:]*(?<![\w=])b?['"].*""", re.DOTALL)
+_QUOTED = re.compile(r"""[\s:]*(?:(?<!\w)b|(?<=status line ))['"].*""", re.DOTALL)
 
 
 class DisconnectedError(Exception):
