@@ -9,7 +9,7 @@ import aiohttp
 from aiohttp.connector import Connection
 from aiohttp.http import HttpProcessingError, RawResponseMessage
 
-from .aiohttp_replies import DisconnectedError, describe, read_reply, ready
+from .aiohttp_replies import DisconnectedError, describe, drop, read_reply, ready
 from .headers import is_sendable
 from .transport import Outgoing
 from .wire import Attempted
@@ -21,6 +21,7 @@ _KNOWN = ("3.13.", "3.14.")
 
 # What `aioresponses`, `vcrpy` and some agents that watch applications put something else in place of.
 _REQUEST = vars(aiohttp.ClientSession).get("_request")
+_PUBLIC = vars(aiohttp.ClientSession).get("request")
 _IS_ORIGINAL = getattr(_REQUEST, "__globals__", {}).get("__name__") == "aiohttp.client"
 
 
@@ -40,10 +41,15 @@ class Shortcut:
 
     @staticmethod
     def leads(session: aiohttp.ClientSession) -> bool:
-        """Say whether it does as the session would: of a known version, untraced, with headers that can be sent."""
+        """Say whether it does as the session would.
+
+        Of a known version, untraced, with headers that can be sent, and with a connector that does not look at what it
+        connects for: some answer by themselves, from the request that they are shown.
+        """
         return (
             _IS_ORIGINAL
             and aiohttp.__version__.startswith(_KNOWN)
+            and type(session.connector) in {aiohttp.TCPConnector, aiohttp.UnixConnector}
             and not session.trace_configs
             and is_sendable("".join([*session.headers, *session.headers.values()]))
         )
@@ -51,7 +57,8 @@ class Shortcut:
     @property
     def is_open(self) -> bool:
         """Whether nobody has put something in place of aiohttp's own requests meanwhile, to answer or to watch them."""
-        return vars(aiohttp.ClientSession).get("_request") is _REQUEST
+        found = vars(aiohttp.ClientSession)
+        return found.get("_request") is _REQUEST and found.get("request") is _PUBLIC
 
     async def exchange(self, outgoing: Outgoing, path: str, timeouts: aiohttp.ClientTimeout) -> Attempted:
         """Perform one exchange, `path` being the target as it is sent.
@@ -62,12 +69,14 @@ class Shortcut:
             connection = await self._connector.connect(self._peer, [], timeouts)
         except TimeoutError as error:
             raise aiohttp.ConnectionTimeoutError from error
+        transport = connection.transport
         try:
             message, content = await self._head_of_reply(connection, outgoing, path)
-            reply = await read_reply(message.code, message.headers, content)
+            reply = await read_reply(message.code, message.headers, content, connection.protocol)
         except BaseException:
             if outgoing.left:
                 connection.close()
+                drop(transport)
             raise
         finally:
             connection.release()  # which closes it unless it can be used again
@@ -79,12 +88,14 @@ class Shortcut:
         await outgoing.leave()
         # no await from here until it is written
         protocol, transport = ready(connection, outgoing)
-        protocol.set_response_params(read_until_eof=True)
         transport.write(self._serialize(outgoing, path))
         try:
             while True:
                 message, content = await protocol.read()
-                if not 100 <= message.code < 200 or message.code == 101:
+                if not 100 <= message.code < 200:
+                    return message, content
+                if message.code == 101:
+                    protocol.force_close()
                     return message, content
         except (aiohttp.ClientError, HttpProcessingError) as error:
             raise DisconnectedError(describe(error)) from error

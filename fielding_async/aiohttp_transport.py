@@ -7,15 +7,17 @@ import asyncio
 import re
 import ssl as ssl_module
 from contextvars import ContextVar
+from io import BytesIO
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
+from attrs import define
 from multidict import istr
 from yarl import URL
 
 from .__about__ import __version__
-from .aiohttp_replies import DisconnectedError, describe, read_reply, ready
+from .aiohttp_inheritance import environment_proxy, inherited_headers, inherited_proxy
+from .aiohttp_replies import LARGE, DisconnectedError, describe, drop, read_reply, ready
 from .aiohttp_shortcut import Shortcut
 from .errors import ConfigurationError, SessionClosedError
 from .propagation import keep_instrumentation_quiet
@@ -23,20 +25,9 @@ from .transport import HeldBack, Outgoing
 from .watchdog import Watchdog
 from .wire import Attempted, Lost, NotSent, Response
 
-__all__ = ["AiohttpTransport", "environment_proxy"]
+__all__ = ["AiohttpTransport"]
 
 _PLAIN_PATH = re.compile(r"/[A-Za-z0-9/_.~-]*", re.ASCII)
-
-# What a caller's own session may not decide for us: it changes what a request or its answer means.
-_NOT_INHERITED = frozenset(
-    """
-    accept accept-encoding authorization cint-api-version connection content-encoding content-length content-type cookie
-    date expect host idempotency-key if-match if-modified-since if-none-match if-range if-unmodified-since keep-alive
-    prefer proxy-authorization range te traceparent tracestate trailer transfer-encoding upgrade x-http-method
-    x-http-method-override x-method-override
-    """.split()  # noqa: SIM905 - words, not a table
-)
-
 
 # What an operation alone decides.
 _OURS = frozenset(
@@ -50,7 +41,15 @@ _OURS = frozenset(
 _OF_INSTRUMENTATION = "_is_instrumented_by_opentelemetry"  # the mark of its trace configs, by which it drops them
 
 
-_under_way: ContextVar[Outgoing] = ContextVar("fielding_async_outgoing")
+@define(eq=False)
+class _UnderWay:
+    """What a task is sending, and what it was written to."""
+
+    outgoing: Outgoing
+    transport: asyncio.Transport | None = None
+
+
+_under_way: ContextVar[_UnderWay] = ContextVar("fielding_async_under_way")
 """What the current task is sending: aiohttp makes a request object by itself, and again when it re-sends."""
 
 
@@ -66,11 +65,12 @@ class _Request(aiohttp.ClientRequest):
 
     async def send(self, conn: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
         """Send the request, if it may leave."""
-        outgoing = _under_way.get()
+        under_way = _under_way.get()
+        outgoing = under_way.outgoing
         if outgoing.left:
             raise DisconnectedError("the HTTP library tried to send the request again by itself")
         await outgoing.leave()
-        ready(conn, outgoing)
+        _, under_way.transport = ready(conn, outgoing)
         # here and not before, where trace configs of a caller's session could see and change them
         if self.session.trace_configs:
             for name in [name for name in self.headers if name.lower() in _OURS]:
@@ -82,7 +82,7 @@ class _Request(aiohttp.ClientRequest):
 
 
 async def _adopt(_session: aiohttp.ClientSession, _context: object, _params: aiohttp.TraceRequestStartParams) -> None:
-    outgoing = _under_way.get()
+    outgoing = _under_way.get().outgoing
     if outgoing.traced is not None and outgoing.traced.span is None:
         outgoing.adopted = outgoing.traced.adopt()
 
@@ -109,17 +109,14 @@ async def _guard(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerT
 _GUARDED = (_guard,)
 
 
+def _payload(body: bytes | None) -> bytes | BytesIO | None:
+    """Return a body as aiohttp takes it without a warning: a large one as a file, written as it is read."""
+    return BytesIO(body) if body is not None and len(body) > LARGE else body
+
+
 def _connect_within(seconds: float | None) -> aiohttp.ClientTimeout:
     """Return aiohttp's timeouts: the time of the whole exchange is the watchdog's."""
     return aiohttp.ClientTimeout(total=None, connect=seconds, ceil_threshold=1e9)
-
-
-def environment_proxy(url: str) -> str | None:
-    """Return the proxy that the environment names for a URL (HTTP_PROXY, HTTPS_PROXY, NO_PROXY)."""
-    parts = urlsplit(url)
-    if parts.hostname is None or proxy_bypass(parts.hostname):
-        return None
-    return getproxies().get(parts.scheme)
 
 
 class AiohttpTransport:
@@ -141,7 +138,7 @@ class AiohttpTransport:
     ) -> None:
         self._http = http
         trace_configs: list[aiohttp.TraceConfig] = []
-        headers: dict[str, str] = {}
+        headers: list[tuple[str, str]] = []
         if http is None:
             connector: aiohttp.BaseConnector = aiohttp.TCPConnector(limit=concurrency, limit_per_host=0)
         else:
@@ -151,8 +148,8 @@ class AiohttpTransport:
             if getattr(connector, "_loop", None) not in {None, asyncio.get_running_loop()}:
                 raise ConfigurationError("http: the aiohttp.ClientSession belongs to another event loop")
             trace_configs = list(http.trace_configs)
-            headers = {name: value for name, value in http.headers.items() if name.lower() not in _NOT_INHERITED}
-            proxy = proxy or getattr(http, "_default_proxy", None)
+            headers = inherited_headers(http)
+            proxy = proxy or inherited_proxy(http)
         if proxy is None and (http is None or http.trust_env):
             # once, not for each request as aiohttp would, in a thread
             proxy = environment_proxy(base_url)
@@ -220,17 +217,27 @@ class AiohttpTransport:
         return NotSent(f"{unsent} ({reason})")
 
     async def _by_session(self, outgoing: Outgoing, path: str | None, timeouts: aiohttp.ClientTimeout) -> Attempted:
-        _under_way.set(outgoing)
+        under_way = _UnderWay(outgoing)
+        _under_way.set(under_way)
         if self._session.trace_configs:
             if outgoing.traced is None or outgoing.traced.span is not None:
                 keep_instrumentation_quiet()  # the attempt has a span of our own
             else:
                 outgoing.traced.lend()
+        try:
+            return await self._request(under_way, path, timeouts)
+        except BaseException:
+            if outgoing.left:
+                drop(under_way.transport)
+            raise
+
+    async def _request(self, under_way: _UnderWay, path: str | None, timeouts: aiohttp.ClientTimeout) -> Attempted:
+        outgoing = under_way.outgoing
         response = await self._session.request(
             outgoing.method,
             # parsing a whole URL takes three times as long
             URL(outgoing.url) if path is None else self._origin.with_path(path, encoded=True),
-            data=outgoing.body,
+            data=_payload(outgoing.body),
             timeout=timeouts,
             middlewares=None if outgoing.method == "POST" else _GUARDED,
             allow_redirects=False,
@@ -238,10 +245,13 @@ class AiohttpTransport:
             proxy=self._proxy,
             ssl=self._ssl,
         )
+        if response.status == 101:
+            drop(under_way.transport)  # it may be in the pool already
         if response.status == 204 and response.closed:
             return Response(204, response.headers)  # there is nothing to read, and the connection is free already
+        protocol = None if response.connection is None else response.connection.protocol
         try:
-            return await read_reply(response.status, response.headers, response.content)
+            return await read_reply(response.status, response.headers, response.content, protocol)
         finally:
             response.release()
 

@@ -13,6 +13,8 @@ __all__ = ["BASE_URL", "check_api_version", "check_url", "resolve_base_url"]
 BASE_URL = "https://api.cint.com/v1"
 _API_VERSION = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
+_NEVER = re.compile(r"[ ?#\\]")  # an empty query or fragment would take every path in
+
 
 def resolve_base_url(base_url: str | None, environment: Mapping[str, str]) -> str:
     """Return the base URL without a trailing slash: the argument, `FIELDING_BASE_URL`, or the exchange's own."""
@@ -26,14 +28,14 @@ def resolve_base_url(base_url: str | None, environment: Mapping[str, str]) -> st
 def check_url(name: str, value: Any) -> str:
     """Return an https URL (http for loopback hosts) without a trailing slash; raises `ConfigurationError`."""
     rule = "must be a URL such as https://host/path, without user, query or fragment"
-    if not isinstance(value, str) or not value.isascii() or not value.isprintable() or " " in value:
+    if not isinstance(value, str) or not value.isascii() or not value.isprintable() or _NEVER.search(value):
         raise ConfigurationError(f"{name}: {rule}")
     try:
         parts = urlsplit(value)
         host, _ = parts.hostname, parts.port
     except ValueError:
         raise ConfigurationError(f"{name}: {rule}") from None
-    if parts.scheme not in {"http", "https"} or not host or "@" in parts.netloc or parts.query or parts.fragment:
+    if parts.scheme not in {"http", "https"} or not host or "@" in parts.netloc:
         raise ConfigurationError(f"{name}: {rule}")
     if parts.scheme == "http" and not _is_loopback(host):
         raise ConfigurationError(f"{name}={value!r}: plain http is for loopback hosts only; use https")

@@ -40,7 +40,7 @@ WORLDLY_FLOORS = [
         "turns",
         "watchdog",
     },
-    {"aiohttp_replies", "attempts"},
+    {"aiohttp_inheritance", "aiohttp_replies", "attempts"},
     {"aiohttp_shortcut", "providers"},
     {"aiohttp_transport"},
     {"telemetry"},
@@ -57,7 +57,7 @@ TOWERS = {"__init__", "__main__", "pytest_plugin", "webhooks"}
 PURE = sorted(set().union(*FLOORS))
 WORLDLY = {"aiohttp", "asyncio", "backoff", "opentelemetry", "time", "random", "os", "logging"}
 DOORS = {
-    "aiohttp": {"aiohttp_transport", "aiohttp_shortcut", "aiohttp_replies", "session", "engine"},
+    "aiohttp": {"aiohttp_transport", "aiohttp_shortcut", "aiohttp_replies", "aiohttp_inheritance", "session", "engine"},
     "backoff": {"schedule"},
     "cattrs": {"structuring"},
 }

@@ -87,7 +87,7 @@ class _Report:
 async def _examine(report: _Report, ref: RunRef | None) -> int:
     import aiohttp
 
-    from fielding_async.aiohttp_transport import environment_proxy
+    from fielding_async.aiohttp_inheritance import environment_proxy
     from fielding_async.settings import resolve_base_url
 
     from .doctor_checks import Check, settings_checks, shown_proxy

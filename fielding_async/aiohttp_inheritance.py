@@ -1,0 +1,56 @@
+"""What is taken over of a caller's `aiohttp.ClientSession`, and of the environment."""
+
+import re
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+from yarl import URL
+
+from .errors import ConfigurationError
+from .headers import is_sendable
+
+__all__ = ["environment_proxy", "inherited_headers", "inherited_proxy"]
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)  # RFC 9110 section 5.6.2
+
+# What a caller's own session may not decide for us: it changes what a request or its answer means.
+_NOT_INHERITED = frozenset(
+    """
+    accept accept-encoding authorization cint-api-version connection content-encoding content-length content-type cookie
+    date expect host idempotency-key if-match if-modified-since if-none-match if-range if-unmodified-since keep-alive
+    prefer proxy-authorization range te traceparent tracestate trailer transfer-encoding upgrade x-http-method
+    x-http-method-override x-method-override
+    """.split()  # noqa: SIM905 - words, not a table
+)
+
+
+def inherited_headers(http: aiohttp.ClientSession) -> list[tuple[str, str]]:
+    """Return those default headers of a caller's session that are taken over.
+
+    Raises `ConfigurationError` for one that would break the request.
+    """
+    found = [(name, value) for name, value in http.headers.items() if name.lower() not in _NOT_INHERITED]
+    for name, value in found:
+        if not _TOKEN.fullmatch(name) or not is_sendable(value.replace("\t", " ")):
+            raise ConfigurationError(
+                f"http: the aiohttp.ClientSession's header {name!r:.60} must have a token for its name, and no control"
+                " characters in its value"
+            )
+    return found
+
+
+def inherited_proxy(http: aiohttp.ClientSession) -> str | None:
+    """Return the proxy of a caller's session, with the credentials that it has for it."""
+    proxy, auth = getattr(http, "_default_proxy", None), getattr(http, "_default_proxy_auth", None)
+    if proxy is None or auth is None:
+        return proxy
+    return str(URL(proxy).with_user(auth.login).with_password(auth.password))
+
+
+def environment_proxy(url: str) -> str | None:
+    """Return the proxy that the environment names for a URL (HTTP_PROXY, HTTPS_PROXY, NO_PROXY)."""
+    parts = urlsplit(url)
+    if parts.hostname is None or proxy_bypass(parts.hostname):
+        return None
+    return getproxies().get(parts.scheme)
