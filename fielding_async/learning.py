@@ -17,7 +17,7 @@ from .climbs import WINDOW, Climb, Inquiry, Refusal, Verdict
 
 __all__ = ["Learner"]
 
-_FIRST = 8.5  # requests a second, at the start of the opening
+_FIRST = 9.0  # requests a second, at the start of the opening
 _GROWTH = 1.4  # of the pace with each reply, at low speeds
 _STEP = 7.0  # the most that a reply adds: the pace then doubles in a fixed time, a tenth of a second
 _START = 100.0  # requests a second, at the start of a race
@@ -210,14 +210,26 @@ class Learner:
             # so long a pause tells the length of the window
             self._fall_to(count / (seconds + refusal.pause) * _MARGIN, now)
         elif brief and count <= 1:
-            was_strict = self.is_strict
-            self._spread(refusal)
-            if not was_strict:
-                self._begin_anew(refusal)
+            self._end_at_once(refusal, now)
         elif self._climbing:
             self._end_climb(refusal, now)
         else:
             self._end_hold(refusal, now)
+
+    def _end_at_once(self, refusal: Refusal, now: float) -> None:
+        verdict = self._inquiry.verdict(refusal) if self._climbing and refusal.climb.accepted else None
+        if verdict is not None and verdict.is_strict:
+            self._hold(verdict, now, is_sure=True)
+            return
+        if not (self._climbing or refusal.climb.accepted) and self.is_strict and self._falls < len(_FALLS):
+            # the pause was shorter than the spacing
+            self._falls += 1
+            self._return(now)
+            return
+        was_strict = self.is_strict
+        self._spread(refusal)
+        if not was_strict:
+            self._begin_anew(refusal)
 
     def _end_climb(self, refusal: Refusal, now: float) -> None:
         climb = refusal.climb
