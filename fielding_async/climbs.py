@@ -18,6 +18,7 @@ _TWICE = 2.2  # a race across the border of two windows counts up to twice what 
 _FEW = 8  # a count below may be what others had left
 _MOST = 2  # races in a row
 _JITTER = 1.02
+_DOUBT = 0.9  # of a pace that was refused soon after it was taken up
 _OVERDRAWN = (2 * WINDOW, 8 * WINDOW)  # a window refuses sooner, other sessions come at any time
 
 
@@ -87,7 +88,7 @@ class Inquiry:
 
     `counts`: what each says that a window bears; `last`: the climb before, if it was one; `races`: how many there were;
     `is_careful`: the race under way is one that a limit by spacing would let pass; `overdrawn`: what went through in
-    the long run at a held pace that was then refused; `is_bucket`: the limit was found to be one.
+    the long run at a held pace that was then refused, `is_doubtful`: soon; `is_bucket`: the limit was found to be one.
     """
 
     counts: list[float] = field(factory=list[float])
@@ -96,11 +97,17 @@ class Inquiry:
     is_careful: bool = False
     overdrawn: float = 0.0
     is_bucket: bool = False
+    is_doubtful: bool = False
 
-    def hold_refused(self, refusal: Refusal, pace: float, *, is_borne: bool) -> None:
-        """Begin with the refusal of a pace that was held. `is_borne`: it was not above what had been borne before."""
+    def hold_refused(self, refusal: Refusal, pace: float, *, is_borne: bool, is_proven: bool) -> None:
+        """Begin with the refusal of a pace that was held. `is_borne`: it was not above what had been borne before.
+
+        `is_proven`: that had been borne for a while.
+        """
         seconds, count = refusal.seconds, refusal.climb.accepted
-        self.counts, self.last = [pace * WINDOW if seconds > 1.2 * WINDOW else count], None
+        is_whole = seconds > 1.2 * WINDOW  # else what went through is itself the count of a window
+        self.counts, self.last = [pace * WINDOW if is_whole else count], None
+        self.is_doubtful = is_whole and not is_proven
         least, most = _OVERDRAWN
         self.overdrawn = refusal.rate_with_refill if is_borne and least < seconds < most else 0.0
 
@@ -147,6 +154,8 @@ class Inquiry:
             self.is_bucket = True
             return Verdict(self.overdrawn, self.overdrawn)
         least = min(other for other in (*self.counts, count) if other * _TWICE > count)
+        if self.is_doubtful and one == self.counts[0] and count >= one:
+            least *= _DOUBT
         return Verdict(least, count if _SLIGHTLY * least < count <= _SAME * least else least)
 
 

@@ -17,7 +17,7 @@ from .climbs import WINDOW, Climb, Inquiry, Refusal, Verdict
 
 __all__ = ["Learner"]
 
-_FIRST = 9.0  # requests a second, at the start of the opening
+_FIRST = 9.7  # requests a second, at the start of the opening
 _GROWTH = 1.4  # of the pace with each reply, at low speeds
 _STEP = 7.0  # the most that a reply adds: the pace then doubles in a fixed time, a tenth of a second
 _START = 100.0  # requests a second, at the start of a race
@@ -38,7 +38,6 @@ _BOLDEST = 3.0
 _SHORT = 2.2  # seconds; a held pace refused sooner is only a little above a window's limit
 _FALLS = (0.94, 0.85)
 _RACE_TIME = 0.6  # seconds; who is refused as soon after settling stands it once, for others may still be racing
-_UNPROVEN = 0.9
 _FEW = 5  # accepted requests, below which a count says nothing of a limit
 
 
@@ -255,8 +254,8 @@ class Learner:
             self._return(now)
         else:
             self._stood, self._in_company = False, True
-            borne = min(self._borne, self.pace) * (1.0 if self._proven else _UNPROVEN)
-            self._inquiry.hold_refused(refusal, borne, is_borne=not was_above)
+            borne = min(self._borne, self.pace)
+            self._inquiry.hold_refused(refusal, borne, is_borne=not was_above, is_proven=self._proven)
             self._race(refusal)
 
     def _fall(self, refusal: Refusal, now: float) -> None:

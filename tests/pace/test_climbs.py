@@ -57,7 +57,7 @@ def test_a_speed_that_parts_accepted_from_refused_is_a_limit_by_spacing() -> Non
 def test_a_held_pace_that_a_window_would_have_borne_was_of_a_bucket() -> None:
     """The race counts as many as before, yet the pace held was refused after seconds: what counts is the refill."""
     inquiry = Inquiry()
-    inquiry.hold_refused(refusal(380, seconds=2.8, speed=142.0), 142.0, is_borne=True)
+    inquiry.hold_refused(refusal(380, seconds=2.8, speed=142.0), 142.0, is_borne=True, is_proven=True)
     inquiry.races = 1
     verdict = inquiry.verdict(refusal(145))
     assert verdict == Verdict(100, 100)
@@ -74,3 +74,14 @@ def test_a_careful_race_that_is_refused_tells_nothing_but_that_it_was_not_the_sp
     inquiry.climb_refused(refusal(3, speed=8.0))
     assert inquiry.races == 0
     assert inquiry.counts == [3]
+
+
+@pytest.mark.parametrize(("race", "pace"), [(100, 90), (110, 90), (95, 95)])
+def test_a_pace_refused_soon_after_it_was_taken_up_is_not_taken_up_again(race: int, pace: float) -> None:
+    """A race may go across the border of two windows again: what it confirms is held a tenth lower."""
+    inquiry = Inquiry()
+    inquiry.hold_refused(refusal(137, seconds=1.4, speed=100.0), 100.0, is_borne=True, is_proven=False)
+    inquiry.races = 1
+    verdict = inquiry.verdict(refusal(race))
+    assert verdict is not None
+    assert verdict.borne == pace
