@@ -17,7 +17,7 @@ from .climbs import WINDOW, Climb, Inquiry, Refusal, Verdict
 
 __all__ = ["Learner"]
 
-_FIRST = 9.7  # requests a second, at the start of the opening
+_FIRST = 8.5  # requests a second, at the start of the opening
 _GROWTH = 1.4  # of the pace with each reply, at low speeds
 _STEP = 7.0  # the most that a reply adds: the pace then doubles in a fixed time, a tenth of a second
 _START = 100.0  # requests a second, at the start of a race
