@@ -79,15 +79,19 @@ def _read(path: "str | os.PathLike[str]", replay: Replay) -> Iterator[Binding]:
         raise ConfigurationError(f"journal={text!r}: cannot be read: {error.strerror or error}") from error
 
 
+def _nobody(rows: list[int]) -> None:
+    """Stand for a batch that is not there yet."""
+
+
 @define(eq=False)
 class _Group:
-    """Who waits for a group of lines: intents for leave to be sent, and ends to be told of."""
+    """What waits for a group of lines: intents for leave to be sent, and rows whose ends are to be told of."""
 
     waiters: "list[asyncio.Future[None]]" = Factory(list["asyncio.Future[None]"])
-    recorders: list[Callable[[], None]] = Factory(list[Callable[[], None]])
+    ends: list[int] = Factory(list[int])
 
-    def end(self, error: JournalError | None) -> None:
-        """Let them go on: it is durable, or cannot be made so."""
+    def confirm(self, error: JournalError | None) -> None:
+        """Let the intents go: they are durable, or cannot be made so."""
         for waiter in self.waiters:
             if waiter.done():
                 continue
@@ -97,15 +101,14 @@ class _Group:
                 one_more = copy.copy(error)  # each has a traceback of its own
                 one_more.__cause__ = error.__cause__
                 waiter.set_exception(one_more)
-        for recorded in self.recorders:
-            recorded()
 
 
 class Journal:
     """The journal of one batch, on its event loop.
 
     `replay`: what earlier batches left in it. `error`: what went wrong in writing; from then on nothing is written any
-    more, and no intent is confirmed.
+    more, and no intent is confirmed. `recorded`: what to call with the numbers of rows whose ends are durable, or
+    cannot be made so.
     """
 
     def __init__(self, storage: Storage, binding: Binding) -> None:
@@ -118,6 +121,7 @@ class Journal:
         self._timer: asyncio.Handle | None = None
         self.replay: Replay = Replay()
         self.error: JournalError | None = None
+        self.recorded: Callable[[list[int]], None] = _nobody
 
     async def open(self) -> None:
         """Lock it and read it. Raises `ConfigurationError` if it cannot be used, or belongs to something else."""
@@ -136,16 +140,25 @@ class Journal:
 
     def intend(self, number: int, digest: int, action: Action, base: FieldingRun) -> "asyncio.Future[None]":
         """Return a future of the moment when an intent is durable, or of `JournalError` if it cannot be made so."""
-        self._add(intent_line(number, digest, action, base))
-        return self._durable()
+        durable: asyncio.Future[None] = self._loop.create_future()
+        if self.error is None:
+            self._group.waiters.append(durable)
+            self._add(intent_line(number, digest, action, base))
+        else:
+            durable.set_exception(self._failed())
+        return durable
 
     def settled(self, number: int, digest: int) -> None:
         """Note that the last intent of a row cannot be applied any more, or never left."""
-        self._add(settled_line(number, digest))
+        if self.error is None:
+            self._add(settled_line(number, digest))
 
-    def ended(self, digest: int, done: Done, recorded: Callable[[], None]) -> None:
-        """Note how a row ended, and call `recorded` once that is durable, or cannot be made so."""
+    def ended(self, digest: int, done: Done) -> None:
+        """Note how a row ended; `recorded` is called with its number later."""
         number, error = done.number, done.error
+        if self.error is not None:
+            self._loop.call_soon(self.recorded, [number])
+            return
         if error is None:
             line = end_line(number, digest, done.action, done.result())
         else:
@@ -156,19 +169,15 @@ class Journal:
                 state = "skipped"
             ref, action = (None, None) if digest == NO_ROW else (done.ref, done.action)
             line = failure_line(number, digest, ref, action, state, error)
-        if self.error is None:
-            self._group.recorders.append(recorded)
-            self._add(line)
-        else:
-            self._loop.call_soon(recorded)
+        self._group.ends.append(number)
+        self._add(line)
 
     # -- group commit
 
     def _add(self, line: bytes) -> None:
-        if self.error is None:
-            self._lines.append(line)
-            if self._timer is None and self._writing is None:
-                self._timer = self._loop.call_later(_LINGER, self._write)
+        self._lines.append(line)
+        if self._timer is None and self._writing is None:
+            self._timer = self._loop.call_later(_LINGER, self._write)
 
     def _durable(self) -> "asyncio.Future[None]":
         """Return a future of the moment when all that was added is durable."""
@@ -205,12 +214,17 @@ class Journal:
         if problem is not None:
             self.error = self._failed(problem)
             self._lines.clear()
-            group.end(self.error)
+            self._end(group)
             group, self._group = self._group, _Group()
-        group.end(self.error)
+        self._end(group)
         if self._lines:
             # those who wait have waited for a whole write already
             self._write()
+
+    def _end(self, group: "_Group") -> None:
+        group.confirm(self.error)
+        if group.ends:
+            self.recorded(group.ends)
 
     def _failed(self, problem: BaseException | None = None) -> JournalError:
         problem = problem or (self.error and self.error.__cause__)

@@ -43,7 +43,8 @@ def row_digest(ref: RunRef, action: Action) -> int:
     """Return a 32-bit digest, at least 2, of what a row asks for. Both must have been checked."""
     what = action.name if isinstance(action, StatusAction) else _encode(_action(action))
     text = f"{ref.account_id}/{ref.project_id}/{ref.target_group_id}/{ref.fielding_run_id}/{what}"
-    return max(crc32(text.encode()), 2)
+    digest = crc32(text.encode())
+    return digest if digest > NO_ROW else NO_ROW + 1
 
 
 def header_line(binding: Binding) -> bytes:

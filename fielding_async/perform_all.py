@@ -8,7 +8,7 @@ from typing import Any, Never, cast
 
 from .actions import Action
 from .batches import Done, OnRowFailure, Stop
-from .bulk import Batch, Options
+from .bulk import Batch
 from .engine import EngineSource, TimeoutArg, check_timeout
 from .errors import ConfigurationError, JournalError
 from .handles import check_on_conflict
@@ -17,6 +17,7 @@ from .journal import Journal, check_path
 from .journal_file import FileStorage, Storage
 from .journal_values import Binding
 from .models import OnConflict, RunRef
+from .row_tasks import Options
 
 __all__ = ["Pairs", "PerformAll", "check_options", "check_pairs", "file_storage"]
 

@@ -49,7 +49,8 @@ WORLDLY_FLOORS = [
     {"exchange"},
     {"engine", "runs"},
     {"handles", "jobs"},
-    {"bulk", "target_groups"},
+    {"row_tasks", "target_groups"},
+    {"bulk"},
     {"perform_all", "projects"},
     {"session"},
 ]

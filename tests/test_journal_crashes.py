@@ -31,9 +31,9 @@ from fielding_async import (
     Timeout,
     Update,
 )
-from fielding_async.bulk import Options
 from fielding_async.journal_replay import Replay
 from fielding_async.perform_all import PerformAll
+from fielding_async.row_tasks import Options
 from fielding_async.transport import Outgoing
 from fielding_async.wire import Attempted, Lost
 

@@ -157,6 +157,26 @@ def test_async_input_is_read_lazily_too() -> None:
     live(FakeExchange(), act)
 
 
+def test_a_bad_row_is_told_of_while_the_async_input_waits() -> None:
+    """A row that is never sent comes back at once, although the input gives the next one only after that."""
+    told = asyncio.Event()
+
+    async def rows() -> AsyncIterator[tuple[RunRef, Action]]:
+        yield ref_of(0), cast("Action", "pause")
+        await told.wait()
+        yield ref_of(1), Pause()
+
+    async def act(fielding: FieldingSession) -> None:
+        async with asyncio.timeout(60), fielding.perform_all(rows()) as batch:
+            bad = await anext(batch)
+            assert isinstance(bad.error, ConfigurationError)
+            told.set()
+            (good,) = await everything(batch)
+            assert good.error is None
+
+    live(FakeExchange(), act)
+
+
 def test_rows_of_one_run_keep_their_order_and_hold_up_no_others() -> None:
     """A thousand rows of a slow run leave the others room; within the run they are applied in input order."""
     exchange = FakeExchange()
