@@ -65,7 +65,7 @@ async def _measure(base_url: str, folder: Path, rounds: int, rows: int) -> dict[
 
 def run(*, quick: bool = False) -> Section:
     """Measure, as paired medians of rounds that take turns."""
-    rounds, rows = (5, 500) if quick else (15, 2000)
+    rounds, rows = (5, 500) if quick else (40, 2000)
     with serving() as base_url, tempfile.TemporaryDirectory() as folder:
         found = alone(_measure, base_url, Path(folder), rounds, rows)
     table: list[list[str | float]] = []

@@ -76,6 +76,7 @@ def serving() -> Generator[str]:
     ours, theirs = multiprocessing.get_context("spawn").Pipe()
     process = multiprocessing.get_context("spawn").Process(target=_main, args=(theirs,), daemon=True)
     process.start()
+    theirs.close()  # so that a server that never came up ends the wait below
     try:
         yield f"http://127.0.0.1:{ours.recv()}/v1"
     finally:

@@ -4,7 +4,7 @@ import asyncio
 import copy
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sized
 from functools import partial
 
 from attrs import Factory, define
@@ -20,7 +20,7 @@ from .models import FieldingRun
 
 __all__ = ["Journal", "check_path", "journal_rows", "read_journal"]
 
-_LINGER = 0.002  # seconds that the first record of a group waits for more
+_LINGER = 0.004  # seconds that the first record of a group waits for more
 
 
 def check_path(path: "str | os.PathLike[str]") -> str:
@@ -107,8 +107,7 @@ class Journal:
     """The journal of one batch, on its event loop.
 
     `replay`: what earlier batches left in it. `error`: what went wrong in writing; from then on nothing is written any
-    more, and no intent is confirmed. `recorded`: what to call with the numbers of rows whose ends are durable, or
-    cannot be made so.
+    more, and no intent is confirmed.
     """
 
     def __init__(self, storage: Storage, binding: Binding) -> None:
@@ -119,9 +118,11 @@ class Journal:
         self._group = _Group()  # who waits for what was added since the last one
         self._writing: _Group | None = None
         self._timer: asyncio.Handle | None = None
+        self._look: asyncio.Handle | None = None
+        self._rows: Sized = ()
+        self._recorded: Callable[[list[int]], None] = _nobody
         self.replay: Replay = Replay()
         self.error: JournalError | None = None
-        self.recorded: Callable[[list[int]], None] = _nobody
 
     async def open(self) -> None:
         """Lock it and read it. Raises `ConfigurationError` if it cannot be used, or belongs to something else."""
@@ -130,6 +131,14 @@ class Journal:
         except BaseException:
             self._storage.close()
             raise
+
+    def serve(self, rows: Sized, recorded: Callable[[list[int]], None]) -> None:
+        """Take note of the `rows` under way, and of what to call with the numbers of those whose ends are on record.
+
+        It is called for ends that cannot be put on record as well.
+        """
+        self._rows = rows
+        self._recorded = recorded
 
     @property
     def name(self) -> str:
@@ -144,6 +153,9 @@ class Journal:
         if self.error is None:
             self._group.waiters.append(durable)
             self._add(intent_line(number, digest, action, base))
+            if self._all_wait() and self._look is None:
+                # a row that has just ended may make room for another one first
+                self._look = self._loop.call_soon(self._write_if_all_wait)
         else:
             durable.set_exception(self._failed())
         return durable
@@ -154,10 +166,10 @@ class Journal:
             self._add(settled_line(number, digest))
 
     def ended(self, digest: int, done: Done) -> None:
-        """Note how a row ended; `recorded` is called with its number later."""
+        """Note how a row ended; it is told of with others, later."""
         number, error = done.number, done.error
         if self.error is not None:
-            self._loop.call_soon(self.recorded, [number])
+            self._loop.call_soon(self._recorded, [number])
             return
         if error is None:
             line = end_line(number, digest, done.action, done.result())
@@ -179,6 +191,15 @@ class Journal:
         if self._timer is None and self._writing is None:
             self._timer = self._loop.call_later(_LINGER, self._write)
 
+    def _all_wait(self) -> bool:
+        """Whether nothing more can come before the group is durable: every row under way waits for it."""
+        return self._writing is None and len(self._group.waiters) >= len(self._rows)
+
+    def _write_if_all_wait(self) -> None:
+        self._look = None
+        if self._all_wait():
+            self._write()
+
     def _durable(self) -> "asyncio.Future[None]":
         """Return a future of the moment when all that was added is durable."""
         future: asyncio.Future[None] = self._loop.create_future()
@@ -193,12 +214,15 @@ class Journal:
         return future
 
     def _write(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self._writing is not None or not self._lines:
-            return
-        self._begin()
+        self._stop_waiting()
+        if self._writing is None and self._lines:
+            self._begin()
+
+    def _stop_waiting(self) -> None:
+        for handle in (self._timer, self._look):
+            if handle is not None:
+                handle.cancel()
+        self._timer = self._look = None
 
     def _begin(self) -> None:
         """Have all that was added written as one group."""
@@ -217,14 +241,15 @@ class Journal:
             self._end(group)
             group, self._group = self._group, _Group()
         self._end(group)
-        if self._lines:
-            # those who wait have waited for a whole write already
+        if self._all_wait():
             self._write()
+        elif self._lines:
+            self._timer = self._loop.call_later(_LINGER, self._write)
 
     def _end(self, group: "_Group") -> None:
         group.confirm(self.error)
         if group.ends:
-            self.recorded(group.ends)
+            self._recorded(group.ends)
 
     def _failed(self, problem: BaseException | None = None) -> JournalError:
         problem = problem or (self.error and self.error.__cause__)
@@ -250,9 +275,7 @@ class Journal:
 
     def close_soon(self) -> "asyncio.Future[None]":
         """Begin a last write and the closing after it, and wait for nothing."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._stop_waiting()
         if self._lines and self.error is None:
             # behind the write that may be under way: the storage keeps the order
             self._begin()

@@ -71,7 +71,7 @@ class RowTasks:
         self.cut: list[Row] = []
         self.stopping: bool = False
         if journal is not None:
-            journal.recorded = self._recorded
+            journal.serve(self._running, self._recorded)
 
     # -- what there is
 
