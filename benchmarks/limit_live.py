@@ -137,6 +137,7 @@ def _start_together(client: str, jobs: Sequence[Job]) -> list[Done]:
         ours, theirs = context.Pipe()
         process = context.Process(target=_work, args=(theirs, client, job), daemon=True)
         process.start()
+        theirs.close()
         pipes.append(ours)
         processes.append(process)
     for pipe in pipes:

@@ -94,6 +94,7 @@ def limited(limit: Limit) -> Generator[LimitedServer]:
     ours, theirs = context.Pipe()
     process = context.Process(target=_main, args=(theirs, limit), daemon=True)
     process.start()
+    theirs.close()
     try:
         yield LimitedServer(f"http://127.0.0.1:{ours.recv()}/v1", ours)
     finally:

@@ -16,7 +16,7 @@ LATENCY = 0.01  # of an exchange
 DISK = 0.002  # of a write to the disk
 
 
-def perform(rows: "list[tuple[RunRef, Action]]", **options: int) -> tuple[float, int]:
+def perform(rows: "list[tuple[RunRef, Action]]", concurrency: int) -> tuple[float, int]:
     """Return how long a batch took, in virtual seconds, and how many groups were made durable."""
     exchange, disk = FakeExchange(LATENCY), Disk(DISK)
 
@@ -24,7 +24,9 @@ def perform(rows: "list[tuple[RunRef, Action]]", **options: int) -> tuple[float,
         began = asyncio.get_running_loop().time()
         async with (
             session_on(exchange, limits=Limits(concurrency=32, adaptive=False)) as fielding,
-            PerformAll(fielding, iter(rows), Options(**options), storage=lambda: MemoryStorage(disk)) as batch,
+            PerformAll(
+                fielding, iter(rows), Options(concurrency=concurrency), storage=lambda: MemoryStorage(disk)
+            ) as batch,
         ):
             async for done in batch:
                 assert done.error is None
