@@ -233,7 +233,12 @@ class Batch:
                 for task in tasks:
                     task.cancel()
         if self._journal is not None:
-            await self._journal.aclose()
+            try:
+                await self._journal.aclose()
+            except JournalError as problem:
+                if cancelled is None:
+                    raise
+                cancelled.add_note(f"fielding-async: {problem}")
         if cancelled is not None:
             raise cancelled
 

@@ -275,7 +275,11 @@ class Journal:
             await self.flush()
         finally:
             closed = self.close_soon()
-            await asyncio.shield(closed)
+            try:
+                await asyncio.shield(closed)
+            except asyncio.CancelledError:
+                await asyncio.shield(closed)  # who resumes at once is not to find it locked
+                raise
 
     def close_soon(self) -> "asyncio.Future[None]":
         """Begin a last write and the closing after it, and wait for nothing."""

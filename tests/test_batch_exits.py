@@ -292,3 +292,48 @@ async def test_nothing_is_written_behind_a_group_that_was_torn(tmp_path: Path, m
     await storage.close()
     assert [problem and problem.errno for problem in problems] == [28, 28]
     assert read_journal(path).counts.done == 0
+
+
+@pytest.mark.parametrize(("cancels", "seconds"), [(1, 1.0), (2, 0.5)])
+def test_a_batch_that_was_left_has_unlocked_its_journal(cancels: int, seconds: float) -> None:
+    """A cancellation while the journal is being closed comes through after that; a second one does not wait."""
+
+    async def act(fielding: FieldingSession) -> None:
+        loop = asyncio.get_running_loop()
+
+        async def consume() -> None:
+            async with journalled(fielding, [], Disk(latency=1.0)) as batch:
+                assert await everything(batch) == []
+
+        task = asyncio.create_task(consume())
+        began = loop.time()
+        await asyncio.sleep(0.5)
+        for _ in range(cancels):
+            task.cancel()
+            await asyncio.sleep(0)
+        await asyncio.wait([task])
+        assert task.cancelled()
+        assert loop.time() - began == seconds
+
+    live(FakeExchange(), act)
+
+
+def test_a_cancellation_while_leaving_goes_before_what_the_journal_raises() -> None:
+    """A task that was cancelled ends as cancelled; that the journal cannot be written is a note."""
+    exchange, disk = FakeExchange(), Disk()
+
+    async def act(fielding: FieldingSession) -> None:
+        async def consume() -> None:
+            async with journalled(fielding, pauses(40), disk, concurrency=4) as batch:
+                await anext(batch)
+                disk.fail_after = 0
+
+        task = asyncio.create_task(consume())
+        while disk.fail_after is None or exchange.requests["get"] < 8:
+            await asyncio.sleep(0.001)
+        task.cancel()  # the intents of the next rows are being written
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await task
+        assert any("nothing more is sent" in note for note in caught.value.__notes__)
+
+    live(exchange, act)
