@@ -9,7 +9,7 @@ import contextvars
 
 from .batches import Done, Leftover
 from .engine import Engine
-from .errors import ConfigurationError, JournalError
+from .errors import ConfigurationError, JournalError, SessionClosedError
 from .intake import Intake
 from .journal import Journal
 from .journal_values import JournalCounts
@@ -28,6 +28,7 @@ class Batch:
 
     def __init__(self, engine: Engine, options: Options, journal: Journal | None) -> None:
         self._journal = journal
+        self._engine = engine
         self._loop = engine.loop
         self._rows = RowTasks(engine, options, journal, on_over=self._pump_soon, on_ended=self._wake, stop=self._stop)
         self._earlier = JournalCounts() if journal is None else journal.replay.counts()
@@ -115,8 +116,9 @@ class Batch:
         return row.done
 
     def _at_rest(self) -> bool:
-        if self._rows.under_way:
-            return False
+        return not self._rows.under_way and self._no_more_start()
+
+    def _no_more_start(self) -> bool:
         return self._rows.stopping or (self._exhausted and not self._rows.waiting)
 
     async def _finish(self) -> None:
@@ -138,6 +140,7 @@ class Batch:
     def begin(self, intake: Intake) -> None:
         """Set where the rows come from."""
         self._intake = intake
+        self._engine.on_close[self._session_closes] = None
 
     def has_room(self) -> bool:
         """Whether one more row may be taken: if it could start now, or others wait for their runs alone."""
@@ -152,12 +155,12 @@ class Batch:
             self.input_ended(error)
             return
         self._taken += 1
-        if self._rows.stopping:
-            self._rows.cut.append(row)
-            return
         if number < self._on_record and self._journal is not None and self._passes(row, self._journal):
             return
-        self._rows.offer(row)
+        if self._rows.stopping:
+            self._rows.cut.append(row)
+        else:
+            self._rows.offer(row)
 
     def _passes(self, row: Row, journal: Journal) -> bool:
         """Whether the row is not to be performed, as its end is on record, or it is not the row on record."""
@@ -178,7 +181,7 @@ class Batch:
         self._exhausted = True
         if self._intake is not None:
             self._intake.close()
-        if error is None and self._journal is not None:
+        if error is None and self._journal is not None and not self._rows.stopping:
             error = too_short(self._taken, self._journal)
         self._error = self._error or error
         self._wake()
@@ -207,10 +210,18 @@ class Batch:
             self._intake.close()
         self._wake()
 
+    def _session_closes(self) -> None:
+        if self._rows.in_flight or not self._no_more_start():  # else all is done already
+            self._stop(SessionClosedError("the session was closed while the batch was under way"))
+
+    def _leave(self) -> None:
+        self._left = True
+        self._engine.on_close.pop(self._session_closes, None)
+        self._stop(None)
+
     async def leave(self, *, at_once: bool) -> None:
         """Start nothing new, and wait for what is in flight or cut it off. A cancellation meanwhile cuts it off."""
-        self._left = True
-        self._stop(None)
+        self._leave()
         if at_once:
             self._rows.cancel()
         cancelled: asyncio.CancelledError | None = None
@@ -219,9 +230,15 @@ class Batch:
                 await asyncio.wait(tasks)
             except asyncio.CancelledError as error:
                 cancelled = error
-                self._rows.cancel()
+                for task in tasks:
+                    task.cancel()
         if self._journal is not None:
-            await self._journal.aclose()
+            try:
+                await self._journal.aclose()
+            except JournalError as problem:
+                if cancelled is None:
+                    raise
+                cancelled.add_note(f"fielding-async: {problem}")
         if cancelled is not None:
             raise cancelled
 
@@ -231,8 +248,7 @@ class Batch:
 
     def abandon(self) -> None:
         """Cut everything off, and wait for nothing: the consumer's coroutine is being closed."""
-        self._left = True
-        self._stop(None)
+        self._leave()
         self._rows.cancel()
         if self._journal is not None:
             self._journal.close_soon()

@@ -6,7 +6,7 @@ import random
 import ssl as ssl_module
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -117,6 +117,8 @@ class Engine:
         self.store: RunStore = RunStore(settings.etag_cache_size)
         self.turns: Turns = Turns()
         self.uniform: Uniform = dice.uniform
+        self.on_close: dict[Callable[[], None], None] = {}
+        """What is called when the session begins to close, in this order."""
         self._providers = Providers(dice.getrandbits, self.loop.time, settings.tracer_provider, settings.meter_provider)
 
     def check(self) -> None:
@@ -160,6 +162,8 @@ class Engine:
 
     async def aclose(self) -> None:
         """End everything under way, and close what was opened."""
+        for tell in list(self.on_close):
+            tell()
         self.turns.close(_session_closed)
         await self.exchanger.aclose()
 

@@ -123,6 +123,8 @@ class AsyncIntake:
             except StopAsyncIteration:
                 return
             self._taker.take(pair)
+            if self._closed:
+                return  # the input has kept the cancellation to itself
             taken += 1
             if taken % _AT_A_TIME == 0:
                 await asyncio.sleep(0)
@@ -140,6 +142,8 @@ class AsyncIntake:
 
     def close(self) -> None:
         """Read no more."""
+        if self._closed:
+            return  # it is cleaning up
         self._closed = True
         if self.task is not None:
             self.task.cancel()

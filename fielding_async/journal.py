@@ -119,6 +119,7 @@ class Journal:
         self._writing: _Group | None = None
         self._timer: asyncio.Handle | None = None
         self._look: asyncio.Handle | None = None
+        self._closed = False
         self._rows: Sized = ()
         self._recorded: Callable[[list[int]], None] = _nobody
         self.replay: Replay = Replay()
@@ -150,7 +151,7 @@ class Journal:
     def intend(self, number: int, digest: int, action: Action, base: FieldingRun) -> "asyncio.Future[None]":
         """Return a future of the moment when an intent is durable, or of `JournalError` if it cannot be made so."""
         durable: asyncio.Future[None] = self._loop.create_future()
-        if self.error is None:
+        if self._is_open():
             self._group.waiters.append(durable)
             self._add(intent_line(number, digest, action, base))
             if self._all_wait() and self._look is None:
@@ -162,13 +163,13 @@ class Journal:
 
     def settled(self, number: int, digest: int) -> None:
         """Note that the last intent of a row cannot be applied any more, or never left."""
-        if self.error is None:
+        if self._is_open():
             self._add(settled_line(number, digest))
 
     def ended(self, digest: int, done: Done) -> None:
         """Note how a row ended; it is told of with others, later."""
         number, error = done.number, done.error
-        if self.error is not None:
+        if not self._is_open():
             self._loop.call_soon(self._recorded, [number])
             return
         if error is None:
@@ -185,6 +186,9 @@ class Journal:
         self._add(line)
 
     # -- group commit
+
+    def _is_open(self) -> bool:
+        return self.error is None and not self._closed
 
     def _add(self, line: bytes) -> None:
         self._lines.append(line)
@@ -253,7 +257,7 @@ class Journal:
 
     def _failed(self, problem: BaseException | None = None) -> JournalError:
         problem = problem or (self.error and self.error.__cause__)
-        why = getattr(problem, "strerror", None) or problem
+        why = getattr(problem, "strerror", None) or problem or "the batch was left"
         error = JournalError(f"{self._storage.name}: cannot be written: {why}; nothing more is sent")
         error.__cause__ = problem
         return error
@@ -271,12 +275,17 @@ class Journal:
             await self.flush()
         finally:
             closed = self.close_soon()
-            await asyncio.shield(closed)
+            try:
+                await asyncio.shield(closed)
+            except asyncio.CancelledError:
+                await asyncio.shield(closed)  # who resumes at once is not to find it locked
+                raise
 
     def close_soon(self) -> "asyncio.Future[None]":
         """Begin a last write and the closing after it, and wait for nothing."""
         self._stop_waiting()
-        if self._lines and self.error is None:
+        if self._lines and self._is_open():
             # behind the write that may be under way: the storage keeps the order
             self._begin()
+        self._closed = True
         return self._storage.close()

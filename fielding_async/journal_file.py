@@ -87,6 +87,7 @@ class _File:
         self._path = path
         self._name = name
         self._fd = -1
+        self._problem: OSError | None = None
 
     def load(self, binding: Binding, replay: Replay) -> None:
         try:
@@ -134,10 +135,16 @@ class _File:
             os.fchmod(self._fd, 0o600)
 
     def write(self, blob: bytes) -> None:
-        view = memoryview(blob)
-        while view:
-            view = view[os.write(self._fd, view) :]
-        _sync(self._fd)
+        if self._problem is not None:
+            raise self._problem  # behind a line that it tore, no group could be read
+        try:
+            view = memoryview(blob)
+            while view:
+                view = view[os.write(self._fd, view) :]
+            _sync(self._fd)
+        except OSError as error:
+            self._problem = error
+            raise
 
     def close(self) -> None:
         if self._fd >= 0:

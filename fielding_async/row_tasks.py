@@ -9,13 +9,13 @@ from attrs import frozen
 
 from .batches import Done, Leftover, OnRowFailure, Stop
 from .engine import DEFAULT, Engine, TimeoutArg
-from .errors import FieldingError, SessionClosedError, SkippedError
+from .errors import FieldingError, SkippedError
 from .handles import perform_order
 from .journal import Journal
 from .journal_values import EndState
 from .models import OnConflict, Outcome, RunRef
 from .ordering import Failures, Lanes
-from .rows import Row, is_for_good
+from .rows import Row, in_truth, is_for_good
 
 __all__ = ["Options", "RowTasks"]
 
@@ -180,14 +180,11 @@ class RowTasks:
             if error is None:
                 self._end(row, task.result(), None)
             elif isinstance(error, Exception):
-                self._end(row, None, error)
+                self._end(row, None, in_truth(row, error))
             else:  # it went through the loop already
                 row.in_doubt = True
                 self._cut_off(row)
-        if self._engine.exchanger.closing:
-            self._stop(SessionClosedError("the session was closed while the batch was under way"))
-        elif self._journal is not None and self._journal.error is not None:
-            self._stop(self._journal.error)
+        self._stop_if_not_on_record()
         self._on_over()
 
     def _cut_off(self, row: Row) -> None:
@@ -233,4 +230,9 @@ class RowTasks:
         """Tell of rows whose ends are durable, or cannot be made so."""
         for number in rows:
             self.ended.append(self._recording.pop(number))
+        self._stop_if_not_on_record()
         self._on_ended()
+
+    def _stop_if_not_on_record(self) -> None:
+        if self._journal is not None and self._journal.error is not None:
+            self._stop(self._journal.error)

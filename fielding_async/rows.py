@@ -6,9 +6,11 @@ from typing import cast
 from attrs import define
 
 from .actions import Action, check_action
-from .batches import Done, Leftover
+from .batches import Done, Leftover, LeftState
+from .endings import unknown
 from .errors import (
     ConfigurationError,
+    DeadlineExceededError,
     FieldingError,
     JournalError,
     OutcomeUnknownError,
@@ -21,7 +23,7 @@ from .journal_records import NO_ROW, row_digest
 from .journal_values import EndState
 from .models import FieldingRun, RunRef
 
-__all__ = ["Row", "is_for_good", "make_row", "resume", "too_short"]
+__all__ = ["Row", "in_truth", "is_for_good", "make_row", "resume", "too_short"]
 
 
 @define(eq=False)
@@ -56,12 +58,17 @@ class Row:
         if self.journal is not None:
             self.journal.settled(self.number, self.digest)
 
+    @property
+    def unjudged(self) -> bool:
+        """Whether a write of an earlier process may be applied: a new intent of ours proves that it is not."""
+        return self.resumed is not None and not self.intended
+
     def left(self, *, started: bool) -> Leftover:
         """Return what is to be said of the row if it is not yielded."""
         if self.done is not None:
             return Leftover(self.ref, self.action, "ended", self.done, number=self.number)
-        unknown = started or self.resumed is not None
-        return Leftover(self.ref, self.action, "unknown" if unknown else "never sent", number=self.number)
+        state: LeftState = "unknown" if started or self.unjudged else "never sent"
+        return Leftover(self.ref, self.action, state, number=self.number)
 
 
 def make_row(number: int, pair: object, journal: Journal | None) -> Row:
@@ -104,6 +111,15 @@ def too_short(taken: int, journal: Journal) -> ConfigurationError | None:
     return ConfigurationError(
         f"{journal.name}: belongs to another plan: it has {rows} rows or more on record, this one ends after {taken}"
     )
+
+
+def in_truth(row: Row, error: Exception) -> Exception:
+    """Return what a row has ended in: if nothing left, a write of an earlier process may be applied all the same."""
+    if not row.unjudged or not isinstance(error, DeadlineExceededError | SessionClosedError):
+        return error
+    out_of_time = isinstance(error, DeadlineExceededError)
+    what = f"{row.action.name} may or may not have been applied by an earlier process"
+    return unknown(what, error, None, out_of_time).filled(ref=error.ref or row.lane, trace_id=error.trace_id)
 
 
 def is_for_good(row: Row, error: Exception, *, closing: bool, unsettled: Container[RunRef | None]) -> bool:
