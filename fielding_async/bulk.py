@@ -248,7 +248,8 @@ class Batch:
 
     def abandon(self) -> None:
         """Cut everything off, and wait for nothing: the consumer's coroutine is being closed."""
-        self._leave()
-        self._rows.cancel()
+        if not self._loop.is_closed():  # else nothing moves any more
+            self._leave()
+            self._rows.cancel()
         if self._journal is not None:
             self._journal.close_soon()

@@ -206,27 +206,33 @@ else:
 _Job = Callable[[], None]
 
 
-def _work(jobs: "queue.SimpleQueue[_Job | None]") -> None:
+def _work(jobs: "queue.SimpleQueue[_Job | None]", file: _File) -> None:
     while (job := jobs.get()) is not None:
         job()
+        del job  # it may be the last that holds a journal which nobody uses any more
+    with contextlib.suppress(OSError):
+        file.close()
 
 
 class FileStorage:
-    """A journal in a file. Its thread begins with `load` and ends with `close`; the lock dies with the process."""
+    """A journal in a file, of the running loop.
+
+    Its thread begins with `load`, and ends with `close` or when nobody uses it any more. The lock dies with it.
+    """
 
     def __init__(self, path: str) -> None:
         self.name: str = f"journal={path!r}"
         self._file = _File(path, self.name)
+        self._loop = asyncio.get_running_loop()
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._closed: asyncio.Future[None] | None = None
         self._end = weakref.finalize(self, self._jobs.put, None)
 
     async def load(self, binding: Binding, replay: Replay) -> None:
         """Lock it, bind it if it is new, have `replay` read it, and cut a torn tail. Raises `ConfigurationError`."""
-        threading.Thread(target=_work, args=(self._jobs,), name="fielding-journal", daemon=True).start()
-        loop = asyncio.get_running_loop()
+        threading.Thread(target=_work, args=(self._jobs, self._file), name="fielding-journal", daemon=True).start()
+        loop, file = self._loop, self._file
         loaded: asyncio.Future[None] = loop.create_future()
-        file = self._file
 
         def load() -> None:
             problem: BaseException | None = None
@@ -241,8 +247,7 @@ class FileStorage:
 
     def write(self, blob: bytes, written: _Written) -> None:
         """Append, and call `written` on the loop once it is durable, or with what went wrong."""
-        loop = asyncio.get_running_loop()
-        file = self._file
+        loop, file = self._loop, self._file
 
         def write() -> None:
             problem: OSError | None = None
@@ -257,7 +262,7 @@ class FileStorage:
     def close(self) -> "asyncio.Future[None]":
         """Unlock and close, after what was begun before. May be called more than once."""
         if self._closed is None:
-            loop = asyncio.get_running_loop()
+            loop = self._loop
             closed = self._closed = loop.create_future()
             file = self._file
 

@@ -1,8 +1,10 @@
 """Batches that end otherwise than by their last row: what is waited for, what is told, what stays on record."""
 
 import asyncio
+import gc
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -337,3 +339,40 @@ def test_a_cancellation_while_leaving_goes_before_what_the_journal_raises() -> N
         assert any("nothing more is sent" in note for note in caught.value.__notes__)
 
     live(exchange, act)
+
+
+@pytest.mark.parametrize("is_closed", [True, False], ids=["closed", "forgotten"])
+def test_a_batch_that_outlives_its_loop_gives_its_journal_back(tmp_path: Path, is_closed: bool) -> None:
+    """An async generator around a batch that is closed, or forgotten, after its loop has ended leaves no lock."""
+    exchange, path = FakeExchange(), tmp_path / "journal"
+
+    async def rows(fielding: FieldingSession) -> AsyncGenerator[Done]:
+        async with fielding.perform_all(pauses(1), journal=path) as batch:
+            async for done in batch:
+                yield done
+
+    async def begin() -> AsyncGenerator[Done]:
+        async with session_on(exchange) as fielding:
+            begun = rows(fielding)
+            assert (await anext(begun)).error is None
+            return begun
+
+    loop = asyncio.new_event_loop()
+    begun = loop.run_until_complete(begin())
+    loop.close()
+    if is_closed:
+        with pytest.raises(StopIteration):
+            begun.aclose().send(None)
+    del begun
+    gc.collect()
+    for thread in threading.enumerate():
+        if thread.name == "fielding-journal":
+            thread.join(10)
+
+    async def resume() -> None:
+        async with session_on(exchange) as fielding, fielding.perform_all(pauses(1), journal=path) as batch:
+            assert await everything(batch) == []
+            assert batch.passed == 1
+
+    asyncio.run(resume())
+    assert exchange.applied == [("run0", "pause")]
