@@ -215,9 +215,9 @@ def _work(jobs: "queue.SimpleQueue[_Job | None]", file: _File) -> None:
 
 
 class FileStorage:
-    """A journal in a file, of the running loop.
+    """A journal in a file, of the running loop. Its lock dies with the process.
 
-    Its thread begins with `load`, and ends with `close` or once nobody uses it any more. The lock dies with the process.
+    Its thread begins with `load`, and ends with `close` or once nobody uses it any more.
     """
 
     def __init__(self, path: str) -> None:
