@@ -204,19 +204,6 @@ class Journal:
         if self._all_wait():
             self._write()
 
-    def _durable(self) -> "asyncio.Future[None]":
-        """Return a future of the moment when all that was added is durable."""
-        future: asyncio.Future[None] = self._loop.create_future()
-        if self.error is not None:
-            future.set_exception(self._failed())
-        elif self._lines:
-            self._group.waiters.append(future)
-        elif self._writing is not None:
-            self._writing.waiters.append(future)
-        else:
-            future.set_result(None)
-        return future
-
     def _write(self) -> None:
         self._stop_waiting()
         if self._writing is None and self._lines:
@@ -267,7 +254,11 @@ class Journal:
         if self.error is not None:
             raise self._failed()
         self._write()
-        await self._durable()
+        group = self._group if self._lines else self._writing
+        if group is not None:
+            durable: asyncio.Future[None] = self._loop.create_future()
+            group.waiters.append(durable)
+            await durable
 
     async def aclose(self) -> None:
         """Make everything durable, unlock and close. Raises `JournalError` if it could not all be made durable."""
