@@ -1,8 +1,9 @@
 """Run the benchmarks: `python -m benchmarks [SECTION ...] [--quick]`.
 
-Without names all sections run, one after the other, but for `apply`, which takes a quarter of an hour. Their results are kept
-in `benchmarks/results/` as JSON, and the report and the plots there are made anew from all that is kept. `--quick` is
-for trying things out: fewer rounds, and nothing is kept. With `--check` the exit status is 1 if a claim does not hold.
+Without names all sections run, one after the other, but for `apply`, which takes a quarter of an hour. Their results
+are kept in `benchmarks/results/` as JSON, and the report and the plots there are made anew from all that is kept.
+`--quick` is for trying things out: fewer rounds, and nothing is kept. With `--check` the exit status is 1 if a claim
+does not hold.
 """
 
 import argparse
