@@ -8,6 +8,7 @@ import stat
 import sys
 import threading
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
@@ -209,7 +210,7 @@ _Job = Callable[[], None]
 def _work(jobs: "queue.SimpleQueue[_Job | None]", file: _File) -> None:
     while (job := jobs.get()) is not None:
         job()
-        del job  # it may be the last that holds a journal which nobody uses any more
+        del job  # what it holds is not to live until the next one comes
     with contextlib.suppress(OSError):
         file.close()
 
@@ -226,6 +227,9 @@ class FileStorage:
         self._loop = asyncio.get_running_loop()
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._closed: asyncio.Future[None] | None = None
+        # what waits for the writes begun, in their order. The thread holds none of it: it would keep alive, for a
+        # moment too long, a journal that everybody else has forgotten
+        self._begun: deque[_Written] = deque()
         self._end = weakref.finalize(self, self._jobs.put, None)
 
     async def load(self, binding: Binding, replay: Replay) -> None:
@@ -247,7 +251,8 @@ class FileStorage:
 
     def write(self, blob: bytes, written: _Written) -> None:
         """Append, and call `written` on the loop once it is durable, or with what went wrong."""
-        loop, file = self._loop, self._file
+        loop, file, storage = self._loop, self._file, weakref.ref(self)
+        self._begun.append(written)
 
         def write() -> None:
             problem: OSError | None = None
@@ -255,9 +260,13 @@ class FileStorage:
                 file.write(blob)
             except OSError as error:
                 problem = error
-            _tell(loop, written, problem)
+            _tell(loop, _wrote, storage, problem)
 
         self._jobs.put(write)
+
+    def wrote(self, problem: OSError | None) -> None:
+        """Tell of the oldest write that was not told of yet."""
+        self._begun.popleft()(problem)
 
     def close(self) -> "asyncio.Future[None]":
         """Unlock and close, after what was begun before. May be called more than once."""
@@ -282,6 +291,12 @@ class FileStorage:
 def _tell(loop: asyncio.AbstractEventLoop, what: Callable[..., object], *args: object) -> None:
     with contextlib.suppress(RuntimeError):  # the loop is gone, and with it whoever waited
         loop.call_soon_threadsafe(what, *args)
+
+
+def _wrote(storage: "weakref.ref[FileStorage]", problem: OSError | None) -> None:
+    alive = storage()
+    if alive is not None:
+        alive.wrote(problem)
 
 
 def _settle(future: "asyncio.Future[None]", problem: BaseException | None) -> None:

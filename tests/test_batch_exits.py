@@ -1,6 +1,7 @@
 """Batches that end otherwise than by their last row: what is waited for, what is told, what stays on record."""
 
 import asyncio
+import contextvars
 import gc
 import os
 import threading
@@ -341,6 +342,24 @@ def test_a_cancellation_while_leaving_goes_before_what_the_journal_raises() -> N
     live(exchange, act)
 
 
+class _HeldThread(asyncio.SelectorEventLoop):
+    """A loop on which the journal's thread gets no further than its last word until `forgotten` is set."""
+
+    def __init__(self, tells: int) -> None:
+        super().__init__()
+        self.tells = tells
+        self.forgotten = threading.Event()
+
+    def call_soon_threadsafe(
+        self, callback: Callable[..., object], *args: object, context: contextvars.Context | None = None
+    ) -> asyncio.Handle:
+        handle = super().call_soon_threadsafe(callback, *args, context=context)
+        self.tells -= 1
+        if self.tells == 0:
+            assert self.forgotten.wait(10)
+        return handle
+
+
 @pytest.mark.parametrize("is_closed", [True, False], ids=["closed", "forgotten"])
 def test_a_batch_that_outlives_its_loop_gives_its_journal_back(tmp_path: Path, is_closed: bool) -> None:
     """An async generator around a batch that is closed, or forgotten, after its loop has ended leaves no lock."""
@@ -357,7 +376,7 @@ def test_a_batch_that_outlives_its_loop_gives_its_journal_back(tmp_path: Path, i
             assert (await anext(begun)).error is None
             return begun
 
-    loop = asyncio.new_event_loop()
+    loop = _HeldThread(tells=3)  # of the loading, the intent and the end
     begun = loop.run_until_complete(begin())
     loop.close()
     if is_closed:
@@ -365,6 +384,8 @@ def test_a_batch_that_outlives_its_loop_gives_its_journal_back(tmp_path: Path, i
             begun.aclose().send(None)
     del begun
     gc.collect()
+    assert loop.tells == 0
+    loop.forgotten.set()
     for thread in threading.enumerate():
         if thread.name == "fielding-journal":
             thread.join(10)
