@@ -12,7 +12,8 @@ from attrs import Factory, define
 from .actions import Action
 from .batches import Done
 from .errors import ConfigurationError, JournalError, OutcomeUnknownError, SkippedError
-from .journal_file import Storage, read_lines
+from .journal_disk import read_lines
+from .journal_file import Storage
 from .journal_records import NO_ROW, commit_line, end_line, failure_line, intent_line, settled_line
 from .journal_replay import Replay
 from .journal_values import Binding, EndState, JournalRow, JournalSummary

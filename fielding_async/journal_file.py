@@ -1,27 +1,20 @@
-"""The file of a journal: opened, locked, read, appended to and made durable, off the event loop in one thread."""
+"""Where a journal is kept: a file, written off the event loop by one thread of its own."""
 
 import asyncio
 import contextlib
-import os
 import queue
-import stat
-import sys
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Protocol
 
-from .errors import ConfigurationError
-from .journal_records import header_line
-from .journal_replay import DamagedError, Replay, begins_a_journal, read_binding
+from .journal_disk import LockedFile
+from .journal_replay import Replay
 from .journal_values import Binding
 
-__all__ = ["FileStorage", "Storage", "read_lines"]
+__all__ = ["FileStorage", "Storage"]
 
-_LONGEST_LINE = 1 << 20
-_TRIES = 10
 _Written = Callable[[OSError | None], None]
 
 
@@ -43,171 +36,10 @@ class Storage(Protocol):
         ...
 
 
-def read_lines(fd: int, name: str, replay: Replay) -> Iterator[Binding]:
-    """Read a journal from its start: yield what it is bound to, and then, after each line more, nothing but control.
-
-    It yields after every line so that a caller can take rows out of `replay` as they come.
-    """
-    with os.fdopen(fd, "rb", closefd=False) as file:
-        file.seek(0)
-        first = file.readline(_LONGEST_LINE)
-        if not first.endswith(b"\n"):
-            problem = "its first line is incomplete" if begins_a_journal(first) else "is not a journal of this library"
-            raise ConfigurationError(f"{name}: {problem}")
-        try:
-            binding = read_binding(first)
-        except ConfigurationError as error:
-            raise ConfigurationError(f"{name}: {error.message}") from None
-        replay.good_bytes = len(first)
-        yield binding
-        while line := file.readline(_LONGEST_LINE):
-            try:
-                replay.feed(line)
-            except DamagedError as error:
-                raise ConfigurationError(f"{name}: is damaged: {error}") from None
-            yield binding
-
-
-def _refuse_other(name: str, wanted: Binding, found: Binding) -> None:
-    for what, ours, theirs in (
-        ("exchange", wanted.base_url, found.base_url),
-        ("API version", wanted.api_version, found.api_version),
-        ("plan", wanted.plan, found.plan),
-    ):
-        if ours != theirs:
-            raise ConfigurationError(
-                f"{name}: belongs to another {what}: it was begun for {theirs or 'a plan without a digest'},"
-                f" and this batch is for {ours or 'a plan without a digest'}"
-            )
-
-
-class _File:
-    """The open file; used by the thread alone."""
-
-    def __init__(self, path: str, name: str) -> None:
-        self._path = path
-        self._name = name
-        self._fd = -1
-        self._problem: OSError | None = None
-
-    def load(self, binding: Binding, replay: Replay) -> None:
-        try:
-            self._load(binding, replay)
-        except OSError as error:
-            self.close()
-            raise ConfigurationError(f"{self._name}: cannot be used: {error.strerror or error}") from error
-        except BaseException:
-            self.close()
-            raise
-
-    def _load(self, binding: Binding, replay: Replay) -> None:
-        self._open()
-        size = os.fstat(self._fd).st_size
-        start = os.pread(self._fd, _LONGEST_LINE, 0) if hasattr(os, "pread") else _start_of(self._fd)
-        if b"\n" not in start and begins_a_journal(start):
-            # new, or its first line was torn: nothing has left yet
-            os.ftruncate(self._fd, 0)
-            self.write(header_line(binding))
-            _sync_folder(self._path)
-            return
-        for found in read_lines(self._fd, self._name, replay):
-            _refuse_other(self._name, binding, found)
-        if replay.good_bytes < size:
-            os.ftruncate(self._fd, replay.good_bytes)
-        _sync(self._fd)  # what was read and is relied upon may be in no more than the cache yet
-
-    def _open(self) -> None:
-        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0)
-        flags |= getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOINHERIT", 0)
-        for _ in range(_TRIES):
-            self._fd = os.open(self._path, flags, 0o600)
-            if not stat.S_ISREG(os.fstat(self._fd).st_mode):
-                raise ConfigurationError(f"{self._name}: is not a regular file")
-            if not _lock(self._fd):
-                raise ConfigurationError(f"{self._name}: is in use by another batch, of this process or another")
-            # it may have been deleted between opening and locking
-            with contextlib.suppress(FileNotFoundError):
-                if os.path.samestat(os.stat(self._path), os.fstat(self._fd)):  # noqa: PTH116
-                    break
-            self.close()
-        else:
-            raise ConfigurationError(f"{self._name}: is replaced by another file all the time")
-        if hasattr(os, "fchmod"):
-            os.fchmod(self._fd, 0o600)
-
-    def write(self, blob: bytes) -> None:
-        if self._problem is not None:
-            raise self._problem  # behind a line that it tore, no group could be read
-        try:
-            view = memoryview(blob)
-            while view:
-                view = view[os.write(self._fd, view) :]
-            _sync(self._fd)
-        except OSError as error:
-            self._problem = error
-            raise
-
-    def close(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
-
-
-def _start_of(fd: int) -> bytes:
-    os.lseek(fd, 0, os.SEEK_SET)
-    return os.read(fd, _LONGEST_LINE)
-
-
-if sys.platform == "win32":  # pragma: no cover - tried on Windows by hand
-    import msvcrt
-
-    def _lock(fd: int) -> bool:
-        os.lseek(fd, 1 << 40, os.SEEK_SET)  # a place that is never written
-        try:
-            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-
-    def _sync(fd: int) -> None:
-        os.fsync(fd)
-
-    def _sync_folder(path: str) -> None:
-        """Do nothing: a folder cannot be synced there."""
-
-else:
-    import fcntl
-
-    def _lock(fd: int) -> bool:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
-
-    def _sync(fd: int) -> None:
-        full = getattr(fcntl, "F_FULLFSYNC", None)  # macOS: fsync alone leaves it in the disk's own cache
-        if full is not None:  # pragma: no cover
-            try:
-                fcntl.fcntl(fd, full)
-            except OSError:
-                pass
-            else:
-                return
-        getattr(os, "fdatasync", os.fsync)(fd)
-
-    def _sync_folder(path: str) -> None:
-        folder = os.open(Path(path).absolute().parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-
 _Job = Callable[[], None]
 
 
-def _work(jobs: "queue.SimpleQueue[_Job | None]", file: _File) -> None:
+def _work(jobs: "queue.SimpleQueue[_Job | None]", file: LockedFile) -> None:
     while (job := jobs.get()) is not None:
         job()
         del job  # what it holds is not to live until the next one comes
@@ -223,7 +55,7 @@ class FileStorage:
 
     def __init__(self, path: str) -> None:
         self.name: str = f"journal={path!r}"
-        self._file = _File(path, self.name)
+        self._file = LockedFile(path, self.name)
         self._loop = asyncio.get_running_loop()
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._closed: asyncio.Future[None] | None = None

@@ -10,7 +10,6 @@ from .codec import decode_run
 from .conflict import Fail, Finish, LookAgain, Refuse, Send, Situation, Unknown, Verdict, Why, judge
 from .endings import refusal, unknown
 from .errors import (
-    APIError,
     BadRequestError,
     DeadlineExceededError,
     FieldingError,
@@ -23,9 +22,10 @@ from .etags import RunStore
 from .exchange import Exchanger
 from .ledger import Ledger
 from .models import Effect, FieldingRun, OnConflict, Outcome, RunRef
+from .run_writes import RunWrites
 from .schedule import conflict_waits
 from .turns import Turns
-from .wire import Accepted, Answer, Failed, Request, action_request, left_by, read_etag, run_request
+from .wire import Answer, read_etag, run_request
 
 __all__ = ["RunAction", "look_at"]
 
@@ -69,14 +69,9 @@ class RunAction:
         self._seen = seen
         self._on_conflict: OnConflict = on_conflict
         self._waits: Iterator[float] | None = None
-        self._fresh: FieldingRun | None = None  # the run as last seen, or as our write left it
-        self._base: FieldingRun | None = None  # the run under whose ETag the last write was sent
-        self._sent: Action | None = None
-        self._may_be_applied = False  # an attempt under the ETag of `_base` may have been applied, or may yet be
-        self._writing = False
+        self._writes = RunWrites(store, ref, ledger)
         self._last_conflict: PreconditionFailedError | None = None
         self._ledger = ledger
-        self._resumed = False  # an attempt of an earlier process, under the ETag of `_base`, may be applied
 
     async def run(self) -> Outcome:
         """Take the turn, act, pass the turn on: at once, or when an exchange that outlives its caller is over."""
@@ -89,17 +84,16 @@ class RunAction:
                 raise problem from None
             finally:
                 self._call.trace.waited("turn", self._exchanger.loop.time() - began)
-        outlived = False
+        writes, outlived = self._writes, False
         try:
             verdict = self._from_memory() or await self._open()
             while isinstance(verdict, Send):
-                if self._ledger is not None and self._fresh is not None and not self._resumed:
-                    durable = self._ledger.intend(verdict.action, self._fresh)
-                    if durable is not None:
-                        await durable
-                request = self._begin_write(verdict.action)
+                durable = writes.intend(verdict.action)
+                if durable is not None:
+                    await durable
+                request = writes.begin(verdict.action)
                 ended = await self._exchanger.exchange(self._call, request)
-                self._end_write(verdict.action, ended)
+                writes.end(ended)
                 if ended.accepted is not None:
                     return self._outcome("accepted", verdict.action)
                 verdict = await self._settle(ended)
@@ -113,19 +107,15 @@ class RunAction:
                 self._leave()
 
     def _leave(self) -> None:
-        """Note what may still land, and pass the turn on."""
-        base = self._base
-        if self._may_be_applied and base is not None:
-            # a lost attempt may land as long as the run bears the ETag that it was sent under
-            unmoved = self._fresh is None or self._fresh is base or self._fresh.etag == base.etag
-            if unmoved:
-                self._store.doubt(self._ref, base)
+        self._writes.leave()
         self._turns.pass_on(self._ref)
 
     def _from_memory(self) -> Send | None:
         """Return what to send under an ETag that is known; `None` if the run must be looked at first."""
         if self._ledger is not None and self._ledger.resumed is not None:
-            return self._resume(*self._ledger.resumed)
+            sent, _ = self._ledger.resumed
+            self._writes.take_up(*self._ledger.resumed)
+            return Send(sent)
         base = self._seen or self._store.get(self._ref)
         if self._call.trace.is_told and self._seen is None:
             self._call.trace.looked_up(found=base is not None)
@@ -134,14 +124,7 @@ class RunAction:
         action = ask(self._order, base) if callable(self._order) else self._order
         if action is None:
             return None  # "nothing to do" is not said of a run from memory either
-        self._fresh = base
-        return Send(action)
-
-    def _resume(self, action: Action, base: FieldingRun) -> Send:
-        """Take up what an earlier process left: as a call whose reply was lost would be gone on with."""
-        self._resumed = self._may_be_applied = True
-        self._fresh = self._base = base
-        self._sent = action
+        self._writes.fresh = base
         return Send(action)
 
     async def _open(self) -> Verdict:
@@ -150,7 +133,7 @@ class RunAction:
             fresh = await self._look(settling=False)
             verdict = judge(self._situation(Why.OPENING, fresh))
             if not isinstance(verdict, LookAgain):
-                self._fresh = fresh
+                self._writes.fresh = fresh
             if isinstance(verdict, Refuse):
                 problem = FieldingError("the run is no longer as seen", method="GET", path=run_request(self._ref).path)
                 raise self._refused(problem, verdict.wanted)
@@ -166,41 +149,8 @@ class RunAction:
             self._waits = conflict_waits(self._exchanger.retry, self._exchanger.uniform)
         return next(self._waits)
 
-    def _begin_write(self, action: Action) -> Request:
-        assert self._fresh is not None  # noqa: S101 - an action is only ever sent under an ETag that was seen
-        base = self._base = self._fresh
-        self._sent = action
-        self._may_be_applied = self._resumed
-        request = action_request(self._ref, action, base)
-        self._store.write_began(self._ref)
-        self._writing = True
-        return request
-
-    def _end_write(self, action: Action, ended: Ended) -> None:
-        base = self._base
-        assert base is not None  # noqa: S101 - set when the write began
-        self._writing = False
-        if ended.accepted is not None:
-            self._fresh = left_by(action, base, ended.accepted)
-            self._store.write_accepted(self._ref, base, self._fresh)
-            return
-        self._may_be_applied = self._resumed or ended.attempts.may_be_applied
-        if self._ledger is not None and not self._may_be_applied:
-            self._ledger.settled()
-        self._unaccepted(ended.error)
-
-    def _unaccepted(self, failure: FieldingError | None) -> None:
-        """Forget the pair, unless the write was refused in a way that leaves it standing."""
-        moved = isinstance(failure, APIError) and failure.status in {404, 412, 422}
-        if isinstance(failure, PreconditionFailedError) and self._base is not None:
-            self._store.retire(self._ref, self._base)
-        if self._may_be_applied or moved:
-            self._store.forget(self._ref)
-        else:
-            self._store.write_refused(self._ref)
-
     def _outcome(self, effect: Effect, action: Action | None) -> Outcome:
-        run = self._fresh
+        run = self._writes.fresh
         assert run is not None  # noqa: S101 - no call ends well without a look or a reply
         return Outcome(
             ref=self._ref,
@@ -224,7 +174,7 @@ class RunAction:
             self._call.conflicts += 1
             self._last_conflict = failure
             self._call.trace.conflict(self._ref.fielding_run_id, self._call.conflicts)
-        if why in {Why.BAD_REQUEST, Why.REFUSED, Why.EXHAUSTED} and not self._may_be_applied:
+        if why in {Why.BAD_REQUEST, Why.REFUSED, Why.EXHAUSTED} and not self._writes.may_be_applied:
             raise self._plain(failure)
         wait = self._next_wait() if why is Why.CONFLICT else 0.0
         while True:
@@ -238,33 +188,34 @@ class RunAction:
                 raise problem from (error if problem is failure else failure)
             verdict = judge(self._situation(why, fresh, ended))
             if not isinstance(verdict, LookAgain):
-                self._fresh = fresh  # a stale look is forgotten: it says nothing of what may still land
+                self._writes.fresh = fresh  # a stale look is forgotten: it says nothing of what may still land
                 return self._decided(verdict, failure, ended)
             wait = self._next_wait()
 
     def _decided(self, verdict: Verdict, failure: FieldingError, ended: Ended) -> Send | Finish:
+        writes = self._writes
         match verdict:
             case Send():
-                self._may_be_applied = self._resumed = False  # whatever was sent before is proven not applied
+                writes.disprove()
                 return verdict
             case Finish():
                 return verdict
             case Refuse(wanted):
-                self._may_be_applied = False
+                writes.disprove()
                 raise self._refused(failure, wanted)
             case Fail():
-                if self._resumed:
-                    self._may_be_applied = self._resumed = False  # refused for good, and so was its earlier copy
+                if writes.resumed:
+                    writes.disprove()  # refused for good, and so was its earlier copy
                 if isinstance(failure, InvalidRunStateError):
-                    failure.current = self._fresh
-                    if self._sent is not None and self._fresh is not None and self._sent.is_there(self._fresh):
+                    failure.current = writes.fresh
+                    if writes.sent is not None and writes.fresh is not None and writes.sent.is_there(writes.fresh):
                         failure.message += (
                             " (the run is there, but an earlier write of this session may still be applied)"
                         )
                     raise failure
                 raise ended.attempts.server_error or failure
             case Unknown(reason):
-                raise self._unknown(reason, failure, self._fresh, out_of_time=ended.out_of_time) from failure
+                raise self._unknown(reason, failure, writes.fresh, out_of_time=ended.out_of_time) from failure
             case LookAgain():  # pragma: no cover - looked again before
                 raise AssertionError(verdict)
             case _:
@@ -281,15 +232,16 @@ class RunAction:
         return run
 
     def _situation(self, why: Why, fresh: FieldingRun, ended: Ended | None = None) -> Situation:
+        writes = self._writes
         return Situation(
             fresh=fresh,
             why=why,
             order=self._order,
-            sent=self._sent,
-            base=self._base,
-            may_be_applied=self._may_be_applied,
-            only_server_errors=ended is not None and ended.attempts.only_server_errors and not self._resumed,
-            resumed=ended is not None and self._resumed and not ended.attempts.may_be_applied,
+            sent=writes.sent,
+            base=writes.base,
+            may_be_applied=writes.may_be_applied,
+            only_server_errors=ended is not None and ended.attempts.only_server_errors and not writes.resumed,
+            resumed=ended is not None and writes.resumed and not ended.attempts.may_be_applied,
             seen=self._seen,
             on_conflict=self._on_conflict,
             in_doubt=self._store.in_doubt(self._ref, fresh.etag),
@@ -301,22 +253,22 @@ class RunAction:
     def _plain(self, failure: FieldingError) -> FieldingError:
         """Nothing was applied: the failure itself, or the last conflict if time ran out in the rounds after it."""
         if isinstance(failure, DeadlineExceededError) and self._last_conflict is not None:
-            return self._refused(self._last_conflict, self._sent)
+            return self._refused(self._last_conflict, self._writes.sent)
         return failure
 
     def _not_looked_at(self, failure: FieldingError, error: FieldingError, ended: Ended) -> FieldingError:
         """The look failed with `error`, or there was no time for it."""
         out_of_time = isinstance(error, DeadlineExceededError)
-        if self._may_be_applied:
+        if self._writes.may_be_applied:
             reason = f"the run could not be looked at afterwards ({error.message})"
             return self._unknown(reason, failure, None, out_of_time=out_of_time or ended.out_of_time)
         if isinstance(failure, PreconditionFailedError):
-            return self._refused(failure, self._sent) if out_of_time else error
+            return self._refused(failure, self._writes.sent) if out_of_time else error
         return failure
 
     def _refused(self, failure: FieldingError, wanted: Action | None) -> PreconditionFailedError:
-        current = self._fresh if self._fresh is not self._base else None
-        return refusal(failure, seen=self._seen or self._base, wanted=wanted, current=current)
+        fresh, base = self._writes.fresh, self._writes.base
+        return refusal(failure, seen=self._seen or base, wanted=wanted, current=fresh if fresh is not base else None)
 
     def _unknown(
         self, reason: str, failure: FieldingError, current: FieldingRun | None, *, out_of_time: bool
@@ -329,40 +281,17 @@ class RunAction:
         """Free the caller. Return whether a write is still in flight, which passes the turn on when it is over."""
         call = self._call
         call.abandoned = True
-        task = call.in_flight if self._writing else None
-        if self._writing and call.attempts is not None:
-            self._may_be_applied = self._resumed or call.attempts.may_be_applied
-            if task is None:
-                self._unaccepted(None)
-        if task is not None or self._may_be_applied:
+        task = call.in_flight if self._writes.under_way else None
+        if self._writes.cut_off(call.attempts, in_flight=task is not None):
             call.tell_doubt(cancelled, f"{call.name} on {self._ref} was cancelled, and may or may not be applied")
-            if self._ledger is not None:
-                self._ledger.in_doubt = True
         if task is None:
             return False
         task.add_done_callback(self._over)
         return True
 
     def _over(self, task: "asyncio.Task[Answer | None]") -> None:
-        """Take account of what became of a write whose caller has gone."""
-        answer: Answer | None = None
-        if task.cancelled() or task.exception() is not None:
-            self._may_be_applied = True
-        else:
-            answer = task.result()
-        if isinstance(answer, Accepted):
-            assert self._sent is not None  # noqa: S101
-            assert self._base is not None  # noqa: S101
-            self._may_be_applied = False
-            self._fresh = left_by(self._sent, self._base, answer.response)
-            self._store.write_accepted(self._ref, self._base, self._fresh)
-        elif isinstance(answer, Failed):
-            # a 412 proves that no earlier attempt under this ETag can land any more
-            moved = isinstance(answer.error, PreconditionFailedError)
-            self._may_be_applied = not moved and (self._may_be_applied or answer.may_be_applied)
-            self._unaccepted(answer.error)
-        else:
-            self._unaccepted(None)
+        lost = task.cancelled() or task.exception() is not None
+        self._writes.end_late(None if lost else task.result(), lost=lost)
         self._leave()
 
 

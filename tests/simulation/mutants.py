@@ -7,7 +7,7 @@ from unittest.mock import patch
 
 from attrs import evolve
 
-from fielding_async import BadRequestError, FieldingRun, PermissionDeniedError, RunRef, conflict, runs, wire
+from fielding_async import BadRequestError, FieldingRun, PermissionDeniedError, RunRef, conflict, run_writes, wire
 from fielding_async.actions import Action
 from fielding_async.calls import Ended
 from fielding_async.conflict import Finish, Situation, Unknown, Verdict
@@ -46,7 +46,7 @@ def old_body_after_a_412() -> Generator[None]:
         old_action, old_base = first.setdefault(CURRENT.get(), (action, base))
         return original(ref, old_action, evolve(old_base, etag=base.etag))
 
-    with patch.object(runs, "action_request", action_request):
+    with patch.object(run_writes, "action_request", action_request):
         yield
 
 
