@@ -21,7 +21,7 @@ from tempfile import TemporaryDirectory
 from attrs import define, field
 
 from benchmarks import overhead_clients as clients
-from benchmarks.report import Cell, Section, at_least, at_most, paired_ratio
+from benchmarks.report import Cell, Section, at_least, at_most, paired_ratio, quartiles
 from benchmarks.server import serving
 
 __all__ = ["run"]
@@ -107,10 +107,6 @@ def _alone(measure: Callable[..., dict[str, Times]], *arguments: object) -> dict
         return pool.submit(measure, *arguments).result()
 
 
-def _quartiles(ratio: tuple[float, float, float]) -> str:
-    return f"{ratio[1]:.2f} to {ratio[2]:.2f}"
-
-
 def _rows(found: Mapping[str, Times], suffix: str = "") -> list[list[Cell]]:
     mine = found[OURS]
     rows: list[list[Cell]] = []
@@ -120,7 +116,7 @@ def _rows(found: Mapping[str, Times], suffix: str = "") -> list[list[Cell]]:
             rows.append([*row, "", "", "", ""])
             continue
         cpu, pace = paired_ratio(mine.cpu, times.cpu), paired_ratio(times.wall, mine.wall)
-        rows.append([*row, cpu[0], _quartiles(cpu), pace[0], _quartiles(pace)])
+        rows.append([*row, cpu[0], quartiles(cpu), pace[0], quartiles(pace)])
     return rows
 
 

@@ -24,6 +24,7 @@ __all__ = [
     "markdown",
     "paired_ratio",
     "plain",
+    "quartiles",
     "read_result",
     "table",
     "tell",
@@ -98,6 +99,11 @@ def paired_ratio(ours: Sequence[float], theirs: Sequence[float]) -> tuple[float,
     ratios = sorted(mine / other for mine, other in zip(ours, theirs, strict=True))
     low, _, high = statistics.quantiles(ratios, n=4)
     return statistics.median(ratios), low, high
+
+
+def quartiles(ratio: tuple[float, float, float]) -> str:
+    """Show the quartiles around a paired ratio."""
+    return f"{ratio[1]:.2f} to {ratio[2]:.2f}"
 
 
 def describe_machine() -> Machine:
