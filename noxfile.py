@@ -57,8 +57,8 @@ def tests(session: nox.Session) -> None:
         return
     session.run("pytest", *AT_ONCE, "--cov", "--cov-report=term", "--cov-fail-under=90", *SHORTER)
     # measuring coverage would double their time
-    session.run("pytest", *AT_ONCE, "tests/conformance")
-    session.run("pytest", "-s", "--durations=3", "tests/simulation")
+    # by file, as a run of Schemathesis serves a whole one
+    session.run("pytest", *AT_ONCE, "--dist=loadfile", "-rP", "tests/simulation", "tests/conformance")
 
 
 @nox.session(python=OLDEST)

@@ -1,64 +1,23 @@
-"""Schemathesis, with all its checks, against the running sandbox; and faults seeded on purpose, each caught.
+"""Schemathesis, with all its checks, against the running sandbox.
 
 `FIELDING_FUZZ_EXAMPLES` is the number of examples per operation (100). A run by hand, with more of them:
 `python -m tests.conformance.fuzz --examples 1000 --seed 7`.
 """
 
-import json
 import os
-import subprocess
-import sys
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import pytest
-from attrs import frozen
 
 from fielding_async.operations import OPERATIONS
 
 from .document import needs_document, operations
+from .fuzz_runs import Ran, needs_schemathesis, run
 
-pytestmark = [
-    needs_document,
-    pytest.mark.skipif(find_spec("schemathesis") is None, reason="not at hand: schemathesis"),
-]
+pytestmark = [needs_document, needs_schemathesis]
 
-ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = int(os.environ.get("FIELDING_FUZZ_EXAMPLES", "100"))
 PHASES = ("examples", "coverage", "fuzzing", "stateful")
-
-
-@frozen
-class Ran:
-    """What a run of Schemathesis came to: findings by kind, and counts of statuses by operation and phase."""
-
-    code: int
-    output: str
-    findings: dict[str, list[str]]
-    statuses: dict[str, dict[str, dict[str, int]]]
-
-    def count(self, name: str, phase: str) -> int:
-        """The number of requests of an operation in a phase."""
-        return sum(self.statuses.get(name, {}).get(phase, {}).values())
-
-
-def run(folder: Path, *words: str) -> Ran:
-    """Run Schemathesis in a process of its own."""
-    report = folder / "report.json"
-    ended = subprocess.run(
-        [sys.executable, "-m", "tests.conformance.fuzz", "--report", str(report), *words],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        errors="replace",
-        timeout=1_800,
-        check=False,
-    )
-    told: dict[str, Any] = json.loads(report.read_text()) if report.exists() else {"failures": {}, "statuses": {}}
-    return Ran(ended.returncode, ended.stdout, told["failures"], told["statuses"])
 
 
 @pytest.fixture(scope="module")
@@ -93,34 +52,3 @@ def test_conflicts_and_absences_are_met(full: Ran) -> None:
             met[status] = met.get(status, 0) + count
     assert met.get("412", 0) > 0
     assert met.get("404", 0) > 0
-
-
-SEEDED = [
-    ("no ETag", "get_fielding_run", "MissingHeaders"),
-    ("no ETag", "pause_fielding_run", "MissingHeaders"),
-    ("no Location", "create_bulk_pause_target_groups_job", "MissingHeaders"),
-    ("bad enum", "get_fielding_run", "JsonSchemaError"),
-    ("missing field", "get_fielding_runs_by_target_group_id", "JsonSchemaError"),
-    ("undocumented status", "complete_fielding_run", "UndefinedStatusCode"),
-    ("missing Authorization accepted", "update_fielding_run", "MissingHeaderNotRejected"),
-    ("missing Authorization accepted", "get_bulk_pause_target_groups_job", "IgnoredAuth"),
-    ("missing Cint-API-Version accepted", "resume_fielding_run", "MissingHeaderNotRejected"),
-    ("missing If-Match accepted", "pause_fielding_run", "MissingHeaderNotRejected"),
-    ("missing Idempotency-Key accepted", "create_bulk_launch_target_groups_job", "MissingHeaderNotRejected"),
-]
-
-
-@pytest.mark.parametrize(("fault", "operation_id", "finding"), SEEDED)
-def test_a_seeded_fault_is_caught(tmp_path: Path, fault: str, operation_id: str, finding: str) -> None:
-    """A fault in what the sandbox accepts or answers is found, at the operation that has it."""
-    ran = run(tmp_path, "--fault", fault, "--", "--phases", "coverage", "--include-operation-id", operation_id)
-    (row,) = (row for row in OPERATIONS if row.operation_id == operation_id)
-    assert ran.code == 1, ran.output[-8_000:]
-    assert ran.findings[finding] == [row.name]
-
-
-def test_no_fault_is_found_where_none_was_seeded(tmp_path: Path) -> None:
-    """Through the same door, with nothing wrong with it, nothing is found."""
-    included = (f"--include-operation-id={operation_id}" for operation_id in sorted({row[1] for row in SEEDED}))
-    ran = run(tmp_path, "--fault", "none", "--", "--phases", "coverage", *included)
-    assert (ran.code, ran.findings) == (0, {}), ran.output[-8_000:]
