@@ -1,0 +1,129 @@
+"""`fielding apply` where somebody means it no good, or is tired: odd names, odd files, odd values."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from fielding_async.actions import Action, Pause
+from fielding_async.sandbox import Hold, RawReply, Sandbox
+
+from .conftest import Cli, command, environment, process
+from .plans import Row, write_plan
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that the command is given in."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def failing(box: Sandbox) -> Row:
+    """A row that fails."""
+    return box.add_run("completed"), Pause()
+
+
+def live(box: Sandbox, count: int, action: Action = Pause()) -> list[Row]:  # noqa: B008
+    """Rows with one action on each of so many live runs."""
+    return [(box.add_run("live"), action) for _ in range(count)]
+
+
+# -- files that are in each other's way
+
+
+@pytest.mark.parametrize("kind", ["failed", "unknown"])
+@pytest.mark.parametrize("by_link", [False, True])
+def test_the_journal_is_never_where_rows_that_failed_are_written(
+    box: Sandbox, cli: Cli, folder: Path, kind: str, *, by_link: bool
+) -> None:
+    """It would be replaced at the end, and the next go begin anew: it is refused before anything is sent."""
+    write_plan(folder / "plan.csv", live(box, 2))
+    journal = f"plan.{kind}.csv"
+    if by_link:
+        (folder / "j").symlink_to(folder / journal)
+        journal = "j"
+    ended = cli("apply", "plan.csv", "--yes", "--journal", journal)
+    assert (ended.status, box.history) == (2, ())
+    assert f"--journal {journal}: rows that do not end well are written there; name another file" in ended.err
+
+
+def test_plans_with_one_stem_have_files_of_their_own(box: Sandbox, cli: Cli, folder: Path) -> None:
+    """The rows that failed of a.csv are not replaced by those of a.jsonl, nor taken away because it has none."""
+    write_plan(folder / "a.csv", [failing(box)])
+    assert cli("apply", "a.csv", "--yes").status == 1
+    before = (folder / "a.failed.csv").read_bytes()
+    for name, rows in (("a.tsv", live(box, 1)), ("a.txt", [failing(box)])):
+        write_plan(folder / name, rows)
+        cli("apply", name, "--yes")
+    assert (folder / "a.failed.csv").read_bytes() == before
+    assert {path.name for path in folder.glob("*.failed.csv*")} == {"a.failed.csv", "a.txt.failed.csv"}
+
+
+def test_what_somebody_worked_on_is_never_lost_and_its_new_name_is_told(box: Sandbox, cli: Cli, folder: Path) -> None:
+    """However often a file of failed rows is changed and written again, each version is kept, and that is said."""
+    write_plan(folder / "plan.csv", [failing(box)])
+    cli("apply", "plan.csv", "--yes")
+    for version, name in (("first", "plan.failed.csv~"), ("second", "plan.failed.csv~2")):
+        (folder / "plan.failed.csv").write_text(version)
+        ended = cli("apply", "plan.csv", "--yes", "--json")
+        assert f"an older plan.failed.csv held other lines: it is now {name}" in ended.err
+        assert (folder / name).read_text() == version
+    assert (folder / "plan.failed.csv~").read_text() == "first"
+
+
+def test_a_pipe_in_the_place_of_failed_rows_does_not_hold_up_the_report(box: Sandbox, cli: Cli, folder: Path) -> None:
+    """It is not read, which would never end; it is put aside."""
+    write_plan(folder / "plan.csv", [failing(box)])
+    os.mkfifo(folder / "plan.failed.csv")
+    writer = os.open(folder / "plan.failed.csv", os.O_RDWR)  # so that even a reader would not wait to open it
+    try:
+        done = subprocess.run(
+            command("apply", "plan.csv", "--yes"), env=environment(box), capture_output=True, timeout=60, check=False
+        )
+    finally:
+        os.close(writer)
+    assert done.returncode == 1
+    assert (folder / "plan.failed.csv~").is_fifo()
+    assert "InvalidRunStateError" in (folder / "plan.failed.csv").read_text()
+
+
+def test_one_file_that_cannot_be_written_does_not_keep_the_other_back(box: Sandbox, cli: Cli, folder: Path) -> None:
+    """Rows that are unknown are written down though plan.failed.csv is a folder, and which one is missing is said."""
+    rows = [failing(box), *live(box, 1)]
+    box.script(*[RawReply(b"not HTTP\r\n\r\n")] * 5, on="pause", ref=rows[1][0])
+    write_plan(folder / "plan.csv", rows)
+    (folder / "plan.failed.csv").mkdir()
+    ended = cli("apply", "plan.csv", "--yes", "--json")
+    assert (ended.status, ended.objects[-1]["unknown_plan"]) == (3, "plan.unknown.csv")
+    assert "could not be written to plan.failed.csv (Is a directory)" in ended.err
+
+
+@pytest.mark.parametrize("what", ["deleted", "emptied", "replaced"])
+def test_a_journal_that_is_lost_meanwhile_is_never_called_nothing_sent(box: Sandbox, tmp_path: Path, what: str) -> None:
+    """It ends with 3, counts what ended, and warns of sending again: 2 would say that nothing was sent."""
+    rows = live(box, 3)
+    write_plan(tmp_path / "plan.csv", rows)
+    journal = tmp_path / "plan.csv.journal"
+    hold = Hold("after")
+    box.script(hold, on="pause", ref=rows[2][0])
+    options = ("apply", "plan.csv", "--yes", "--json")
+    with process(*options, env=environment(box), cwd=tmp_path) as child:
+        hold.wait_arrived(30)
+        if what == "emptied":
+            os.truncate(journal, 0)
+        else:
+            journal.unlink()
+        if what == "replaced":
+            journal.write_text("something else\n")
+        hold.release()
+        out, err = child.communicate(timeout=60)
+    assert "Traceback" not in err
+    assert child.returncode == 3
+    assert "what has become of the rows cannot be told one by one any more: journal='plan.csv.journal': " in err
+    assert "this go: 3 of 3 rows ended (3 done, 0 failed, 0 unknown, 0 skipped)" in err
+    assert "restore the journal before anything is sent again" in err
+    told = json.loads(out.splitlines()[-1])
+    assert (told["kind"], told["done"], told["exit_status"]) == ("error", 3, 3)
