@@ -4,10 +4,13 @@ import json
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from fielding_async.actions import Action, Pause
+from fielding_async.cli.plan_rows import BadLine, Defaults, read_row
+from fielding_async.models import RunRef
 from fielding_async.sandbox import Hold, RawReply, Sandbox
 
 from .conftest import Cli, command, environment, process
@@ -127,3 +130,63 @@ def test_a_journal_that_is_lost_meanwhile_is_never_called_nothing_sent(box: Sand
     assert "restore the journal before anything is sent again" in err
     told = json.loads(out.splitlines()[-1])
     assert (told["kind"], told["done"], told["exit_status"]) == ("error", 3, 3)
+
+
+# -- odd values
+
+
+@pytest.mark.parametrize("value", [0, False, [], {}])
+@pytest.mark.parametrize("column", ["project_id", "start_fielding_at", "end_fielding_at"])
+def test_what_is_false_in_json_is_not_taken_for_nothing(column: str, value: Any) -> None:
+    """Such a project is not filled in from --project, nor such a date passed over: the line is bad."""
+    ulid = "01BTGNYV6HRNK8K8VKZASZCFP0"
+    row = {"account_id": 101, "target_group_id": ulid, "fielding_run_id": "R", "action": "pause", column: value}
+    read = read_row(1, row, Defaults(101, ulid))
+    assert isinstance(read, BadLine)
+    assert read.text.startswith(f"{column} '{value}' ")
+
+
+@pytest.mark.parametrize("rate", ["1e-320", "1e-7", "nan", "inf", "1e10"])
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_a_rate_that_is_none_is_refused(cli: Cli, folder: Path, rate: str, options: list[str]) -> None:
+    """Slower than a request in eleven days is no rate: the time it takes could not even be written down."""
+    write_plan(folder / "plan.csv", [(RunRef(101, "0" * 26, "0" * 26, "R"), Pause())])
+    ended = cli("apply", "plan.csv", "--dry-run", "--rate", rate, *options)
+    assert ended.status == 2
+    assert "must be requests a second, 1e-06 to 1e+09" in ended.err
+
+
+def test_a_closed_standard_input_is_one_message(box: Sandbox, tmp_path: Path) -> None:
+    """`fielding apply - <&-` says what is wrong."""
+    words = command("apply", "-", "--dry-run")
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" <&-', "sh", *words],
+        env=environment(box), capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (2, "fielding: standard input: cannot be read: it is closed\n")
+
+
+def test_a_name_cannot_act_on_the_terminal(box: Sandbox, cli: Cli, folder: Path) -> None:
+    """Escapes and line ends in the name of a plan are written as such, before and after, and dry."""
+    name = "\x1b[31mplan\nok.csv"
+    write_plan(folder / name, [failing(box)])
+    for options in (["--dry-run"], ["--yes"], ["--yes"]):
+        ended = cli("apply", name, *options)
+        assert "\x1b" not in ended.out + ended.err
+        assert "\nok.csv" not in ended.out + ended.err
+
+
+# -- answers that are not the API's
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_no_row_fails_for_an_answer_that_is_not_the_apis(box: Sandbox, cli: Cli, folder: Path, status: int) -> None:
+    """A page that a proxy or a web server puts in the place of the API's 403 or 404 shows nothing of the row."""
+    page = f"HTTP/1.1 {status} No\r\nContent-Type: text/html\r\nContent-Length: 4\r\n\r\n<p/>"
+    box.script(RawReply(page.encode()), on="get")
+    write_plan(folder / "plan.csv", live(box, 2))
+    ended = cli("apply", "plan.csv", "--yes")
+    assert ended.status == 1
+    assert "this is not the API's answer: look at FIELDING_BASE_URL, and at proxies" in ended.err
+    assert (box.history, [path.name for path in folder.iterdir()]) == ((), ["plan.csv"])
+    assert cli("apply", "plan.csv", "--yes").status == 0
