@@ -267,7 +267,11 @@ def _ask() -> None:
     _forget_typed()
     sys.stderr.write("Apply it? [y/N] ")
     sys.stderr.flush()
-    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+    try:
+        answer = sys.stdin.readline()
+    except UnicodeDecodeError:
+        answer = ""  # typed in another encoding; it is not yes in any of them
+    if answer.strip().lower() not in {"y", "yes"}:
         complain("fielding: apply: not applied; nothing was sent")
         raise click.exceptions.Exit(Exit.FAILED)
 

@@ -32,8 +32,9 @@ _SORTED = 20_000  # rows that are brought into the plan's order; more are left i
 _COLUMNS = ("accepted", "already", "unconfirmed", "failed", "unknown", "skipped")
 _KINDS = 1000  # different errors that are told apart
 _LONGEST = 300  # characters of an error
-_REQUEST = re.compile(r"^[A-Z]+ /\S*: ")
+_REQUEST = re.compile(r"(?:^|(?<=: ))[A-Z]+ /\S*: ")
 _TRACE = re.compile(r" \[trace_id=[^\]]*\]$")
+_EARLIER = re.compile(r": row \d+ of the journal: [a-z]+$")  # counted from 0, and not to be found in the plan
 
 
 def report(run: "Run") -> int:
@@ -170,7 +171,7 @@ def _in_order(rows: Iterable[JournalRow]) -> Iterable[JournalRow]:
 
 def _error_text(row: JournalRow, *, trace: bool = False) -> str:
     """Return an error without what the row says already, or is of no use to people."""
-    message = _TRACE.sub("", _REQUEST.sub("", row.message))
+    message = _EARLIER.sub("", _TRACE.sub("", _REQUEST.sub("", row.message)))
     return f"{row.error}: {message}" + (f" [trace_id={row.trace_id}]" if trace and row.trace_id else "")
 
 

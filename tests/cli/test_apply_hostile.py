@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,20 @@ def test_a_journal_that_is_lost_meanwhile_is_never_called_nothing_sent(box: Sand
     assert (told["kind"], told["done"], told["exit_status"]) == ("error", 3, 3)
 
 
+def test_skipped_rows_are_told_in_one_line_whatever_kept_them_back(box: Sandbox, cli: Cli, folder: Path) -> None:
+    """What kept them back names no request, which is another one for each run, and no row of the journal."""
+    rows = [(ref, action) for ref, _ in [failing(box) for _ in range(12)] for action in (Pause(), Pause())]
+    write_plan(folder / "plan.csv", rows)
+    said = "skipped: SkippedError: not sent: an earlier row of this run failed"
+    ended = cli("apply", "plan.csv", "--yes")
+    assert f"     12 x pause: {said}: 422 invalid_state_error" in ended.err
+    write_plan(folder / "plan.csv", rows[:1] * 3)
+    assert cli("apply", "plan.csv", "--yes", "--journal", "j", "--fail-fast", "--concurrency", 1).status == 1
+    ended = cli("apply", "plan.csv", "--yes", "--journal", "j")
+    assert "of the journal" not in ended.err + (folder / "plan.failed.csv").read_text()
+    assert f"line 4: pause: {said}\n" in ended.err
+
+
 # -- odd values
 
 
@@ -164,6 +179,24 @@ def test_a_closed_standard_input_is_one_message(box: Sandbox, tmp_path: Path) ->
         env=environment(box), capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (2, "fielding: standard input: cannot be read: it is closed\n")
+
+
+def test_an_answer_in_another_encoding_is_no_yes(box: Sandbox, tmp_path: Path) -> None:
+    """Whatever is typed at the question that is no text is a no, and nothing is sent."""
+    write_plan(tmp_path / "plan.csv", live(box, 1))
+    ours, theirs = pty.openpty()
+    env = environment(box, PYTHONIOENCODING="ascii:strict")
+    with process("apply", "plan.csv", env=env, cwd=tmp_path, stdin=theirs, stdout=theirs, stderr=theirs) as child:
+        os.close(theirs)
+        shown = b""
+        while b"[y/N] " not in shown:
+            shown += os.read(ours, 1024)
+        os.write(ours, b"\xe9\n")
+        while b"nothing was sent" not in shown and b"Traceback" not in shown:
+            shown += os.read(ours, 1024)
+        assert (child.wait(30), box.history) == (1, ())
+    os.close(ours)
+    assert b"Traceback" not in shown
 
 
 def test_a_name_cannot_act_on_the_terminal(box: Sandbox, cli: Cli, folder: Path) -> None:
