@@ -70,11 +70,12 @@ def _report_without_journal(run: "Run", error: ConfigurationError | OSError) -> 
     order, tally = run.order, run.tally
     named = {name: getattr(tally, name) for name in ("done", "failed", "unknown", "skipped")}
     status = 128 + run.signals[0] if run.signals else Exit.UNKNOWN
+    more = "; more may have been sent" if tally.ended < run.checked.rows else ""
     reason = error.message if isinstance(error, ConfigurationError) else f"{order.journal}: {error.strerror or error}"
     complain(
         f"fielding: apply: what has become of the rows cannot be told one by one any more: {clean(reason)}\n"
         f"  this go: {tally.ended:,} of {run.checked.rows:,} rows ended"
-        f" ({', '.join(f'{count:,} {name}' for name, count in named.items())}); more may have been sent\n"
+        f" ({', '.join(f'{count:,} {name}' for name, count in named.items())}){more}\n"
         "  restore the journal before anything is sent again: without it the plan would begin anew,"
         " and what was sent be sent twice"
     )
