@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Order", "apply"]
 
-_FASTEST = 1e9
+_SLOWEST, _FASTEST = 1e-6, 1e9
 _LARGE = 4 << 20  # bytes of a plan from which on its check is worth a display
 
 
@@ -55,8 +55,14 @@ class Order:
         return shlex.join(self.words)
 
     def beside(self, kind: str) -> Path:
-        """Return the path of a file with rows of this kind: beside the journal, and named after the plan."""
-        stem = Path(self.plan).stem if self.is_lasting else self.journal.stem
+        """Return the path of a file with rows of this kind: beside the journal, and named after the plan.
+
+        Of the name only `.csv` is left out, so that `a.csv` and `a.jsonl` in one folder have files of their own.
+        """
+        plan = Path(self.plan)
+        stem = plan.stem if plan.suffix == ".csv" else plan.name
+        if not self.is_lasting:
+            stem = self.journal.stem
         return self.journal.with_name(f"{stem}.{kind}.csv")
 
 
@@ -128,8 +134,8 @@ def apply(
             None if account is None else check_account_id(account),
             None if project is None else check_ulid("project_id", project),
         )
-        if rate is not None and not rate <= _FASTEST:
-            raise ConfigurationError(f"--rate {rate:g}: must be requests a second, at most {_FASTEST:g}")
+        if rate is not None and not _SLOWEST <= rate <= _FASTEST:
+            raise ConfigurationError(f"--rate {rate:g}: must be requests a second, {_SLOWEST:g} to {_FASTEST:g}")
         needs_journal = "needs --journal FILE, to be gone on with"
         if plan == STDIN and journal_path is None and not dry_run:
             raise ConfigurationError(f"a plan from standard input {needs_journal}")  # before it is waited for
@@ -150,6 +156,7 @@ def apply(
                 as_json=as_json,
                 words=_again(),
             )
+            _keep_apart(order)
             if dry_run:
                 _tell_dry_run(order, checked)
                 return
@@ -160,6 +167,17 @@ def _base_url() -> str:
     from fielding_async.settings import resolve_base_url
 
     return resolve_base_url(None, os.environ)
+
+
+def _keep_apart(order: Order) -> None:
+    """Refuse a journal where rows that failed are written at the end: it would be lost, and with it what is done."""
+    if not order.journal.name:
+        return  # a folder, which is refused as such
+    for path in (order.beside("failed"), order.beside("unknown")):
+        if str(order.journal.resolve()).casefold() == str(path.resolve()).casefold():
+            raise ConfigurationError(
+                f"--journal {order.journal}: rows that do not end well are written there; name another file"
+            )
 
 
 def _again() -> tuple[str, ...]:
@@ -249,7 +267,11 @@ def _ask() -> None:
     _forget_typed()
     sys.stderr.write("Apply it? [y/N] ")
     sys.stderr.flush()
-    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+    try:
+        answer = sys.stdin.readline()
+    except UnicodeDecodeError:
+        answer = ""  # typed in another encoding; it is not yes in any of them
+    if answer.strip().lower() not in {"y", "yes"}:
         complain("fielding: apply: not applied; nothing was sent")
         raise click.exceptions.Exit(Exit.FAILED)
 

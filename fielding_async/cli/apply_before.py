@@ -57,7 +57,7 @@ def _is_unbegun(journal: Path) -> bool:
 
 def prompt_lines(order: "Order", checked: CheckedPlan, earlier: JournalCounts | None) -> list[str]:
     """Return what is about to be done."""
-    return [f"{order.plan}: {_rows_text(checked)}, on {place(order)}", *_earlier_lines(order, checked, earlier)]
+    return [f"{clean(order.plan)}: {_rows_text(checked)}, on {place(order)}", *_earlier_lines(order, checked, earlier)]
 
 
 def place(order: "Order") -> str:
@@ -74,7 +74,8 @@ def _earlier_lines(order: "Order", checked: CheckedPlan, earlier: JournalCounts 
     if earlier is None:
         return []
     ended = f"{earlier.ended:,} rows have ended, {earlier.in_flight:,} were under way"
-    return [f"going on with the journal {order.journal}: {ended}, {unsent_rows(checked, earlier):,} were never sent"]
+    journal, unsent = clean(str(order.journal)), unsent_rows(checked, earlier)
+    return [f"going on with the journal {journal}: {ended}, {unsent:,} were never sent"]
 
 
 def unsent_rows(checked: CheckedPlan, counts: JournalCounts) -> int:
@@ -96,7 +97,7 @@ def dry_run_lines(order: "Order", checked: CheckedPlan, earlier: JournalCounts |
         times = " and ".join(f"{duration(requests / rate)} at {rate:g}" for rate in _RATES)
         time_needed = f"not known without --rate; it would be {times} requests a second"
     return [
-        f"{order.plan}: {_rows_text(checked)}, on {order.base_url}",
+        f"{clean(order.plan)}: {_rows_text(checked)}, on {order.base_url}",
         *_earlier_lines(order, checked, earlier),
         f"requests: about {requests:,} (a look at each run, a write for each row; conflicts and retries come on top)",
         f"time: {time_needed}",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from fielding_async import JournalCounts, JournalRow, JournalSummary, journal_rows, read_journal
+from fielding_async.errors import ConfigurationError
 
 from .apply_before import place, unsent_rows
 from .apply_view import duration
@@ -31,17 +32,22 @@ _SORTED = 20_000  # rows that are brought into the plan's order; more are left i
 _COLUMNS = ("accepted", "already", "unconfirmed", "failed", "unknown", "skipped")
 _KINDS = 1000  # different errors that are told apart
 _LONGEST = 300  # characters of an error
-_REQUEST = re.compile(r"^[A-Z]+ /\S*: ")
+_REQUEST = re.compile(r"(?:^|(?<=: ))[A-Z]+ /\S*: ")
 _TRACE = re.compile(r" \[trace_id=[^\]]*\]$")
+_EARLIER = re.compile(r": row \d+ of the journal: [a-z]+$")  # counted from 0, and not to be found in the plan
 
 
 def report(run: "Run") -> int:
     """Say what has become of the plan, and write the rows that did not end well. Returns the exit status."""
     order, checked = run.order, run.checked
-    summary = read_journal(order.journal)
-    counts = summary.counts
     files = _Files(order)
-    first, kinds = _go_through(run, files, any_bad=counts.done < counts.ended + counts.in_flight)
+    try:
+        summary = read_journal(order.journal)
+        counts = summary.counts
+        first, kinds = _go_through(run, files, any_bad=counts.done < counts.ended + counts.in_flight)
+    except (ConfigurationError, OSError) as error:
+        files.discard()
+        return _report_without_journal(run, error)
     written = files.finish()
     status = _status(run, counts, unsent_rows(checked, counts))
     _tell_end(run, counts)
@@ -55,12 +61,26 @@ def report(run: "Run") -> int:
             complain("\n".join(told))
         out().print(_table(checked, summary.outcomes))
         say("\n".join(_lines(run, counts, written)))
-    if files.error is not None:
-        complain(
-            f"fielding: apply: the rows that did not end well could not be written to {order.journal.parent}"
-            f" ({files.error.strerror or files.error}); they are in the journal, and are written when the command is"
-            " given again"
-        )
+    files.tell()
+    return status
+
+
+def _report_without_journal(run: "Run", error: ConfigurationError | OSError) -> int:
+    """Say what is known where the journal cannot be read any more, so that nobody sends the rows again unawares."""
+    order, tally = run.order, run.tally
+    named = {name: getattr(tally, name) for name in ("done", "failed", "unknown", "skipped")}
+    status = 128 + run.signals[0] if run.signals else Exit.UNKNOWN
+    more = "; more may have been sent" if tally.ended < run.checked.rows else ""
+    reason = error.message if isinstance(error, ConfigurationError) else f"{order.journal}: {error.strerror or error}"
+    complain(
+        f"fielding: apply: what has become of the rows cannot be told one by one any more: {clean(reason)}\n"
+        f"  this go: {tally.ended:,} of {run.checked.rows:,} rows ended"
+        f" ({', '.join(f'{count:,} {name}' for name, count in named.items())}){more}\n"
+        "  restore the journal before anything is sent again: without it the plan would begin anew,"
+        " and what was sent be sent twice"
+    )
+    if order.as_json:
+        put_json({"kind": "error", "error": "JournalError", "message": reason, **named, "exit_status": int(status)})
     return status
 
 
@@ -73,35 +93,53 @@ def _status(run: "Run", counts: JournalCounts, unsent: int) -> int:
 
 
 class _Files:
-    """The files of rows that failed, and of those that are unknown. `error`: what kept them from being written."""
+    """The files of rows that failed, and of those that are unknown."""
 
     def __init__(self, order: "Order") -> None:
         self._writers = {kind: PlanWriter(order.beside(kind)) for kind in ("failed", "unknown")}
-        self.error: OSError | None = None
+        self._errors: dict[str, OSError] = {}
 
     def add(self, row: JournalRow) -> None:
         """Write a row."""
-        if row.ref is None or row.action is None or self.error is not None:
+        to = "unknown" if row.state == "unknown" else "failed"
+        if row.ref is None or row.action is None or to in self._errors:
             return
         try:
-            to = "unknown" if row.state == "unknown" else "failed"
             self._writers[to].add(row.ref, row.action, _error_text(row, trace=True))
         except OSError as error:
-            self.error = error
+            self._errors[to] = error
 
     def finish(self) -> dict[str, Path | None]:
         """Put the files in their places, and return where they are."""
         written: dict[str, Path | None] = dict.fromkeys(self._writers)
         try:
-            if self.error is None:
-                for kind, writer in self._writers.items():
-                    written[kind] = writer.finish()
-        except OSError as error:
-            self.error = error
+            for kind, writer in self._writers.items():
+                if kind not in self._errors:
+                    try:
+                        written[kind] = writer.finish()
+                    except OSError as error:
+                        self._errors[kind] = error
         finally:
-            for writer in self._writers.values():
-                writer.discard()
+            self.discard()
         return written
+
+    def discard(self) -> None:
+        """Leave nothing behind that is not finished."""
+        for writer in self._writers.values():
+            writer.discard()
+
+    def tell(self) -> None:
+        """Say which older files were kept, and what kept which from being written."""
+        for kind, writer in self._writers.items():
+            path = clean(str(writer.path))
+            if writer.kept is not None:
+                complain(f"fielding: apply: an older {path} held other lines: it is now {clean(str(writer.kept))}")
+            if kind in self._errors:
+                error = self._errors[kind]
+                complain(
+                    f"fielding: apply: the rows that did not end well could not be written to {path}"
+                    f" ({error.strerror or error}); they are in the journal: mend that, and give the command again"
+                )
 
 
 def _go_through(run: "Run", files: _Files, *, any_bad: bool) -> tuple[list[JournalRow], dict[str, Kind]]:
@@ -134,7 +172,7 @@ def _in_order(rows: Iterable[JournalRow]) -> Iterable[JournalRow]:
 
 def _error_text(row: JournalRow, *, trace: bool = False) -> str:
     """Return an error without what the row says already, or is of no use to people."""
-    message = _TRACE.sub("", _REQUEST.sub("", row.message))
+    message = _EARLIER.sub("", _TRACE.sub("", _REQUEST.sub("", row.message)))
     return f"{row.error}: {message}" + (f" [trace_id={row.trace_id}]" if trace and row.trace_id else "")
 
 
@@ -199,7 +237,7 @@ def _lines(run: "Run", counts: JournalCounts, written: dict[str, Path | None]) -
         lines += ["to go on:", f"  {order.again}"]
         if not order.is_lasting:
             lines.append(f"  (with the same rows on {order.plan})")
-    return lines
+    return [clean(line) for line in lines]
 
 
 def _bad_lines(first: list[JournalRow], kinds: dict[str, Kind], checked: CheckedPlan) -> list[str]:

@@ -212,9 +212,11 @@ class Run:
         except asyncio.CancelledError:
             complain("fielding: apply: no row was sent")
             raise
-        except (PermissionDeniedError, NotFoundError):
-            pass  # it may be the row that is wrong
-        except FieldingError:
+        except FieldingError as error:
+            if isinstance(error, PermissionDeniedError | NotFoundError):
+                if error.object is not None:
+                    return True  # it may be the row that is wrong
+                complain("fielding: apply: this is not the API's answer: look at FIELDING_BASE_URL, and at proxies")
             complain("fielding: apply: no row was sent, for not even a look at the first one's run succeeded:")
             raise
         return True

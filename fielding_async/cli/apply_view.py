@@ -12,7 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from .output import complain, err, is_live
+from .output import clean, complain, err, is_live
 
 if TYPE_CHECKING:
     from fielding_async import Batch
@@ -76,7 +76,9 @@ class Display:
             self._lines.cancel()
 
     def _say(self) -> None:
-        complain(f"{self._order.plan}: {self._ended():,} of {self._rows:,} rows; {self._pace()}; {self._counts()}")
+        complain(
+            f"{clean(self._order.plan)}: {self._ended():,} of {self._rows:,} rows; {self._pace()}; {self._counts()}"
+        )
         self._lines = self._loop.call_later(_EVERY, self._say)
 
     def _ended(self) -> int:
@@ -110,7 +112,7 @@ class Display:
         grid.add_column(no_wrap=True, overflow="ellipsis", max_width=max(20, options.max_width // 3))
         grid.add_column(ratio=1)
         grid.add_column(no_wrap=True, justify="right")
-        name = Text.assemble(("SANDBOX ", "bold yellow") if self._order.sandbox else "", self._order.plan)
+        name = Text.assemble(("SANDBOX ", "bold yellow") if self._order.sandbox else "", clean(self._order.plan))
         share = ended / self._rows
         grid.add_row(name, ProgressBar(self._rows, ended), Text(f"{ended:,} of {self._rows:,}  {int(share * 100):3} %"))
         yield grid

@@ -29,10 +29,13 @@ __all__ = [
     "host_and_port",
     "settings_checks",
     "shown_proxy",
+    "untrusted_check",
 ]
 
 _NAMES = ("FIELDING_BASE_URL", "FIELDING_TOKEN", "FIELDING_CLIENT_ID", "FIELDING_CLIENT_SECRET")
 _CLOCK_OK, _CLOCK_BAD = 5.0, 300.0  # seconds; the second is how far a webhook's signature may be off
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.ASCII | re.IGNORECASE)
+_OUT_OF_DATE, _OTHER_NAME = {9, 10}, {62, 64}  # OpenSSL's X509_V_ERR_*: not yet valid, expired; host, address
 _SOON = 14 * 86_400  # seconds that a certificate ought to last still
 
 
@@ -137,9 +140,11 @@ def _duration(seconds: float) -> str:
 
 
 def shown_proxy(url: str) -> str:
-    """Return a proxy's URL without the user and password that may be in it."""
-    parts = urlsplit(url if "://" in url else f"http://{url}")
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    """Return a proxy's URL without the user and password that may be in it, even if it is no good URL."""
+    scheme = _SCHEME.match(url)
+    # a password may hold what ends a host, so that what comes before the last @ is never shown
+    rest = (url[scheme.end() :] if scheme else url).rpartition("@")[2]
+    return clean((scheme[0] if scheme else "http://") + re.split(r"[/?#]", rest, maxsplit=1)[0])
 
 
 def host_and_port(url: str) -> tuple[str, int]:
@@ -163,6 +168,17 @@ def certificate_check(version: str | None, certificate: Mapping[str, Any], now: 
     if left is not None and left < _SOON:
         return Check("TLS", "warning", text, "whoever runs the server ought to renew its certificate")
     return Check("TLS", "ok", text)
+
+
+def untrusted_check(code: int, message: str) -> Check:
+    """Say what to do about a certificate that was not accepted. `code`: OpenSSL's, as the `ssl` module has it."""
+    text = f"the certificate is not trusted: {clean(message)}"
+    if code in _OTHER_NAME:
+        return Check("TLS", "failed", text, "another server answers there: look at FIELDING_BASE_URL, and at DNS")
+    if code in _OUT_OF_DATE:
+        advice = "look at this machine's clock; if that is right, whoever runs the server must renew its certificate"
+        return Check("TLS", "failed", text, advice)
+    return Check("TLS", "failed", text, "behind a proxy that reads along, point SSL_CERT_FILE at its certificates")
 
 
 def clock_check(look: Look) -> Check:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 from attrs import define, field
+from yarl import URL
 
 from fielding_async.__about__ import SANDBOX
 from fielding_async.config import Retry, Timeout
@@ -27,7 +28,16 @@ from fielding_async.models import RunRef
 from fielding_async.session import FieldingSession
 from fielding_async.settings import BASE_URL
 
-from .doctor_checks import Check, Look, certificate_check, clock_check, etag_check, host_and_port, shown_proxy
+from .doctor_checks import (
+    Check,
+    Look,
+    certificate_check,
+    clock_check,
+    etag_check,
+    host_and_port,
+    shown_proxy,
+    untrusted_check,
+)
 from .output import clean
 
 __all__ = ["Probe", "is_sandbox"]
@@ -36,6 +46,7 @@ NOBODY = RunRef(0, "0" * 26, "0" * 26, "fielding-doctor")
 """A run that does not exist: asking for it shows whether the token is taken, and shows nothing of anybody's."""
 
 _NO_TOKEN = "fielding-doctor-asks-with-no-token-of-anybody"  # noqa: S105 - as it says
+_PROXY_WANTS_A_PASSWORD = 407
 _PATIENCE = 10.0
 
 
@@ -82,7 +93,9 @@ class Probe:
         try:
             host, port = host_and_port(target)
         except ValueError:
-            return Check("network", "failed", f"{where}{shown} is no URL", f"look at {_proxy_variable(self.base_url)}")
+            advice = "; in a user or password, # is %23, / is %2F, @ is %40"
+            advice = f"look at {_proxy_variable(self.base_url)}{advice * (self.proxy is not None)}"
+            return Check("network", "failed", f"{where}{shown} is no URL", advice)
         advice = "look at FIELDING_BASE_URL and at your network"
         if self.proxy:
             advice = f"look at {_proxy_variable(self.base_url)}, or unset it"
@@ -111,7 +124,7 @@ class Probe:
 
     async def tls(self) -> Check:
         """Make a TLS connection, if there is to be one."""
-        if self.base_url.startswith("http://"):
+        if urlsplit(self.base_url).scheme == "http":
             return Check("TLS", "ok", "not used: plain http, on this machine only")
         if self.proxy is not None:
             return Check("TLS", "ok", "through the proxy; the requests below check it")
@@ -120,11 +133,7 @@ class Probe:
             async with asyncio.timeout(_PATIENCE):
                 _, writer = await asyncio.open_connection(host, port, ssl=ssl.create_default_context())
         except ssl.SSLCertVerificationError as error:
-            text = f"the certificate is not trusted: {clean(error.verify_message)}"
-            advice = (
-                "behind a proxy that reads along, point SSL_CERT_FILE at its certificates; look at the clock as well"
-            )
-            return Check("TLS", "failed", text, advice)
+            return untrusted_check(error.verify_code, error.verify_message)
         except TimeoutError:
             return Check("TLS", "failed", f"no TLS connection within {_PATIENCE:.0f} s", "is this port for https?")
         except (OSError, ssl.SSLError) as error:
@@ -143,7 +152,7 @@ class Probe:
                 # of what is not there a server may say so to anybody
                 stranger = await _look(http, _NO_TOKEN, ref or NOBODY)
                 asks_token = isinstance(stranger, AuthenticationError | PermissionDeniedError)
-        checks = [_answer_check(error, ref, asks_token=asks_token)]
+        checks = [_answer_check(error, ref, asks_token=asks_token, proxy=_proxy_variable(self.base_url))]
         if not self.looks:
             return [*checks, Check("clock", "warning", "not checked: there was no reply")]
         checks.append(clock_check(self.looks[0]))
@@ -157,13 +166,15 @@ class Probe:
         return checks
 
     def _watcher(self) -> aiohttp.TraceConfig:
+        origin = URL(self.base_url).origin()  # as aiohttp has it: in small letters, without a port that goes unsaid
+
         async def sent(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
             context.sent = time.time()
 
         async def received(
             _: aiohttp.ClientSession, context: SimpleNamespace, params: aiohttp.TraceRequestEndParams
         ) -> None:
-            if str(params.url).startswith(self.base_url):  # and not those to the token endpoint
+            if params.url.origin() == origin:  # and not those to the token endpoint
                 now = time.time()
                 status, headers = params.response.status, params.response.headers
                 self.looks.append(Look(status, headers, getattr(context, "sent", now), now))
@@ -185,17 +196,19 @@ async def _look(http: aiohttp.ClientSession, token: str | None, ref: RunRef, tim
     return None
 
 
-def _answer_check(error: FieldingError | None, ref: RunRef | None, *, asks_token: bool) -> Check:
+def _answer_check(error: FieldingError | None, ref: RunRef | None, *, asks_token: bool, proxy: str) -> Check:
     """Say what the answer to a look at a run shows of the token.
 
     `asks_token`: whether the same look with a token that is none was refused, so that a 404 shows something of it.
+    `proxy`: the variable that names one.
     """
     if error is None:
         return Check("access", "ok", "the token is accepted, and the run can be read")
     text = clean(error.message)
+    if isinstance(error, NotFoundError | PermissionDeniedError) and error.object is None:
+        text = f"a {error.status}, but not in the form that the API has"
+        return Check("access", "failed", text, "look at FIELDING_BASE_URL, and at what is in front of the server")
     if isinstance(error, NotFoundError):
-        if error.object is None:
-            return Check("access", "failed", "a 404, but not in the form that the API has", "look at FIELDING_BASE_URL")
         path = f"look at the path of FIELDING_BASE_URL (on the exchange it is {urlsplit(BASE_URL).path})"
         if ref is None:
             if asks_token:
@@ -222,6 +235,8 @@ def _answer_check(error: FieldingError | None, ref: RunRef | None, *, asks_token
     if isinstance(error, ServerError):
         advice = f"the server, or what is in front of it, answers {error.status}: try again later"
         return Check("access", "failed", text, advice)
+    if isinstance(error, APIError) and error.status == _PROXY_WANTS_A_PASSWORD:
+        return Check("access", "failed", text, f"the proxy wants a user and password: look at {proxy}")
     if isinstance(error, APIError):
         return Check("access", "failed", text, f"the server answers {error.status}: is FIELDING_BASE_URL right?")
     return Check("access", "failed", text, "look at FIELDING_BASE_URL, at the network and at proxies")

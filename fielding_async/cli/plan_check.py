@@ -10,6 +10,7 @@ from attrs import define, field, frozen
 
 from fielding_async.errors import ConfigurationError
 
+from .output import clean
 from .plan_rows import BadLine, PlanRow, normal_text
 
 __all__ = ["SHOWN", "CheckedPlan", "Kind", "bad_plan_lines", "check_plan", "plan_object", "same_rows"]
@@ -172,7 +173,7 @@ def bad_plan_lines(name: str, checked: CheckedPlan, *, all_of_them: str) -> list
     `all_of_them` is the command that writes out every bad line.
     """
     total = f"{checked.bad:,} of {checked.bad + checked.rows:,} lines are" if checked.bad > 1 else "one line is"
-    lines = [f"fielding: {name}: {total} not right; nothing was sent"]
+    lines = [f"fielding: {clean(name)}: {total} not right; nothing was sent"]
     lines += [f"  line {bad.line}: {bad.text}" for bad in checked.shown]
     left = checked.bad - len(checked.shown)
     if not left:
@@ -181,7 +182,7 @@ def bad_plan_lines(name: str, checked: CheckedPlan, *, all_of_them: str) -> list
     often = sorted(checked.kinds.items(), key=lambda pair: -pair[1].count)
     lines += [f"  {found.count:7,} x {kind} ({found.where})" for kind, found in often[:_KINDS]]
     lines += [f"  and {len(often) - _KINDS} more kinds of problems"] if len(often) > _KINDS else []
-    return [*lines, f"  every one of them, as JSON: {all_of_them}"]
+    return [*lines, f"  every one of them, as JSON: {clean(all_of_them)}"]
 
 
 def plan_object(name: str, checked: CheckedPlan) -> dict[str, object]:

@@ -87,6 +87,8 @@ class PlanFile:
 
 def _open(name: str) -> tuple[IO[bytes], bool]:
     if name == STDIN:
+        if sys.stdin is None:  # pyright: ignore[reportUnnecessaryComparison]
+            raise OSError("it is closed")
         return _copied(sys.stdin.buffer), False
     file = Path(name).open("rb")  # noqa: SIM115 - the plan closes it
     mode = os.fstat(file.fileno()).st_mode

@@ -34,6 +34,7 @@ _STATUS_ACTIONS: dict[str, StatusAction] = {
 ACTIONS = (*_STATUS_ACTIONS, Update.name)
 """The names of the actions, as the API has them."""
 
+_NOTHING = (None, "")
 _SHOWN = 40  # characters of a value that a message repeats
 _NO_ZONE = "has no time zone: add Z for UTC, or an offset such as +02:00"
 _NO_DATE = "is not an RFC 3339 date and time, such as 2026-08-31T18:00:00Z"
@@ -91,7 +92,8 @@ def read_row(line: int, values: Mapping[str, Any], defaults: Defaults) -> PlanRo
     """
     problems: list[Problem] = []
     account = _account(values.get("account_id"), defaults, problems)
-    project = _id("project_id", values.get("project_id") or defaults.project_id, problems)
+    named = values.get("project_id")
+    project = _id("project_id", defaults.project_id if named in _NOTHING else named, problems)
     group = _id("target_group_id", values.get("target_group_id"), problems)
     run = _id("fielding_run_id", values.get("fielding_run_id"), problems)
     action = _action(values, problems)
@@ -158,7 +160,7 @@ def _action(values: Mapping[str, Any], problems: list[Problem]) -> Action | None
         problem = _wrong("action", name, rule)
         problems.append(Problem(problem.kind, problem.text + (f"; did you mean {near[0]!r}?" if near else "")))
         return None
-    dates = [column for column in COLUMNS[-2:] if values.get(column)]
+    dates = [column for column in COLUMNS[-2:] if values.get(column) not in _NOTHING]
     problems += [_wrong(column, values[column], "has no place here: only update takes dates") for column in dates]
     return action
 

@@ -1,10 +1,12 @@
 """Rows of a plan written down again, with what became of them: a plan in turn, and safe to open in a spreadsheet."""
 
 import csv
+import errno
 import os
 import re
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import chain, count
 from pathlib import Path
 from typing import IO
 
@@ -51,12 +53,13 @@ class PlanWriter:
     """Writes rows to a file, which is there only when all of them are: it takes the place of an older one at the end.
 
     Without a row there is no file. An older file that holds a line that the new one does not (somebody has worked on
-    it) is kept, with a `~` after its name.
+    it, or it is of another plan) is `kept`, with a `~` after its name, or `~2` and so on where there is one already.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.rows: int = 0
+        self.kept: Path | None = None
         self._partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
         self._file: IO[str] | None = None
         self._write: Callable[[list[str]], object] | None = None
@@ -76,7 +79,9 @@ class PlanWriter:
         if self._file is not None:
             self._file.close()
         if self._is_worked_on():
-            self.path.replace(self.path.with_name(f"{self.path.name}~"))
+            kept = self._free_name()
+            self.path.replace(kept)
+            self.kept = kept
         if self._file is None:
             return None
         self._partial.replace(self.path)
@@ -86,11 +91,20 @@ class PlanWriter:
         """Whether the older file holds a line that the new one does not."""
         if not self.path.exists():
             return False
-        if self._file is None:
+        if self.path.is_dir():
+            if self._file is None:
+                return False
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if self._file is None or not self.path.is_file():  # a pipe would never end
             return True
         with self._partial.open("rb") as new, self.path.open("rb") as old:
             known = {hash(line) for line in new}
             return any(hash(line) not in known for line in old)
+
+    def _free_name(self) -> Path:
+        name = f"{self.path.name}~"
+        names = chain([name], (f"{name}{number}" for number in count(2)))
+        return next(path for path in map(self.path.with_name, names) if not os.path.lexists(path))
 
     def discard(self) -> None:
         """Leave nothing behind that is not finished."""

@@ -195,11 +195,12 @@ def test_one_bad_line_and_nothing_is_sent(box: Sandbox, cli: Cli, folder: Path) 
         (["plan.csv", "--project", "x"], "fielding: project_id='x': must be a str of 26 characters"),
         (["plan.csv", "--account", "-1"], "fielding: account_id=-1: must be an int"),
         (["plan.csv", "--rate", "0"], "--rate"),
-        (["plan.csv", "--yes", "--rate", "nan"], "--rate nan: must be requests a second, at most 1e+09"),
+        (["plan.csv", "--yes", "--rate", "nan"], "--rate nan: must be requests a second, 1e-06 to 1e+09"),
         (["plan.csv", "--dry-run", "--rate", "inf"], "--rate inf: must be requests a second"),
         (["plan.csv", "--concurrency", "0"], "--concurrency"),
         (["plan.csv", "--yes", "--journal", "plan.csv"], "is not a journal of this library"),
         (["plan.csv", "--yes", "--journal", "."], "is not a regular file"),
+        (["plan.csv", "--dry-run", "--journal", ".."], "is not a regular file"),
         (["plan.csv", "--yes", "--journal", "no/such/folder"], "no/such/folder"),
         (["plan.csv", "--yes", "--journal", "plan.csv/x"], "Not a directory"),
     ],
@@ -455,7 +456,7 @@ def test_rows_that_cannot_be_written_down_are_told(box: Sandbox, cli: Cli, folde
     (folder / "plan.failed.csv" / "x").touch()
     ended = cli("apply", "plan.csv", "--yes")
     assert (ended.status, len(box.history)) == (1, 2)
-    assert "the rows that did not end well could not be written to ." in ended.err
+    assert "the rows that did not end well could not be written to plan.failed.csv (" in ended.err
     assert "they are in the journal" in ended.err
     assert {path.name for path in folder.iterdir()} == {
         "plan.csv",

@@ -376,8 +376,11 @@ def test_a_file_that_was_worked_on_is_kept(tmp_path: Path) -> None:
     assert writer.finish() == path
     assert (kept.read_text(), PAUSE in path.read_text()) == ("mended", True)
     path.write_text("mended again")
-    assert PlanWriter(path).finish() is None
-    assert (kept.read_text(), path.exists()) == ("mended again", False)
+    last = PlanWriter(path)
+    assert last.finish() is None
+    again = tmp_path / "plan.failed.csv~2"
+    assert (last.kept, kept.read_text(), again.read_text()) == (again, "mended", "mended again")
+    assert not path.exists()
 
 
 def test_the_names_of_the_actions_are_the_apis() -> None:
