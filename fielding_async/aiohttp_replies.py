@@ -39,6 +39,8 @@ def describe(error: BaseException) -> str:
     kind = type(error).__name__
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return f"{kind}: {error.message if isinstance(error.message, str) else 'in the middle of the head of a reply'}"
+    if isinstance(error, aiohttp.InvalidURL):
+        return kind  # it may be that of a proxy, with a password
     if isinstance(error, aiohttp.ClientResponseError | HttpProcessingError):
         # its own text may hold request headers
         kind, text = "not HTTP", error.message

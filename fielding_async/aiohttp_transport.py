@@ -16,7 +16,7 @@ from multidict import istr
 from yarl import URL
 
 from .__about__ import __version__
-from .aiohttp_inheritance import environment_proxy, inherited_headers, inherited_proxy
+from .aiohttp_inheritance import check_proxy, environment_proxy, inherited_headers, inherited_proxy
 from .aiohttp_replies import LARGE, DisconnectedError, describe, drop, read_reply, ready
 from .aiohttp_shortcut import Shortcut
 from .errors import ConfigurationError, SessionClosedError
@@ -137,6 +137,7 @@ class AiohttpTransport:
         ssl: ssl_module.SSLContext | bool | None,
     ) -> None:
         self._http = http
+        inherited: str | None = None
         trace_configs: list[aiohttp.TraceConfig] = []
         headers: list[tuple[str, str]] = []
         if http is None:
@@ -149,8 +150,12 @@ class AiohttpTransport:
                 raise ConfigurationError("http: the aiohttp.ClientSession belongs to another event loop")
             trace_configs = list(http.trace_configs)
             headers = inherited_headers(http)
-            proxy = proxy or inherited_proxy(http)
-        if proxy is None and (http is None or http.trust_env):
+            inherited = inherited_proxy(http)
+        if proxy is not None:
+            check_proxy("proxy", proxy)
+        elif inherited is not None:
+            proxy = inherited
+        elif http is None or http.trust_env:
             # once, not for each request as aiohttp would, in a thread
             proxy = environment_proxy(base_url)
         self._origin_text = base_url[: len(base_url) - len(urlsplit(base_url).path)]
