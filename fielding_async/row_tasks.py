@@ -206,9 +206,11 @@ class RowTasks:
         else:
             self.ended.append(row)
         if row.lane is not None:
-            if error is not None and self._skipping and not isinstance(error, SkippedError):
-                self._failures.add(row.lane, error)
+            if error is not None and not isinstance(error, SkippedError):
+                if self._skipping or not is_final:
+                    self._failures.add(row.lane, error)
                 if not is_final:
+                    # whoever resumes the journal goes on with it, and that must not be behind a later one
                     self._unsettled.add(row.lane)
             successor = self._lanes.ended(row.lane)
             if successor is not None:
