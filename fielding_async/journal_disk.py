@@ -14,7 +14,7 @@ from .journal_values import Binding
 
 __all__ = ["LockedFile", "read_lines"]
 
-_LONGEST_LINE = 1 << 20
+_LONGEST_FIRST_LINE = 1 << 20
 _TRIES = 10
 
 
@@ -25,7 +25,7 @@ def read_lines(fd: int, name: str, replay: Replay) -> Iterator[Binding]:
     """
     with os.fdopen(fd, "rb", closefd=False) as file:
         file.seek(0)
-        first = file.readline(_LONGEST_LINE)
+        first = file.readline(_LONGEST_FIRST_LINE)
         if not first.endswith(b"\n"):
             problem = "its first line is incomplete" if begins_a_journal(first) else "is not a journal of this library"
             raise ConfigurationError(f"{name}: {problem}")
@@ -35,12 +35,14 @@ def read_lines(fd: int, name: str, replay: Replay) -> Iterator[Binding]:
             raise ConfigurationError(f"{name}: {error.message}") from None
         replay.good_bytes = len(first)
         yield binding
-        while line := file.readline(_LONGEST_LINE):
+        while line := file.readline():  # however long: an ETag may be
             try:
                 replay.feed(line)
             except DamagedError as error:
                 raise ConfigurationError(f"{name}: is damaged: {error}") from None
             yield binding
+            if not line.endswith(b"\n"):
+                return  # whoever writes it may be about to write the rest
 
 
 def _refuse_other(name: str, wanted: Binding, found: Binding) -> None:
@@ -79,15 +81,17 @@ class LockedFile:
     def _load(self, binding: Binding, replay: Replay) -> None:
         self._open()
         size = os.fstat(self._fd).st_size
-        start = os.pread(self._fd, _LONGEST_LINE, 0) if hasattr(os, "pread") else _start_of(self._fd)
-        if b"\n" not in start and begins_a_journal(start):
+        start = b"" if size >= _LONGEST_FIRST_LINE else _start_of(self._fd)
+        if size < _LONGEST_FIRST_LINE and b"\n" not in start and begins_a_journal(start):
             # new, or its first line was torn: nothing has left yet
+            _make_private(self._fd)
             os.ftruncate(self._fd, 0)
             self.write(header_line(binding))
             _sync_folder(self._path)
             return
         for found in read_lines(self._fd, self._name, replay):
             _refuse_other(self._name, binding, found)
+        _make_private(self._fd)
         if replay.good_bytes < size:
             os.ftruncate(self._fd, replay.good_bytes)
         _sync(self._fd)  # what was read and is relied upon may be in no more than the cache yet
@@ -108,8 +112,6 @@ class LockedFile:
             self.close()
         else:
             raise ConfigurationError(f"{self._name}: is replaced by another file all the time")
-        if hasattr(os, "fchmod"):
-            os.fchmod(self._fd, 0o600)
 
     def write(self, blob: bytes) -> None:
         """Append, and make it durable. Raises `OSError`, and from then on again."""
@@ -127,13 +129,21 @@ class LockedFile:
     def close(self) -> None:
         """Unlock and close. May be called more than once."""
         if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+            fd, self._fd = self._fd, -1
+            try:
+                _unlock(fd)  # a process that was forked meanwhile has a copy of it, and with that the lock
+            finally:
+                os.close(fd)
 
 
 def _start_of(fd: int) -> bytes:
-    os.lseek(fd, 0, os.SEEK_SET)
-    return os.read(fd, _LONGEST_LINE)
+    os.lseek(fd, 0, os.SEEK_SET)  # to append, no place matters
+    return os.read(fd, _LONGEST_FIRST_LINE)
+
+
+def _make_private(fd: int) -> None:
+    if hasattr(os, "fchmod"):
+        os.fchmod(fd, 0o600)
 
 
 if sys.platform == "win32":  # pragma: no cover - tried on Windows by hand
@@ -146,6 +156,9 @@ if sys.platform == "win32":  # pragma: no cover - tried on Windows by hand
         except OSError:
             return False
         return True
+
+    def _unlock(fd: int) -> None:
+        """Do nothing: it is closed next, and no process inherits it."""
 
     def _sync(fd: int) -> None:
         os.fsync(fd)
@@ -162,6 +175,9 @@ else:
         except BlockingIOError:
             return False
         return True
+
+    def _unlock(fd: int) -> None:
+        fcntl.flock(fd, fcntl.LOCK_UN)
 
     def _sync(fd: int) -> None:
         full = getattr(fcntl, "F_FULLFSYNC", None)  # macOS: fsync alone leaves it in the disk's own cache
