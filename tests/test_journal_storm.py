@@ -203,7 +203,8 @@ class Life:
         if on_record is None:
             if self.full:
                 return
-            assert isinstance(done.error, JournalError | SessionClosedError | OutcomeUnknownError | SkippedError), (
+            not_yet = (JournalError, SessionClosedError, OutcomeUnknownError, SkippedError, ConfigurationError)
+            assert isinstance(done.error, not_yet), (
                 f"row {done.number} is told of as {done.error!r}, and that is not on record"
             )
             return
@@ -481,6 +482,9 @@ def check(world: World) -> None:
             assert world.applied[number] == 1, (number, end)
         elif end in {"already", "failed", "skipped"}:
             assert world.applied[number] == 0, (number, end)
+        if end == "skipped":
+            reasons = {ends[other] for other in world.earlier_of_its_run(number)}
+            assert reasons & {"failed", "unknown"}, f"row {number} was skipped for nothing"
     for number, word in world.words.items():
         assert ends[number] == word
     for numbers in world.order.values():
