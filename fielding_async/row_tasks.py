@@ -140,10 +140,11 @@ class RowTasks:
                 self._end(row, None, problem)
                 self._on_ended()
                 continue
+            assert row.lane is not None  # noqa: S101 - it has no problem
             task = self._engine.loop.create_task(
                 perform_order(
                     self._engine,
-                    row.ref,
+                    row.lane,
                     row.action.name,
                     row.action,
                     seen=None,

@@ -4,10 +4,12 @@ import asyncio
 import os
 import stat
 from collections.abc import Iterator
+from enum import Enum
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from attrs import frozen
 
 from fielding_async import (
     Action,
@@ -16,6 +18,7 @@ from fielding_async import (
     FieldingSession,
     OutcomeUnknownError,
     Pause,
+    Resume,
     RunRef,
     SessionClosedError,
     SkippedError,
@@ -313,3 +316,68 @@ async def test_a_lost_reply_is_not_lost_on_whoever_reads_the_journal_meanwhile(s
             told += 1
             assert read_journal(path).counts.ended >= told
     assert len(applied(sandbox)) == 20
+
+
+def test_a_row_is_not_skipped_for_a_later_one() -> None:
+    """A bad row behind one that is still in flight is not on record before it: it cannot stop what comes before."""
+
+    class Down(FakeExchange):
+        down = True
+
+        def answer(self, outgoing: Outgoing, name: str, action: str) -> Attempted:
+            return Response(403, {}, b"{}") if self.down else super().answer(outgoing, name, action)
+
+    exchange, disk = Down(), Disk()
+    rows: Rows = [(ref_of(1), Pause()), (ref_of(1), Resume()), (ref_of(1), Update())]
+    disk.data = header_line(Binding("https://fake.invalid/v1", "2025-12-18"))
+    base = run_value(id="run1", etag='W/"1"', version=1)
+    disk.data += commit_line(1) + intent_line(0, row_digest(*rows[0]), Pause(), base)
+    first = one_life(disk, exchange, rows)
+    assert [type(done.error) for done in first] == [OutcomeUnknownError, SkippedError, ConfigurationError]
+    exchange.down = False
+    second = one_life(disk, exchange, rows)
+    assert [done.error and type(done.error) for done in second] == [None, None, ConfigurationError]
+    assert exchange.applied == [("run1", "pause"), ("run1", "resume")]
+    assert one_life(disk, exchange, rows) == []
+
+
+@frozen
+class Labelled(RunRef):
+    """A ref that carries something of its caller's."""
+
+    label: str = ""
+
+
+def test_a_run_is_one_run_whatever_its_ref_carries() -> None:
+    """Refs of a class of the caller's own share the lane of their run, and come back as they were given."""
+    exchange = FakeExchange()
+    exchange.refuse["run1"] = 403
+    plain = ref_of(1)
+    refs = [Labelled(101, plain.project_id, plain.target_group_id, "run1", label) for label in "ab"]
+    rows: Rows = [(plain, Pause()), *((ref, Pause()) for ref in refs)]
+    found = sorted(one_life(Disk(), exchange, rows), key=lambda done: done.number)
+    assert [done.ref for done in found] == [plain, *refs]
+    assert [isinstance(done.error, SkippedError) for done in found] == [False, True, True]
+    assert exchange.requests["pause"] == 1
+
+
+class Project(str, Enum):  # noqa: UP042 - what older code has
+    MINE = "0" * 26
+
+
+def test_an_id_is_what_it_equals() -> None:
+    """A member of an enumeration of texts goes out as its text."""
+    exchange = FakeExchange()
+    plain = ref_of(1)
+    odd = RunRef(101, Project.MINE, plain.target_group_id, plain.fielding_run_id)
+    urls: list[str] = []
+
+    class Listening(FakeExchange):
+        async def send(self, outgoing: Outgoing, *, timeout: float, connect_timeout: float) -> Attempted:
+            urls.append(outgoing.url)
+            return await super().send(outgoing, timeout=timeout, connect_timeout=connect_timeout)
+
+    exchange = Listening()
+    one_life(Disk(), exchange, [(odd, Pause())])
+    assert all(f"/projects/{'0' * 26}/" in url for url in urls)
+    assert urls
