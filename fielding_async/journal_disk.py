@@ -1,6 +1,7 @@
 """The file of a journal on the disk: opened, locked, bound, read, appended to and made durable. All of it blocks."""
 
 import contextlib
+import errno
 import os
 import stat
 import sys
@@ -65,6 +66,7 @@ class LockedFile:
         self._path = path
         self._name = name
         self._fd = -1
+        self._counts_names = False  # not every file system does
         self._problem: OSError | None = None
 
     def load(self, binding: Binding, replay: Replay) -> None:
@@ -108,6 +110,7 @@ class LockedFile:
             # it may have been deleted between opening and locking
             with contextlib.suppress(FileNotFoundError):
                 if os.path.samestat(os.stat(self._path), os.fstat(self._fd)):  # noqa: PTH116
+                    self._counts_names = os.fstat(self._fd).st_nlink > 0
                     break
             self.close()
         else:
@@ -122,6 +125,8 @@ class LockedFile:
             while view:
                 view = view[os.write(self._fd, view) :]
             _sync(self._fd)
+            if self._counts_names and not os.fstat(self._fd).st_nlink:
+                raise FileNotFoundError(errno.ENOENT, "it was deleted")
         except OSError as error:
             self._problem = error
             raise

@@ -16,6 +16,7 @@ from fielding_async import (
     ConfigurationError,
     Done,
     FieldingSession,
+    JournalError,
     OutcomeUnknownError,
     Pause,
     Resume,
@@ -166,6 +167,23 @@ async def test_a_child_of_this_process_does_not_keep_the_lock(sandbox: Sandbox, 
     finally:
         for fd in copies:
             os.close(fd)
+
+
+async def test_a_journal_that_is_deleted_in_the_midst_ends_the_batch(sandbox: Sandbox, path: Path) -> None:
+    """What is written to a file that nobody can find again is not on record: nothing more is sent."""
+    rows: Rows = [(sandbox.add_run(status="live"), Pause()) for _ in range(30)]
+    found: list[Done] = []
+
+    async def consume() -> None:
+        async with session(sandbox) as fielding, fielding.perform_all(rows, journal=path, concurrency=2) as batch:
+            async for done in batch:
+                found.append(done)
+                path.unlink(missing_ok=True)
+
+    with pytest.raises(JournalError, match="was deleted"):
+        await consume()
+    assert len(applied(sandbox)) < 10
+    assert len([done for done in found if done.error is None]) == len(applied(sandbox))
 
 
 # -- lives with other options
