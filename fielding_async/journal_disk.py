@@ -46,13 +46,21 @@ def read_lines(fd: int, name: str, replay: Replay) -> Iterator[Binding]:
                 return  # whoever writes it may be about to write the rest
 
 
+def _plain(url: str | None) -> str | None:
+    """Return a base URL with its host as hosts are compared: in lower case, without the port of its scheme."""
+    scheme, mark, rest = (url or "").partition("://")
+    host, slash, path = rest.partition("/")
+    scheme = scheme.lower()
+    return scheme + mark + host.lower().removesuffix({"https": ":443", "http": ":80"}.get(scheme, "/")) + slash + path
+
+
 def _refuse_other(name: str, wanted: Binding, found: Binding) -> None:
     for what, ours, theirs in (
         ("exchange", wanted.base_url, found.base_url),
         ("API version", wanted.api_version, found.api_version),
         ("plan", wanted.plan, found.plan),
     ):
-        if ours != theirs:
+        if ours != theirs and (what != "exchange" or _plain(ours) != _plain(theirs)):
             raise ConfigurationError(
                 f"{name}: belongs to another {what}: it was begun for {theirs or 'a plan without a digest'},"
                 f" and this batch is for {ours or 'a plan without a digest'}"
@@ -196,8 +204,13 @@ else:
         getattr(os, "fdatasync", os.fsync)(fd)
 
     def _sync_folder(path: str) -> None:
-        folder = os.open(Path(path).absolute().parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+            folder = os.open(Path(path).absolute().parent, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        except OSError as error:
+            # of some file systems, or of a folder that may not be listed; one that is resumed does without as well
+            if error.errno not in {errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM}:
+                raise

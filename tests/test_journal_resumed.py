@@ -1,9 +1,11 @@
 """What is on record and how it is gone on with: limits of lines, other formats, options that change, odd rows."""
 
 import asyncio
+import errno
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import nullcontext
 from enum import Enum
 from pathlib import Path
 from typing import Any, ClassVar
@@ -184,6 +186,45 @@ async def test_a_journal_that_is_deleted_in_the_midst_ends_the_batch(sandbox: Sa
         await consume()
     assert len(applied(sandbox)) < 10
     assert len([done for done in found if done.error is None]) == len(applied(sandbox))
+
+
+@pytest.mark.parametrize(
+    ("begun", "resumed", "is_same"),
+    [
+        ("https://api.cint.com/v1", "HTTPS://API.Cint.com/v1", True),
+        ("https://API.cint.com:443/v1", "https://api.cint.com/v1/", True),
+        ("http://localhost:80/v1", "http://LOCALHOST/v1", True),
+        ("http://[::1]:80/v1", "http://[::1]/v1", True),
+        ("https://api.cint.com/v1", "https://api.cint.com/V1", False),
+        ("https://api.cint.com/v1", "https://api.cint.com:80/v1", False),
+        ("https://api.cint.com/v1", "https://api.cint.com:8443/v1", False),
+        ("http://localhost:443/v1", "http://localhost/v1", False),
+    ],
+)
+async def test_an_exchange_is_the_same_however_its_host_is_spelled(
+    path: Path, begun: str, resumed: str, is_same: bool
+) -> None:
+    """Case of scheme and host, and the port of the scheme, make no other exchange; path and other ports do."""
+    async with session_on(FakeExchange(), base_url=begun) as fielding, fielding.perform_all([], journal=path):
+        pass
+    expected = nullcontext() if is_same else pytest.raises(ConfigurationError, match="another exchange")
+    async with session_on(FakeExchange(), base_url=resumed) as fielding:
+        with expected:
+            async with fielding.perform_all([], journal=path):
+                pass
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.EACCES])
+async def test_a_folder_that_cannot_be_synced_is_no_obstacle(
+    sandbox: Sandbox, path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """Some file systems do not sync folders: a journal begins there as it is resumed there."""
+
+    def refuse(fd: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    assert len(await performed(sandbox, [(sandbox.add_run(status="live"), Pause())], path)) == 1
 
 
 # -- lives with other options
