@@ -197,13 +197,14 @@ class RowTasks:
 
     def _end(self, row: Row, outcome: Outcome | None, error: Exception | None) -> None:
         done = row.done = Done(row.ref, row.action, outcome, error, number=row.number)
-        is_final = error is None or is_for_good(
-            row, error, closing=self._engine.exchanger.closing, unsettled=self._unsettled
+        journal, closing = self._journal, self._engine.exchanger.closing
+        is_final = (
+            journal is None or error is None or is_for_good(row, error, closing=closing, unsettled=self._unsettled)
         )
-        if is_final and self._journal is not None:
+        if is_final and journal is not None:
             # what is told is on record: a crash must not make it untrue
             self._recording[row.number] = row
-            self._journal.ended(row.digest, done)
+            journal.ended(row.digest, done)
         else:
             self.ended.append(row)
         if row.lane is not None:

@@ -377,6 +377,27 @@ async def test_a_lost_reply_is_not_lost_on_whoever_reads_the_journal_meanwhile(s
     assert len(applied(sandbox)) == 20
 
 
+def test_without_a_journal_nobody_is_waited_for() -> None:
+    """Behind a row that broke in an unforeseen way those of its run go on, if they are to, as no life comes after."""
+
+    class Broken(FakeExchange):
+        def answer(self, outgoing: Outgoing, name: str, action: str) -> Attempted:
+            if not self.requests:
+                self.requests["broken"] += 1
+                raise ZeroDivisionError
+            return super().answer(outgoing, name, action)
+
+    async def main() -> list[Done]:
+        async with session_on(Broken()) as fielding:
+            rows: Rows = [(ref_of(1), Pause()), (ref_of(1), Pause())]
+            async with PerformAll(fielding, rows, Options(on_row_failure="continue")) as batch:
+                return [done async for done in batch]
+
+    first, second = virtual_time.run(main())
+    assert isinstance(first.error, ZeroDivisionError)
+    assert second.result().effect == "accepted"
+
+
 def test_a_row_is_not_skipped_for_a_later_one() -> None:
     """A bad row behind one that is still in flight is not on record before it: it cannot stop what comes before."""
 
