@@ -505,6 +505,8 @@ def check(world: World) -> None:
     assert {row.number: row.state for row in replay.rows} == {row: end for row, end in ends.items() if end in states}
     assert replay.counts().ended == len(ends)
     assert not replay.open
+    # whoever resumes goes on with what was merely broken off
+    assert not {row.error for row in replay.rows} & {"SessionClosedError", "JournalError", "AssertionError"}
     assert sorted(ends) == list(range(len(world.rows)))
     for number, end in ends.items():
         if end == "accepted":
@@ -538,7 +540,7 @@ def run(seed: int) -> World:
     return world
 
 
-@pytest.mark.parametrize("seed", range(150))
+@pytest.mark.parametrize("seed", range(200))
 def test_no_word_is_taken_back_over_many_lives(seed: int) -> None:
     """Whatever ends the lives of a journal, and whatever the options of each, what is told and on record is true."""
     run(seed)
