@@ -25,7 +25,9 @@ def floor_to_milliseconds(name: str, value: Any) -> datetime:
         utc: datetime = value.astimezone(UTC)
     except OverflowError:
         raise ConfigurationError(f"{name}={value!r}: is out of range in UTC") from None
-    return utc.replace(microsecond=utc.microsecond // 1000 * 1000)
+    day, millisecond = (utc.year, utc.month, utc.day), utc.microsecond // 1000
+    # a plain one: those of a subclass may be finer, or compare in ways of their own
+    return datetime(*day, utc.hour, utc.minute, utc.second, millisecond * 1000, UTC)
 
 
 def check_period(start: datetime | None, end: datetime | None) -> None:

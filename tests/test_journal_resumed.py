@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import nullcontext
+from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
 from typing import Any, ClassVar
@@ -439,6 +440,23 @@ def test_a_run_is_one_run_whatever_its_ref_carries() -> None:
     assert [done.ref for done in found] == [plain, *refs]
     assert [isinstance(done.error, SkippedError) for done in found] == [False, True, True]
     assert exchange.requests["pause"] == 1
+
+
+class Stamp(datetime):
+    """A datetime that knows of nanoseconds, as those of data frames do: it equals none without."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Stamp) and super().__eq__(other)
+
+    __hash__ = datetime.__hash__
+
+
+def test_a_date_is_what_is_sent_of_it() -> None:
+    """An update made with a finer kind of datetime is there once the run has the milliseconds that were sent."""
+    update = Update(end_fielding_at=Stamp(2031, 1, 31, 8, 0, 1, 5999, tzinfo=UTC))
+    assert update == Update(end_fielding_at=datetime(2031, 1, 31, 8, 0, 1, 5000, tzinfo=UTC))
+    (done,) = one_life(Disk(), FakeExchange(), [(ref_of(1), update)])
+    assert done.result().effect == "already"
 
 
 class Project(str, Enum):  # noqa: UP042 - what older code has
