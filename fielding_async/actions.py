@@ -133,6 +133,8 @@ class Update:
 Action = StatusAction | Update
 """One of `LaunchNow`, `Pause`, `Resume`, `Complete`, `Relaunch`, `Update`."""
 
+_STATUS_ACTIONS = frozenset(action.name for action in (LaunchNow, Pause, Resume, Complete, Relaunch))
+
 Change = Callable[[FieldingRun], Update | None]
 """A callable change: gets the run as it is now, returns an `Update`, or `None` for nothing to do."""
 
@@ -143,7 +145,7 @@ def check_action(value: object) -> Action:
         if value.is_empty:
             raise ConfigurationError("Update(): must name start_fielding_at, end_fielding_at or both")
         return value
-    if isinstance(value, StatusAction) and type(value) is not StatusAction:
+    if isinstance(value, StatusAction) and getattr(value, "name", None) in _STATUS_ACTIONS:
         return value
     raise ConfigurationError(
         f"action={value!r}: must be LaunchNow(), Pause(), Resume(), Complete(), Relaunch() or Update(...)"

@@ -13,7 +13,10 @@ LeftState = Literal["never sent", "unknown", "ended"]
 """What is known of a row that was taken and not yielded."""
 
 OnRowFailure = Literal["skip", "continue"]
-"""What becomes of the later rows of a run after one that failed or is unknown."""
+"""What becomes of the later rows of a run after one that failed or is unknown.
+
+Behind one that has not ended for good, and that a resumed batch goes on with, they are skipped for now either way.
+"""
 
 Stop = Literal["drain", "cancel"]
 """What leaving a batch early does with the rows in flight."""

@@ -151,7 +151,7 @@ class Batch:
         number = self._taken
         try:
             row = make_row(number, pair, self._journal)
-        except ConfigurationError as error:
+        except Exception as error:  # noqa: BLE001 - to name a bad one its repr is called, which may raise anything
             self.input_ended(error)
             return
         self._taken += 1

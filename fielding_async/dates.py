@@ -25,7 +25,10 @@ def floor_to_milliseconds(name: str, value: Any) -> datetime:
         utc: datetime = value.astimezone(UTC)
     except OverflowError:
         raise ConfigurationError(f"{name}={value!r}: is out of range in UTC") from None
-    return utc.replace(microsecond=utc.microsecond // 1000 * 1000)
+    # a plain one: those of a subclass may be finer, or compare in ways of their own
+    millisecond = utc.microsecond // 1000
+    day = datetime(utc.year, utc.month, utc.day, tzinfo=UTC)
+    return day.replace(hour=utc.hour, minute=utc.minute, second=utc.second, microsecond=millisecond * 1000)
 
 
 def check_period(start: datetime | None, end: datetime | None) -> None:

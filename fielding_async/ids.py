@@ -21,7 +21,7 @@ _MAX_ACCOUNT_ID = 2**31 - 1
 _ULID = re.compile(r"[0-9A-Z]{26}", re.ASCII)
 _IN_PATH = re.compile(r"[^/?#\\%\s\x00-\x20\x7f-\x9f]+")
 _PLAIN = re.compile(r"[0-9A-Z]{26}/[0-9A-Z]{26}/[A-Za-z0-9_-]+", re.ASCII)  # the three texts of most refs
-_TEXTS = (str, str, str)
+_KINDS = (RunRef, int, str, str, str)
 _KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?", re.ASCII)
 
 
@@ -55,15 +55,19 @@ def check_plain_id(name: str, value: Any) -> str:
 
 
 def check_ref(ref: RunRef) -> RunRef:
-    """Return `ref` if its four ids are well-formed; raises `ConfigurationError`."""
+    """Return `ref` if its four ids are well-formed, as a plain `RunRef` of plain ids; raises `ConfigurationError`.
+
+    Refs of a subclass, which may carry more than the ids, would not equal others of the same run.
+    """
     check_account_id(ref.account_id)
     texts = (ref.project_id, ref.target_group_id, ref.fielding_run_id)
-    if tuple(map(type, texts)) == _TEXTS and _PLAIN.fullmatch("/".join(texts)):
+    kinds = (type(ref), type(ref.account_id), *map(type, texts))
+    if kinds == _KINDS and _PLAIN.fullmatch("/".join(texts)):
         return ref  # one match for all of them, instead of three
     check_ulid("project_id", ref.project_id)
     check_ulid("target_group_id", ref.target_group_id)
     check_plain_id("fielding_run_id", ref.fielding_run_id)
-    return ref
+    return RunRef(int(ref.account_id), *map(str.__str__, texts))
 
 
 def check_target_group_ids(value: Iterable[str]) -> tuple[str, ...]:

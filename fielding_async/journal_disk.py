@@ -1,6 +1,7 @@
 """The file of a journal on the disk: opened, locked, bound, read, appended to and made durable. All of it blocks."""
 
 import contextlib
+import errno
 import os
 import stat
 import sys
@@ -14,7 +15,7 @@ from .journal_values import Binding
 
 __all__ = ["LockedFile", "read_lines"]
 
-_LONGEST_LINE = 1 << 20
+_LONGEST_FIRST_LINE = 1 << 20
 _TRIES = 10
 
 
@@ -25,7 +26,7 @@ def read_lines(fd: int, name: str, replay: Replay) -> Iterator[Binding]:
     """
     with os.fdopen(fd, "rb", closefd=False) as file:
         file.seek(0)
-        first = file.readline(_LONGEST_LINE)
+        first = file.readline(_LONGEST_FIRST_LINE)
         if not first.endswith(b"\n"):
             problem = "its first line is incomplete" if begins_a_journal(first) else "is not a journal of this library"
             raise ConfigurationError(f"{name}: {problem}")
@@ -35,12 +36,22 @@ def read_lines(fd: int, name: str, replay: Replay) -> Iterator[Binding]:
             raise ConfigurationError(f"{name}: {error.message}") from None
         replay.good_bytes = len(first)
         yield binding
-        while line := file.readline(_LONGEST_LINE):
+        while line := file.readline():  # however long: an ETag may be
             try:
                 replay.feed(line)
             except DamagedError as error:
                 raise ConfigurationError(f"{name}: is damaged: {error}") from None
             yield binding
+            if not line.endswith(b"\n"):
+                return  # whoever writes it may be about to write the rest
+
+
+def _plain(url: str | None) -> str | None:
+    """Return a base URL with its host as hosts are compared: in lower case, without the port of its scheme."""
+    scheme, mark, rest = (url or "").partition("://")
+    host, slash, path = rest.partition("/")
+    scheme = scheme.lower()
+    return scheme + mark + host.lower().removesuffix({"https": ":443", "http": ":80"}.get(scheme, "/")) + slash + path
 
 
 def _refuse_other(name: str, wanted: Binding, found: Binding) -> None:
@@ -49,7 +60,7 @@ def _refuse_other(name: str, wanted: Binding, found: Binding) -> None:
         ("API version", wanted.api_version, found.api_version),
         ("plan", wanted.plan, found.plan),
     ):
-        if ours != theirs:
+        if ours != theirs and (what != "exchange" or _plain(ours) != _plain(theirs)):
             raise ConfigurationError(
                 f"{name}: belongs to another {what}: it was begun for {theirs or 'a plan without a digest'},"
                 f" and this batch is for {ours or 'a plan without a digest'}"
@@ -63,6 +74,7 @@ class LockedFile:
         self._path = path
         self._name = name
         self._fd = -1
+        self._counts_names = False  # not every file system does
         self._problem: OSError | None = None
 
     def load(self, binding: Binding, replay: Replay) -> None:
@@ -79,15 +91,17 @@ class LockedFile:
     def _load(self, binding: Binding, replay: Replay) -> None:
         self._open()
         size = os.fstat(self._fd).st_size
-        start = os.pread(self._fd, _LONGEST_LINE, 0) if hasattr(os, "pread") else _start_of(self._fd)
-        if b"\n" not in start and begins_a_journal(start):
+        start = b"" if size >= _LONGEST_FIRST_LINE else _start_of(self._fd)
+        if size < _LONGEST_FIRST_LINE and b"\n" not in start and begins_a_journal(start):
             # new, or its first line was torn: nothing has left yet
+            _make_private(self._fd)
             os.ftruncate(self._fd, 0)
             self.write(header_line(binding))
             _sync_folder(self._path)
             return
         for found in read_lines(self._fd, self._name, replay):
             _refuse_other(self._name, binding, found)
+        _make_private(self._fd)
         if replay.good_bytes < size:
             os.ftruncate(self._fd, replay.good_bytes)
         _sync(self._fd)  # what was read and is relied upon may be in no more than the cache yet
@@ -104,12 +118,11 @@ class LockedFile:
             # it may have been deleted between opening and locking
             with contextlib.suppress(FileNotFoundError):
                 if os.path.samestat(os.stat(self._path), os.fstat(self._fd)):  # noqa: PTH116
+                    self._counts_names = os.fstat(self._fd).st_nlink > 0
                     break
             self.close()
         else:
             raise ConfigurationError(f"{self._name}: is replaced by another file all the time")
-        if hasattr(os, "fchmod"):
-            os.fchmod(self._fd, 0o600)
 
     def write(self, blob: bytes) -> None:
         """Append, and make it durable. Raises `OSError`, and from then on again."""
@@ -120,6 +133,8 @@ class LockedFile:
             while view:
                 view = view[os.write(self._fd, view) :]
             _sync(self._fd)
+            if self._counts_names and not os.fstat(self._fd).st_nlink:
+                raise FileNotFoundError(errno.ENOENT, "it was deleted")
         except OSError as error:
             self._problem = error
             raise
@@ -127,13 +142,21 @@ class LockedFile:
     def close(self) -> None:
         """Unlock and close. May be called more than once."""
         if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+            fd, self._fd = self._fd, -1
+            try:
+                _unlock(fd)  # a process that was forked meanwhile has a copy of it, and with that the lock
+            finally:
+                os.close(fd)
 
 
 def _start_of(fd: int) -> bytes:
-    os.lseek(fd, 0, os.SEEK_SET)
-    return os.read(fd, _LONGEST_LINE)
+    os.lseek(fd, 0, os.SEEK_SET)  # to append, no place matters
+    return os.read(fd, _LONGEST_FIRST_LINE)
+
+
+def _make_private(fd: int) -> None:
+    if hasattr(os, "fchmod"):
+        os.fchmod(fd, 0o600)
 
 
 if sys.platform == "win32":  # pragma: no cover - tried on Windows by hand
@@ -146,6 +169,9 @@ if sys.platform == "win32":  # pragma: no cover - tried on Windows by hand
         except OSError:
             return False
         return True
+
+    def _unlock(fd: int) -> None:
+        """Do nothing: it is closed next, and no process inherits it."""
 
     def _sync(fd: int) -> None:
         os.fsync(fd)
@@ -163,6 +189,9 @@ else:
             return False
         return True
 
+    def _unlock(fd: int) -> None:
+        fcntl.flock(fd, fcntl.LOCK_UN)
+
     def _sync(fd: int) -> None:
         full = getattr(fcntl, "F_FULLFSYNC", None)  # macOS: fsync alone leaves it in the disk's own cache
         if full is not None:  # pragma: no cover
@@ -175,8 +204,13 @@ else:
         getattr(os, "fdatasync", os.fsync)(fd)
 
     def _sync_folder(path: str) -> None:
-        folder = os.open(Path(path).absolute().parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+            folder = os.open(Path(path).absolute().parent, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+        except OSError as error:
+            # of some file systems, or of a folder that may not be listed; one that is resumed does without as well
+            if error.errno not in {errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM}:
+                raise

@@ -39,7 +39,7 @@ def read_binding(line: bytes) -> Binding:
         record = json.loads(line)
         version = record["fielding_journal"]
         binding = Binding(record["base_url"], record["api_version"], record["plan"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise ConfigurationError("is not a journal of this library") from None
     if version != FORMAT:
         raise ConfigurationError(f"is a journal of format {version!r:.20}; this version reads format {FORMAT}")
@@ -69,6 +69,16 @@ def _read_intent(record: dict[str, Any]) -> tuple[Action, FieldingRun]:
         end_text=record["end_at"],
     )
     return _read_action(record["action"]), base
+
+
+def _read_line(line: bytes) -> Any:
+    """Return what a line says; `None` if it was torn."""
+    if not line.endswith(b"\n"):
+        return None
+    try:
+        return json.loads(line.decode())  # it would look for the encoding otherwise
+    except (ValueError, RecursionError):
+        return None
 
 
 def _text(value: Any) -> str:
@@ -101,35 +111,38 @@ class Replay:
         """Take the next line after the first, with its newline. Raises `DamagedError`.
 
         Of what a crash tore nobody had been told that it is durable, so it can be cut; but a line that cannot be read
-        before a later group means that the file was changed by something else.
+        before a later group means that the file was changed by something else, and so does a whole line that is no
+        record: no crash leaves one.
         """
         self._lines += 1
         if self._torn_at:
             if line.startswith(b'{"commit":') and line.endswith(b"}\n"):
                 raise DamagedError(f"line {self._torn_at + 1} cannot be read, and is not the end of the file")
             return
-        if line.endswith(b"\n") and self._take(line):
-            self.good_bytes += len(line)
-        else:
+        record = _read_line(line)
+        if record is None:
             self._torn_at = self._lines
-
-    def _take(self, line: bytes) -> bool:
+            return
         try:
-            record = json.loads(line.decode())  # it would look for the encoding otherwise
-            if "end" in record:
-                self._end(record)
-            elif "intent" in record:
-                number = self._row(record["intent"], record)
-                intent = _read_intent(record)
-                if not self._states[number]:
-                    self.open[number] = intent
-            elif "settled" in record:
-                self.open.pop(self._row(record["settled"], record), None)
-            else:
-                self.commits = int(record["commit"])
-        except (ValueError, KeyError, TypeError, RecursionError):
-            return False
-        return True
+            self._take(record)
+        except (ValueError, KeyError, TypeError, OverflowError):
+            raise DamagedError(
+                f"line {self._lines + 1} is no record that this version knows; a newer version may have written it"
+            ) from None
+        self.good_bytes += len(line)
+
+    def _take(self, record: dict[str, Any]) -> None:
+        if "end" in record:
+            self._end(record)
+        elif "intent" in record:
+            number = self._row(record["intent"], record)
+            intent = _read_intent(record)
+            if not self._states[number]:
+                self.open[number] = intent
+        elif "settled" in record:
+            self.open.pop(self._row(record["settled"], record), None)
+        else:
+            self.commits = int(record["commit"])
 
     def _end(self, record: dict[str, Any]) -> None:
         code = _CODE_OF[record["as"]]

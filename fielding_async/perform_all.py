@@ -24,6 +24,8 @@ __all__ = ["Pairs", "PerformAll", "check_options", "check_pairs", "file_storage"
 Pairs = Iterable[tuple[RunRef, Action]] | AsyncIterable[tuple[RunRef, Action]]
 """The rows of a batch, sync or async; they are read lazily."""
 
+_LONGEST_PLAN = 4096
+
 
 def _count(name: str, value: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
@@ -70,8 +72,10 @@ def check_options(
 
 def file_storage(journal: "str | os.PathLike[str] | None", plan: str | None) -> Callable[[], Storage] | None:
     """Return what opens the journal in a file; raises `ConfigurationError` for a bad path or plan."""
-    if plan is not None and (not isinstance(plan, str) or not plan):
-        raise ConfigurationError(f"plan={plan!r:.60}: must be a non-empty str, a digest of the plan")
+    if plan is not None and (not isinstance(plan, str) or not 0 < len(plan) <= _LONGEST_PLAN):
+        raise ConfigurationError(
+            f"plan={plan!r:.60}: must be a str of 1 to {_LONGEST_PLAN} characters, a digest of the plan"
+        )
     if journal is None:
         if plan is not None:
             raise ConfigurationError("plan: has no use without a journal")
@@ -116,6 +120,7 @@ class PerformAll:
             journal = Journal(self._storage(), Binding(settings.base_url, settings.api_version, self._plan))
             await journal.open()
         try:
+            engine.check()  # to read a long journal takes a while
             batch = Batch(engine, self._options, journal)
             # one that is both is meant for async code
             if isinstance(pairs, AsyncIterable):

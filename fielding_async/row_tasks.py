@@ -140,10 +140,11 @@ class RowTasks:
                 self._end(row, None, problem)
                 self._on_ended()
                 continue
+            assert row.lane is not None  # noqa: S101 - it has no problem
             task = self._engine.loop.create_task(
                 perform_order(
                     self._engine,
-                    row.ref,
+                    row.lane,
                     row.action.name,
                     row.action,
                     seen=None,
@@ -196,19 +197,22 @@ class RowTasks:
 
     def _end(self, row: Row, outcome: Outcome | None, error: Exception | None) -> None:
         done = row.done = Done(row.ref, row.action, outcome, error, number=row.number)
-        is_final = error is None or is_for_good(
-            row, error, closing=self._engine.exchanger.closing, unsettled=self._unsettled
+        journal, closing = self._journal, self._engine.exchanger.closing
+        is_final = (
+            journal is None or error is None or is_for_good(row, error, closing=closing, unsettled=self._unsettled)
         )
-        if is_final and self._journal is not None:
+        if is_final and journal is not None:
             # what is told is on record: a crash must not make it untrue
             self._recording[row.number] = row
-            self._journal.ended(row.digest, done)
+            journal.ended(row.digest, done)
         else:
             self.ended.append(row)
         if row.lane is not None:
-            if error is not None and self._skipping and not isinstance(error, SkippedError):
-                self._failures.add(row.lane, error)
+            if error is not None and not isinstance(error, SkippedError):
+                if self._skipping or not is_final:
+                    self._failures.add(row.lane, error)
                 if not is_final:
+                    # whoever resumes the journal goes on with it, and that must not be behind a later one
                     self._unsettled.add(row.lane)
             successor = self._lanes.ended(row.lane)
             if successor is not None:

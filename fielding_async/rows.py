@@ -30,7 +30,8 @@ __all__ = ["Row", "in_truth", "is_for_good", "make_row", "resume", "too_short"]
 class Row:
     """A row on its way: the ledger of its call.
 
-    `problem`: what is wrong with its ref or its action. `lane`: the run in whose order it goes, if it names one.
+    `ref`: as it was given. `problem`: what is wrong with it or with the action. `lane`: the run that it names, if any,
+    in whose order the row goes.
     `intended`: a write of it is on record. `done`: how it ended.
     """
 
@@ -86,8 +87,8 @@ def make_row(number: int, pair: object, journal: Journal | None) -> Row:
     except ConfigurationError as error:
         problem = error.filled(ref=lane)
     row = Row(number, ref, action, lane, problem, journal=journal)
-    if journal is not None and problem is None:
-        row.digest = row_digest(ref, action)
+    if journal is not None and lane is not None and problem is None:
+        row.digest = row_digest(lane, action)
     return row
 
 
@@ -125,11 +126,12 @@ def in_truth(row: Row, error: Exception) -> Exception:
 def is_for_good(row: Row, error: Exception, *, closing: bool, unsettled: Container[RunRef | None]) -> bool:
     """Whether a row has failed for good, or is to be gone on with by whoever resumes the journal.
 
-    `unsettled`: runs of rows that have not ended for good, which the later ones of their run were skipped for.
+    `unsettled`: runs of rows that have not ended for good, and so nor have the later ones of their run.
     """
     if isinstance(error, JournalError | SessionClosedError) or not isinstance(error, FieldingError):
         return False
     if isinstance(error, OutcomeUnknownError):
         learnt_nothing = row.resumed is not None and error.current is None
         return not learnt_nothing and not closing
-    return not isinstance(error, SkippedError) or row.lane not in unsettled
+    never_sent = isinstance(error, SkippedError) or error is row.problem
+    return not never_sent or row.lane not in unsettled
