@@ -26,9 +26,8 @@ def floor_to_milliseconds(name: str, value: Any) -> datetime:
     except OverflowError:
         raise ConfigurationError(f"{name}={value!r}: is out of range in UTC") from None
     # a plain one: those of a subclass may be finer, or compare in ways of their own
-    millisecond = utc.microsecond // 1000
-    day = datetime(utc.year, utc.month, utc.day, tzinfo=UTC)
-    return day.replace(hour=utc.hour, minute=utc.minute, second=utc.second, microsecond=millisecond * 1000)
+    floored = utc.microsecond // 1000 * 1000
+    return datetime(utc.year, utc.month, utc.day, utc.hour, utc.minute, utc.second, floored, tzinfo=UTC)
 
 
 def check_period(start: datetime | None, end: datetime | None) -> None:

@@ -36,7 +36,7 @@ def check_ulid(name: str, value: Any) -> str:
     """Return `value` if it is a project or target group id (26 of 0-9 A-Z); raises `ConfigurationError`."""
     if not isinstance(value, str) or not _ULID.fullmatch(value):
         raise ConfigurationError(f"{name}={value!r}: must be a str of 26 characters out of 0-9 and A-Z")
-    return value
+    return str.__str__(value)  # plain, where it is a member of an enumeration
 
 
 def is_plain_id(value: str) -> bool:
@@ -51,7 +51,7 @@ def check_plain_id(name: str, value: Any) -> str:
             f"{name}={value!r}: must be a non-empty str without / ? # \\ %, whitespace or control characters,"
             " and not '.' or '..'"
         )
-    return value
+    return str.__str__(value)
 
 
 def check_ref(ref: RunRef) -> RunRef:
@@ -64,10 +64,12 @@ def check_ref(ref: RunRef) -> RunRef:
     kinds = (type(ref), type(ref.account_id), *map(type, texts))
     if kinds == _KINDS and _PLAIN.fullmatch("/".join(texts)):
         return ref  # one match for all of them, instead of three
-    check_ulid("project_id", ref.project_id)
-    check_ulid("target_group_id", ref.target_group_id)
-    check_plain_id("fielding_run_id", ref.fielding_run_id)
-    return RunRef(int(ref.account_id), *map(str.__str__, texts))
+    return RunRef(
+        int(ref.account_id),
+        check_ulid("project_id", ref.project_id),
+        check_ulid("target_group_id", ref.target_group_id),
+        check_plain_id("fielding_run_id", ref.fielding_run_id),
+    )
 
 
 def check_target_group_ids(value: Iterable[str]) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from .errors import ConfigurationError
 from .journal_records import header_line
 from .journal_replay import DamagedError, Replay, begins_a_journal, read_binding
-from .journal_values import Binding
+from .journal_values import Binding, is_same_exchange
 
 __all__ = ["LockedFile", "read_lines"]
 
@@ -46,21 +46,14 @@ def read_lines(fd: int, name: str, replay: Replay) -> Iterator[Binding]:
                 return  # whoever writes it may be about to write the rest
 
 
-def _plain(url: str | None) -> str | None:
-    """Return a base URL with its host as hosts are compared: in lower case, without the port of its scheme."""
-    scheme, mark, rest = (url or "").partition("://")
-    host, slash, path = rest.partition("/")
-    scheme = scheme.lower()
-    return scheme + mark + host.lower().removesuffix({"https": ":443", "http": ":80"}.get(scheme, "/")) + slash + path
-
-
 def _refuse_other(name: str, wanted: Binding, found: Binding) -> None:
-    for what, ours, theirs in (
-        ("exchange", wanted.base_url, found.base_url),
-        ("API version", wanted.api_version, found.api_version),
-        ("plan", wanted.plan, found.plan),
+    is_same = is_same_exchange(wanted.base_url, found.base_url)
+    for what, same, ours, theirs in (
+        ("exchange", is_same, wanted.base_url, found.base_url),
+        ("API version", wanted.api_version == found.api_version, wanted.api_version, found.api_version),
+        ("plan", wanted.plan == found.plan, wanted.plan, found.plan),
     ):
-        if ours != theirs and (what != "exchange" or _plain(ours) != _plain(theirs)):
+        if not same:
             raise ConfigurationError(
                 f"{name}: belongs to another {what}: it was begun for {theirs or 'a plan without a digest'},"
                 f" and this batch is for {ours or 'a plan without a digest'}"

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from typing import Literal
+from urllib.parse import urlsplit
 
 from attrs import frozen
 
 from .actions import Action
 from .models import RunRef
 
-__all__ = ["Binding", "EndState", "JournalCounts", "JournalRow", "JournalSummary"]
+__all__ = ["Binding", "EndState", "JournalCounts", "JournalRow", "JournalSummary", "is_same_exchange"]
 
 EndState = Literal["done", "failed", "unknown", "skipped"]
 """How a row ended."""
@@ -21,6 +22,19 @@ class Binding:
     base_url: str
     api_version: str
     plan: str | None = None
+
+
+def is_same_exchange(url: str, other: str) -> bool:
+    """Whether two base URLs lead to the same place: hosts may be in capitals, and a port may go without saying."""
+    return url == other or _place(url) == _place(other)
+
+
+def _place(url: str) -> object:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme, parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme), parts.path
+    except ValueError:
+        return url
 
 
 @frozen(kw_only=True)

@@ -30,8 +30,8 @@ class Project:
 
     def target_group(self, target_group_id: str) -> TargetGroup:
         """Return the handle of one of its target groups. Raises `ConfigurationError` for an id that cannot be one."""
-        check_ulid("target_group_id", target_group_id)
-        return TargetGroup(self.session, self.account_id, self.project_id, target_group_id)
+        group = check_ulid("target_group_id", target_group_id)
+        return TargetGroup(self.session, self.account_id, self.project_id, group)
 
     async def launch(
         self, target_group_ids: Iterable[str], *, idempotency_key: str | None = None, timeout: TimeoutArg = DEFAULT

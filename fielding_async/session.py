@@ -263,8 +263,10 @@ class FieldingSession:
 
         `journal`: a file that makes the batch resumable, also after a crash. Each write is on record before it leaves.
         Run again with the same rows, the batch passes over those that ended (well or not), goes on with those in
-        flight under the ETag they were sent under, and performs the others. A journal belongs to one exchange and one
-        plan; `plan` is a digest of the latter, if known: without it, other rows are found out when they are met.
+        flight under the ETag they were sent under, and performs the others. Behind one that stays in flight, the later
+        rows of its run are skipped for now, whatever `on_row_failure` says. A journal belongs to one exchange and one
+        plan; `plan` (1 to 4096 characters) is a digest of the latter, if known: without it, other rows are found out
+        when they are met.
 
         Raises `ConfigurationError` for a bad argument, and on entering for a journal that cannot be used;
         `SessionClosedError` on entering. Out of the iteration: `JournalError`, `SessionClosedError`, what the input or

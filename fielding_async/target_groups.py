@@ -33,8 +33,8 @@ class TargetGroup:
 
     def run(self, fielding_run_id: str) -> Run:
         """Return the handle of one of its runs. Raises `ConfigurationError` for an id that cannot be one."""
-        check_plain_id("fielding_run_id", fielding_run_id)
-        return Run(self.session, RunRef(self.account_id, self.project_id, self.target_group_id, fielding_run_id))
+        run = check_plain_id("fielding_run_id", fielding_run_id)
+        return Run(self.session, RunRef(self.account_id, self.project_id, self.target_group_id, run))
 
     def _ids(self) -> dict[str, Any]:
         return {

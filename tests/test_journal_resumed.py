@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
-from attrs import frozen
+from attrs import astuple, frozen
 
 from fielding_async import (
     Action,
@@ -479,3 +479,10 @@ def test_an_id_is_what_it_equals() -> None:
     one_life(Disk(), exchange, [(odd, Pause())])
     assert all(f"/projects/{'0' * 26}/" in url for url in urls)
     assert urls
+
+
+def test_the_ids_of_handles_are_plain() -> None:
+    """So it is wherever an id is taken."""
+    project = FieldingSession("token").project(101, Project.MINE)
+    run = project.target_group(Project.MINE).run(Project.MINE)
+    assert {type(each) for each in (project.project_id, *astuple(run.ref)[1:])} == {str}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from fielding_async import JournalCounts, read_journal
 from fielding_async.errors import ConfigurationError
 from fielding_async.journal_replay import begins_a_journal
+from fielding_async.journal_values import is_same_exchange
 
 from .apply_view import duration
 from .output import clean
@@ -33,7 +34,7 @@ def earlier_counts(order: "Order", checked: CheckedPlan) -> JournalCounts | None
     except ConfigurationError as error:
         raise ConfigurationError(f"{error.message}; nothing was sent") from None
     other = "is of another plan, or this one has been changed since"
-    if summary.base_url != order.base_url:
+    if not is_same_exchange(summary.base_url, order.base_url):
         other = f"is of another exchange ({clean(summary.base_url)}, not {order.base_url})"
     elif summary.plan == checked.digest:
         return summary.counts

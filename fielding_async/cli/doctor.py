@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["doctor"]
 
-_SETTINGS = {"base URL", "token", "settings"}
+_SETTINGS = {"base URL", "token", "settings", "proxy"}
 
 
 @click.command()
@@ -101,7 +101,12 @@ async def _examine(report: _Report, ref: RunRef | None) -> int:
         report.add(Check("network", "warning", "not checked, nor what comes after it: the base URL comes first"))
         return report.end(sandbox=False)
     base_url = resolve_base_url(None, os.environ)
-    probe = Probe(base_url, environment_proxy(base_url))
+    try:
+        probe = Probe(base_url, environment_proxy(base_url))
+    except ConfigurationError as error:
+        report.add(Check("proxy", "failed", error.message))
+        report.add(Check("network", "warning", "not checked, nor what comes after it: the proxy comes first"))
+        return report.end(sandbox=False)
     if probe.proxy is not None:
         report.add(Check("proxy", "ok", f"{shown_proxy(probe.proxy)} (from the environment)"))
     if not (report.add(await probe.reach()) and report.add(await probe.tls())):

@@ -90,12 +90,7 @@ class Probe:
         where = "the proxy " * (self.proxy is not None)
         target = self.proxy or self.base_url
         shown = shown_proxy(target)
-        try:
-            host, port = host_and_port(target)
-        except ValueError:
-            advice = "; in a user or password, # is %23, / is %2F, @ is %40"
-            advice = f"look at {_proxy_variable(self.base_url)}{advice * (self.proxy is not None)}"
-            return Check("network", "failed", f"{where}{shown} is no URL", advice)
+        host, port = host_and_port(target)
         advice = "look at FIELDING_BASE_URL and at your network"
         if self.proxy:
             advice = f"look at {_proxy_variable(self.base_url)}, or unset it"

@@ -33,15 +33,18 @@ def test_nothing_of_a_proxys_password_is_shown_whatever_is_in_it(url: str, shown
 
 
 @pytest.mark.parametrize("at", ["[::1", "host:99999", "", "/"])
-def test_a_proxy_that_is_no_url_is_a_failure_and_no_secret(cli: Cli, monkeypatch: pytest.MonkeyPatch, at: str) -> None:
+def test_a_proxy_that_is_no_url_is_a_bad_setting_and_no_secret(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
     """It is named by its variable, with what to do, and without its password."""
     for name in ("http_proxy", "no_proxy", "NO_PROXY", "HTTP_PROXY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("http_proxy", f"http://me:{WORD}@{at}")
     ended = cli("doctor")
-    assert ended.status == 1
-    assert line(ended, "network").startswith("failed")
-    assert "look at http_proxy; in a user or password, # is %23" in line(ended, "network")
+    assert ended.status == 2
+    assert line(ended, "proxy").startswith("failed")
+    assert "http_proxy, in the environment: must be" in line(ended, "proxy")
+    assert "in a user or password, # is %23" in line(ended, "proxy")
     assert WORD not in ended.out + ended.err
 
 
