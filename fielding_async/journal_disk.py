@@ -61,7 +61,10 @@ def _refuse_other(name: str, wanted: Binding, found: Binding) -> None:
 
 
 class LockedFile:
-    """The file of a journal that is being written: its calls block, and come from one thread."""
+    """The file of a journal that is being written: its calls block, and come from one thread.
+
+    `given_up`: set, by any thread, to end a `load` that is under way.
+    """
 
     def __init__(self, path: str, name: str) -> None:
         self._path = path
@@ -69,6 +72,7 @@ class LockedFile:
         self._fd = -1
         self._counts_names = False  # not every file system does
         self._problem: OSError | None = None
+        self.given_up: bool = False
 
     def load(self, binding: Binding, replay: Replay) -> None:
         """Lock it, bind it if it is new, have `replay` read it, cut a torn tail. Raises `ConfigurationError`."""
@@ -94,6 +98,8 @@ class LockedFile:
             return
         for found in read_lines(self._fd, self._name, replay):
             _refuse_other(self._name, binding, found)
+            if self.given_up:
+                raise ConfigurationError(f"{self._name}: is no longer wanted")
         _make_private(self._fd)
         if replay.good_bytes < size:
             os.ftruncate(self._fd, replay.good_bytes)

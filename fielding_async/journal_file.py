@@ -106,6 +106,7 @@ class FileStorage:
             loop = self._loop
             closed = self._closed = loop.create_future()
             file = self._file
+            file.given_up = True
 
             def close() -> None:
                 problem: BaseException | None = None

@@ -7,6 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ from fielding_async import (
     journal_rows,
     read_journal,
 )
+from fielding_async.journal_replay import Replay
 from fielding_async.sandbox import Sandbox
 
 from .support import TOKEN, applied, session
@@ -249,6 +251,42 @@ async def test_a_folder_that_is_read_only_is_refused(sandbox: Sandbox, tmp_path:
         with pytest.raises(ConfigurationError, match="Permission denied"):
             await performed(fielding, rows_of(sandbox, 1), tmp_path / "x")
     tmp_path.chmod(0o700)
+
+
+async def test_entering_that_is_cancelled_does_not_read_to_the_end(
+    sandbox: Sandbox, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A long journal is free again soon after, and not when all of it was read."""
+    rows = rows_of(sandbox)
+    async with session(sandbox) as fielding:
+        await performed(fielding, rows, path)
+    lines: list[bytes] = []
+    reads, goes_on = asyncio.Event(), threading.Event()
+    loop, feed = asyncio.get_running_loop(), Replay.feed
+
+    def held(replay: Replay, line: bytes) -> None:
+        lines.append(line)
+        loop.call_soon_threadsafe(reads.set)
+        assert goes_on.wait(10)
+        feed(replay, line)
+
+    async def enter() -> None:
+        async with session(sandbox) as fielding, fielding.perform_all(rows, journal=path):
+            raise AssertionError("it was entered")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Replay, "feed", held)
+        entering = asyncio.create_task(enter())
+        await reads.wait()
+        entering.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await entering
+        goes_on.set()
+        for thread in threading.enumerate():
+            if thread.name == "fielding-journal":
+                await asyncio.to_thread(thread.join, 10)
+    assert len(lines) == 1
+    assert read_journal(path).counts.done == 20
 
 
 async def test_a_torn_journal_is_cut_and_gone_on_with(sandbox: Sandbox, path: Path) -> None:

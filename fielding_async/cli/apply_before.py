@@ -73,7 +73,9 @@ def _rows_text(checked: CheckedPlan) -> str:
 
 def _earlier_lines(order: "Order", checked: CheckedPlan, earlier: JournalCounts | None) -> list[str]:
     if earlier is None:
-        return []
+        if not order.journal.exists():
+            return []
+        return [f"the journal {clean(str(order.journal))} is there, but holds nothing: the plan begins anew"]
     ended = f"{earlier.ended:,} rows have ended, {earlier.in_flight:,} were under way"
     journal, unsent = clean(str(order.journal)), unsent_rows(checked, earlier)
     return [f"going on with the journal {journal}: {ended}, {unsent:,} were never sent"]

@@ -54,6 +54,15 @@ def test_the_journal_is_never_where_rows_that_failed_are_written(
     assert f"--journal {journal}: rows that do not end well are written there; name another file" in ended.err
 
 
+def test_a_journal_that_was_emptied_is_told_of(box: Sandbox, cli: Cli, folder: Path) -> None:
+    """Whoever is asked whether to apply a plan learns that nothing of an earlier go is on record."""
+    write_plan(folder / "plan.csv", live(box, 1))
+    (folder / "plan.csv.journal").touch()
+    ended = cli("apply", "plan.csv", "--yes")
+    assert ended.status == 0
+    assert "the journal plan.csv.journal is there, but holds nothing: the plan begins anew" in ended.err
+
+
 def test_plans_with_one_stem_have_files_of_their_own(box: Sandbox, cli: Cli, folder: Path) -> None:
     """The rows that failed of a.csv are not replaced by those of a.jsonl, nor taken away because it has none."""
     write_plan(folder / "a.csv", [failing(box)])
