@@ -31,8 +31,7 @@ class Row:
     """A row on its way: the ledger of its call.
 
     `ref`: as it was given. `problem`: what is wrong with it or with the action. `lane`: the run that it names, if any,
-    in whose order the row goes.
-    `intended`: a write of it is on record. `done`: how it ended.
+    in whose order the row goes. `intended`: a write of it is on record. `done`: how it ended.
     """
 
     number: int

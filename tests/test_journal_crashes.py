@@ -19,16 +19,12 @@ from fielding_async import (
     Batch,
     Complete,
     Done,
-    FieldingSession,
     JournalError,
     LaunchNow,
-    Limits,
     Pause,
     Relaunch,
     Resume,
-    Retry,
     RunRef,
-    Timeout,
     Update,
 )
 from fielding_async.journal_replay import Replay
@@ -40,6 +36,7 @@ from fielding_async.wire import Attempted, Lost
 from . import virtual_time
 from .fake_exchange import FakeExchange, ref_of, session_on
 from .fake_storage import Disk, MemoryStorage
+from .journal_lives import colleague, intent_on_record, kill, new_session, target
 
 Rows = list[tuple[RunRef, Action]]
 FIRST_END = datetime(2031, 2, 1, tzinfo=UTC)
@@ -75,7 +72,7 @@ class Line:
         if self.dead:
             await loop.create_future()
         await outgoing.leave()
-        number = None if outgoing.method == "GET" else row_on_record(world, outgoing)
+        number = None if outgoing.method == "GET" else intent_on_record(world.disk, outgoing)
         reply: asyncio.Future[Attempted] = loop.create_future()
         is_lost = outgoing.method != "GET" and dice.random() < world.losses
         may_be_late = is_lost or (world.calendar and outgoing.method != "GET")
@@ -101,25 +98,6 @@ class Line:
 
     async def aclose(self) -> None:
         """Do nothing."""
-
-
-def target(outgoing: Outgoing) -> tuple[str, str]:
-    """Return the run and the action that a request is about."""
-    name, _, action = outgoing.url.partition("/fielding-runs/")[2].partition("/")
-    return name, "get" if outgoing.method == "GET" else action or "update"
-
-
-def row_on_record(world: World, outgoing: Outgoing) -> int:
-    """Return the row that a write is of: its intent is on the disk before it leaves, under the very same ETag."""
-    name, action = target(outgoing)
-    data = world.disk.data
-    place = data.rfind(f'"run":"{name}"'.encode())
-    assert place > 0, "a write left without an intent"
-    intent = json.loads(data[data.rfind(b"\n", 0, place) + 1 : data.index(b"\n", place)])
-    assert intent["etag"] == outgoing.headers["If-Match"]
-    assert action == (intent["action"] if isinstance(intent["action"], str) else "update")
-    number: int = intent["intent"]
-    return number
 
 
 def take(world: World, outgoing: Outgoing, number: int | None) -> Attempted:
@@ -161,49 +139,12 @@ def rows_of(dice: Random, *, legal: bool) -> Rows:
 
 async def process(world: World, line: Line, rows: Rows) -> None:
     """Perform the plan, or what is left of it, as a process of its own would."""
-    fielding = FieldingSession._with_seams(
-        transport=line,
-        dice=Random(world.dice.getrandbits(64)),
-        auth="token",
-        base_url="https://fake.invalid/v1",
-        limits=Limits(concurrency=4, adaptive=False),
-        retry=Retry(base=0.01, cap=0.1, max_attempts=3),
-        timeout=Timeout(total=20, attempt=5),
-    )
-    async with fielding:
+    async with new_session(line, world.dice) as fielding:
         context = PerformAll(fielding, iter(rows), Options(), storage=lambda: MemoryStorage(world.disk))
         async with context as batch:
             async for done in batch:
                 if not line.dead:
                     world.yielded.append(done)
-
-
-async def kill(world: World, line: Line) -> None:
-    """End a process at once: nothing of it leaves any more, and nothing reaches its disk."""
-    line.dead = True
-    world.disk.crash(world.dice)
-    me = asyncio.current_task()
-    while others := asyncio.all_tasks() - {me}:
-        for task in others:
-            task.cancel()
-        await asyncio.wait(others, timeout=0.001)
-
-
-async def colleague(world: World, names: list[str]) -> None:
-    """Change a run now and then."""
-    loop, dice = asyncio.get_running_loop(), world.dice
-
-    def act() -> None:
-        run = world.exchange.run(dice.choice(names))
-        run["version"] += 1
-        if dice.random() < 0.5:
-            run["status"] = dice.choice(["live", "paused"])
-        if dice.random() < 0.5:
-            run["end_fielding_at"] = f"2033-01-01T00:00:{dice.randrange(60):02}.000Z"
-        loop.call_later(dice.expovariate(world.rivals), act)
-
-    if world.rivals:
-        loop.call_later(dice.expovariate(world.rivals), act)
 
 
 def calendar(world: World, names: list[str]) -> None:
@@ -227,7 +168,7 @@ async def live(world: World, rows: Rows) -> int:
     names = [ref.fielding_run_id for ref, _ in rows]
     if world.calendar:
         calendar(world, names)
-    await colleague(world, names)
+    colleague(world.exchange, names, world.dice, rate=world.rivals, statuses=("live", "paused"))
     for kills in range(100):
         line = Line(world)
         task = asyncio.create_task(process(world, line, rows))
@@ -236,7 +177,8 @@ async def live(world: World, rows: Rows) -> int:
         if task.done():
             await task
             break
-        await kill(world, line)
+        line.dead = True
+        await kill(world.disk, world.dice)
         await asyncio.sleep(world.dice.choice([0.0, 0.001, 0.02, 1.0, 10.0]))
     await asyncio.sleep(20)
     assert world.landing == 0

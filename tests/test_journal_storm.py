@@ -25,16 +25,13 @@ from fielding_async import (
     FieldingSession,
     JournalError,
     LaunchNow,
-    Limits,
     OutcomeUnknownError,
     Pause,
     Relaunch,
     Resume,
-    Retry,
     RunRef,
     SessionClosedError,
     SkippedError,
-    Timeout,
     Update,
 )
 from fielding_async.engine import DEFAULT
@@ -47,6 +44,7 @@ from fielding_async.wire import Attempted, Lost, Response
 from . import virtual_time
 from .fake_exchange import FakeExchange, ref_of
 from .fake_storage import Disk, MemoryStorage
+from .journal_lives import colleague, intent_on_record, kill, new_session, target
 
 Rows = list[tuple[RunRef, Any]]
 FIRST_END = datetime(2031, 2, 1, tzinfo=UTC)
@@ -142,7 +140,7 @@ class Life:
             await asyncio.sleep(dice.choice([0.001, 0.5]))
             return dice.choice([Lost("cut"), *REFUSALS]) if not is_write else dice.choice(REFUSALS)
         await outgoing.leave()
-        number = self.leaves(outgoing, name, action) if is_write and not IS_DIRECT.get() else None
+        number = self.leaves(outgoing, name) if is_write and not IS_DIRECT.get() else None
         reply: asyncio.Future[Attempted] = loop.create_future()
         is_lost = dice.random() < world.faults
         late = dice.choice([0.005, 0.005, 0.005, 0.05, 3.0 if is_lost and is_write else 0.02])
@@ -169,16 +167,10 @@ class Life:
     async def aclose(self) -> None:
         """Do nothing."""
 
-    def leaves(self, outgoing: Outgoing, name: str, action: str) -> int:
+    def leaves(self, outgoing: Outgoing, name: str) -> int:
         """Return the row that a write is of, and check that it may leave now."""
         world = self.world
-        data = world.disk.data
-        place = data.rfind(f'"run":"{name}"'.encode())
-        assert place > 0, "a write left without an intent"
-        intent = json.loads(data[data.rfind(b"\n", 0, place) + 1 : data.index(b"\n", place)])
-        assert intent["etag"] == outgoing.headers["If-Match"], "a write left under another ETag than that on record"
-        assert action == (intent["action"] if isinstance(intent["action"], str) else "update")
-        number: int = intent["intent"]
+        number = intent_on_record(world.disk, outgoing)
         ends = world.ends()
         assert number not in ends, "a write left of a row that has ended"
         world.sent[name].append(number)
@@ -247,11 +239,6 @@ def word_of(done: Done) -> str:
     return "skipped" if isinstance(done.error, SkippedError) else "failed"
 
 
-def target(outgoing: Outgoing) -> tuple[str, str]:
-    name, _, action = outgoing.url.partition("/fielding-runs/")[2].partition("/")
-    return name, "get" if outgoing.method == "GET" else action or "update"
-
-
 def rows_of(dice: Random) -> Rows:
     """Draw a plan: a few rows for each run, some of them twice over, some bad, some updates with one date."""
     rows: Rows = []
@@ -313,16 +300,7 @@ def input_of(dice: Random, rows: Rows, *, whole: bool) -> Any:
 async def perform(world: World, life: Life, ending: str, patience: float, *, whole: bool) -> None:
     """Live one life to its end: a batch, or a second one of the same session after the first."""
     dice = world.dice
-    fielding = FieldingSession._with_seams(
-        transport=life,
-        dice=Random(dice.getrandbits(64)),
-        auth="token",
-        base_url="https://fake.invalid/v1",
-        limits=Limits(concurrency=4, adaptive=False),
-        retry=Retry(base=0.01, cap=0.1, max_attempts=3),
-        timeout=Timeout(total=20, attempt=5),
-    )
-    async with fielding:
+    async with new_session(life, dice) as fielding:
         again = dice.random() < 0.3
         await perform_one(world, life, fielding, ending, patience, whole=whole)
         if again and not whole and not life.dead and ending in {"stop", "leave", "full"}:
@@ -430,39 +408,12 @@ async def perform_one(
             assert number in after.open or after.state(number) is not None, "a write under way is forgotten"
 
 
-async def kill(world: World, life: Life) -> None:
-    """End a process at once: nothing of it leaves any more, and nothing reaches its disk."""
-    life.dead = True
-    world.disk.crash(world.dice)
-    me = asyncio.current_task()
-    while others := asyncio.all_tasks() - {me}:
-        for task in others:
-            task.cancel()
-        await asyncio.wait(others, timeout=0.001)
-
-
-def colleague(world: World) -> None:
-    """Change a run now and then."""
-    loop, dice = asyncio.get_running_loop(), world.dice
-    names = [ref.fielding_run_id for ref, _ in world.rows]
-
-    def act() -> None:
-        run = world.exchange.run(dice.choice(names))
-        run["version"] += 1
-        if dice.random() < 0.5:
-            run["status"] = dice.choice(["live", "paused", "live", "paused", "completed", "scheduled"])
-        if dice.random() < 0.5:
-            run["end_fielding_at"] = f"2033-01-01T00:00:{dice.randrange(60):02}.000Z"
-        loop.call_later(dice.expovariate(world.rivals), act)
-
-    if world.rivals:
-        loop.call_later(dice.expovariate(world.rivals), act)
-
-
 async def storm(world: World) -> None:
     """Let lives come and go, and the last one come to the end of the plan."""
     dice = world.dice
-    colleague(world)
+    names = [ref.fielding_run_id for ref, _ in world.rows]
+    statuses = ("live", "paused", "live", "paused", "completed", "scheduled")
+    colleague(world.exchange, names, dice, rate=world.rivals, statuses=statuses)
     lives = dice.randint(0, 5)
     for number in range(lives + 1):
         is_last = number == lives
@@ -481,7 +432,8 @@ async def storm(world: World) -> None:
         if task.done():
             await task
         elif ending == "kill":
-            await kill(world, life)
+            life.dead = True
+            await kill(world.disk, dice)
         else:
             assert ending == "cancel", ending
             task.cancel()
