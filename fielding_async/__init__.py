@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from .errors import JournalError as JournalError
     from .errors import NotFoundError as NotFoundError
     from .errors import OutcomeUnknownError as OutcomeUnknownError
+    from .errors import OutcomeUnknownTimeoutError as OutcomeUnknownTimeoutError
     from .errors import PermissionDeniedError as PermissionDeniedError
     from .errors import PreconditionFailedError as PreconditionFailedError
     from .errors import ProtocolError as ProtocolError
@@ -102,6 +103,7 @@ _HOME_OF = {
     "JournalError": "errors",
     "NotFoundError": "errors",
     "OutcomeUnknownError": "errors",
+    "OutcomeUnknownTimeoutError": "errors",
     "PermissionDeniedError": "errors",
     "PreconditionFailedError": "errors",
     "ProtocolError": "errors",
@@ -172,6 +174,7 @@ __all__ = [
     "NotFoundError",
     "Outcome",
     "OutcomeUnknownError",
+    "OutcomeUnknownTimeoutError",
     "Pause",
     "PerformAll",
     "PermissionDeniedError",

@@ -46,6 +46,7 @@ class StatusAction:
 class LaunchNow(StatusAction):
     """Launch a scheduled run now. Source: `POST …/fielding-runs/{id}/launch-now`."""
 
+    __module__ = "fielding_async"
     __slots__ = ()
     name: ClassVar[str] = "launch-now"
     target: ClassVar[str] = "live"
@@ -54,6 +55,7 @@ class LaunchNow(StatusAction):
 class Pause(StatusAction):
     """Pause a live run. Source: `POST …/fielding-runs/{id}/pause`."""
 
+    __module__ = "fielding_async"
     __slots__ = ()
     name: ClassVar[str] = "pause"
     target: ClassVar[str] = "paused"
@@ -62,6 +64,7 @@ class Pause(StatusAction):
 class Resume(StatusAction):
     """Resume a paused run. Source: `POST …/fielding-runs/{id}/resume`."""
 
+    __module__ = "fielding_async"
     __slots__ = ()
     name: ClassVar[str] = "resume"
     target: ClassVar[str] = "live"
@@ -70,6 +73,7 @@ class Resume(StatusAction):
 class Complete(StatusAction):
     """Complete a live or scheduled run. Source: `POST …/fielding-runs/{id}/complete`."""
 
+    __module__ = "fielding_async"
     __slots__ = ()
     name: ClassVar[str] = "complete"
     target: ClassVar[str] = "completed"
@@ -78,6 +82,7 @@ class Complete(StatusAction):
 class Relaunch(StatusAction):
     """Relaunch a completed run. Source: `POST …/fielding-runs/{id}/relaunch`."""
 
+    __module__ = "fielding_async"
     __slots__ = ()
     name: ClassVar[str] = "relaunch"
     target: ClassVar[str] = "live"
@@ -98,6 +103,8 @@ class Update:
     Datetimes must be aware; they are turned to UTC and floored to whole milliseconds here, so that what is compared
     is what is sent. Raises `ConfigurationError` for a naive datetime or an end that is not after the start.
     """
+
+    __module__ = "fielding_async"
 
     name: ClassVar[str] = "update"
     start_fielding_at: datetime | None = field(default=None, converter=_start)

@@ -61,6 +61,8 @@ def _token_url(value: str) -> str:
 class BearerToken:
     """A static token. Raises `ConfigurationError` if it cannot be sent in a header."""
 
+    __module__ = "fielding_async"
+
     token: str = field(repr=False, converter=_token)
 
 
@@ -71,6 +73,8 @@ class ClientCredentials:
     Source: RFC 6749, section 4.4, with the fields that the exchange documents. Raises `ConfigurationError` for a
     missing secret, or a `token_url` that is not https (plain http is for loopback hosts only).
     """
+
+    __module__ = "fielding_async"
 
     client_id: str = field(converter=_client_id)
     client_secret: str = field(repr=False, converter=_client_secret)

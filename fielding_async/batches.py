@@ -29,6 +29,8 @@ class Done:
     `number` is the row's place in the input, from 0.
     """
 
+    __module__ = "fielding_async"
+
     ref: RunRef
     action: Action
     outcome: Outcome | None = None
@@ -50,6 +52,8 @@ class Leftover:
     `state` is `"never sent"`; `"unknown"` (its write may or may not be applied); or `"ended"`: it came to its end while
     the batch was being left, and `done` says in what. `number` is the row's place in the input, from 0.
     """
+
+    __module__ = "fielding_async"
 
     ref: RunRef
     action: Action

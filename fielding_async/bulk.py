@@ -26,6 +26,8 @@ class Batch:
     Rows are taken and sent only once it is iterated. It may be iterated by one task at a time.
     """
 
+    __module__ = "fielding_async"
+
     def __init__(self, engine: Engine, options: Options, journal: Journal | None) -> None:
         self._journal = journal
         self._engine = engine

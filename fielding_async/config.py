@@ -52,6 +52,8 @@ class Limits:
     second. `max_pause`: the longest that one Retry-After is obeyed, in seconds; then a single request probes.
     """
 
+    __module__ = "fielding_async"
+
     concurrency: int = field(default=32, validator=_count)
     rate: float | None = field(default=None, validator=_number(optional=True))
     burst: int = field(default=1, validator=_count)
@@ -68,6 +70,8 @@ class Retry:
     after a 412, in seconds; it grows with each round.
     """
 
+    __module__ = "fielding_async"
+
     max_attempts: int = field(default=5, validator=_count)
     base: float = field(default=0.5, validator=_number(exclusive=False))
     cap: float = field(default=20.0, validator=_number(exclusive=False))
@@ -82,6 +86,8 @@ class Timeout:
     `None` for no limit. `connect`: opening a connection. `attempt`: one HTTP exchange, from its permission to send to
     the last byte of its reply. `job`: waiting for a job; `None` for no limit.
     """
+
+    __module__ = "fielding_async"
 
     total: float | None = field(default=60.0, validator=_number(optional=True))
     connect: float = field(default=10.0, validator=_number())

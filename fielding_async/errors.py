@@ -5,8 +5,8 @@ FieldingError
 ├── SessionClosedError (also RuntimeError)     not entered, closed, other loop, thread or process
 ├── TransportError                             no usable response, and nothing was applied: connect, TLS, reset, timeout
 ├── DeadlineExceededError (also TimeoutError)  time ran out and no attempt of the write ever left
-├── OutcomeUnknownError                        a write whose effect could not be established (also TimeoutError when
-│                                              the deadline was the cause)
+├── OutcomeUnknownError                        a write whose effect could not be established
+│   └── OutcomeUnknownTimeoutError (also TimeoutError)                  the same, and the deadline was the cause
 ├── ProtocolError                              a response that cannot be understood
 ├── JobFailedError                             a draft or bulk job that ended Failed
 ├── SkippedError                               a row of a batch not sent because an earlier one of its run failed
@@ -19,6 +19,7 @@ FieldingError
 Errors carry plain values only, so they pickle, and never a token or secret.
 """
 
+import copyreg
 from typing import Any, Self
 
 from .models import FieldingRun, InvalidParam, JobResult, RunRef
@@ -36,6 +37,7 @@ __all__ = [
     "JournalError",
     "NotFoundError",
     "OutcomeUnknownError",
+    "OutcomeUnknownTimeoutError",
     "PermissionDeniedError",
     "PreconditionFailedError",
     "ProtocolError",
@@ -56,6 +58,8 @@ class FieldingError(Exception):
     (it may be used again after a crash), `trace_id` the W3C trace id of the call. Each is `None` where it does not
     apply.
     """
+
+    __module__ = "fielding_async"
 
     def __init__(
         self,
@@ -85,7 +89,8 @@ class FieldingError(Exception):
         return f"{request}{self.message}" + (f" [{', '.join(marks)}]" if marks else "")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restore, (type(self), self.message, self.__dict__.copy())
+        # without calling `__init__`, and by no name of a module behind the public one
+        return copyreg.__newobj__, (type(self), self.message), {**self.__dict__, "args": self.args}  # type: ignore[attr-defined]
 
     def filled(
         self,
@@ -111,27 +116,28 @@ class FieldingError(Exception):
         BaseException.__init__(self, self.message)  # for `args`
 
 
-def _restore(cls: type[FieldingError], message: str, state: dict[str, Any]) -> FieldingError:
-    error = cls.__new__(cls, message)
-    error.args = (message,)
-    error.__dict__.update(state)
-    return error
-
-
 class ConfigurationError(FieldingError, ValueError):
     """A bad argument or a missing setting. Nothing was sent."""
+
+    __module__ = "fielding_async"
 
 
 class SessionClosedError(FieldingError, RuntimeError):
     """The session is not entered, is closed, or belongs to another event loop, thread or process."""
 
+    __module__ = "fielding_async"
+
 
 class TransportError(FieldingError):
     """There was no usable response, and nothing was applied: connect, TLS, reset, timeout."""
 
+    __module__ = "fielding_async"
+
 
 class DeadlineExceededError(FieldingError, TimeoutError):
     """Time ran out, and no attempt of the write ever left."""
+
+    __module__ = "fielding_async"
 
 
 class OutcomeUnknownError(FieldingError):
@@ -141,6 +147,8 @@ class OutcomeUnknownError(FieldingError):
     a `TimeoutError` when the deadline was the cause.
     """
 
+    __module__ = "fielding_async"
+
     def __init__(self, message: str, *, current: FieldingRun | None = None, **context: Any) -> None:
         super().__init__(message, **context)
         self.current = current
@@ -149,13 +157,19 @@ class OutcomeUnknownError(FieldingError):
 class OutcomeUnknownTimeoutError(OutcomeUnknownError, TimeoutError):
     """`OutcomeUnknownError` whose cause was the deadline."""
 
+    __module__ = "fielding_async"
+
 
 class ProtocolError(FieldingError):
     """A response that cannot be understood: bad JSON, wrong shape, missing ETag, redirect, oversized."""
 
+    __module__ = "fielding_async"
+
 
 class JobFailedError(FieldingError):
     """A draft or bulk job that ended `Failed`, or (from `raise_for_failures`) one that left target groups undone."""
+
+    __module__ = "fielding_async"
 
     def __init__(self, message: str, *, result: JobResult, **context: Any) -> None:
         super().__init__(message, **context)
@@ -164,6 +178,8 @@ class JobFailedError(FieldingError):
 
 class SkippedError(FieldingError):
     """A row of a batch that was not sent because an earlier row of its run failed or is unknown: `because`."""
+
+    __module__ = "fielding_async"
 
     def __init__(self, message: str, *, because: BaseException, **context: Any) -> None:
         super().__init__(message, **context)
@@ -176,6 +192,8 @@ class JournalError(FieldingError):
     What the operating system said is `__cause__`.
     """
 
+    __module__ = "fielding_async"
+
 
 class APIError(FieldingError):
     """The server answered with an error.
@@ -183,6 +201,8 @@ class APIError(FieldingError):
     `status` is the HTTP status; `object`, `detail`, `error_id` and `invalid_params` are the fields of the error body
     (`None` or empty where it had none).
     """
+
+    __module__ = "fielding_async"
 
     def __init__(
         self,
@@ -206,17 +226,25 @@ class APIError(FieldingError):
 class BadRequestError(APIError):
     """400: the request is not valid."""
 
+    __module__ = "fielding_async"
+
 
 class AuthenticationError(APIError):
     """401: no valid token."""
+
+    __module__ = "fielding_async"
 
 
 class PermissionDeniedError(APIError):
     """403: not allowed, or the token has expired."""
 
+    __module__ = "fielding_async"
+
 
 class NotFoundError(APIError):
     """404: there is no such resource."""
+
+    __module__ = "fielding_async"
 
 
 class PreconditionFailedError(APIError):
@@ -225,6 +253,8 @@ class PreconditionFailedError(APIError):
     `seen` is the run that the action rested on, `wanted` the action, `current` the run as it is now (`None` if it
     could not be fetched in time).
     """
+
+    __module__ = "fielding_async"
 
     def __init__(
         self,
@@ -244,6 +274,8 @@ class PreconditionFailedError(APIError):
 class InvalidRunStateError(APIError):
     """422: the run is in a state that does not allow the action; `current` is the run, if it could be fetched."""
 
+    __module__ = "fielding_async"
+
     def __init__(self, message: str, *, current: FieldingRun | None = None, **context: Any) -> None:
         super().__init__(message, **context)
         self.current = current
@@ -255,6 +287,8 @@ class RateLimitError(APIError):
     `retry_after` is the wait that the server named with its 429, in seconds from then, `None` if it named none.
     """
 
+    __module__ = "fielding_async"
+
     def __init__(self, message: str, *, retry_after: float | None = None, **context: Any) -> None:
         super().__init__(message, **context)
         self.retry_after = retry_after
@@ -262,6 +296,8 @@ class RateLimitError(APIError):
 
 class ServerError(APIError):
     """5xx: the server failed, on every attempt."""
+
+    __module__ = "fielding_async"
 
 
 _BY_STATUS: dict[int, type[APIError]] = {
@@ -281,8 +317,9 @@ def api_error_class(status: int) -> type[APIError]:
 
 
 def public_name(error: BaseException) -> str:
-    """Return the name of an error's class, or of its nearest base that users know."""
+    """Return the name of an error's class, or of its nearest base that users catch."""
     kind = type(error)
     if not isinstance(error, FieldingError):
         return kind.__qualname__
-    return next(base.__name__ for base in kind.__mro__ if base.__name__ in __all__)
+    names = [base.__name__ for base in kind.__mro__ if base is not OutcomeUnknownTimeoutError]
+    return next(name for name in names if name in __all__)

@@ -31,6 +31,8 @@ class Run:
     from now; left out, the session's `Timeout`; `None`, no limit.
     """
 
+    __module__ = "fielding_async"
+
     session: EngineSource = field(repr=False)
     ref: RunRef
 

@@ -54,6 +54,9 @@ def trace_context(headers: Headers) -> Generator[None, None, None]:
         otel_context.detach(token)
 
 
+trace_context.__module__ = "fielding_async"
+
+
 def _pairs(headers: Headers) -> Iterator[tuple[str, str]]:
     given = cast("Any", headers)
     try:

@@ -205,6 +205,8 @@ class BatchJob(_Job):
     `target_group_ids`: what it was asked for.
     """
 
+    __module__ = "fielding_async"
+
     target_group_ids: tuple[str, ...] = field(default=(), eq=False, repr=False)
 
     def _decode(self, body: bytes) -> BatchResult:
@@ -245,6 +247,8 @@ class DraftJob(_Job):
 
     `job_id`; `idempotency_key` and `trace_id` of the request that made it (`None` in a handle rebuilt without them).
     """
+
+    __module__ = "fielding_async"
 
     def _decode(self, body: bytes) -> DraftResult:
         return decode_draft_result(body)

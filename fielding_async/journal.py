@@ -53,6 +53,9 @@ def read_journal(path: "str | os.PathLike[str]") -> JournalSummary:
     )
 
 
+read_journal.__module__ = "fielding_async"
+
+
 def journal_rows(path: "str | os.PathLike[str]") -> Iterator[JournalRow]:
     """Yield the rows that did not end well, in the order in which they ended; rows in flight come last.
 
@@ -64,6 +67,9 @@ def journal_rows(path: "str | os.PathLike[str]") -> Iterator[JournalRow]:
             yield from replay.rows
             replay.rows.clear()
     yield from replay.in_flight()
+
+
+journal_rows.__module__ = "fielding_async"
 
 
 def _read(path: "str | os.PathLike[str]", replay: Replay) -> Iterator[Binding]:

@@ -41,6 +41,8 @@ def _place(url: str) -> object:
 class JournalCounts:
     """How many rows of a journal ended in which way. `in_flight`: begun, and their end is not on record."""
 
+    __module__ = "fielding_async"
+
     done: int = 0
     failed: int = 0
     unknown: int = 0
@@ -61,6 +63,8 @@ class JournalSummary:
     the name of the action and by `accepted`, `already`, `unconfirmed`, `failed`, `unknown` or `skipped`.
     """
 
+    __module__ = "fielding_async"
+
     base_url: str
     api_version: str
     plan: str | None
@@ -76,6 +80,8 @@ class JournalRow:
     in flight `ref` is not on record). `error` is the name of the error's class, `message` its text; both are empty for
     a row in flight.
     """
+
+    __module__ = "fielding_async"
 
     number: int
     ref: RunRef | None

@@ -33,6 +33,8 @@ OnConflict = Literal["reapply", "raise"]
 class RunStatus(StrEnum):
     """The statuses of a fielding run that this version knows. Members equal their plain strings."""
 
+    __module__ = "fielding_async"
+
     SCHEDULED = "scheduled"
     LIVE = "live"
     PAUSED = "paused"
@@ -45,6 +47,8 @@ class RunRef:
 
     Source: path parameters of `GET …/fielding-runs/{fielding_run_id}`. Ids are checked when a handle is made from it.
     """
+
+    __module__ = "fielding_async"
 
     account_id: int
     project_id: str
@@ -65,6 +69,8 @@ class FieldingRun:
     for byte (`None` from a list). In a run that an accepted write left, `version` is counted on by one, and
     `last_changed_at` and `last_changed_by` are still those of the last GET.
     """
+
+    __module__ = "fielding_async"
 
     id: str
     status: str
@@ -97,6 +103,8 @@ class Outcome:
     dates are given where known without another request.
     """
 
+    __module__ = "fielding_async"
+
     ref: RunRef
     action: object
     effect: Effect
@@ -112,6 +120,8 @@ class Outcome:
 class InvalidParam:
     """One entry of `invalid_params` in an error body."""
 
+    __module__ = "fielding_async"
+
     name: str
     reason: str
 
@@ -119,6 +129,8 @@ class InvalidParam:
 @frozen(kw_only=True)
 class FailedTargetGroup:
     """A target group that a bulk job could not change, and why (`BulkFailedTargetGroups`)."""
+
+    __module__ = "fielding_async"
 
     target_group_id: str
     code: str | None = None
@@ -129,6 +141,8 @@ class FailedTargetGroup:
 class FailureDetail:
     """One detailed reason of a failed draft job (`FieldingRunJobFailureReasonDetail`)."""
 
+    __module__ = "fielding_async"
+
     name: str | None = None
     reason: str | None = None
     detail: str | None = None
@@ -137,6 +151,8 @@ class FailureDetail:
 @frozen(kw_only=True)
 class Failure:
     """Why a draft job failed (`FieldingRunJobFailureReason`)."""
+
+    __module__ = "fielding_async"
 
     code: str
     description: str

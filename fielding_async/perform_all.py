@@ -87,6 +87,8 @@ def file_storage(journal: "str | os.PathLike[str] | None", plan: str | None) -> 
 class PerformAll:
     """What `FieldingSession.perform_all` returns: `async with` it, and iterate over the `Batch` that this gives."""
 
+    __module__ = "fielding_async"
+
     def __init__(
         self,
         session: EngineSource,

@@ -24,6 +24,8 @@ class Project:
     may have been made and no reply came.
     """
 
+    __module__ = "fielding_async"
+
     session: EngineSource = field(repr=False)
     account_id: int
     project_id: str

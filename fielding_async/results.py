@@ -16,6 +16,8 @@ class BatchResult(JobResult):
     not be, `missing` those asked for that are in neither list; a handle rebuilt without ids cannot know them.
     """
 
+    __module__ = "fielding_async"
+
     updated: tuple[str, ...] = ()
     failed: tuple[FailedTargetGroup, ...] = ()
     missing: tuple[str, ...] = ()
@@ -40,6 +42,8 @@ class DraftResult(JobResult):
     Source: `GetLaunchFieldingRunFromDraftJobResponse`. `job_trace_id` is the trace id of the creating request, sent
     when the job failed.
     """
+
+    __module__ = "fielding_async"
 
     created_fielding_run_id: str | None = None
     failure: Failure | None = None

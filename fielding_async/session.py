@@ -52,6 +52,8 @@ class FieldingSession:
     Raises `ConfigurationError` for a bad argument or a missing setting.
     """
 
+    __module__ = "fielding_async"
+
     def __init__(
         self,
         auth: str | Auth | TokenSource | None = None,

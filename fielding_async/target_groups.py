@@ -26,6 +26,8 @@ class TargetGroup:
     and sent unchanged on every retry, so that there is one job whatever happens).
     """
 
+    __module__ = "fielding_async"
+
     session: EngineSource = field(repr=False)
     account_id: int
     project_id: str

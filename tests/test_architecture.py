@@ -128,9 +128,9 @@ PUBLIC = """
     ClientCredentials Complete ConfigurationError DeadlineExceededError Done DraftJob DraftResult FailedTargetGroup
     Failure FailureDetail FieldingError FieldingRun FieldingSession InvalidParam InvalidRunStateError JobFailedError
     JournalCounts JournalError JournalRow JournalSummary LaunchNow Leftover Limits NotFoundError Outcome
-    OutcomeUnknownError Pause PerformAll PermissionDeniedError PreconditionFailedError Project ProtocolError
-    RateLimitError Relaunch Resume Retry Run RunRef RunStatus ServerError SessionClosedError SkippedError TargetGroup
-    Timeout TransportError Update __version__ journal_rows read_journal trace_context
+    OutcomeUnknownError OutcomeUnknownTimeoutError Pause PerformAll PermissionDeniedError PreconditionFailedError
+    Project ProtocolError RateLimitError Relaunch Resume Retry Run RunRef RunStatus ServerError SessionClosedError
+    SkippedError TargetGroup Timeout TransportError Update __version__ journal_rows read_journal trace_context
 """
 
 

@@ -244,7 +244,7 @@ async def test_an_action_that_fails(sandbox: Sandbox, watched: Watched) -> None:
     assert exception["exception.message"] == str(caught.value)
     assert "Traceback" in exception["exception.stacktrace"]
     attributes = call_attributes("pause", ref, requests=1, conflicts=0) | {"error.type": "NotFoundError"}
-    told = {**exception, "exception.type": "fielding_async.errors.NotFoundError"}
+    told = {**exception, "exception.type": "fielding_async.NotFoundError"}
     assert tree == call(
         "pause", attributes, http(sandbox, "get", ref, 404), events=[("exception", told)], status="ERROR"
     )

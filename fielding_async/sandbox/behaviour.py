@@ -71,6 +71,8 @@ class Behaviour:
     the job already made, or 400.
     """
 
+    __module__ = "fielding_async.sandbox"
+
     etag: str | Callable[[int], str] = 'W/"{version}"'
     etag_offset: int = field(default=0, validator=_whole(-(10**9)))
     version_step: int = field(default=1, validator=_whole(1))

@@ -49,6 +49,8 @@ def _status(owner: Any, attribute: "Attribute[Any]", value: Any) -> None:
 class Refuse:
     """Reset the connection; nothing is applied."""
 
+    __module__ = "fielding_async.sandbox"
+
 
 @frozen
 class Cut:
@@ -59,12 +61,16 @@ class Cut:
     no body).
     """
 
+    __module__ = "fielding_async.sandbox"
+
     at: Literal["before", "after", "headers", "body"] = "after"
 
 
 @frozen
 class Delay:
     """Wait real `seconds` `"before"` the request is judged or `"after"` it, before the reply is sent."""
+
+    __module__ = "fielding_async.sandbox"
 
     seconds: float
     when: Literal["before", "after"] = "before"
@@ -79,6 +85,8 @@ class Status:
     a Retry-After header, of any form; `headers` are added.
     """
 
+    __module__ = "fielding_async.sandbox"
+
     code: int = field(validator=_status)
     applied: bool = False
     retry_after: str | None = None
@@ -90,6 +98,8 @@ class Status:
 class Reply:
     """Answer with exactly this status, these headers and this body; a missing Date or length is added."""
 
+    __module__ = "fielding_async.sandbox"
+
     status: int = field(default=200, validator=_status)
     headers: Headers = field(default=(), converter=_pairs)
     body: bytes = b""
@@ -100,6 +110,8 @@ class Reply:
 class RawReply:
     """Write these bytes to the connection, whatever they are, and close it."""
 
+    __module__ = "fielding_async.sandbox"
+
     data: bytes
     applied: bool = False
 
@@ -108,12 +120,16 @@ class RawReply:
 class DropHeader:
     """Leave a header out of the reply, whatever the case of its name."""
 
+    __module__ = "fielding_async.sandbox"
+
     name: str
 
 
 @frozen
 class SetHeader:
     """Set a header of the reply, in place of the one it has."""
+
+    __module__ = "fielding_async.sandbox"
 
     name: str
     value: str
@@ -127,6 +143,8 @@ class SecondWriter:
     requests about a run that exists.
     """
 
+    __module__ = "fielding_async.sandbox"
+
     status: RunStatus | None = field(default=None, converter=optional(known_status))
     start_fielding_at: datetime | None = None
     end_fielding_at: datetime | None = None
@@ -138,6 +156,8 @@ class SecondWriter:
 class Repeat:
     """Let the request reach the exchange twice, one copy right after the other; `answer` is the one sent."""
 
+    __module__ = "fielding_async.sandbox"
+
     answer: Literal["first", "second"] = "second"
 
 
@@ -145,12 +165,16 @@ class Repeat:
 class JobFails:
     """Let the job that the request makes end `Failed`, with nothing done. `failure` is for draft jobs."""
 
+    __module__ = "fielding_async.sandbox"
+
     failure: JobFailure = field(factory=lambda: JobFailure("InternalError", "The job could not be carried out."))
 
 
 @frozen
 class JobOmits:
     """Let the bulk job that the request makes forget these target groups: not changed, in neither list."""
+
+    __module__ = "fielding_async.sandbox"
 
     target_group_ids: tuple[str, ...] = field(converter=tuple[str, ...])
 

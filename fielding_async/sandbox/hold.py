@@ -13,6 +13,8 @@ class Hold:
     All methods may be called from any thread. A request still held when the sandbox stops is dropped.
     """
 
+    __module__ = "fielding_async.sandbox"
+
     def __init__(self, when: Literal["before", "after"] = "before") -> None:
         self.when = when
         self._arrived: Future[None] = Future()

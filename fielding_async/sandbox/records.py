@@ -17,6 +17,8 @@ By = Literal["client", "colleague", "job", "clock"]
 class DraftRef:
     """The ids of a draft target group, which has no run yet."""
 
+    __module__ = "fielding_async.sandbox"
+
     account_id: int
     project_id: str
     target_group_id: str
@@ -26,6 +28,8 @@ class DraftRef:
 class FailureReason:
     """One detailed reason of a failed draft job; what is `None` is left out."""
 
+    __module__ = "fielding_async.sandbox"
+
     name: str | None = None
     reason: str | None = None
     detail: str | None = None
@@ -34,6 +38,8 @@ class FailureReason:
 @frozen
 class JobFailure:
     """Why a draft job, or one target group of a bulk job, failed."""
+
+    __module__ = "fielding_async.sandbox"
 
     code: str
     description: str
@@ -48,6 +54,8 @@ class Write:
     `"end"` for the clock's. What is `None` did not exist before (a run made by a job) or does not apply.
     `request_id` is the `ReceivedRequest.id` of the request that caused it.
     """
+
+    __module__ = "fielding_async.sandbox"
 
     seq: int
     ref: RunRef
@@ -78,6 +86,8 @@ class ReceivedRequest:
     clock, good for differences only.
     """
 
+    __module__ = "fielding_async.sandbox"
+
     id: int
     method: str
     path: str
@@ -107,6 +117,8 @@ class JobRecord:
     job's results, `created_fielding_run_id` and `failure` a draft job's. `polls` counts the status requests
     answered.
     """
+
+    __module__ = "fielding_async.sandbox"
 
     job_id: str
     operation: str

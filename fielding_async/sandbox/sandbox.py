@@ -39,6 +39,8 @@ class Sandbox(Serving):
     `ConfigurationError` for a bad argument.
     """
 
+    __module__ = "fielding_async.sandbox"
+
     def __init__(
         self,
         *,
