@@ -13,8 +13,8 @@ from typing import Any
 from attrs import define
 
 from fielding_async import FieldingSession, RunRef
-from fielding_async.transport import Outgoing
-from fielding_async.wire import Attempted, Response
+from fielding_async.core.wire.replies import Attempted, Response
+from fielding_async.http.transport import Outgoing
 
 __all__ = ["MIB", "alone", "instant_session", "made_up_ref", "now_mib", "peak_mib"]
 

@@ -15,8 +15,8 @@ from attrs import asdict, define, frozen
 from benchmarks.limit_clients import Loop, simulate
 from benchmarks.report import Cell, Claim, Section, at_most
 from fielding_async import FieldingError, FieldingRun, FieldingSession, RunRef, Update
-from fielding_async.transport import Outgoing
-from fielding_async.wire import Attempted, Response
+from fielding_async.core.wire.replies import Attempted, Response
+from fielding_async.http.transport import Outgoing
 
 __all__ = ["Run", "run"]
 

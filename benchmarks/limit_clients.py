@@ -17,8 +17,8 @@ from attrs import define, field, frozen
 
 from benchmarks.limit_servers import Server
 from fielding_async import FieldingError, FieldingSession, Limits, RunRef
-from fielding_async.transport import Outgoing
-from fielding_async.wire import Attempted, Response
+from fielding_async.core.wire.replies import Attempted, Response
+from fielding_async.http.transport import Outgoing
 from tests.virtual_time import VirtualTimeLoop, run
 
 __all__ = [

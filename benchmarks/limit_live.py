@@ -18,7 +18,7 @@ from benchmarks.limit_servers import Arrival, Limit, ideal_seconds
 from benchmarks.limited_server import limited
 from benchmarks.report import Cell, Claim, Section, at_least, at_most
 from fielding_async import FieldingError, FieldingSession, Limits, RunRef
-from fielding_async.codec import decode_run
+from fielding_async.core.wire.bodies import decode_run
 
 __all__ = ["run"]
 

@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.alone import MIB, alone, instant_session, made_up_ref, now_mib, peak_mib
 from benchmarks.report import Cell, Section, at_most
 from fielding_async import FieldingSession, Pause, RunRef
-from fielding_async.actions import Action
+from fielding_async.core.actions import Action
 
 __all__ = ["run"]
 

@@ -13,127 +13,127 @@ from typing import TYPE_CHECKING, Any
 from .__about__ import __version__
 
 if TYPE_CHECKING:
-    from .actions import Action as Action
-    from .actions import Change as Change
-    from .actions import Complete as Complete
-    from .actions import LaunchNow as LaunchNow
-    from .actions import Pause as Pause
-    from .actions import Relaunch as Relaunch
-    from .actions import Resume as Resume
-    from .actions import Update as Update
-    from .auth import Auth as Auth
-    from .auth import BearerToken as BearerToken
-    from .auth import ClientCredentials as ClientCredentials
-    from .batches import Done as Done
-    from .batches import Leftover as Leftover
-    from .bulk import Batch as Batch
-    from .config import Limits as Limits
-    from .config import Retry as Retry
-    from .config import Timeout as Timeout
-    from .errors import APIError as APIError
-    from .errors import AuthenticationError as AuthenticationError
-    from .errors import BadRequestError as BadRequestError
-    from .errors import ConfigurationError as ConfigurationError
-    from .errors import DeadlineExceededError as DeadlineExceededError
-    from .errors import FieldingError as FieldingError
-    from .errors import InvalidRunStateError as InvalidRunStateError
-    from .errors import JobFailedError as JobFailedError
-    from .errors import JournalError as JournalError
-    from .errors import NotFoundError as NotFoundError
-    from .errors import OutcomeUnknownError as OutcomeUnknownError
-    from .errors import OutcomeUnknownTimeoutError as OutcomeUnknownTimeoutError
-    from .errors import PermissionDeniedError as PermissionDeniedError
-    from .errors import PreconditionFailedError as PreconditionFailedError
-    from .errors import ProtocolError as ProtocolError
-    from .errors import RateLimitError as RateLimitError
-    from .errors import ServerError as ServerError
-    from .errors import SessionClosedError as SessionClosedError
-    from .errors import SkippedError as SkippedError
-    from .errors import TransportError as TransportError
-    from .handles import Run as Run
-    from .incoming import trace_context as trace_context
-    from .jobs import BatchJob as BatchJob
-    from .jobs import DraftJob as DraftJob
-    from .journal import journal_rows as journal_rows
-    from .journal import read_journal as read_journal
-    from .journal_values import JournalCounts as JournalCounts
-    from .journal_values import JournalRow as JournalRow
-    from .journal_values import JournalSummary as JournalSummary
-    from .models import FailedTargetGroup as FailedTargetGroup
-    from .models import Failure as Failure
-    from .models import FailureDetail as FailureDetail
-    from .models import FieldingRun as FieldingRun
-    from .models import InvalidParam as InvalidParam
-    from .models import Outcome as Outcome
-    from .models import RunRef as RunRef
-    from .models import RunStatus as RunStatus
-    from .perform_all import PerformAll as PerformAll
-    from .projects import Project as Project
-    from .results import BatchResult as BatchResult
-    from .results import DraftResult as DraftResult
+    from .batch.batch import Batch as Batch
+    from .batch.perform_all import PerformAll as PerformAll
+    from .core.actions import Action as Action
+    from .core.actions import Change as Change
+    from .core.actions import Complete as Complete
+    from .core.actions import LaunchNow as LaunchNow
+    from .core.actions import Pause as Pause
+    from .core.actions import Relaunch as Relaunch
+    from .core.actions import Resume as Resume
+    from .core.actions import Update as Update
+    from .core.batch_values import Done as Done
+    from .core.batch_values import Leftover as Leftover
+    from .core.config import Limits as Limits
+    from .core.config import Retry as Retry
+    from .core.config import Timeout as Timeout
+    from .core.errors import APIError as APIError
+    from .core.errors import AuthenticationError as AuthenticationError
+    from .core.errors import BadRequestError as BadRequestError
+    from .core.errors import ConfigurationError as ConfigurationError
+    from .core.errors import DeadlineExceededError as DeadlineExceededError
+    from .core.errors import FieldingError as FieldingError
+    from .core.errors import InvalidRunStateError as InvalidRunStateError
+    from .core.errors import JobFailedError as JobFailedError
+    from .core.errors import JournalError as JournalError
+    from .core.errors import NotFoundError as NotFoundError
+    from .core.errors import OutcomeUnknownError as OutcomeUnknownError
+    from .core.errors import OutcomeUnknownTimeoutError as OutcomeUnknownTimeoutError
+    from .core.errors import PermissionDeniedError as PermissionDeniedError
+    from .core.errors import PreconditionFailedError as PreconditionFailedError
+    from .core.errors import ProtocolError as ProtocolError
+    from .core.errors import RateLimitError as RateLimitError
+    from .core.errors import ServerError as ServerError
+    from .core.errors import SessionClosedError as SessionClosedError
+    from .core.errors import SkippedError as SkippedError
+    from .core.errors import TransportError as TransportError
+    from .core.job_results import BatchResult as BatchResult
+    from .core.job_results import DraftResult as DraftResult
+    from .core.models import FailedTargetGroup as FailedTargetGroup
+    from .core.models import Failure as Failure
+    from .core.models import FailureDetail as FailureDetail
+    from .core.models import FieldingRun as FieldingRun
+    from .core.models import InvalidParam as InvalidParam
+    from .core.models import Outcome as Outcome
+    from .core.models import RunRef as RunRef
+    from .core.models import RunStatus as RunStatus
+    from .engine.token_keeper import Auth as Auth
+    from .engine.token_keeper import BearerToken as BearerToken
+    from .engine.token_keeper import ClientCredentials as ClientCredentials
+    from .handles.job import BatchJob as BatchJob
+    from .handles.job import DraftJob as DraftJob
+    from .handles.project import Project as Project
+    from .handles.run import Run as Run
+    from .handles.target_group import TargetGroup as TargetGroup
+    from .journal.journal import journal_rows as journal_rows
+    from .journal.journal import read_journal as read_journal
+    from .journal.values import JournalCounts as JournalCounts
+    from .journal.values import JournalRow as JournalRow
+    from .journal.values import JournalSummary as JournalSummary
     from .session import FieldingSession as FieldingSession
-    from .target_groups import TargetGroup as TargetGroup
+    from .telemetry.incoming_context import trace_context as trace_context
 
 _HOME_OF = {
-    "Action": "actions",
-    "Change": "actions",
-    "Complete": "actions",
-    "LaunchNow": "actions",
-    "Pause": "actions",
-    "Relaunch": "actions",
-    "Resume": "actions",
-    "Update": "actions",
-    "Auth": "auth",
-    "BearerToken": "auth",
-    "ClientCredentials": "auth",
-    "Done": "batches",
-    "Leftover": "batches",
-    "Batch": "bulk",
-    "Limits": "config",
-    "Retry": "config",
-    "Timeout": "config",
-    "APIError": "errors",
-    "AuthenticationError": "errors",
-    "BadRequestError": "errors",
-    "ConfigurationError": "errors",
-    "DeadlineExceededError": "errors",
-    "FieldingError": "errors",
-    "InvalidRunStateError": "errors",
-    "JobFailedError": "errors",
-    "JournalError": "errors",
-    "NotFoundError": "errors",
-    "OutcomeUnknownError": "errors",
-    "OutcomeUnknownTimeoutError": "errors",
-    "PermissionDeniedError": "errors",
-    "PreconditionFailedError": "errors",
-    "ProtocolError": "errors",
-    "RateLimitError": "errors",
-    "ServerError": "errors",
-    "SessionClosedError": "errors",
-    "SkippedError": "errors",
-    "TransportError": "errors",
-    "Run": "handles",
-    "TargetGroup": "target_groups",
-    "trace_context": "incoming",
-    "BatchJob": "jobs",
-    "DraftJob": "jobs",
-    "journal_rows": "journal",
-    "read_journal": "journal",
-    "JournalCounts": "journal_values",
-    "JournalRow": "journal_values",
-    "JournalSummary": "journal_values",
-    "FailedTargetGroup": "models",
-    "Failure": "models",
-    "FailureDetail": "models",
-    "FieldingRun": "models",
-    "InvalidParam": "models",
-    "Outcome": "models",
-    "RunRef": "models",
-    "RunStatus": "models",
-    "PerformAll": "perform_all",
-    "Project": "projects",
-    "BatchResult": "results",
-    "DraftResult": "results",
+    "Action": "core.actions",
+    "Change": "core.actions",
+    "Complete": "core.actions",
+    "LaunchNow": "core.actions",
+    "Pause": "core.actions",
+    "Relaunch": "core.actions",
+    "Resume": "core.actions",
+    "Update": "core.actions",
+    "Auth": "engine.token_keeper",
+    "BearerToken": "engine.token_keeper",
+    "ClientCredentials": "engine.token_keeper",
+    "Done": "core.batch_values",
+    "Leftover": "core.batch_values",
+    "Batch": "batch.batch",
+    "Limits": "core.config",
+    "Retry": "core.config",
+    "Timeout": "core.config",
+    "APIError": "core.errors",
+    "AuthenticationError": "core.errors",
+    "BadRequestError": "core.errors",
+    "ConfigurationError": "core.errors",
+    "DeadlineExceededError": "core.errors",
+    "FieldingError": "core.errors",
+    "InvalidRunStateError": "core.errors",
+    "JobFailedError": "core.errors",
+    "JournalError": "core.errors",
+    "NotFoundError": "core.errors",
+    "OutcomeUnknownError": "core.errors",
+    "OutcomeUnknownTimeoutError": "core.errors",
+    "PermissionDeniedError": "core.errors",
+    "PreconditionFailedError": "core.errors",
+    "ProtocolError": "core.errors",
+    "RateLimitError": "core.errors",
+    "ServerError": "core.errors",
+    "SessionClosedError": "core.errors",
+    "SkippedError": "core.errors",
+    "TransportError": "core.errors",
+    "Run": "handles.run",
+    "TargetGroup": "handles.target_group",
+    "trace_context": "telemetry.incoming_context",
+    "BatchJob": "handles.job",
+    "DraftJob": "handles.job",
+    "journal_rows": "journal.journal",
+    "read_journal": "journal.journal",
+    "JournalCounts": "journal.values",
+    "JournalRow": "journal.values",
+    "JournalSummary": "journal.values",
+    "FailedTargetGroup": "core.models",
+    "Failure": "core.models",
+    "FailureDetail": "core.models",
+    "FieldingRun": "core.models",
+    "InvalidParam": "core.models",
+    "Outcome": "core.models",
+    "RunRef": "core.models",
+    "RunStatus": "core.models",
+    "PerformAll": "batch.perform_all",
+    "Project": "handles.project",
+    "BatchResult": "core.job_results",
+    "DraftResult": "core.job_results",
     "FieldingSession": "session",
 }
 

@@ -13,24 +13,24 @@ from typing import TYPE_CHECKING, Any, Literal, Self, overload
 import aiohttp
 from opentelemetry.trace import TracerProvider
 
-from .actions import Action
-from .auth import Auth, TokenSource, resolve_auth
-from .config import Limits, Retry, Timeout
-from .engine import DEFAULT, Engine, Settings, TimeoutArg, open_engine
-from .errors import ConfigurationError, SessionClosedError
-from .handles import Run
-from .ids import check_account_id, check_idempotency_key, check_ref, check_target_group_ids, check_ulid
-from .models import OnConflict, RunRef
-from .settings import check_api_version, resolve_base_url
-from .transport import Transport
+from .core.actions import Action
+from .core.addresses import check_api_version, resolve_base_url
+from .core.config import Limits, Retry, Timeout
+from .core.errors import ConfigurationError, SessionClosedError
+from .core.ids import check_account_id, check_idempotency_key, check_ref, check_target_group_ids, check_ulid
+from .core.models import OnConflict, RunRef
+from .engine.engine import DEFAULT, Engine, Settings, TimeoutArg, open_engine
+from .engine.token_keeper import Auth, TokenSource, resolve_auth
+from .handles.run import Run
+from .http.transport import Transport
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
 
-    from .batches import Done, OnRowFailure, Stop
-    from .jobs import BatchJob, DraftJob
-    from .perform_all import PerformAll
-    from .projects import Project
+    from .batch.perform_all import PerformAll
+    from .core.batch_values import Done, OnRowFailure, Stop
+    from .handles.job import BatchJob, DraftJob
+    from .handles.project import Project
 
 __all__ = ["FieldingSession"]
 
@@ -177,7 +177,7 @@ class FieldingSession:
 
     def project(self, account_id: int, project_id: str) -> "Project":
         """Return the handle of a project. Raises `ConfigurationError` for a bad id."""
-        from .projects import Project
+        from .handles.project import Project
 
         return Project(self, check_account_id(account_id), check_ulid("project_id", project_id))
 
@@ -203,7 +203,7 @@ class FieldingSession:
             "target_group_id": check_ulid("target_group_id", target_group_id),
         }
         key = idempotency_key and check_idempotency_key(idempotency_key)
-        from .target_groups import draft_job
+        from .handles.target_group import draft_job
 
         return draft_job(self, f"{kind}-from-draft", ids, job_id, key=key)
 
@@ -226,7 +226,7 @@ class FieldingSession:
         ids = {"account_id": check_account_id(account_id), "project_id": check_ulid("project_id", project_id)}
         groups = check_target_group_ids(target_group_ids) if target_group_ids else ()
         key = idempotency_key and check_idempotency_key(idempotency_key)
-        from .projects import batch_job
+        from .handles.project import batch_job
 
         return batch_job(self, f"bulk-{kind}", ids, job_id, groups=groups, key=key)
 
@@ -274,7 +274,7 @@ class FieldingSession:
         `SessionClosedError` on entering. Out of the iteration: `JournalError`, `SessionClosedError`, what the input or
         `stop_on` raised, and `ConfigurationError` for an input that is not what the journal holds.
         """
-        from .perform_all import PerformAll, check_options, check_pairs, file_storage
+        from .batch.perform_all import PerformAll, check_options, check_pairs, file_storage
 
         options = check_options(
             concurrency=concurrency,

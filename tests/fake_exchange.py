@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from fielding_async import FieldingSession, Limits, Retry, RunRef, Timeout
-from fielding_async.transport import Outgoing
-from fielding_async.wire import Attempted, Lost, Response
+from fielding_async.core.wire.replies import Attempted, Lost, Response
+from fielding_async.http.transport import Outgoing
 
 __all__ = ["FakeExchange", "ref_of", "session_on"]
 

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable
 from random import Random
 
-from fielding_async.journal_records import header_line
-from fielding_async.journal_replay import Replay, read_binding
-from fielding_async.journal_values import Binding
+from fielding_async.journal.lines import header_line
+from fielding_async.journal.replay import Replay, read_binding
+from fielding_async.journal.values import Binding
 
 __all__ = ["Disk", "MemoryStorage"]
 

@@ -6,7 +6,7 @@ from random import Random
 from typing import Any
 
 from fielding_async import FieldingSession, Limits, Retry, Timeout
-from fielding_async.transport import Outgoing, Transport
+from fielding_async.http.transport import Outgoing, Transport
 
 from .fake_exchange import FakeExchange
 from .fake_storage import Disk

@@ -19,7 +19,7 @@ from fielding_async import (
     Timeout,
     Update,
 )
-from fielding_async.actions import Action
+from fielding_async.core.actions import Action
 from fielding_async.sandbox import ReceivedRequest, Sandbox
 
 TOKEN = "secret-token-of-the-test"

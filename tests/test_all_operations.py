@@ -21,7 +21,7 @@ from fielding_async import (
     ServerError,
     Timeout,
 )
-from fielding_async.operations import OPERATIONS
+from fielding_async.core.wire.operations import OPERATIONS
 from fielding_async.sandbox import Sandbox, Status
 
 from .support import END, sent, session

@@ -23,11 +23,11 @@ from fielding_async import (
     SessionClosedError,
     read_journal,
 )
-from fielding_async.journal_file import FileStorage
-from fielding_async.journal_replay import Replay
-from fielding_async.journal_values import Binding
-from fielding_async.perform_all import PerformAll
-from fielding_async.row_tasks import Options
+from fielding_async.batch.perform_all import PerformAll
+from fielding_async.batch.row_tasks import Options
+from fielding_async.journal.file_thread import FileStorage
+from fielding_async.journal.replay import Replay
+from fielding_async.journal.values import Binding
 
 from . import virtual_time
 from .fake_exchange import FakeExchange, ref_of, session_on

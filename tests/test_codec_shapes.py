@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fielding_async import codec
-from fielding_async.errors import ProtocolError
+from fielding_async.core.errors import ProtocolError
+from fielding_async.core.wire import bodies
 
 RUN: dict[str, Any] = {
     "id": "run-1",
@@ -45,12 +45,12 @@ EXTRA = {"new": {"deep": [1, None, {"x": "y"}]}, "newer": None}
 
 Decoder = Callable[[bytes], Any]
 DECODERS: dict[str, tuple[Decoder, dict[str, Any]]] = {
-    "run": (lambda body: codec.decode_run(body, 'W/"5"'), RUN),
-    "list": (codec.decode_run_list, {"data": [RUN], "has_more": False}),
-    "id": (codec.decode_run_id, {"id": "run-1"}),
-    "dates": (codec.decode_launched_dates, LAUNCHED),
-    "batch": (lambda body: codec.decode_batch_result(body, ("A", "B", "Z")), BATCH),
-    "draft": (codec.decode_draft_result, DRAFT),
+    "run": (lambda body: bodies.decode_run(body, 'W/"5"'), RUN),
+    "list": (bodies.decode_run_list, {"data": [RUN], "has_more": False}),
+    "id": (bodies.decode_run_id, {"id": "run-1"}),
+    "dates": (bodies.decode_launched_dates, LAUNCHED),
+    "batch": (lambda body: bodies.decode_batch_result(body, ("A", "B", "Z")), BATCH),
+    "draft": (bodies.decode_draft_result, DRAFT),
 }
 every_decoder = pytest.mark.parametrize("name", DECODERS)
 
@@ -267,7 +267,7 @@ def test_what_is_no_answer_is_a_protocol_error(name: str, body: bytes) -> None:
 @pytest.mark.parametrize("body", BODIES, ids=lambda body: repr(body[:20]))
 def test_any_error_body_is_read(body: bytes) -> None:
     """The body of an error is read as far as it goes, whatever it is; what it says is printable."""
-    said = codec.decode_error(body)
+    said = bodies.decode_error(body)
     for text in (said.object, said.detail, said.error_id):
         assert text is None or text.isprintable()
 
@@ -277,8 +277,8 @@ def test_error_fields_of_other_types_say_nothing(kind: type) -> None:
     """Fields of an error body that are not texts, and entries that are not name and reason, are passed over."""
     value = {bytes: "x", type(None): None}.get(kind, kind())
     body = {"object": value, "detail": value, "id": value, "invalid_params": [value, {"name": value, "reason": 1}, "x"]}
-    assert codec.decode_error(json.dumps(body).encode()).invalid_params == ()
-    assert codec.decode_error(json.dumps({"invalid_params": value}).encode()).invalid_params == ()
+    assert bodies.decode_error(json.dumps(body).encode()).invalid_params == ()
+    assert bodies.decode_error(json.dumps({"invalid_params": value}).encode()).invalid_params == ()
 
 
 SURROGATES = st.text(alphabet=st.characters(codec=None, exclude_categories=()))
@@ -314,7 +314,7 @@ def test_any_json_is_a_value_or_a_protocol_error(name: str, value: Any, ascii_on
     """Arbitrary JSON, lone surrogates and NaN included, decodes or is a `ProtocolError`."""
     body = json.dumps(value, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
     decoded(name, body)
-    codec.decode_error(body)
+    bodies.decode_error(body)
 
 
 @every_decoder
@@ -325,7 +325,7 @@ def test_any_json_is_a_value_or_a_protocol_error(name: str, value: Any, ascii_on
 def test_any_bytes_are_a_value_or_a_protocol_error(name: str, body: bytes) -> None:
     """Arbitrary bytes decode or are a `ProtocolError`."""
     decoded(name, body)
-    codec.decode_error(body)
+    bodies.decode_error(body)
 
 
 @every_decoder

@@ -15,7 +15,7 @@ from fielding_async import (
     ProtocolError,
     Update,
 )
-from fielding_async.actions import Action
+from fielding_async.core.actions import Action
 from fielding_async.sandbox import Behaviour, DropHeader, Hold, Reply, Sandbox, SecondWriter, SetHeader, Status
 
 from .support import ACTION_IDS, ACTIONS, END, TOKEN, applied, effects, longer, sent, session

@@ -29,7 +29,7 @@ from fielding_async import (
     journal_rows,
     read_journal,
 )
-from fielding_async.journal_replay import Replay
+from fielding_async.journal.replay import Replay
 from fielding_async.sandbox import Sandbox
 
 from .support import TOKEN, applied, session

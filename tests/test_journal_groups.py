@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from fielding_async import Action, Limits, Pause, Resume, RunRef
-from fielding_async.perform_all import PerformAll
-from fielding_async.row_tasks import Options
+from fielding_async.batch.perform_all import PerformAll
+from fielding_async.batch.row_tasks import Options
 
 from . import virtual_time
 from .fake_exchange import FakeExchange, ref_of, session_on

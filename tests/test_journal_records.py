@@ -22,7 +22,7 @@ from fielding_async import (
     SkippedError,
     Update,
 )
-from fielding_async.journal_records import (
+from fielding_async.journal.lines import (
     commit_line,
     end_line,
     failure_line,
@@ -31,8 +31,8 @@ from fielding_async.journal_records import (
     row_digest,
     settled_line,
 )
-from fielding_async.journal_replay import DamagedError, Replay, begins_a_journal, read_binding
-from fielding_async.journal_values import Binding, EndState, JournalCounts
+from fielding_async.journal.replay import DamagedError, Replay, begins_a_journal, read_binding
+from fielding_async.journal.values import Binding, EndState, JournalCounts
 
 from .support import END, REF, run_value
 

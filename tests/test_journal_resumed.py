@@ -30,16 +30,16 @@ from fielding_async import (
     journal_rows,
     read_journal,
 )
-from fielding_async.actions import StatusAction
-from fielding_async.journal_disk import read_lines
-from fielding_async.journal_records import commit_line, header_line, intent_line, row_digest
-from fielding_async.journal_replay import DamagedError, Replay, read_binding
-from fielding_async.journal_values import Binding
-from fielding_async.perform_all import PerformAll
-from fielding_async.row_tasks import Options
+from fielding_async.batch.perform_all import PerformAll
+from fielding_async.batch.row_tasks import Options
+from fielding_async.core.actions import StatusAction
+from fielding_async.core.wire.replies import Attempted, Response
+from fielding_async.http.transport import Outgoing
+from fielding_async.journal.lines import commit_line, header_line, intent_line, row_digest
+from fielding_async.journal.locked_file import read_lines
+from fielding_async.journal.replay import DamagedError, Replay, read_binding
+from fielding_async.journal.values import Binding
 from fielding_async.sandbox import Cut, Sandbox
-from fielding_async.transport import Outgoing
-from fielding_async.wire import Attempted, Response
 
 from . import virtual_time
 from .fake_exchange import FakeExchange, ref_of, session_on

@@ -34,12 +34,12 @@ from fielding_async import (
     SkippedError,
     Update,
 )
-from fielding_async.engine import DEFAULT
-from fielding_async.journal_replay import Replay
-from fielding_async.perform_all import PerformAll
-from fielding_async.row_tasks import Options
-from fielding_async.transport import Outgoing
-from fielding_async.wire import Attempted, Lost, Response
+from fielding_async.batch.perform_all import PerformAll
+from fielding_async.batch.row_tasks import Options
+from fielding_async.core.wire.replies import Attempted, Lost, Response
+from fielding_async.engine.engine import DEFAULT
+from fielding_async.http.transport import Outgoing
+from fielding_async.journal.replay import Replay
 
 from . import virtual_time
 from .fake_exchange import FakeExchange, ref_of

@@ -8,8 +8,8 @@ import pytest
 from attrs import evolve
 
 from fielding_async import Complete, FieldingRun, LaunchNow, Pause, Relaunch, Resume, RunStatus, Update
-from fielding_async.actions import Action
-from fielding_async.conflict import Fail, Finish, LookAgain, Refuse, Send, Situation, Unknown, Why, judge
+from fielding_async.core.actions import Action
+from fielding_async.core.conflict.judgement import Fail, Finish, LookAgain, Refuse, Send, Situation, Unknown, Why, judge
 from fielding_async.sandbox.rules import StoredRun, due, refusal
 
 from .support import REF, longer, run_value

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from fielding_async import FieldingError, FieldingSession, Limits, RateLimitError, Retry, RunRef, Timeout
-from fielding_async.errors import api_error_class
-from fielding_async.limiter import Limiter, Permit, WaitTooLongError
-from fielding_async.pacing import Pacer
+from fielding_async.core.errors import api_error_class
+from fielding_async.core.pace.pacer import Pacer
+from fielding_async.core.wire.replies import Attempted, Response
+from fielding_async.engine.limiter import Limiter, Permit, WaitTooLongError
+from fielding_async.http.transport import Outgoing
 from fielding_async.sandbox import Sandbox, Status
-from fielding_async.transport import Outgoing
-from fielding_async.wire import Attempted, Response
 
 from .support import QUICK, sent, session
 from .virtual_time import run

@@ -23,10 +23,10 @@ from fielding_async import (
     Timeout,
     TransportError,
 )
-from fielding_async.actions import Action
+from fielding_async.core.actions import Action
+from fielding_async.core.wire.replies import Attempted, NotSent
+from fielding_async.http.transport import Outgoing
 from fielding_async.sandbox import Cut, Hold, Refuse, Reply, Sandbox, SecondWriter, SetHeader, Status
-from fielding_async.transport import Outgoing
-from fielding_async.wire import Attempted, NotSent
 
 from .support import ACTION_IDS, ACTIONS, applied, longer, sent, session
 

@@ -1,7 +1,7 @@
 """The store of pairs: what a look may bring back, what is past, what is in doubt."""
 
 from fielding_async import RunRef
-from fielding_async.etags import RunStore
+from fielding_async.core.conflict.run_memory import RunStore
 
 from .support import REF, run_value
 

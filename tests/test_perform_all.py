@@ -29,7 +29,7 @@ from fielding_async import (
     SkippedError,
     Update,
 )
-from fielding_async.ordering import Failures, KeySet
+from fielding_async.batch.row_order import Failures, KeySet
 
 from . import virtual_time
 from .fake_exchange import FakeExchange, ref_of, session_on

@@ -23,8 +23,8 @@ from fielding_async import (
     journal_rows,
     read_journal,
 )
-from fielding_async.journal_records import commit_line, header_line, intent_line, row_digest
-from fielding_async.journal_values import Binding
+from fielding_async.journal.lines import commit_line, header_line, intent_line, row_digest
+from fielding_async.journal.values import Binding
 from fielding_async.sandbox import Behaviour, Cut, Sandbox, Status
 
 from .support import END, TOKEN, applied, session

@@ -19,8 +19,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, Trace
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from fielding_async import ConfigurationError, FieldingSession, RunRef, trace_context
-from fielding_async.sandbox import ReceivedRequest, Sandbox
-from fielding_async.traceparent import (
+from fielding_async.core.wire.trace_headers import (
     TraceContext,
     format_tracestate,
     parse_traceparent,
@@ -28,6 +27,7 @@ from fielding_async.traceparent import (
     read_trace_context,
     traceparent,
 )
+from fielding_async.sandbox import ReceivedRequest, Sandbox
 
 from .spans import Watched
 from .support import session

@@ -7,8 +7,8 @@ from typing import get_args
 
 import pytest
 
-from fielding_async.logs import LINES
-from fielding_async.signals import CALL_ATTRIBUTES, EVENTS, METRICS, REQUEST_ATTRIBUTES, WaitReason
+from fielding_async.telemetry.log_lines import LINES
+from fielding_async.telemetry.signal_names import CALL_ATTRIBUTES, EVENTS, METRICS, REQUEST_ATTRIBUTES, WaitReason
 
 PAGE = Path(__file__).parent.parent / "docs" / "reference" / "telemetry.md"
 

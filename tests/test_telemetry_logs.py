@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from fielding_async import ClientCredentials, FieldingError
-from fielding_async.logs import LINES
 from fielding_async.sandbox import Cut, Hold, Sandbox, SecondWriter, Status
+from fielding_async.telemetry.log_lines import LINES
 
 from .support import TOKEN, session
 
@@ -123,7 +123,7 @@ async def test_no_line_holds_what_the_server_or_the_caller_said(
 def test_a_program_that_configures_no_log_sees_none() -> None:
     """With no handler set up, not even warnings of ours get to stderr."""
     code = """
-import fielding_async.logs as logs
+import fielding_async.telemetry.log_lines as logs
 class Call: name, trace_id = "pause", "0"
 logs.say("doubt", Call(), text="x")
 """

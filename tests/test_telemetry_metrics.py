@@ -11,13 +11,13 @@ from opentelemetry.metrics import Meter, MeterProvider, NoOpMeterProvider
 from opentelemetry.trace import NoOpTracerProvider, TracerProvider
 
 from fielding_async import ClientCredentials, ConfigurationError, FieldingSession, NotFoundError
-from fielding_async.meters import find_meters
-from fielding_async.operations import operation
-from fielding_async.providers import Providers
+from fielding_async.core.wire.operations import operation
+from fielding_async.core.wire.trace_headers import parse_traceparent
 from fielding_async.sandbox import Cut, Sandbox, SecondWriter, Status
-from fielding_async.signals import METRICS
-from fielding_async.telemetry import CallTrace
-from fielding_async.traceparent import parse_traceparent
+from fielding_async.telemetry.call_trace import CallTrace
+from fielding_async.telemetry.meters import find_meters
+from fielding_async.telemetry.otel_providers import Providers
+from fielding_async.telemetry.signal_names import METRICS
 
 from .fake_exchange import FakeExchange, ref_of, session_on
 from .spans import Watched

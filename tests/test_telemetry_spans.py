@@ -22,11 +22,11 @@ from fielding_async import (
     TransportError,
     Update,
 )
-from fielding_async.operations import operation
+from fielding_async.core.wire.operations import operation
+from fielding_async.core.wire.replies import Attempted, Response
+from fielding_async.http.transport import Outgoing
 from fielding_async.sandbox import Cut, Hold, Reply, Sandbox, SecondWriter, Status
-from fielding_async.signals import CALL_ATTRIBUTES, EVENTS, REQUEST_ATTRIBUTES
-from fielding_async.transport import Outgoing
-from fielding_async.wire import Attempted, Response
+from fielding_async.telemetry.signal_names import CALL_ATTRIBUTES, EVENTS, REQUEST_ATTRIBUTES
 
 from .fake_exchange import FakeExchange, ref_of, session_on
 from .spans import SECONDS, Node, Watched, call_attributes, instrumented, request_attributes

@@ -18,8 +18,8 @@ from fielding_async import (
     Timeout,
     TransportError,
 )
+from fielding_async.core.token_life import Token, Trial
 from fielding_async.sandbox import Cut, Hold, Reply, Sandbox, Status
-from fielding_async.tokens import Token, Trial
 
 from .support import effects, sent, session
 

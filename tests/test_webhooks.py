@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fielding_async.errors import ConfigurationError, FieldingError
+from fielding_async.core.errors import ConfigurationError, FieldingError
 from fielding_async.webhooks import WebhookVerificationError, verify
 
 # the vendor's published example

@@ -22,7 +22,7 @@ from fielding_async import (
     Timeout,
     Update,
 )
-from fielding_async.actions import Action, Complete, LaunchNow, Resume
+from fielding_async.core.actions import Action, Complete, LaunchNow, Resume
 from fielding_async.sandbox import Behaviour, Sandbox, SecondWriter, Status
 
 from .support import ACTION_IDS, ACTIONS, END, TOKEN, sent, session

@@ -118,7 +118,7 @@ def _resolve(app: Sphinx, env: BuildEnvironment, node: pending_xref, contnode: n
     public = _PUBLIC.get(target.rpartition(".")[2])
     if node.get("refdomain") != "py" or public == target:
         return None
-    if target == "fielding_async.actions.StatusAction":
+    if target == "fielding_async.core.actions.StatusAction":
         public, contnode = _PUBLIC["Action"], nodes.literal("", "Action")
     if public is None:
         return None

@@ -8,7 +8,7 @@ from pathlib import Path
 from random import Random
 
 from fielding_async import Limits
-from fielding_async.pacing import Pacer, Permit
+from fielding_async.core.pace.pacer import Pacer, Permit
 
 HERE = Path(__file__).parent
 INK, SOFT, LINE = "#1f2937", "#6b7280", "#cbd5e1"

@@ -6,14 +6,14 @@ import click
 
 from fielding_async.__about__ import __version__
 
-from .apply import apply
-from .batch import batch
-from .demo import demo
-from .doctor import doctor
-from .output import complain, finish
-from .run import run as run_group
-from .sandbox import sandbox
-from .work import Exit
+from .apply.command import apply
+from .batch.command import batch
+from .demo.command import demo
+from .doctor.command import doctor
+from .run.command import run as run_group
+from .sandbox.command import sandbox
+from .shared.exit_status import Exit
+from .shared.output import complain, finish
 
 __all__ = ["cli", "run"]
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from attrs import Attribute, field, frozen
 
-from fielding_async.errors import ConfigurationError
+from fielding_async.core.errors import ConfigurationError
 
 from .dates import MILLISECOND
 

@@ -8,7 +8,7 @@ from threading import RLock
 
 from attrs import evolve, frozen
 
-from fielding_async.models import RunRef
+from fielding_async.core.models import RunRef
 
 from .behaviour import Behaviour
 from .faults import Fault, JobFails, JobOmits, Repeat, Script, SecondWriter, Status

@@ -7,8 +7,8 @@ from typing import Any, Literal, get_args
 from attrs import Attribute, field, frozen
 from attrs.converters import optional
 
-from fielding_async.errors import ConfigurationError
-from fielding_async.models import RunRef, RunStatus
+from fielding_async.core.errors import ConfigurationError
+from fielding_async.core.models import RunRef, RunStatus
 
 from .hold import Hold
 from .records import JobFailure

@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import evolve
 
-from fielding_async.models import RunRef, RunStatus
+from fielding_async.core.models import RunRef, RunStatus
 
 from .behaviour import Behaviour
 from .dates import MILLISECOND, floor, text

@@ -7,7 +7,7 @@ from email.utils import format_datetime
 from math import ceil, floor, isfinite
 from typing import Literal, Protocol
 
-from fielding_async.errors import ConfigurationError
+from fielding_async.core.errors import ConfigurationError
 
 __all__ = [
     "FixedWindow",

@@ -5,7 +5,7 @@ from typing import Literal
 
 from attrs import field, frozen
 
-from fielding_async.models import RunRef
+from fielding_async.core.models import RunRef
 
 __all__ = ["By", "DraftRef", "FailureReason", "JobFailure", "JobRecord", "ReceivedRequest", "Write"]
 

@@ -5,8 +5,8 @@ from datetime import datetime
 
 from attrs import evolve, frozen
 
-from fielding_async.errors import ConfigurationError
-from fielding_async.models import RunRef, RunStatus
+from fielding_async.core.errors import ConfigurationError
+from fielding_async.core.models import RunRef, RunStatus
 
 from .behaviour import Behaviour
 from .dates import floor

@@ -6,7 +6,7 @@ from heapq import heappop, heappush
 
 from attrs import evolve, frozen
 
-from fielding_async.models import RunRef, RunStatus
+from fielding_async.core.models import RunRef, RunStatus
 
 from .behaviour import Behaviour
 from .records import By, DraftRef, JobFailure, Write

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Literal
 
-from fielding_async.errors import ConfigurationError
-from fielding_async.models import FieldingRun, RunRef, RunStatus
+from fielding_async.core.errors import ConfigurationError
+from fielding_async.core.models import FieldingRun, RunRef, RunStatus
 
 from .behaviour import Behaviour
 from .dates import MILLISECOND, floor

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from attrs import evolve, frozen
 
-from fielding_async.models import FieldingRun, RunRef, RunStatus
+from fielding_async.core.models import FieldingRun, RunRef, RunStatus
 
 from .behaviour import Behaviour
 from .dates import MILLISECOND, floor, text

@@ -11,10 +11,10 @@ from typing import Any
 
 from attrs import frozen
 
-from fielding_async.actions import Action, Complete, LaunchNow, Pause, Resume, Update
-from fielding_async.cli.plan_rows import COLUMNS
-from fielding_async.dates import to_text
-from fielding_async.models import RunRef
+from fielding_async.cli.shared.plan.rows import COLUMNS
+from fielding_async.core.actions import Action, Complete, LaunchNow, Pause, Resume, Update
+from fielding_async.core.dates import to_text
+from fielding_async.core.models import RunRef
 from fielding_async.sandbox import Sandbox
 
 from .conftest import command

@@ -11,16 +11,16 @@ from typing import Any
 
 import pytest
 
-from fielding_async.actions import Action, Complete, LaunchNow, Pause, Resume, Update
-from fielding_async.cli.apply_run import Trouble
-from fielding_async.errors import (
+from fielding_async.cli.apply.work import Trouble
+from fielding_async.core.actions import Action, Complete, LaunchNow, Pause, Resume, Update
+from fielding_async.core.errors import (
     AuthenticationError,
     NotFoundError,
     PermissionDeniedError,
     SkippedError,
     TransportError,
 )
-from fielding_async.models import RunRef
+from fielding_async.core.models import RunRef
 from fielding_async.sandbox import Cut, Sandbox, SecondWriter, Status
 
 from .conftest import Cli

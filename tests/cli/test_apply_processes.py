@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from fielding_async.actions import Complete, Pause
+from fielding_async.core.actions import Complete, Pause
 from fielding_async.sandbox import Hold, Sandbox, Status
 
 from .conftest import Ended, command, environment, process

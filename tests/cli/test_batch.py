@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fielding_async.models import RunRef
+from fielding_async.core.models import RunRef
 from fielding_async.sandbox import Cut, JobFails, JobOmits, Sandbox
 
 from .conftest import Cli

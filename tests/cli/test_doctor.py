@@ -11,7 +11,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from fielding_async.cli.doctor_checks import (
+from fielding_async.cli.doctor.checks import (
     Look,
     certificate_check,
     clock_check,

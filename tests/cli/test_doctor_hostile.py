@@ -2,7 +2,7 @@
 
 import pytest
 
-from fielding_async.cli.doctor_checks import shown_proxy, untrusted_check
+from fielding_async.cli.doctor.checks import shown_proxy, untrusted_check
 from fielding_async.sandbox import RawReply, Sandbox
 
 from .conftest import Cli

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from fielding_async.cli.output import clean
+from fielding_async.cli.shared.output import clean
 from fielding_async.sandbox import Cut, Reply, Sandbox, SecondWriter
 
 from .conftest import Cli

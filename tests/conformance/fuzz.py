@@ -19,8 +19,8 @@ from typing import Any
 import schemathesis
 from schemathesis.cli import schemathesis as command
 
-from fielding_async.models import RunRef
-from fielding_async.operations import OPERATIONS, Operation
+from fielding_async.core.models import RunRef
+from fielding_async.core.wire.operations import OPERATIONS, Operation
 from fielding_async.sandbox import Behaviour, FailureReason, JobFailure, Sandbox
 
 from .document import PATH

@@ -9,8 +9,8 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from fielding_async.models import RunRef
-from fielding_async.operations import BY_NAME, OPERATIONS, Operation
+from fielding_async.core.models import RunRef
+from fielding_async.core.wire.operations import BY_NAME, OPERATIONS, Operation
 from fielding_async.sandbox import Behaviour, DraftRef, FailureReason, JobFails, JobFailure, Sandbox, Status
 
 from .document import needs_document, operations, problems

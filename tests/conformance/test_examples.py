@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from fielding_async import codec
-from fielding_async.operations import OPERATIONS
+from fielding_async.core.wire import bodies
+from fielding_async.core.wire.operations import OPERATIONS
 
 from .document import Example, examples, needs_document, operations, problems
 
@@ -39,24 +39,24 @@ def test_an_example_is_read_to_the_full(example: Example) -> None:
     """Every example of a response body decodes, and what it says arrives."""
     name, value, body = NAMES[example.operation_id], example.value, json.dumps(example.value).encode()
     if example.status >= 400:
-        said = codec.decode_error(body)
+        said = bodies.decode_error(body)
         assert (said.object, said.detail, said.error_id) == (value["object"], value["detail"], value.get("id"))
         return
     match name:
         case "get":
-            check_run(codec.decode_run(body, 'W/"5"'), value)
+            check_run(bodies.decode_run(body, 'W/"5"'), value)
         case "list":
-            runs = codec.decode_run_list(body)
+            runs = bodies.decode_run_list(body)
             assert len(runs) == len(value["data"])
             for run, entry in zip(runs, value["data"], strict=True):
                 check_run(run, entry)
         case "launch-now":
-            dates = codec.decode_launched_dates(body)
+            dates = bodies.decode_launched_dates(body)
             assert dates.start_fielding_at == told(value["start_fielding_at"])
             assert dates.end_fielding_at == told(value["end_fielding_at"])
         case _ if name.startswith("bulk-"):
             asked = tuple(entry["target_group_id"] for entry in value["updated_target_groups"]["data"])
-            batch = codec.decode_batch_result(body, (*asked, "Z" * 26))
+            batch = bodies.decode_batch_result(body, (*asked, "Z" * 26))
             check_job(batch, value)
             assert batch.updated == asked
             assert batch.missing == ("Z" * 26,)
@@ -65,7 +65,7 @@ def test_an_example_is_read_to_the_full(example: Example) -> None:
                 for entry in value["failed_target_groups"]["data"]
             ]
         case _:
-            job = codec.decode_draft_result(body)
+            job = bodies.decode_draft_result(body)
             check_job(job, value)
             assert job.created_fielding_run_id == value["created_fielding_run_id"]
             assert job.job_trace_id == value["job_trace_id"]

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from fielding_async.operations import OPERATIONS, Operation
+from fielding_async.core.wire.operations import OPERATIONS, Operation
 from fielding_async.sandbox.routes import OPERATIONS as SERVED
 
 from .document import needs_document, operations

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from fielding_async.operations import OPERATIONS
+from fielding_async.core.wire.operations import OPERATIONS
 
 from .document import needs_document, operations
 from .fuzz_runs import Ran, needs_schemathesis, run

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fielding_async.operations import OPERATIONS
+from fielding_async.core.wire.operations import OPERATIONS
 
 from .document import needs_document
 from .fuzz_runs import needs_schemathesis, run

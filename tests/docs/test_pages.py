@@ -23,7 +23,7 @@ import pytest
 from aiohttp import ClientSession, web
 
 from fielding_async import FieldingSession
-from fielding_async.models import RunRef
+from fielding_async.core.models import RunRef
 from fielding_async.sandbox import Sandbox
 
 from .pages import PAGES, ROOT, RUNNABLE, SHOWN, Block, blocks, matches

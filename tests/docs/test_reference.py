@@ -17,7 +17,7 @@ import fielding_async.sandbox
 import fielding_async.webhooks
 from fielding_async import FieldingSession, Pause, Relaunch, Timeout
 from fielding_async.cli.app import cli
-from fielding_async.operations import OPERATIONS
+from fielding_async.core.wire.operations import OPERATIONS
 from fielding_async.sandbox import Cut, Sandbox, SecondWriter, Status
 
 from .pages import PAGES, ROOT
@@ -109,7 +109,7 @@ def test_every_operation_of_the_api_is_named() -> None:
 @pytest.mark.parametrize("name", [name for name in fielding_async.__all__ if name.endswith("Error")])
 def test_every_error_is_in_the_tree(name: str) -> None:
     """The drawing of the errors, which the page shows, has them all."""
-    assert re.search(rf"\b{name}\b", inspect.getdoc(fielding_async.errors) or "")
+    assert re.search(rf"\b{name}\b", inspect.getdoc(fielding_async.core.errors) or "")
 
 
 def _load(path: Path) -> ModuleType:

@@ -31,7 +31,7 @@ from fielding_async import (
     Timeout,
     Update,
 )
-from fielding_async.actions import Action, Change
+from fielding_async.core.actions import Action, Change
 from fielding_async.sandbox import Cut, Sandbox, SecondWriter
 from fielding_async.sandbox.faults import Fault, Script
 

@@ -25,7 +25,7 @@ from fielding_async import (
     ServerError,
     Timeout,
 )
-from fielding_async.actions import Action, Change, StatusAction, Update
+from fielding_async.core.actions import Action, Change, StatusAction, Update
 from fielding_async.sandbox import (
     Behaviour,
     Cut,

@@ -12,15 +12,20 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from fielding_async.actions import Action, Complete, LaunchNow, Pause, Relaunch, Resume, Update
-from fielding_async.codec import decode_batch_result, decode_draft_result, decode_error, decode_run, decode_run_list
-from fielding_async.dates import parse_timestamp, to_text
-from fielding_async.errors import APIError, FieldingError, ProtocolError
-from fielding_async.headers import job_id_from_location, retry_after_seconds, sendable_etag
-from fielding_async.ids import is_plain_id
-from fielding_async.operations import OPERATIONS
-from fielding_async.traceparent import parse_traceparent, traceparent
-from fielding_async.wire import (
+from fielding_async.core.actions import Action, Complete, LaunchNow, Pause, Relaunch, Resume, Update
+from fielding_async.core.dates import parse_timestamp, to_text
+from fielding_async.core.errors import APIError, FieldingError, ProtocolError
+from fielding_async.core.ids import is_plain_id
+from fielding_async.core.wire.bodies import (
+    decode_batch_result,
+    decode_draft_result,
+    decode_error,
+    decode_run,
+    decode_run_list,
+)
+from fielding_async.core.wire.headers import job_id_from_location, retry_after_seconds, sendable_etag
+from fielding_async.core.wire.operations import OPERATIONS
+from fielding_async.core.wire.replies import (
     Accepted,
     Failed,
     Lost,
@@ -36,6 +41,7 @@ from fielding_async.wire import (
     reply_delay,
     request,
 )
+from fielding_async.core.wire.trace_headers import parse_traceparent, traceparent
 
 from ..support import END, REF, run_value
 

@@ -12,10 +12,10 @@ import pytest_asyncio
 from multidict import CIMultiDict
 
 from fielding_async import ConfigurationError
-from fielding_async.aiohttp_transport import AiohttpTransport
-from fielding_async.settings import check_url
-from fielding_async.transport import Outgoing
-from fielding_async.wire import Attempted, Lost, NotSent, Response
+from fielding_async.core.addresses import check_url
+from fielding_async.core.wire.replies import Attempted, Lost, NotSent, Response
+from fielding_async.http.aiohttp_client import AiohttpTransport
+from fielding_async.http.transport import Outgoing
 
 from ..support import TOKEN
 from .raw_server import Connection, Play, RawRequest, RawServer, head, lost, raw

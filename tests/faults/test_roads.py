@@ -10,11 +10,11 @@ import aiohttp
 import pytest
 
 from fielding_async import ConfigurationError, FieldingSession, RunRef
-from fielding_async.aiohttp_shortcut import Shortcut
-from fielding_async.aiohttp_transport import AiohttpTransport
+from fielding_async.core.wire.replies import NotSent
+from fielding_async.http.aiohttp_client import AiohttpTransport
+from fielding_async.http.direct_connection import Shortcut
+from fielding_async.http.transport import HeldBack, Outgoing
 from fielding_async.sandbox import Sandbox
-from fielding_async.transport import HeldBack, Outgoing
-from fielding_async.wire import NotSent
 
 from ..support import END, REF, TOKEN, session
 from .raw_server import RawServer

@@ -28,8 +28,8 @@ from fielding_async import (
     TransportError,
     Update,
 )
-from fielding_async.actions import Action
-from fielding_async.aiohttp_replies import MAX_BODY
+from fielding_async.core.actions import Action
+from fielding_async.http.reply_reader import MAX_BODY
 
 from ..support import QUICK, REF, TOKEN
 from .raw_server import Connection, Play, RawRequest, RawServer, head, lost, raw, reply

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fielding_async.climbs import Climb, Inquiry, Refusal, Verdict
+from fielding_async.core.pace.limit_evidence import Climb, Inquiry, Refusal, Verdict
 
 
 def refusal(accepted: int, *, seconds: float = 0.4, speed: float = 400.0, pause: float = 1.0) -> Refusal:

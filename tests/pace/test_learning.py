@@ -7,7 +7,7 @@ import pytest
 from attrs import define
 
 from fielding_async import Limits
-from fielding_async.pacing import Pacer
+from fielding_async.core.pace.pacer import Pacer
 from fielding_async.sandbox.ratelimits import LimiterKind
 
 from .world import KINDS, Changing, Client, Free, RetryAfter, Server, ideal, limited, play, whole_seconds
@@ -176,7 +176,7 @@ def test_a_stray_429_is_not_held_against_the_server() -> None:
 
 def test_idle_time_earns_no_burst() -> None:
     """After an hour of one request now and then, the thousand that come at once start with care all the same."""
-    from fielding_async.pacing import Pacer
+    from fielding_async.core.pace.pacer import Pacer
 
     pacer = Pacer(Limits(), lambda low, _high: low)
     now = 0.0

@@ -10,7 +10,7 @@ from typing import Protocol
 from attrs import define, field, frozen
 
 from fielding_async import Limits
-from fielding_async.pacing import Pacer, Permit
+from fielding_async.core.pace.pacer import Pacer, Permit
 from fielding_async.sandbox.ratelimits import LimiterKind, make_limiter
 
 __all__ = ["KINDS", "Changing", "Client", "Free", "RetryAfter", "Server", "ideal", "limited", "play", "whole_seconds"]

@@ -9,7 +9,7 @@ import aiohttp
 from attrs import frozen
 from yarl import URL
 
-from fielding_async.models import RunRef
+from fielding_async.core.models import RunRef
 from fielding_async.sandbox import DraftRef, Sandbox
 
 VERSION = {"Cint-API-Version": "2025-12-18"}

@@ -6,7 +6,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from fielding_async.errors import ConfigurationError
+from fielding_async.core.errors import ConfigurationError
 from fielding_async.sandbox import (
     Cut,
     Delay,

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from fielding_async.errors import ConfigurationError
+from fielding_async.core.errors import ConfigurationError
 from fielding_async.sandbox import Status
 from fielding_async.sandbox.ratelimits import make_limiter, retry_after_text
 

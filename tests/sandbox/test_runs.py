@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from fielding_async.models import RunRef
+from fielding_async.core.models import RunRef
 from fielding_async.sandbox import Behaviour
 
 from .api import Api, group_path, project_path, run_path, serving

@@ -12,7 +12,7 @@ from importlib.metadata import entry_points
 import aiohttp
 import pytest
 
-from fielding_async.models import RunRef
+from fielding_async.core.models import RunRef
 from fielding_async.sandbox import Cut, Hold, Sandbox, Status
 
 from .api import Api, run_path

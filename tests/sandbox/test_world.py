@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 import fielding_async.sandbox
-from fielding_async.models import RunRef, RunStatus
+from fielding_async.core.models import RunRef, RunStatus
 from fielding_async.sandbox import Behaviour
 from fielding_async.sandbox.dates import floor, parse, text
 from fielding_async.sandbox.ids import Ids
@@ -185,4 +185,4 @@ def test_the_world_is_pure() -> None:
         shared |= {name for name in names if name.startswith("fielding_async")}
         if path.stem not in ADAPTERS:
             assert not {name.partition(".")[0] for name in names} & IMPURE, path.name
-    assert shared == {"fielding_async.__about__", "fielding_async.errors", "fielding_async.models"}
+    assert shared == {"fielding_async.__about__", "fielding_async.core.errors", "fielding_async.core.models"}

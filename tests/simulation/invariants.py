@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from math import inf
 
 from fielding_async import OutcomeUnknownError, ServerError, Update
-from fielding_async.actions import Action, StatusAction
+from fielding_async.core.actions import Action, StatusAction
 
 from .budget import check_deadlines, check_pauses, check_requests
 from .freshness import check_foreign_writes, check_pairs, check_seen

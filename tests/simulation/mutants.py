@@ -7,14 +7,16 @@ from unittest.mock import patch
 
 from attrs import evolve
 
-from fielding_async import BadRequestError, FieldingRun, PermissionDeniedError, RunRef, conflict, run_writes, wire
-from fielding_async.actions import Action
-from fielding_async.calls import Ended
-from fielding_async.conflict import Finish, Situation, Unknown, Verdict
-from fielding_async.etags import RunStore
-from fielding_async.exchange import Exchanger
-from fielding_async.runs import RunAction
-from fielding_async.wire import Request
+from fielding_async import BadRequestError, FieldingRun, PermissionDeniedError, RunRef
+from fielding_async.core.actions import Action
+from fielding_async.core.conflict import judgement, write_record
+from fielding_async.core.conflict.judgement import Finish, Situation, Unknown, Verdict
+from fielding_async.core.conflict.run_memory import RunStore
+from fielding_async.core.wire import replies
+from fielding_async.core.wire.replies import Request
+from fielding_async.engine.call import Ended
+from fielding_async.engine.exchange import Exchanger
+from fielding_async.engine.run_action import RunAction
 
 from .records import CURRENT, CallRecord
 
@@ -26,34 +28,34 @@ Mutant = Callable[[], Any]
 @contextmanager
 def fresh_etag_after_a_lost_reply() -> Generator[None]:
     """After a lost reply the run is fetched and, unless it is there, the write is sent under the fresh ETag."""
-    original = conflict._settle
+    original = judgement._settle
 
     def settle(situation: Situation) -> Verdict | None:
         verdict = original(situation)
         return None if isinstance(verdict, Unknown) else verdict
 
-    with patch.object(conflict, "_settle", settle):
+    with patch.object(judgement, "_settle", settle):
         yield
 
 
 @contextmanager
 def old_body_after_a_412() -> Generator[None]:
     """After a 412 the first body is sent again, under the fresh ETag."""
-    original = wire.action_request
+    original = replies.action_request
     first: dict[CallRecord, tuple[Action, FieldingRun]] = {}
 
     def action_request(ref: RunRef, action: Action, base: FieldingRun) -> Request:
         old_action, old_base = first.setdefault(CURRENT.get(), (action, base))
         return original(ref, old_action, evolve(old_base, etag=base.etag))
 
-    with patch.object(run_writes, "action_request", action_request):
+    with patch.object(write_record, "action_request", action_request):
         yield
 
 
 @contextmanager
 def callables_dates_as_proof() -> Generator[None]:
     """After a lost reply of a callable's update, the dates it sent are taken for its own doing."""
-    original = conflict._settle
+    original = judgement._settle
 
     def settle(situation: Situation) -> Verdict | None:
         sent = situation.sent
@@ -61,7 +63,7 @@ def callables_dates_as_proof() -> Generator[None]:
             return Finish("unconfirmed", sent)
         return original(situation)
 
-    with patch.object(conflict, "_settle", settle):
+    with patch.object(judgement, "_settle", settle):
         yield
 
 

@@ -5,8 +5,8 @@ import json
 from email.utils import formatdate
 from random import Random
 
-from fielding_async.transport import HeldBack, Outgoing
-from fielding_async.wire import Attempted, Lost, NotSent, Response
+from fielding_async.core.wire.replies import Attempted, Lost, NotSent, Response
+from fielding_async.http.transport import HeldBack, Outgoing
 
 from .fates import Fate, draw_fate
 from .records import BLIND_PAUSE, CURRENT, Message

@@ -5,8 +5,8 @@ from contextvars import ContextVar
 from attrs import Factory, define
 
 from fielding_async import FieldingRun, Outcome, Update
-from fielding_async.actions import Action
-from fielding_async.models import OnConflict
+from fielding_async.core.actions import Action
+from fielding_async.core.models import OnConflict
 
 from .fates import Fate
 

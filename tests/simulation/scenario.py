@@ -22,8 +22,8 @@ from fielding_async import (
     RunRef,
     Update,
 )
-from fielding_async.actions import Action, Change
-from fielding_async.auth import Auth, TokenSource
+from fielding_async.core.actions import Action, Change
+from fielding_async.engine.token_keeper import Auth, TokenSource
 
 from .network import TOKEN_URL, Network, SimTransport
 from .records import CURRENT, CallRecord

@@ -16,7 +16,7 @@ from fielding_async import (
     SessionClosedError,
     TransportError,
 )
-from fielding_async.actions import Action, Relaunch, StatusAction
+from fielding_async.core.actions import Action, Relaunch, StatusAction
 
 from .records import CallRecord, Message, State
 from .scenario import SimError, moment

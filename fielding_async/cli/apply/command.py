@@ -1,0 +1,283 @@
+"""`fielding apply`: a plan of many rows, journalled, so that it can be stopped and gone on with at any time."""
+
+import asyncio
+import os
+import shlex
+import sys
+from contextlib import nullcontext, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from attrs import frozen
+
+from fielding_async.cli.shared.exit_status import Exit, perform, reporting
+from fielding_async.cli.shared.options import json_option, on_conflict_option
+from fielding_async.cli.shared.output import complain, err, is_live, put_json, say
+from fielding_async.core.errors import ConfigurationError
+from fielding_async.core.ids import check_account_id, check_ulid
+from fielding_async.core.models import OnConflict
+
+if TYPE_CHECKING:
+    from fielding_async.cli.shared.plan.check import CheckedPlan
+    from fielding_async.cli.shared.plan.file import PlanFile
+    from fielding_async.cli.shared.plan.rows import Defaults
+
+__all__ = ["Order", "apply"]
+
+_SLOWEST, _FASTEST = 1e-6, 1e9
+_LARGE = 4 << 20  # bytes of a plan from which on its check is worth a display
+
+
+@frozen(kw_only=True)
+class Order:
+    """What the command line asks for.
+
+    `is_lasting`: the plan can be read again later, under this name. `words`: the command that goes on with it.
+    """
+
+    plan: str
+    is_lasting: bool
+    journal: Path
+    sandbox: bool
+    base_url: str
+    concurrency: int
+    rate: float | None
+    on_conflict: OnConflict
+    fail_fast: bool
+    as_json: bool
+    words: tuple[str, ...]
+
+    @property
+    def again(self) -> str:
+        """The command that goes on with it."""
+        return shlex.join(self.words)
+
+    def beside(self, kind: str) -> Path:
+        """Return the path of a file with rows of this kind: beside the journal, and named after the plan.
+
+        Of the name only `.csv` is left out, so that `a.csv` and `a.jsonl` in one folder have files of their own.
+        """
+        plan = Path(self.plan)
+        stem = plan.stem if plan.suffix == ".csv" else plan.name
+        if not self.is_lasting:
+            stem = self.journal.stem
+        return self.journal.with_name(f"{stem}.{kind}.csv")
+
+
+@click.command()
+@click.argument("plan", metavar="PLAN", type=click.Path(readable=False, path_type=str))
+@click.option("--account", type=int, metavar="NUMBER", help="Account id of rows that name none.")
+@click.option("--project", metavar="ID", help="Project id of rows that name none.")
+@click.option("--dry-run", is_flag=True, help="Check the plan and say what would be sent; send nothing.")
+@click.option(
+    "--journal",
+    "journal_path",
+    metavar="FILE",
+    type=click.Path(readable=False, path_type=Path),
+    help="Where to keep the journal. [default: PLAN.journal]",
+)
+@click.option(
+    "--concurrency", type=click.IntRange(1, 1000), default=32, show_default=True, metavar="NUMBER", help="Rows at once."
+)
+@click.option(
+    "--rate",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="NUMBER",
+    help="Send so many requests a second, evenly paced. [default: as many as the server takes]",
+)
+@on_conflict_option
+@click.option("--fail-fast", is_flag=True, help="Start no more rows after the first one that fails or is unknown.")
+@click.option("--yes", is_flag=True, help="Do not ask before the first write.")
+@json_option
+def apply(
+    plan: str,
+    account: int | None,
+    project: str | None,
+    dry_run: bool,
+    journal_path: Path | None,
+    concurrency: int,
+    rate: float | None,
+    on_conflict: OnConflict,
+    fail_fast: bool,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Apply a plan: one action on one fielding run in each row.
+
+    PLAN is a CSV file (commas, semicolons or tabs) whose first line names its columns, or JSON Lines with the same
+    keys: account_id, project_id, target_group_id, fielding_run_id, action and, for updates, start_fielding_at and
+    end_fielding_at. Actions: launch-now, pause, resume, complete, relaunch, update. Dates are RFC 3339 with a zone.
+
+    The whole plan is checked before anything is sent. What is sent is journalled first, so that the same command, given
+    again after whatever happened, goes on where it was and sends nothing twice. Ctrl-C starts no more rows and waits
+    for those under way; a second one waits no longer.
+
+    Rows that failed are written to PLAN.failed.csv, a plan in turn, and rows of which it cannot be told whether they
+    were applied to PLAN.unknown.csv. A row that failed keeps later rows of its run from being sent.
+
+    Exit status: 0 all done, 1 some failed or were not sent, 2 bad arguments, settings or lines (nothing was sent),
+    3 some unknown, 130 and 143 on signals.
+
+    \b
+    Examples:
+      fielding apply plan.csv --dry-run --rate 20
+      fielding apply plan.csv --rate 20
+      fielding apply plan.jsonl --account 101 --project 01J...P0 --yes --json
+    """
+    from fielding_async.cli.shared.plan.file import STDIN, PlanFile
+    from fielding_async.cli.shared.plan.rows import Defaults
+
+    with reporting(doing="apply", as_json=as_json):
+        defaults = Defaults(
+            None if account is None else check_account_id(account),
+            None if project is None else check_ulid("project_id", project),
+        )
+        if rate is not None and not _SLOWEST <= rate <= _FASTEST:
+            raise ConfigurationError(f"--rate {rate:g}: must be requests a second, {_SLOWEST:g} to {_FASTEST:g}")
+        needs_journal = "needs --journal FILE, to be gone on with"
+        if plan == STDIN and journal_path is None and not dry_run:
+            raise ConfigurationError(f"a plan from standard input {needs_journal}")  # before it is waited for
+        with PlanFile(plan) as file:
+            if not file.is_lasting and journal_path is None and not dry_run:
+                raise ConfigurationError(f"a plan from {file.name} {needs_journal}")
+            checked = _check(file, defaults, as_json=as_json)
+            order = Order(
+                plan=file.name,
+                is_lasting=file.is_lasting,
+                journal=journal_path or Path(f"{plan}.journal"),
+                sandbox=False,
+                base_url=_base_url(),
+                concurrency=concurrency,
+                rate=rate,
+                on_conflict=on_conflict,
+                fail_fast=fail_fast,
+                as_json=as_json,
+                words=_again(),
+            )
+            _keep_apart(order)
+            if dry_run:
+                _tell_dry_run(order, checked)
+                return
+            _apply(order, file, defaults, checked, yes=yes)
+
+
+def _base_url() -> str:
+    from fielding_async.core.addresses import resolve_base_url
+
+    return resolve_base_url(None, os.environ)
+
+
+def _keep_apart(order: Order) -> None:
+    """Refuse a journal where rows that failed are written at the end: it would be lost, and with it what is done."""
+    if not order.journal.name:
+        return  # a folder, which is refused as such
+    for path in (order.beside("failed"), order.beside("unknown")):
+        if str(order.journal.resolve()).casefold() == str(path.resolve()).casefold():
+            raise ConfigurationError(
+                f"--journal {order.journal}: rows that do not end well are written there; name another file"
+            )
+
+
+def _again() -> tuple[str, ...]:
+    """Return the command as it was given, which is also the one that goes on; how it was asked to stop is left out."""
+    context = click.get_current_context()
+    plan = str(context.params["plan"])
+    words = ["fielding", "apply", *([plan] if plan == "-" or not plan.startswith("-") else [])]
+    for parameter in context.command.params:
+        name, value = parameter.name or "", context.params.get(parameter.name or "")
+        if isinstance(parameter, click.Argument) or value == parameter.default or value is None or name == "fail_fast":
+            continue
+        option = parameter.opts[0]
+        text = f"{value:g}" if isinstance(value, float) else f"{value}"
+        words += [option] if value is True else [] if value is False else [option, text]
+    return (*words, *(["--", plan] if plan not in words else []))
+
+
+def _check(file: "PlanFile", defaults: "Defaults", *, as_json: bool) -> "CheckedPlan":
+    """Check the whole plan. Ends the command, with every bad line named, if it will not do."""
+    from fielding_async.cli.shared.plan.check import bad_plan_lines, check_plan, plan_object
+    from fielding_async.cli.shared.plan.rows import BadLine
+
+    def put_bad(bad: BadLine) -> None:
+        reasons = [problem.text for problem in bad.problems]
+        put_json({"kind": "bad-line", "plan": file.name, "line": bad.line, "reasons": reasons})
+
+    console = err()
+    shows = file.size >= _LARGE and is_live(console)
+    with console.status(f"checking {file.name}", spinner="line") if shows else nullcontext() as status:
+
+        def told(position: int) -> None:
+            if status is not None:
+                status.update(f"checking {file.name}: {position / file.size:.0%}")
+
+        checked = check_plan(file.rows(defaults, told), on_bad=put_bad if as_json else None)
+    if checked.bad:
+        words = [word for word in _again() if word not in {"--yes", "--json", "--dry-run"}]
+        everything = shlex.join([*words, "--dry-run", "--json"])
+        complain("\n".join(bad_plan_lines(file.name, checked, all_of_them=everything)))
+        if as_json:
+            put_json({**plan_object(file.name, checked), "exit_status": int(Exit.USAGE)})
+        raise click.exceptions.Exit(Exit.USAGE)
+    if not checked.rows:
+        raise ConfigurationError(f"{file.name}: holds no rows, only the names of the columns")
+    return checked
+
+
+def _tell_dry_run(order: Order, checked: "CheckedPlan") -> None:
+    from .before import dry_run_lines, dry_run_object, earlier_counts
+
+    earlier = earlier_counts(order, checked)
+    if order.as_json:
+        put_json(dry_run_object(order, checked, earlier))
+    else:
+        say("\n".join(dry_run_lines(order, checked, earlier)))
+
+
+def _apply(order: Order, file: "PlanFile", defaults: "Defaults", checked: "CheckedPlan", *, yes: bool) -> None:
+    from attrs import evolve
+
+    from fielding_async.cli.shared.plan.check import same_rows
+    from fielding_async.core.addresses import BASE_URL
+    from fielding_async.engine.token_keeper import resolve_auth
+
+    from .before import earlier_counts, prompt_lines
+    from .work import Run
+
+    resolve_auth(None, os.environ)
+    earlier = earlier_counts(order, checked)
+    if order.base_url != BASE_URL:
+        from fielding_async.cli.doctor.probe import is_sandbox
+
+        order = evolve(order, sandbox=asyncio.run(is_sandbox(order.base_url)))
+    complain("\n".join(prompt_lines(order, checked, earlier)))
+    over = earlier is not None and earlier.ended == checked.rows
+    if not yes and not over:
+        _ask()
+    pairs = ((row.ref, row.action) for row in same_rows(file.rows(defaults), checked))
+    run = Run(order, checked, iter(()) if over else pairs, is_begun=earlier is not None)
+    perform(run.work, doing="apply", as_json=order.as_json, heed=run.heed)
+
+
+def _ask() -> None:
+    """Ask before the first write. Ends the command unless the answer is yes."""
+    if not (sys.stdin and sys.stdin.isatty() and sys.stderr and sys.stderr.isatty()):  # pyright: ignore[reportUnnecessaryComparison]
+        raise ConfigurationError("nobody is there to be asked: give --yes to apply the plan; nothing was sent")
+    _forget_typed()
+    sys.stderr.write("Apply it? [y/N] ")
+    sys.stderr.flush()
+    try:
+        answer = sys.stdin.readline()
+    except UnicodeDecodeError:
+        answer = ""  # typed in another encoding; it is not yes in any of them
+    if answer.strip().lower() not in {"y", "yes"}:
+        complain("fielding: apply: not applied; nothing was sent")
+        raise click.exceptions.Exit(Exit.FAILED)
+
+
+def _forget_typed() -> None:
+    """Forget what was typed before the question was there to be read."""
+    with suppress(ImportError, OSError, ValueError):
+        import termios  # not on Windows
+
+        termios.tcflush(sys.stdin, termios.TCIFLUSH)

@@ -1,0 +1,120 @@
+"""What `fielding apply` shows while it is under way: redrawn on a terminal, else a line now and then."""
+
+import asyncio
+import time
+from collections import deque
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from fielding_async.cli.shared.output import clean, complain, err, is_live
+
+if TYPE_CHECKING:
+    from fielding_async import Batch
+    from fielding_async.engine.limiter import Limiter
+
+    from .command import Order
+    from .work import Tally
+
+__all__ = ["Display", "duration", "pause_text"]
+
+_FIRST, _EVERY = 1.0, 5.0  # seconds until the first line, and between lines, where nothing can be redrawn
+_WINDOW = 10.0  # seconds that the pace is measured over
+_SAMPLES = 100
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time in short, such as `2 h 05 min`."""
+    whole = int(seconds + 0.5)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+
+
+def pause_text(limiter: "Limiter") -> str:
+    """Return what to add to a line while the server has the session pause; nothing if it does not."""
+    pause = limiter.pause_left
+    return f"; paused by the server, {pause:.0f} s to go" if pause >= 1 else ""
+
+
+class Display:
+    """How far a plan is, on stderr. The terminal is redrawn by a thread, which only reads."""
+
+    def __init__(self, order: "Order", rows: int, batch: "Batch", tally: "Tally", limiter: "Limiter") -> None:
+        self._order = order
+        self._rows = rows
+        self._batch = batch
+        self._tally = tally
+        self._limiter = limiter
+        self._console = err()
+        self._live: Live | None = None
+        self._lines: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+        self._samples: deque[tuple[float, int]] = deque([(time.monotonic(), 0)], maxlen=_SAMPLES)
+
+    def __enter__(self) -> Self:
+        if is_live(self._console):
+            self._live = Live(self, console=self._console, refresh_per_second=5, transient=True)
+            self._live.start()
+        else:
+            self._lines = self._loop.call_later(_FIRST, self._say)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+        if self._lines is not None:
+            self._lines.cancel()
+
+    def _say(self) -> None:
+        complain(
+            f"{clean(self._order.plan)}: {self._ended():,} of {self._rows:,} rows; {self._pace()}; {self._counts()}"
+        )
+        self._lines = self._loop.call_later(_EVERY, self._say)
+
+    def _ended(self) -> int:
+        return self._batch.earlier.ended + self._tally.ended
+
+    def _pace(self) -> str:
+        now = time.monotonic()
+        self._samples.append((now, self._tally.ended))
+        while now - self._samples[0][0] > _WINDOW and len(self._samples) > 2:
+            self._samples.popleft()
+        began, before = self._samples[0]
+        pace = (self._tally.ended - before) / (now - began) if now > began else 0.0
+        left = self._rows - self._ended()
+        eta = f", {duration(left / pace)} left" if pace > 0 and left else ""
+        return f"{pace:,.{1 if pace < 10 else 0}f} rows/s{eta}{pause_text(self._limiter)}"
+
+    def _counts(self) -> str:
+        earlier, tally = self._batch.earlier, self._tally
+        figures = [
+            (earlier.failed + tally.failed, "failed"),
+            (earlier.unknown + tally.unknown, "unknown"),
+            (earlier.skipped + tally.skipped, "skipped"),
+            (tally.conflicts, "conflicts"),
+            (self._limiter.refusals, "429s"),
+        ]
+        return ", ".join([f"{self._batch.in_flight} in flight", *(f"{count:,} {name}" for count, name in figures)])
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        ended = self._ended()
+        grid = Table.grid(padding=(0, 1), expand=True)
+        grid.add_column(no_wrap=True, overflow="ellipsis", max_width=max(20, options.max_width // 3))
+        grid.add_column(ratio=1)
+        grid.add_column(no_wrap=True, justify="right")
+        name = Text.assemble(("SANDBOX ", "bold yellow") if self._order.sandbox else "", clean(self._order.plan))
+        share = ended / self._rows
+        grid.add_row(name, ProgressBar(self._rows, ended), Text(f"{ended:,} of {self._rows:,}  {int(share * 100):3} %"))
+        yield grid
+        yield Text(self._pace(), no_wrap=True, overflow="ellipsis")
+        yield Text(self._counts(), no_wrap=True, overflow="ellipsis")

@@ -1,0 +1,1 @@
+"""`fielding demo`. May be imported by `cli.app`. Imports `cli.shared`, `sandbox` and the public package."""

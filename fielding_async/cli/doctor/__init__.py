@@ -1,0 +1,1 @@
+"""`fielding doctor`. May be imported by `cli.app` and `cli.apply`. Imports `cli.shared` and the public package."""

@@ -1,0 +1,169 @@
+"""`fielding run …`: look at one run, or act on it."""
+
+import asyncio
+from collections.abc import Awaitable
+from datetime import datetime
+from typing import Any
+
+import click
+
+from fielding_async.cli.shared.exit_status import Exit, perform, tell_cancelled
+from fielding_async.cli.shared.options import (
+    json_option,
+    moment,
+    on_conflict_option,
+    run_argument,
+    run_ref,
+    timeout_option,
+)
+from fielding_async.cli.shared.output import put_json, say
+from fielding_async.cli.shared.render import outcome_lines, outcome_object, run_lines, run_object
+from fielding_async.core.actions import Action, Complete, LaunchNow, Pause, Relaunch, Resume, StatusAction, Update
+from fielding_async.core.models import OnConflict, RunRef
+
+__all__ = ["run"]
+
+_TIMEOUT = timeout_option("Give up after so many seconds. [default: 60, counted from the first request]")
+
+
+@click.group()
+def run() -> None:
+    """Look at one fielding run, or act on it.
+
+    A run is named by its four ids, either as one text or with options:
+
+    \b
+      fielding run get ACCOUNT/PROJECT/TARGET-GROUP/RUN
+      fielding run get --account 101 --project ID --target-group ID RUN
+
+    Settings come from the environment: FIELDING_TOKEN (or FIELDING_CLIENT_ID and FIELDING_CLIENT_SECRET) and, for
+    another server than the exchange itself, FIELDING_BASE_URL.
+
+    ETags, conflicts with other writers, lost replies and rate limits are taken care of. Exit status: 0 done, 1 failed,
+    2 bad arguments or settings, 3 it cannot be told whether the action was applied.
+    """
+
+
+@run.command()
+@run_argument
+@_TIMEOUT
+@json_option
+def get(
+    run_id: str,
+    account: int | None,
+    project: str | None,
+    target_group: str | None,
+    timeout: float | None,
+    as_json: bool,
+) -> None:
+    """Show a run as it is now.
+
+    \b
+    Example:
+      fielding run get --json 101/01J...P0/01J...P1/01J...P2
+    """
+    ref = run_ref(run_id, account, project, target_group)
+
+    async def work() -> int:
+        from fielding_async.session import FieldingSession
+
+        async with FieldingSession() as fielding:
+            handle = fielding.run(ref)
+            found = await (handle.get() if timeout is None else handle.get(timeout=timeout))
+            if as_json:
+                put_json(run_object(found, ref))
+            else:
+                say("\n".join(run_lines(found, ref)))
+        return Exit.DONE
+
+    perform(work, doing="run get", as_json=as_json)
+
+
+def _act(ref: RunRef, action: Action, on_conflict: OnConflict, timeout: float | None, *, as_json: bool) -> None:
+    async def work() -> int:
+        from fielding_async.session import FieldingSession
+
+        limit: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
+        async with FieldingSession() as fielding:
+            outcome = await _watched(fielding.run(ref).perform(action, on_conflict=on_conflict, **limit), action.name)
+            if as_json:
+                put_json(outcome_object(outcome))
+            else:
+                say("\n".join(outcome_lines(outcome, action.name)))
+        return Exit.DONE
+
+    perform(work, doing=f"run {action.name}", as_json=as_json)
+
+
+async def _watched(call: Awaitable[Any], name: str) -> Any:
+    try:
+        return await call
+    except asyncio.CancelledError as cancelled:
+        tell_cancelled(cancelled, otherwise=f"{name} was cancelled before it was applied: nothing was changed")
+        raise
+
+
+def _status_command(kind: type[StatusAction], what: str) -> click.Command:
+    text = f"{what}\n\n\b\nExample:\n  fielding run {kind.name} 101/01J...P0/01J...P1/01J...P2"
+
+    @click.command(kind.name, help=text)
+    @run_argument
+    @on_conflict_option
+    @_TIMEOUT
+    @json_option
+    def command(
+        run_id: str,
+        account: int | None,
+        project: str | None,
+        target_group: str | None,
+        on_conflict: OnConflict,
+        timeout: float | None,
+        as_json: bool,
+    ) -> None:
+        _act(run_ref(run_id, account, project, target_group), kind(), on_conflict, timeout, as_json=as_json)
+
+    return command
+
+
+for _kind, _what in (
+    (LaunchNow, "Launch a scheduled run now. It keeps its length."),
+    (Pause, "Pause a live run."),
+    (Resume, "Resume a paused run."),
+    (Complete, "Complete a live or scheduled run."),
+    (Relaunch, "Relaunch a completed run."),
+):
+    run.add_command(_status_command(_kind, _what))
+
+
+@run.command()
+@run_argument
+@click.option("--start", callback=moment, metavar="DATETIME", help="When fielding starts: RFC 3339, with a zone.")
+@click.option("--end", callback=moment, metavar="DATETIME", help="When fielding ends: RFC 3339, with a zone.")
+@on_conflict_option
+@_TIMEOUT
+@json_option
+def update(
+    run_id: str,
+    account: int | None,
+    project: str | None,
+    target_group: str | None,
+    start: datetime | None,
+    end: datetime | None,
+    on_conflict: OnConflict,
+    timeout: float | None,
+    as_json: bool,
+) -> None:
+    """Change the dates of a run. What is not named stays as it is.
+
+    \b
+    Examples (RUN is ACCOUNT/PROJECT/TARGET-GROUP/RUN):
+      fielding run update RUN --end 2026-08-31T18:00:00Z
+      fielding run update RUN --start 2026-08-01T09:00:00+02:00 \\
+        --end 2026-08-31T18:00:00+02:00
+    """
+    ref = run_ref(run_id, account, project, target_group)
+    if start is None and end is None:
+        raise click.UsageError("Nothing to change: give --start, --end or both.")
+    if start is not None and end is not None and end <= start:
+        raise click.UsageError("--end must be after --start.")
+    _act(ref, Update(start, end), on_conflict, timeout, as_json=as_json)

@@ -1,0 +1,1 @@
+"""`fielding sandbox`. May be imported by `cli.app`. Imports `cli.shared` and `sandbox`."""

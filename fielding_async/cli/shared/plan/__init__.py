@@ -1,0 +1,4 @@
+"""Plans in CSV and JSON Lines: read, checked whole, written.
+
+May be imported by the commands. Imports `core` and `cli.shared`.
+"""

@@ -1,0 +1,190 @@
+"""The whole plan, checked before anything is sent, and held to what was checked when it is read again. Pure."""
+
+from array import array
+from bisect import bisect_right
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable, Iterator
+from hashlib import blake2b, sha256
+
+from attrs import define, field, frozen
+
+from fielding_async.cli.shared.output import clean
+from fielding_async.core.errors import ConfigurationError
+
+from .rows import BadLine, PlanRow, normal_text
+
+__all__ = ["SHOWN", "CheckedPlan", "Kind", "bad_plan_lines", "check_plan", "plan_object", "same_rows"]
+
+SHOWN = 20
+"""So many bad lines are shown in full; of the others there is a count for each kind of problem."""
+
+_BLOCK = 256  # rows that are compared with what was checked before the first of them is used
+_REMEMBERED = 65_536  # runs whose ETags a session keeps by default
+_KINDS = 10
+_RANGES = 3
+
+
+@define
+class Kind:
+    """One kind of problem: how many lines have it, the first of them in ranges, and an example."""
+
+    example: str
+    count: int = 0
+    ranges: list[tuple[int, int]] = field(factory=list)  # pyright: ignore[reportUnknownVariableType]
+    more: bool = False
+
+    def add(self, line: int) -> None:
+        """Count a line."""
+        self.count += 1
+        if self.more:
+            return
+        if self.ranges and self.ranges[-1][1] == line - 1:
+            self.ranges[-1] = (self.ranges[-1][0], line)
+        elif len(self.ranges) < _RANGES:
+            self.ranges.append((line, line))
+        else:
+            self.more = True
+
+    @property
+    def where(self) -> str:
+        """The lines, in short, such as `lines 2-400, 410, …`."""
+        places = [f"{first}" if first == last else f"{first}-{last}" for first, last in self.ranges]
+        noun = "line" if self.count == 1 else "lines"
+        return f"{noun} {', '.join([*places, *(['...'] if self.more else [])])}"
+
+
+@frozen(kw_only=True)
+class CheckedPlan:
+    """What a plan holds.
+
+    `rows`: how many. `actions`: how often each. `requests`: how many requests it takes if all goes well, the opening
+    GET of each run included. `digest` is over the normalised rows, so that it does not depend on how the file is
+    written; `blocks` over each few hundred of them. `places`: the numbers and the lines of the rows that are not on the
+    line after the one before it. `bad`: how many lines are no rows; `shown`, the first of these; `kinds`, what is wrong
+    with all of them.
+    """
+
+    rows: int
+    actions: dict[str, int]
+    requests: int
+    digest: str
+    blocks: tuple[bytes, ...]
+    places: tuple["array[int]", "array[int]"]
+    bad: int
+    shown: tuple[BadLine, ...]
+    kinds: dict[str, Kind]
+
+    def line(self, number: int) -> int:
+        """Return the line of a row, by its number from 0."""
+        numbers, lines = self.places
+        place = bisect_right(numbers, number) - 1
+        return lines[place] + number - numbers[place]
+
+
+def check_plan(lines: Iterable[PlanRow | BadLine], *, on_bad: Callable[[BadLine], None] | None = None) -> CheckedPlan:
+    """Read a plan to its end. `on_bad` is told of every bad line. Raises what reading raises."""
+    actions: Counter[str] = Counter()
+    kinds: dict[str, Kind] = {}
+    shown: list[BadLine] = []
+    blocks: list[bytes] = []
+    known: OrderedDict[int, None] = OrderedDict()
+    whole, block = sha256(), blake2b(digest_size=16)
+    numbers, places = array("Q"), array("Q")
+    rows = requests = bad = last = 0
+    for line in lines:
+        if isinstance(line, BadLine):
+            bad += 1
+            if len(shown) < SHOWN:
+                shown.append(line)
+            for kind in {problem.kind: problem for problem in line.problems}.values():
+                kinds.setdefault(kind.kind, Kind(kind.text)).add(line.line)
+            if on_bad is not None:
+                on_bad(line)
+            continue
+        if (line.line != last + 1 or not rows) and not bad:
+            numbers.append(rows)
+            places.append(line.line)
+        rows, last = rows + 1, line.line
+        actions[line.action.name] += 1
+        # the session's own memory of runs, so that the figure is the one to expect however long the plan is
+        run = hash(line.ref)
+        requests += 1 if run in known else 2
+        known[run] = None
+        known.move_to_end(run)
+        if len(known) > _REMEMBERED:
+            known.popitem(last=False)
+        text = normal_text(line.ref, line.action).encode()
+        whole.update(text)
+        block.update(text)
+        if rows % _BLOCK == 0:
+            blocks.append(block.digest())
+            block = blake2b(digest_size=16)
+    if rows % _BLOCK:
+        blocks.append(block.digest())
+    return CheckedPlan(
+        rows=rows,
+        actions=dict(actions),
+        requests=requests,
+        digest=whole.hexdigest(),
+        blocks=tuple(blocks),
+        places=(numbers, places),
+        bad=bad,
+        shown=tuple(shown),
+        kinds=kinds,
+    )
+
+
+def same_rows(lines: Iterable[PlanRow | BadLine], checked: CheckedPlan) -> Iterator[PlanRow]:
+    """Yield the rows of a plan that is read again: only rows that were checked, whatever became of the file.
+
+    Raises `ConfigurationError` before the first row of a block that is not as it was.
+    """
+    block: list[PlanRow] = []
+    blocks = iter(checked.blocks)
+    for line in lines:
+        if isinstance(line, BadLine):
+            raise _changed(line.line)
+        block.append(line)
+        if len(block) == _BLOCK:
+            yield from _same(block, next(blocks, None))
+            block = []
+    if block:
+        yield from _same(block, next(blocks, None))
+    if next(blocks, None) is not None:
+        raise ConfigurationError("the plan has become shorter since it was checked; what is gone was not sent")
+
+
+def _same(block: list[PlanRow], digest: bytes | None) -> list[PlanRow]:
+    found = blake2b(digest_size=16)
+    for row in block:
+        found.update(normal_text(row.ref, row.action).encode())
+    if found.digest() != digest:
+        raise _changed(block[0].line)
+    return block
+
+
+def _changed(line: int) -> ConfigurationError:
+    return ConfigurationError(f"the plan was changed while it was being applied; nothing from line {line} on was sent")
+
+
+def bad_plan_lines(name: str, checked: CheckedPlan, *, all_of_them: str) -> list[str]:
+    """Return what is wrong with a plan as lines: the first bad lines in full, then each kind of problem in short.
+
+    `all_of_them` is the command that writes out every bad line.
+    """
+    total = f"{checked.bad:,} of {checked.bad + checked.rows:,} lines are" if checked.bad > 1 else "one line is"
+    lines = [f"fielding: {clean(name)}: {total} not right; nothing was sent"]
+    lines += [f"  line {bad.line}: {bad.text}" for bad in checked.shown]
+    left = checked.bad - len(checked.shown)
+    if not left:
+        return lines
+    lines += [f"  and {left:,} more; in all:"]
+    often = sorted(checked.kinds.items(), key=lambda pair: -pair[1].count)
+    lines += [f"  {found.count:7,} x {kind} ({found.where})" for kind, found in often[:_KINDS]]
+    lines += [f"  and {len(often) - _KINDS} more kinds of problems"] if len(often) > _KINDS else []
+    return [*lines, f"  every one of them, as JSON: {clean(all_of_them)}"]
+
+
+def plan_object(name: str, checked: CheckedPlan) -> dict[str, object]:
+    """Return what is said last of a plan that will not do, as an object."""
+    return {"kind": "plan", "plan": name, "rows": checked.rows, "bad_lines": checked.bad}

@@ -1,0 +1,108 @@
+"""A plan as a file that is read twice: opened once, so that both times it is the same one."""
+
+import io
+import os
+import re
+import shutil
+import stat
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from fielding_async.core.errors import ConfigurationError
+
+from .lines import LONGEST, check_head, read_lines
+from .rows import BadLine, Defaults, PlanRow
+
+__all__ = ["STDIN", "PlanFile"]
+
+STDIN = "-"
+"""The name of standard input."""
+
+_OWN = re.compile(r"/dev/(stdin|fd/\d+)|/proc/(self|\d+)/fd/\d+")
+"""Names that mean another file to whoever comes next."""
+
+_HEAD = 64  # bytes that tell files of other kinds
+
+
+class PlanFile:
+    """A plan: a file, or standard input or a pipe, which are copied to a temporary file first.
+
+    `is_lasting`: it can be read again later, under the same name. Raises `ConfigurationError` if it cannot be read.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name: str = "standard input" if name in {STDIN, "/dev/stdin"} else name
+        self.path: Path | None = None if name == STDIN else Path(name)
+        self.is_lasting: bool
+        self.size: int
+        try:
+            self._file, self.is_lasting = _open(name)
+            self.size = os.fstat(self._file.fileno()).st_size
+        except OSError as error:
+            raise self._unreadable(error) from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def rows(self, defaults: Defaults, told: Callable[[int], None] | None = None) -> Iterator[PlanRow | BadLine]:
+        """Read it from its beginning; `told` learns how many bytes have been read, now and then.
+
+        Only one of these iterators can be in use. Raises `ConfigurationError` for what cannot be a plan.
+        """
+        try:
+            yield from read_lines(self._lines(told), defaults)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{self.name}: {error.message}") from None
+        except OSError as error:
+            raise self._unreadable(error) from None
+
+    def _lines(self, told: Callable[[int], None] | None) -> Iterator[str]:
+        self._file.seek(0)
+        check_head(self._file.read(_HEAD))
+        self._file.seek(0)
+        text = io.TextIOWrapper(self._file, "utf-8-sig", "surrogateescape", newline="")
+        try:
+            number = 0
+            while line := text.readline(LONGEST + 1):
+                yield line
+                number += 1
+                if told is not None and number % 4096 == 0:
+                    told(self._file.tell())
+        finally:
+            if not self._file.closed:
+                text.detach()  # or it would close the file with it
+
+    def _unreadable(self, error: OSError) -> ConfigurationError:
+        return ConfigurationError(f"{self.name}: cannot be read: {error.strerror or error}")
+
+
+def _open(name: str) -> tuple[IO[bytes], bool]:
+    if name == STDIN:
+        if sys.stdin is None:  # pyright: ignore[reportUnnecessaryComparison]
+            raise OSError("it is closed")
+        return _copied(sys.stdin.buffer), False
+    file = Path(name).open("rb")  # noqa: SIM115 - the plan closes it
+    mode = os.fstat(file.fileno()).st_mode
+    if stat.S_ISREG(mode):
+        return file, _OWN.fullmatch(name) is None
+    with file:
+        return _copied(file), False
+
+
+def _copied(source: IO[bytes]) -> IO[bytes]:
+    spool = tempfile.TemporaryFile()  # noqa: SIM115 - the plan closes it
+    try:
+        shutil.copyfileobj(source, spool)
+    except BaseException:
+        spool.close()
+        raise
+    return spool

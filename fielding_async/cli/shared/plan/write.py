@@ -1,0 +1,115 @@
+"""Rows of a plan written down again, with what became of them: a plan in turn, and safe to open in a spreadsheet."""
+
+import csv
+import errno
+import os
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from itertools import chain, count
+from pathlib import Path
+from typing import IO
+
+from fielding_async.cli.shared.output import clean
+from fielding_async.core.actions import Action, Update
+from fielding_async.core.dates import to_text
+from fielding_async.core.models import RunRef
+
+from .lines import FORMULA
+from .rows import COLUMNS, ERROR
+
+__all__ = ["PlanWriter", "cells", "harmless"]
+
+_LONGEST = 1000  # characters of an error
+_STARTS = "=+\\-@\uff1d\uff0b\uff0d\uff20"
+_AFTER_A_MARK = re.compile(rf"([,;|\"]\s*)(?=[{_STARTS}])")
+_AT_START = re.compile(rf"\s*[{_STARTS}']")
+
+
+def harmless(text: str) -> str:
+    """Return a text that no spreadsheet takes for a formula, however it splits the line into cells."""
+    text = _AFTER_A_MARK.sub(r"\1'", clean(text)[:_LONGEST])
+    return f"'{text}" if _AT_START.match(text) else text
+
+
+def cells(ref: RunRef, action: Action, error: str) -> list[str]:
+    """Return the cells of a row: those of a plan, and the error."""
+    start = action.start_fielding_at if isinstance(action, Update) else None
+    end = action.end_fielding_at if isinstance(action, Update) else None
+    run = ref.fielding_run_id
+    return [
+        str(ref.account_id),
+        ref.project_id,
+        ref.target_group_id,
+        f"'{run}" if run.startswith(FORMULA) else run,  # taken away again when the plan is read
+        action.name,
+        to_text(start) if start is not None else "",
+        to_text(end) if end is not None else "",
+        harmless(error),
+    ]
+
+
+class PlanWriter:
+    """Writes rows to a file, which is there only when all of them are: it takes the place of an older one at the end.
+
+    Without a row there is no file. An older file that holds a line that the new one does not (somebody has worked on
+    it, or it is of another plan) is `kept`, with a `~` after its name, or `~2` and so on where there is one already.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.rows: int = 0
+        self.kept: Path | None = None
+        self._partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        self._file: IO[str] | None = None
+        self._write: Callable[[list[str]], object] | None = None
+
+    def add(self, ref: RunRef, action: Action, error: str) -> None:
+        """Write a row. Raises `OSError`."""
+        if self._write is None:
+            # a byte order mark, without which Excel reads what is not ASCII wrongly
+            self._file = self._partial.open("w", encoding="utf-8-sig", newline="")
+            self._write = csv.writer(self._file).writerow
+            self._write([*COLUMNS, ERROR])
+        self._write(cells(ref, action, error))
+        self.rows += 1
+
+    def finish(self) -> Path | None:
+        """Put the file in its place, and return where it is; `None` if no row was written. Raises `OSError`."""
+        if self._file is not None:
+            self._file.close()
+        if self._is_worked_on():
+            kept = self._free_name()
+            self.path.replace(kept)
+            self.kept = kept
+        if self._file is None:
+            return None
+        self._partial.replace(self.path)
+        return self.path
+
+    def _is_worked_on(self) -> bool:
+        """Whether the older file holds a line that the new one does not."""
+        if not self.path.exists():
+            return False
+        if self.path.is_dir():
+            if self._file is None:
+                return False
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if self._file is None or not self.path.is_file():  # a pipe would never end
+            return True
+        with self._partial.open("rb") as new, self.path.open("rb") as old:
+            known = {hash(line) for line in new}
+            return any(hash(line) not in known for line in old)
+
+    def _free_name(self) -> Path:
+        name = f"{self.path.name}~"
+        names = chain([name], (f"{name}{number}" for number in count(2)))
+        return next(path for path in map(self.path.with_name, names) if not os.path.lexists(path))
+
+    def discard(self) -> None:
+        """Leave nothing behind that is not finished."""
+        with suppress(OSError):
+            if self._file is not None:
+                self._file.close()
+        with suppress(OSError):
+            self._partial.unlink(missing_ok=True)

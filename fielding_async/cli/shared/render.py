@@ -1,0 +1,155 @@
+"""Values as text for people and as plain objects for machines. Pure: nothing is written here."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, cast
+
+from fielding_async.core.actions import StatusAction, Update
+from fielding_async.core.dates import to_text
+from fielding_async.core.errors import APIError, ConfigurationError, FieldingError, JobFailedError, OutcomeUnknownError
+from fielding_async.core.job_results import BatchResult
+from fielding_async.core.models import FailedTargetGroup, FieldingRun, InvalidParam, Outcome, RunRef
+
+from .output import clean
+
+__all__ = ["error_lines", "error_object", "outcome_lines", "outcome_object", "plain", "run_lines", "run_object"]
+
+_NOT_SHOWN = {"message", "result"}
+
+
+def plain(value: object) -> Any:
+    """Return a value of the SDK as what JSON can hold; ids of a run become their one text."""
+    match value:
+        case None | bool() | int() | float():
+            return value
+        case str():
+            return str(value)
+        case datetime():
+            return to_text(value)
+        case RunRef():
+            return str(value)
+        case FieldingRun():
+            return run_object(value)
+        case StatusAction():
+            return {"name": value.name}
+        case Update():
+            bounds = {"start_fielding_at": value.start_fielding_at, "end_fielding_at": value.end_fielding_at}
+            return {"name": value.name} | {name: to_text(bound) for name, bound in bounds.items() if bound is not None}
+        case FailedTargetGroup():
+            return {"target_group_id": value.target_group_id, "code": value.code, "description": value.description}
+        case InvalidParam():
+            return {"name": value.name, "reason": value.reason}
+        case tuple():
+            return [plain(item) for item in cast("tuple[object, ...]", value)]
+        case _:
+            return str(value)
+
+
+def run_object(run: FieldingRun, ref: RunRef | None = None) -> dict[str, Any]:
+    """Return a run as an object."""
+    named = {"ref": str(ref)} if ref is not None else {}
+    return {
+        "kind": "run",
+        **named,
+        "id": run.id,
+        "status": str(run.status),
+        "version": run.version,
+        "start_fielding_at": to_text(run.start_fielding_at),
+        "end_fielding_at": to_text(run.end_fielding_at),
+        "last_changed_at": to_text(run.last_changed_at),
+        "last_changed_by": run.last_changed_by,
+        "etag": run.etag,
+    }
+
+
+def run_lines(run: FieldingRun, ref: RunRef) -> list[str]:
+    """Return a run as lines."""
+    changed = f"{to_text(run.last_changed_at)} by {clean(run.last_changed_by)}"
+    return [
+        str(ref),
+        f"  status   {clean(run.status)}",
+        f"  start    {to_text(run.start_fielding_at)}",
+        f"  end      {to_text(run.end_fielding_at)}",
+        f"  changed  {changed}",
+        f"  version  {run.version}, ETag {clean(run.etag or 'none')}",
+    ]
+
+
+def outcome_object(outcome: Outcome) -> dict[str, Any]:
+    """Return what became of an action as an object."""
+    names = ("ref", "action", "effect", "etag", "requests", "conflicts", "trace_id")
+    dates = ("start_fielding_at", "end_fielding_at")
+    return {"kind": "outcome"} | {name: plain(getattr(outcome, name)) for name in (*names, *dates)}
+
+
+_EFFECTS = {
+    "accepted": "done",
+    "already": "nothing to do, the run was there already",
+    "unconfirmed": "done, as far as can be told: a reply was lost, and the run is where it should be",
+}
+
+
+def outcome_lines(outcome: Outcome, name: str) -> list[str]:
+    """Return what became of an action as lines."""
+    lines = [f"{name}: {_EFFECTS[outcome.effect]}", f"  run       {outcome.ref}"]
+    if outcome.start_fielding_at is not None and outcome.end_fielding_at is not None:
+        lines.append(f"  dates     {to_text(outcome.start_fielding_at)} to {to_text(outcome.end_fielding_at)}")
+    sent = f"{_count(outcome.requests, 'request')}, {_count(outcome.conflicts, 'conflict')}"
+    return [*lines, f"  sent      {sent}", f"  trace id  {outcome.trace_id}"]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def error_object(error: FieldingError, **more: object) -> dict[str, Any]:
+    """Return an error as an object: the name of its class, its message and its fields."""
+    fields: Mapping[str, Any] = vars(error)
+    shown = {name: plain(value) for name, value in fields.items() if name not in _NOT_SHOWN and name[:1] != "_"}
+    return {"kind": "error", "error": _class_name(error), "message": error.message, **shown, **more}
+
+
+def _class_name(error: FieldingError) -> str:
+    # the one that users can import: some errors are of a private class that is a TimeoutError as well
+    return "OutcomeUnknownError" if isinstance(error, OutcomeUnknownError) else type(error).__name__
+
+
+_HINTS = {
+    401: "the token is not accepted: check FIELDING_TOKEN and FIELDING_BASE_URL",
+    403: "not allowed, or the token has expired",
+}
+
+
+# what the SDK calls its arguments, and where the command line takes them from
+_SETTINGS = {
+    "no token: pass auth=, or set ": "no token: set ",
+    "token: ": "FIELDING_TOKEN: ",
+    "client_id: ": "FIELDING_CLIENT_ID: ",
+    "client_secret: ": "FIELDING_CLIENT_SECRET: ",
+}
+
+
+def error_lines(error: FieldingError, doing: str) -> list[str]:
+    """Return an error as one or two lines, the first of which says what went wrong."""
+    if isinstance(error, ConfigurationError):
+        message = error.message
+        for argument, setting in _SETTINGS.items():
+            if message.startswith(argument):
+                message = setting + message[len(argument) :]
+        return [f"fielding: {clean(message)}"]
+    lines = [f"fielding: {doing}: {_class_name(error)}: {clean(error.message)}"]
+    told: list[str] = []
+    if isinstance(error, APIError) and error.status in _HINTS:
+        told.append(_HINTS[error.status])
+    current = getattr(error, "current", None)
+    if isinstance(current, FieldingRun):
+        dates = f"{to_text(current.start_fielding_at)} to {to_text(current.end_fielding_at)}"
+        told.append(f"the run is now {clean(current.status)}, {dates}")
+    elif isinstance(error, OutcomeUnknownError) and error.ref is not None:
+        told.append(f"look before anything is sent again: fielding run get {error.ref}")
+    result = error.result if isinstance(error, JobFailedError) else None
+    if isinstance(result, BatchResult) and (result.updated or result.failed):
+        told.append(f"{len(result.updated)} updated, {len(result.failed)} failed")
+    if error.trace_id:
+        told.append(f"trace id {error.trace_id}")
+    return [*lines, *([f"  {'; '.join(told)}"] if told else [])]

@@ -1,0 +1,78 @@
+"""Reading response headers: Retry-After, Location, ETag. A value, or `None` where the text says nothing usable."""
+
+import re
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
+from math import isfinite
+
+from fielding_async.core.ids import is_plain_id
+
+__all__ = ["is_sendable", "job_id_from_location", "retry_after_seconds", "sendable_etag"]
+
+_MAX_LENGTH = 4096
+_SENDABLE = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]*")
+_DECIMAL = re.compile(r"\d{1,90}(?:\.\d{0,90})?", re.ASCII)
+_LEADING = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?//[^/?#]*|[A-Za-z][A-Za-z0-9+.-]*:(?=/)")
+
+
+def retry_after_seconds(value: str | None, date: str | None, now: datetime) -> float | None:
+    """Return the seconds that a Retry-After asks for; `None` if it is absent, 0, past or junk.
+
+    Whole or decimal seconds, or an HTTP date, which is read against the reply's own `Date` so that a wrong clock on
+    either side does no harm; against `now` (aware) if the reply has none. Source: RFC 9110, section 10.2.3.
+    """
+    if value is None or len(value) > 100:
+        return None
+    value = value.strip(" \t")
+    if _DECIMAL.fullmatch(value):
+        seconds = float(value)
+    else:
+        until = _http_date(value)
+        if until is None:
+            return None
+        seconds = (until - (_http_date(date or "") or now)).total_seconds()
+    return seconds if seconds > 0 and isfinite(seconds) else None
+
+
+def _http_date(text: str) -> datetime | None:
+    if len(text) > 100:
+        return None
+    try:
+        date = parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return date if date.tzinfo is not None else date.replace(tzinfo=UTC)
+
+
+def job_id_from_location(location: str) -> str | None:
+    """Return the job id a `Location` ends with: full URL of any host, path, short form or bare id.
+
+    `None` if it holds no id. Source: RFC 9110, section 10.2.2, and the published examples.
+    """
+    if len(location) > _MAX_LENGTH:
+        return None
+    path = _LEADING.sub("", location.strip(" \t"), count=1)
+    path = re.split(r"[?#]", path, maxsplit=1)[0].rstrip("/")
+    segment = path.rsplit("/", maxsplit=1)[-1]
+    return segment if segment and is_plain_id(segment) else None
+
+
+def is_sendable(text: str) -> bool:
+    """Say whether nothing is in a text that must not be in a header (RFC 9110, section 5.5), such as the end of a line.
+
+    Nor tabs, which nobody needs, nor lone surrogates, which are no characters.
+    """
+    return _SENDABLE.fullmatch(text) is not None
+
+
+@lru_cache(maxsize=1024)
+def sendable_etag(value: str | None) -> str | None:
+    """Return an ETag if it can be sent back as `If-Match` of one version: not empty, not `*`, one line. Else `None`.
+
+    Nor with bytes that are not UTF-8, which are lone surrogates here: they could not be sent back as they came. Equal
+    ETags come out as one text: of tens of thousands of runs many are of the same few versions.
+    """
+    if not value or len(value) > _MAX_LENGTH or value == "*":
+        return None
+    return value if is_sendable(value) and value == value.strip() else None

@@ -1,0 +1,290 @@
+"""Operations to requests, responses to values: HTTP without I/O.
+
+An attempt ends as a `Response`, or as `NotSent` or `Lost` when there was none; `read` says what it means.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from attrs import define, field, frozen
+
+from fielding_async.core.actions import Action, LaunchNow, Update
+from fielding_async.core.errors import (
+    APIError,
+    FieldingError,
+    ProtocolError,
+    RateLimitError,
+    TransportError,
+    api_error_class,
+)
+from fielding_async.core.models import FieldingRun, RunRef
+
+from .bodies import decode_error, decode_launched_dates, decode_run_id, encode
+from .headers import job_id_from_location, retry_after_seconds, sendable_etag
+from .operations import Operation, operation
+
+__all__ = [
+    "Accepted",
+    "Answer",
+    "Attempted",
+    "Failed",
+    "Lost",
+    "NotSent",
+    "Request",
+    "Response",
+    "Throttled",
+    "action_request",
+    "api_error",
+    "created_job_id",
+    "error_type_of",
+    "left_by",
+    "read",
+    "read_etag",
+    "reply_delay",
+    "request",
+    "run_request",
+]
+
+
+@define
+class Request:
+    """One HTTP request, ready but for what each attempt adds (token, trace context).
+
+    `path` is relative to the base URL; `headers` holds what the operation itself needs.
+    """
+
+    operation: Operation
+    path: str
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes | None = field(default=None, repr=False)
+
+
+@define
+class Response:
+    """A response that was read to its end. `headers` is looked up without regard to case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(default=b"", repr=False)
+
+
+@frozen
+class NotSent:
+    """The attempt failed before the request left."""
+
+    reason: str
+
+
+@frozen
+class Lost:
+    """The request left, or may have, and no usable response came back.
+
+    `timed_out`: it was given up, and may still land. `unreadable`: a response came, but not one that can be read.
+    """
+
+    reason: str
+    timed_out: bool = False
+    unreadable: bool = False
+
+
+Attempted = Response | NotSent | Lost
+
+
+@define
+class Accepted:
+    """The documented success."""
+
+    response: Response
+
+
+@frozen
+class Throttled:
+    """429: refused for its rate, nothing applied."""
+
+    error: RateLimitError
+
+
+@frozen
+class Failed:
+    """Anything else. `repeatable`: worth another attempt; `may_be_applied`: a write may have been, all the same.
+
+    `retry_after`: the seconds that the server asked to wait before another attempt.
+    """
+
+    error: FieldingError
+    repeatable: bool
+    may_be_applied: bool
+    retry_after: float = 0.0
+
+
+Answer = Accepted | Throttled | Failed
+
+
+def request(
+    row: Operation,
+    ids: Mapping[str, Any],
+    *,
+    headers: Sequence[tuple[str, str]] = (),
+    body: Any = None,
+) -> Request:
+    """Build the request of an operation; `ids` fill its path template."""
+    content = () if body is None else (("Content-Type", "application/json"),)
+    return Request(
+        row,
+        row.path.format_map(ids),
+        (*content, *headers),
+        None if body is None else encode(body),
+    )
+
+
+def _path(row: Operation, ref: RunRef) -> str:
+    return row.pattern % (ref.account_id, ref.project_id, ref.target_group_id, ref.fielding_run_id)
+
+
+def run_request(ref: RunRef) -> Request:
+    """Build the GET of a run."""
+    row = operation("get")
+    return Request(row, _path(row, ref))
+
+
+def action_request(ref: RunRef, action: Action, base: FieldingRun) -> Request:
+    """Build the write of an action under the ETag of `base`, whose unnamed bounds an update sends back."""
+    if base.etag is None:
+        raise ProtocolError("a write needs an ETag")
+    row = operation(action.name)
+    if isinstance(action, Update):
+        start, end = action.texts(base)
+        body = {"start_fielding_at": start, "end_fielding_at": end}
+        headers = (("Content-Type", "application/json"), ("If-Match", base.etag))
+        return Request(row, _path(row, ref), headers, encode(body))
+    return Request(row, _path(row, ref), (("If-Match", base.etag),))
+
+
+def read(asked: Request, attempted: Attempted, now: datetime) -> Answer:
+    """Say what an attempt came to. `now` (aware) is used where a Retry-After is a date and the reply has none."""
+    if not isinstance(attempted, Response):
+        if isinstance(attempted, Lost) and attempted.unreadable:
+            return _unusable(asked, ProtocolError(attempted.reason))
+        error = TransportError(attempted.reason, method=asked.operation.method, path=asked.path)
+        return Failed(error, repeatable=True, may_be_applied=isinstance(attempted, Lost))
+    status = attempted.status
+    if status == asked.operation.success:
+        problem = _unreadable(asked, attempted)
+        if problem is None:
+            return Accepted(attempted)
+        return _unusable(asked, problem)
+    if status < 400:
+        what = "a redirect, which is not followed" if status >= 300 else "an undocumented status"
+        return _unusable(asked, ProtocolError(f"{status}: {what} ({asked.operation.success} expected)"))
+    refusal = api_error(asked, attempted)
+    seconds = retry_after_seconds(attempted.headers.get("Retry-After"), attempted.headers.get("Date"), now)
+    if isinstance(refusal, RateLimitError):
+        refusal.retry_after = seconds
+        return Throttled(refusal)
+    transient = status >= 500 or status == 408
+    return Failed(refusal, repeatable=transient, may_be_applied=transient, retry_after=seconds or 0.0)
+
+
+def _unusable(asked: Request, problem: FieldingError) -> Failed:
+    # a read that cannot be understood will not be the second time either; a write may have been applied
+    problem.filled(method=asked.operation.method, path=asked.path)
+    return Failed(problem, repeatable=asked.operation.is_write, may_be_applied=True)
+
+
+def error_type_of(attempted: Attempted, answer: "Throttled | Failed") -> str:
+    """Return what an attempt failed with, in one of few words: a status, `"timeout"`, `"connection"`, a class."""
+    if isinstance(attempted, Response) and attempted.status >= 400:
+        return str(attempted.status)
+    if isinstance(answer.error, TransportError):
+        return "timeout" if isinstance(attempted, Lost) and attempted.timed_out else "connection"
+    return type(answer.error).__name__
+
+
+def api_error(asked: Request, response: Response) -> APIError:
+    """Return the error that a status and its body mean."""
+    said = decode_error(response.body)
+    message = f"{response.status} {said.object or ''}".rstrip()
+    message += f": {said.detail}" if said.detail else ""
+    if said.invalid_params:
+        message += " (" + "; ".join(f"{param.name}: {param.reason}" for param in said.invalid_params) + ")"
+    return api_error_class(response.status)(
+        message,
+        status=response.status,
+        object=said.object,
+        detail=said.detail,
+        error_id=said.error_id,
+        invalid_params=said.invalid_params,
+        method=asked.operation.method,
+        path=asked.path,
+    )
+
+
+def _unreadable(asked: Request, response: Response) -> ProtocolError | None:
+    """Return what is wrong with the body of a successful write; reads are decoded by who asked for them."""
+    try:
+        if asked.operation.name == "update":
+            decode_run_id(response.body)
+        elif asked.operation.name == LaunchNow.name:
+            decode_launched_dates(response.body)
+    except ProtocolError as problem:
+        return problem
+    return None
+
+
+def read_etag(response: Response) -> str | None:
+    """Return the ETag of a response if it can be sent back, else `None`."""
+    return sendable_etag(response.headers.get("ETag"))
+
+
+def left_by(action: Action, base: FieldingRun, response: Response) -> FieldingRun:
+    """Return the run as an accepted write leaves it; its ETag is `None` if the reply bore none that can be sent back.
+
+    The version is counted on by one, as evidence for a later judgement, unless the ETag says that nothing changed.
+    """
+    etag = read_etag(response)
+    status, start_at, end_at = base.status, base.start_fielding_at, base.end_fielding_at
+    start, end = base.start_text, base.end_text
+    if isinstance(action, Update):
+        if action.start_fielding_at is not None:
+            start_at, start = action.start_fielding_at, None
+        if action.end_fielding_at is not None:
+            end_at, end = action.end_fielding_at, None
+    else:
+        status = action.target
+        if isinstance(action, LaunchNow):
+            dates = decode_launched_dates(response.body)
+            start_at, end_at = dates.start_fielding_at, dates.end_fielding_at
+            start, end = dates.start_text, dates.end_text
+    return FieldingRun(  # in full: `evolve` takes twice as long, and this is done for every write
+        id=base.id,
+        status=status,
+        version=base.version + (etag != base.etag),
+        start_fielding_at=start_at,
+        end_fielding_at=end_at,
+        last_changed_at=base.last_changed_at,
+        last_changed_by=base.last_changed_by,
+        account_id=base.account_id,
+        project_id=base.project_id,
+        target_group_id=base.target_group_id,
+        etag=etag,
+        start_text=start,
+        end_text=end,
+    )
+
+
+def created_job_id(response: Response) -> str:
+    """Return the id of the job that a 201 made; raises `ProtocolError` if its `Location` cannot be read."""
+    location = response.headers.get("Location")
+    if location is None:
+        raise ProtocolError("the job was made, but the reply has no Location header to read its id from")
+    job_id = job_id_from_location(location)
+    if job_id is None:
+        raise ProtocolError(f"the job was made, but its Location holds no job id: {location[:200]!r}")
+    return job_id
+
+
+def reply_delay(response: Response) -> float:
+    """Return the seconds that a Retry-After of a successful reply asks for; 0 if none."""
+    headers = response.headers
+    return retry_after_seconds(headers.get("Retry-After"), headers.get("Date"), datetime.now(UTC)) or 0.0

@@ -1,0 +1,73 @@
+"""Turns on a run: one action after the other, in call order. A run with nobody waiting costs nothing."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from fielding_async.core.models import RunRef
+
+__all__ = ["Turns"]
+
+
+class Turns:
+    """First come, first served, for each run by itself."""
+
+    def __init__(self) -> None:
+        self._queues: dict[RunRef, deque[asyncio.Future[None]] | None] = {}  # a queue once somebody waits
+        self._closed: Callable[[], BaseException] | None = None
+
+    def __len__(self) -> int:
+        return len(self._queues)
+
+    def take_now(self, ref: RunRef) -> bool:
+        """Take the turn if nobody has it."""
+        if self._closed is not None:
+            raise self._closed()
+        if ref in self._queues:
+            return False
+        self._queues[ref] = None
+        return True
+
+    async def take(self, ref: RunRef, deadline: float | None) -> None:
+        """Wait for the turn. Raises `TimeoutError` at the deadline (a time of the loop's clock)."""
+        if self.take_now(ref):
+            return
+        queue = self._queues[ref]
+        if queue is None:
+            queue = self._queues[ref] = deque()
+        loop = asyncio.get_running_loop()
+        turn: asyncio.Future[None] = loop.create_future()
+        queue.append(turn)
+        timer = None if deadline is None else loop.call_at(deadline, _expire, turn)
+        try:
+            await turn
+        except BaseException:
+            if turn.done() and not turn.cancelled() and turn.exception() is None:
+                self.pass_on(ref)
+            raise
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+    def pass_on(self, ref: RunRef) -> None:
+        """Give the turn to the next in line."""
+        queue = self._queues.pop(ref)
+        while queue:
+            turn = queue.popleft()
+            if not turn.done():
+                self._queues[ref] = queue
+                turn.set_result(None)
+                return
+
+    def close(self, error: Callable[[], BaseException]) -> None:
+        """Fail all waiters, now and to come; turns taken are still to be passed on."""
+        self._closed = error
+        for queue in self._queues.values():
+            for turn in queue or ():
+                if not turn.done():
+                    turn.set_exception(error())
+
+
+def _expire(turn: "asyncio.Future[None]") -> None:
+    if not turn.done():
+        turn.set_exception(TimeoutError())

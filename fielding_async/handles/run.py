@@ -1,0 +1,208 @@
+"""The handle of a run: what one talks to. Handles do no I/O of their own, hold checked ids, are cheap and immutable."""
+
+from datetime import datetime
+from typing import overload
+
+from attrs import field, frozen
+
+from fielding_async.core.actions import (
+    Action,
+    Change,
+    Complete,
+    LaunchNow,
+    Pause,
+    Relaunch,
+    Resume,
+    Update,
+    check_action,
+)
+from fielding_async.core.conflict.write_log import Ledger
+from fielding_async.core.errors import ConfigurationError
+from fielding_async.core.models import FieldingRun, OnConflict, Outcome, RunRef
+from fielding_async.engine.engine import DEFAULT, Engine, EngineSource, TimeoutArg
+from fielding_async.engine.run_action import RunAction, look_at
+
+__all__ = ["Run", "check_on_conflict", "perform_order"]
+
+
+@frozen
+class Run:
+    """A fielding run: `session.run(…)` makes one. Equal to another of the same session and ids.
+
+    Every action returns an `Outcome`, and raises: `OutcomeUnknownError` (it cannot be told whether the write was
+    applied), `PreconditionFailedError` (refused by `seen=` or `on_conflict="raise"`), `InvalidRunStateError` (the
+    server does not allow it in this state), `NotFoundError`, `PermissionDeniedError`, `AuthenticationError`,
+    `BadRequestError`, `RateLimitError`, `ServerError`, `TransportError`, `ProtocolError`, `DeadlineExceededError`,
+    `ConfigurationError`, `SessionClosedError`.
+
+    They share these arguments. `seen`: a `FieldingRun` from `get()` that the decision rests on; its ETag is the first
+    that is tried, and the action is refused if status or either date has changed since. `on_conflict`: `"reapply"`
+    judges the run as it is now and sends again if the action is still wanted; `"raise"` refuses. `timeout`: seconds
+    from now; left out, the session's `Timeout`; `None`, no limit.
+    """
+
+    __module__ = "fielding_async"
+
+    session: EngineSource = field(repr=False)
+    ref: RunRef
+
+    async def get(self, *, timeout: TimeoutArg = DEFAULT) -> FieldingRun:
+        """Return the run as it is now. Source: `GET …/fielding-runs/{fielding_run_id}`. Raises the errors of a read."""
+        engine = self.session.engine()
+        with engine.call("get", timeout, ref=self.ref) as call:
+            return await look_at(engine.exchanger, engine.store, call, self.ref, settling=False)
+
+    async def launch_now(
+        self, *, seen: FieldingRun | None = None, on_conflict: OnConflict = "reapply", timeout: TimeoutArg = DEFAULT
+    ) -> Outcome:
+        """Launch a scheduled run now; its length is kept, and the outcome has its new dates.
+
+        Source: `POST …/fielding-runs/{fielding_run_id}/launch-now`.
+        """
+        return await self._perform(LaunchNow.name, LaunchNow(), seen, on_conflict, timeout)
+
+    async def pause(
+        self, *, seen: FieldingRun | None = None, on_conflict: OnConflict = "reapply", timeout: TimeoutArg = DEFAULT
+    ) -> Outcome:
+        """Pause a live run. Source: `POST …/fielding-runs/{fielding_run_id}/pause`."""
+        return await self._perform(Pause.name, Pause(), seen, on_conflict, timeout)
+
+    async def resume(
+        self, *, seen: FieldingRun | None = None, on_conflict: OnConflict = "reapply", timeout: TimeoutArg = DEFAULT
+    ) -> Outcome:
+        """Resume a paused run. Source: `POST …/fielding-runs/{fielding_run_id}/resume`."""
+        return await self._perform(Resume.name, Resume(), seen, on_conflict, timeout)
+
+    async def complete(
+        self, *, seen: FieldingRun | None = None, on_conflict: OnConflict = "reapply", timeout: TimeoutArg = DEFAULT
+    ) -> Outcome:
+        """Complete a live or scheduled run. Source: `POST …/fielding-runs/{fielding_run_id}/complete`."""
+        return await self._perform(Complete.name, Complete(), seen, on_conflict, timeout)
+
+    async def relaunch(
+        self, *, seen: FieldingRun | None = None, on_conflict: OnConflict = "reapply", timeout: TimeoutArg = DEFAULT
+    ) -> Outcome:
+        """Relaunch a completed run. Source: `POST …/fielding-runs/{fielding_run_id}/relaunch`."""
+        return await self._perform(Relaunch.name, Relaunch(), seen, on_conflict, timeout)
+
+    @overload
+    async def update(
+        self,
+        *,
+        start_fielding_at: datetime | None = None,
+        end_fielding_at: datetime | None = None,
+        seen: FieldingRun | None = None,
+        on_conflict: OnConflict = "reapply",
+        timeout: TimeoutArg = DEFAULT,
+    ) -> Outcome: ...
+
+    @overload
+    async def update(
+        self,
+        change: Change,
+        *,
+        seen: FieldingRun | None = None,
+        on_conflict: OnConflict = "reapply",
+        timeout: TimeoutArg = DEFAULT,
+    ) -> Outcome: ...
+
+    async def update(
+        self,
+        change: Change | None = None,
+        *,
+        start_fielding_at: datetime | None = None,
+        end_fielding_at: datetime | None = None,
+        seen: FieldingRun | None = None,
+        on_conflict: OnConflict = "reapply",
+        timeout: TimeoutArg = DEFAULT,
+    ) -> Outcome:
+        """Change the run's dates: aware datetimes, floored to milliseconds; a bound left out stays as it is.
+
+        Or pass a callable that gets the `FieldingRun` as it is now and returns an `Update`, or `None` for nothing to
+        do. It is called afresh after every conflict, so that increments by many writers all count; its exceptions pass
+        through, nothing sent. In a run known from this session's last write, `last_changed_at` and `last_changed_by`
+        are older than its dates.
+
+        Source: `PUT …/fielding-runs/{fielding_run_id}`.
+        """
+        named = start_fielding_at is not None or end_fielding_at is not None
+        if change is not None:
+            if named:
+                raise ConfigurationError("update: pass either a callable or dates, not both")
+            if not callable(change):
+                raise ConfigurationError(f"update: change must be callable, not {type(change).__name__}")
+            return await self._perform("update", change, seen, on_conflict, timeout)
+        update = Update(start_fielding_at, end_fielding_at)
+        return await self.perform(update, seen=seen, on_conflict=on_conflict, timeout=timeout)
+
+    async def perform(
+        self,
+        action: Action,
+        *,
+        seen: FieldingRun | None = None,
+        on_conflict: OnConflict = "reapply",
+        timeout: TimeoutArg = DEFAULT,
+    ) -> Outcome:
+        """Perform an action given as a value: `LaunchNow()`, `Pause()`, `Update(end_fielding_at=…)`, …"""
+        action = check_action(action)
+        return await self._perform(action.name, action, seen, on_conflict, timeout)
+
+    async def _perform(
+        self,
+        name: str,
+        order: Action | Change,
+        seen: FieldingRun | None,
+        on_conflict: OnConflict,
+        timeout: TimeoutArg,
+    ) -> Outcome:
+        check_on_conflict(on_conflict)
+        if seen is not None:
+            _check_seen(seen, self.ref)
+        return await perform_order(
+            self.session.engine(), self.ref, name, order, seen=seen, on_conflict=on_conflict, timeout=timeout
+        )
+
+
+def check_on_conflict(value: OnConflict) -> OnConflict:
+    """Return `value` if it is one of the two; raises `ConfigurationError`."""
+    if value not in {"reapply", "raise"}:
+        raise ConfigurationError(f'on_conflict={value!r}: must be "reapply" or "raise"')
+    return value
+
+
+async def perform_order(
+    engine: Engine,
+    ref: RunRef,
+    name: str,
+    order: Action | Change,
+    *,
+    seen: FieldingRun | None,
+    on_conflict: OnConflict,
+    timeout: TimeoutArg,
+    ledger: Ledger | None = None,
+) -> Outcome:
+    """Perform an order on a run: the one way there, for handles and batches. All arguments have been checked."""
+    with engine.call(name, timeout, ref=ref) as call:
+        action = RunAction(
+            engine.exchanger,
+            engine.store,
+            engine.turns,
+            call,
+            ref,
+            order,
+            seen=seen,
+            on_conflict=on_conflict,
+            ledger=ledger,
+        )
+        outcome = await action.run()
+        call.trace.effect = outcome.effect
+        return outcome
+
+
+def _check_seen(seen: object, ref: RunRef) -> None:
+    if not isinstance(seen, FieldingRun):
+        raise ConfigurationError(f"seen: must be a FieldingRun from run.get(), not {type(seen).__name__}")
+    if seen.id != ref.fielding_run_id:
+        raise ConfigurationError(f"seen: is run {seen.id!r}, but the action is on {ref.fielding_run_id!r}")
+    if seen.etag is None:
+        raise ConfigurationError("seen: has no ETag (a run from a list has none); use run.get()")

@@ -1,0 +1,281 @@
+"""The door of aiohttp: one HTTP exchange, and a value that says what came of it. Nothing of aiohttp gets past it.
+
+It is what stands in a session for the seam in `transport`.
+"""
+
+import asyncio
+import re
+import ssl as ssl_module
+from contextvars import ContextVar
+from io import BytesIO
+from urllib.parse import urlsplit
+
+import aiohttp
+from attrs import define
+from multidict import istr
+from yarl import URL
+
+from fielding_async.__about__ import __version__
+from fielding_async.core.errors import ConfigurationError, SessionClosedError
+from fielding_async.core.wire.replies import Attempted, Lost, NotSent, Response
+from fielding_async.telemetry.outgoing_context import keep_instrumentation_quiet
+
+from .caller_session import check_proxy, environment_proxy, inherited_headers, inherited_proxy
+from .deadline_timer import Watchdog
+from .direct_connection import Shortcut
+from .reply_reader import LARGE, DisconnectedError, describe, drop, read_reply, ready
+from .transport import HeldBack, Outgoing
+
+__all__ = ["AiohttpTransport"]
+
+_PLAIN_PATH = re.compile(r"/[A-Za-z0-9/_.~-]*", re.ASCII)
+
+# What an operation alone decides.
+_OURS = frozenset(
+    """
+    authorization cint-api-version content-type cookie idempotency-key if-match if-none-match range traceparent
+    tracestate
+    """.split()  # noqa: SIM905 - words, not a table
+)
+
+
+_OF_INSTRUMENTATION = "_is_instrumented_by_opentelemetry"  # the mark of its trace configs, by which it drops them
+
+
+@define(eq=False)
+class _UnderWay:
+    """What a task is sending, and what it was written to."""
+
+    outgoing: Outgoing
+    transport: asyncio.Transport | None = None
+
+
+_under_way: ContextVar[_UnderWay] = ContextVar("fielding_async_under_way")
+"""What the current task is sending: aiohttp makes a request object by itself, and again when it re-sends."""
+
+
+class _Request(aiohttp.ClientRequest):
+    """A request that asks whether it may leave, once a connection is open and before the first byte."""
+
+    DEFAULT_HEADERS = {  # noqa: RUF012
+        **aiohttp.ClientRequest.DEFAULT_HEADERS,
+        istr("Accept"): "application/json",
+        istr("User-Agent"): f"fielding-async/{__version__} {aiohttp.http.SERVER_SOFTWARE}",
+    }
+    POST_METHODS = set[str]()  # noqa: RUF012 - else a request without a body is given a Content-Type
+
+    async def send(self, conn: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
+        """Send the request, if it may leave."""
+        under_way = _under_way.get()
+        outgoing = under_way.outgoing
+        if outgoing.left:
+            raise DisconnectedError("the HTTP library tried to send the request again by itself")
+        await outgoing.leave()
+        _, under_way.transport = ready(conn, outgoing)
+        # here and not before, where trace configs of a caller's session could see and change them
+        if self.session.trace_configs:
+            for name in [name for name in self.headers if name.lower() in _OURS]:
+                del self.headers[name]
+        self.headers.update(outgoing.headers)
+        if outgoing.adopted:
+            self.headers.update(outgoing.adopted)
+        return await super().send(conn)
+
+
+async def _adopt(_session: aiohttp.ClientSession, _context: object, _params: aiohttp.TraceRequestStartParams) -> None:
+    outgoing = _under_way.get().outgoing
+    if outgoing.traced is not None and outgoing.traced.span is None:
+        outgoing.adopted = outgoing.traced.adopt()
+
+
+def _adopting() -> aiohttp.TraceConfig:
+    """Return what looks, after all other trace configs, whether one of them has made a span for an attempt."""
+    config = aiohttp.TraceConfig()
+    config.on_request_start.append(_adopt)
+    config.freeze()
+    return config
+
+
+async def _guard(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Keep aiohttp from sending an idempotent method a second time (a PUT would meet 412 for its own success)."""
+    try:
+        return await handler(request)
+    except aiohttp.ClientConnectorError:
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        reason = describe(error)
+    raise DisconnectedError(reason)
+
+
+_GUARDED = (_guard,)
+
+
+def _payload(body: bytes | None) -> bytes | BytesIO | None:
+    """Return a body as aiohttp takes it without a warning: a large one as a file, written as it is read."""
+    return BytesIO(body) if body is not None and len(body) > LARGE else body
+
+
+def _connect_within(seconds: float | None) -> aiohttp.ClientTimeout:
+    """Return aiohttp's timeouts: the time of the whole exchange is the watchdog's."""
+    return aiohttp.ClientTimeout(total=None, connect=seconds, ceil_threshold=1e9)
+
+
+class AiohttpTransport:
+    """`Transport` over an `aiohttp.ClientSession` of our own, on a connector of our own or the caller's.
+
+    The caller's session itself is never used or changed: what of it may matter (connector, trace configs, default
+    headers without protocol meaning, `trust_env`) is taken over, so none of its other settings can get between us and
+    the server.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        concurrency: int,
+        http: aiohttp.ClientSession | None,
+        proxy: str | None,
+        ssl: ssl_module.SSLContext | bool | None,
+    ) -> None:
+        self._http = http
+        inherited: str | None = None
+        trace_configs: list[aiohttp.TraceConfig] = []
+        headers: list[tuple[str, str]] = []
+        if http is None:
+            connector: aiohttp.BaseConnector = aiohttp.TCPConnector(limit=concurrency, limit_per_host=0)
+        else:
+            if http.closed or http.connector is None:
+                raise ConfigurationError("http: the aiohttp.ClientSession is closed")
+            connector = http.connector
+            if getattr(connector, "_loop", None) not in {None, asyncio.get_running_loop()}:
+                raise ConfigurationError("http: the aiohttp.ClientSession belongs to another event loop")
+            trace_configs = list(http.trace_configs)
+            headers = inherited_headers(http)
+            inherited = inherited_proxy(http)
+        if proxy is not None:
+            check_proxy("proxy", proxy)
+        elif inherited is not None:
+            proxy = inherited
+        elif http is None or http.trust_env:
+            # once, not for each request as aiohttp would, in a thread
+            proxy = environment_proxy(base_url)
+        self._origin_text = base_url[: len(base_url) - len(urlsplit(base_url).path)]
+        self._origin = URL(self._origin_text)
+        self._connect_timeouts = _connect_within(None)
+        self._watchdog = Watchdog(asyncio.get_running_loop())
+        self._proxy = proxy
+        self._ssl = True if ssl is None else ssl
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            connector_owner=http is None,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers=headers,
+            request_class=_Request,
+            trace_configs=trace_configs,
+            trust_env=False,
+        )
+        found = self._session.trace_configs  # with that of an instrumentation, which comes by itself
+        if found:
+            # a caller's session brings one of its own
+            for config in [config for config in found if getattr(config, _OF_INSTRUMENTATION, False)][1:]:
+                found.remove(config)
+            found.append(_adopting())
+        self._shortcut: Shortcut | None = None
+        if proxy is None and Shortcut.leads(self._session):
+            peer = _Request(
+                "GET",
+                self._origin,
+                headers=self._session.headers,
+                loop=asyncio.get_running_loop(),
+                session=self._session,
+                ssl=self._ssl,
+            )
+            self._shortcut = Shortcut(connector, peer)
+
+    async def send(self, outgoing: Outgoing, *, timeout: float, connect_timeout: float) -> Attempted:
+        """Perform one exchange. Raises `HeldBack`, and `SessionClosedError` if the caller closed their session."""
+        if self._http is not None and self._http.closed:
+            raise SessionClosedError("the aiohttp.ClientSession passed as http= has been closed")
+        unsent = "could not connect"
+        limit = self._watchdog.start(timeout)
+        try:
+            path = self._plain_path(outgoing.url)
+            if path is not None and self._shortcut is not None and self._shortcut.is_open:
+                return await self._shortcut.exchange(outgoing, path, self._timeouts(connect_timeout))
+            return await self._by_session(outgoing, path, self._timeouts(connect_timeout))
+        except HeldBack:
+            raise
+        except asyncio.CancelledError:
+            if not limit.take_back():
+                raise
+            reason, timed_out = f"no {'reply' if outgoing.left else 'connection'} within {timeout:.3g} s", True
+        except aiohttp.ConnectionTimeoutError:
+            reason, timed_out = f"no connection within {connect_timeout:.3g} s", True
+        except DisconnectedError as error:
+            reason, timed_out = str(error), False
+        except Exception as error:  # noqa: BLE001 - whatever it is, the caller must learn whether the request left
+            reason, timed_out = describe(error), False
+            unsent = "could not connect" if isinstance(error, OSError) else "the request could not be sent"
+        finally:
+            self._watchdog.stop(limit)
+        if outgoing.left:
+            return Lost(f"the reply was lost ({reason})", timed_out=timed_out)
+        return NotSent(f"{unsent} ({reason})")
+
+    async def _by_session(self, outgoing: Outgoing, path: str | None, timeouts: aiohttp.ClientTimeout) -> Attempted:
+        under_way = _UnderWay(outgoing)
+        _under_way.set(under_way)
+        if self._session.trace_configs:
+            if outgoing.traced is None or outgoing.traced.span is not None:
+                keep_instrumentation_quiet()  # the attempt has a span of our own
+            else:
+                outgoing.traced.lend()
+        try:
+            return await self._request(under_way, path, timeouts)
+        except BaseException:
+            if outgoing.left:
+                drop(under_way.transport)
+            raise
+
+    async def _request(self, under_way: _UnderWay, path: str | None, timeouts: aiohttp.ClientTimeout) -> Attempted:
+        outgoing = under_way.outgoing
+        response = await self._session.request(
+            outgoing.method,
+            # parsing a whole URL takes three times as long
+            URL(outgoing.url) if path is None else self._origin.with_path(path, encoded=True),
+            data=_payload(outgoing.body),
+            timeout=timeouts,
+            middlewares=None if outgoing.method == "POST" else _GUARDED,
+            allow_redirects=False,
+            raise_for_status=False,
+            proxy=self._proxy,
+            ssl=self._ssl,
+        )
+        if response.status == 101:
+            drop(under_way.transport)  # it may be in the pool already
+        if response.status == 204 and response.closed:
+            return Response(204, response.headers)  # there is nothing to read, and the connection is free already
+        protocol = None if response.connection is None else response.connection.protocol
+        try:
+            return await read_reply(response.status, response.headers, response.content, protocol)
+        finally:
+            response.release()
+
+    def _plain_path(self, url: str) -> str | None:
+        """Return the path of a URL of our origin, if it is one that can be sent as it is."""
+        if url.startswith(self._origin_text) and _PLAIN_PATH.fullmatch(url, len(self._origin_text)):
+            return url[len(self._origin_text) :]
+        return None
+
+    def _timeouts(self, connect: float) -> aiohttp.ClientTimeout:
+        if self._connect_timeouts.connect != connect:
+            self._connect_timeouts = _connect_within(connect)
+        return self._connect_timeouts
+
+    async def aclose(self) -> None:
+        """Close the session, and the connector if it is our own."""
+        self._watchdog.close()
+        await self._session.close()
+        if self._http is None:
+            # let transports finish closing, so that no socket outlives the session
+            await asyncio.sleep(0)

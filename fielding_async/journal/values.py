@@ -1,0 +1,92 @@
+"""What a journal holds, as values."""
+
+from collections.abc import Mapping
+from typing import Literal
+from urllib.parse import urlsplit
+
+from attrs import frozen
+
+from fielding_async.core.actions import Action
+from fielding_async.core.models import RunRef
+
+__all__ = ["Binding", "EndState", "JournalCounts", "JournalRow", "JournalSummary", "is_same_exchange"]
+
+EndState = Literal["done", "failed", "unknown", "skipped"]
+"""How a row ended."""
+
+
+@frozen
+class Binding:
+    """What a journal belongs to. `plan`: a digest of the whole plan, where the caller knew it."""
+
+    base_url: str
+    api_version: str
+    plan: str | None = None
+
+
+def is_same_exchange(url: str, other: str) -> bool:
+    """Whether two base URLs lead to the same place: hosts may be in capitals, and a port may go without saying."""
+    return url == other or _place(url) == _place(other)
+
+
+def _place(url: str) -> object:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme, parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme), parts.path
+    except ValueError:
+        return url
+
+
+@frozen(kw_only=True)
+class JournalCounts:
+    """How many rows of a journal ended in which way. `in_flight`: begun, and their end is not on record."""
+
+    __module__ = "fielding_async"
+
+    done: int = 0
+    failed: int = 0
+    unknown: int = 0
+    skipped: int = 0
+    in_flight: int = 0
+
+    @property
+    def ended(self) -> int:
+        """How many rows have ended, one way or another."""
+        return self.done + self.failed + self.unknown + self.skipped
+
+
+@frozen(kw_only=True)
+class JournalSummary:
+    """What a journal holds.
+
+    `plan` is the digest of the plan that it is bound to, if one was named. `outcomes` counts the rows that ended, by
+    the name of the action and by `accepted`, `already`, `unconfirmed`, `failed`, `unknown` or `skipped`.
+    """
+
+    __module__ = "fielding_async"
+
+    base_url: str
+    api_version: str
+    plan: str | None
+    counts: JournalCounts
+    outcomes: Mapping[tuple[str, str], int]
+
+
+@frozen(kw_only=True)
+class JournalRow:
+    """A row of a journal that did not end well.
+
+    `number` is its place in the input, from 0. `ref` and `action` are `None` if they were no such thing (and for a row
+    in flight `ref` is not on record). `error` is the name of the error's class, `message` its text; both are empty for
+    a row in flight.
+    """
+
+    __module__ = "fielding_async"
+
+    number: int
+    ref: RunRef | None
+    action: Action | None
+    state: Literal["failed", "unknown", "skipped", "in flight"]
+    error: str = ""
+    message: str = ""
+    trace_id: str | None = None

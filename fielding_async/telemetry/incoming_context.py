@@ -1,0 +1,76 @@
+"""The trace context of an incoming request, for web handlers whose framework reads none."""
+
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, cast
+
+from opentelemetry import context as otel_context
+from opentelemetry import trace
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, TraceState
+
+from fielding_async.core.errors import ConfigurationError
+from fielding_async.core.wire.trace_headers import read_trace_context
+
+__all__ = ["Headers", "trace_context"]
+
+Headers = Mapping[str, str] | Iterable[tuple[str | bytes, str | bytes]]
+"""The headers of a request: a mapping (repeated names included, where it has them), or pairs, as ASGI has them."""
+
+
+@contextmanager
+def trace_context(headers: Headers) -> Generator[None, None, None]:
+    """Continue the trace of an incoming request: what is called inside sends that trace id on.
+
+        async def handler(request: web.Request) -> web.Response:
+            with trace_context(request.headers):
+                await fielding.run(ref).pause()
+
+    Works with an OpenTelemetry SDK and without one. Does nothing inside a live OpenTelemetry context (of a framework
+    that is instrumented), and for headers without a valid `traceparent`: bad ones never raise, as the W3C
+    recommendation asks. `tracestate` is passed on whole and in order.
+
+    Source: https://www.w3.org/TR/trace-context/. Raises `ConfigurationError` for what are no headers at all.
+    """
+    found: dict[str, list[str]] = {"traceparent": [], "tracestate": []}
+    for name, value in _pairs(headers):
+        values = found.get(name.lower())
+        if values is not None:
+            values.append(value)
+    incoming = read_trace_context(found["traceparent"], found["tracestate"])
+    if incoming is None or trace.get_current_span().get_span_context().is_valid:
+        yield
+        return
+    position = SpanContext(
+        int(incoming.trace_id, 16),
+        int(incoming.span_id, 16),
+        is_remote=True,
+        trace_flags=TraceFlags(incoming.flags),
+        trace_state=TraceState(incoming.state),
+    )
+    token = otel_context.attach(trace.set_span_in_context(NonRecordingSpan(position)))
+    try:
+        yield
+    finally:
+        otel_context.detach(token)
+
+
+trace_context.__module__ = "fielding_async"
+
+
+def _pairs(headers: Headers) -> Iterator[tuple[str, str]]:
+    given = cast("Any", headers)
+    try:
+        for name, value in given.items() if isinstance(headers, Mapping) else given:
+            yield _text(name), _text(value)
+    except (TypeError, ValueError):
+        raise ConfigurationError(
+            f"headers: must be a mapping of str, or pairs of str or bytes, not {type(given).__name__}"
+        ) from None
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bytes):
+        return value.decode("latin-1")
+    if isinstance(value, str):
+        return value
+    raise TypeError

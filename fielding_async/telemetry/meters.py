@@ -1,0 +1,61 @@
+"""The instruments of OpenTelemetry metrics, made from their rows."""
+
+from collections.abc import Mapping
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from opentelemetry import metrics
+from opentelemetry.metrics import Counter, Histogram, Meter, MeterProvider, UpDownCounter
+
+from fielding_async.__about__ import __version__
+
+from .signal_names import METRICS, Metric
+
+__all__ = ["Meters", "find_meters"]
+
+Attributes = Mapping[str, str | int]
+
+_found: "WeakKeyDictionary[Meter, Meters]" = WeakKeyDictionary()
+
+
+def find_meters(provider: MeterProvider | None) -> "Meters | None":
+    """Return the instruments of a provider, or of the global one; `None` if nothing would come of what they record."""
+    meter = metrics.get_meter("fielding_async", __version__, provider)
+    if type(meter).__module__.startswith("opentelemetry.metrics"):
+        return None  # what the API itself brings does nothing
+    found = _found.get(meter)
+    if found is None:  # some SDKs warn of an instrument that is made twice
+        found = _found[meter] = Meters(meter)
+    return found
+
+
+def _histogram(meter: Meter, row: Metric) -> Histogram:
+    create: Any = meter.create_histogram
+    try:
+        made: Histogram = create(row.name, row.unit, row.description, explicit_bucket_boundaries_advisory=row.buckets)
+    except TypeError:  # APIs before 1.30 take no advice
+        made = create(row.name, row.unit, row.description)
+    return made
+
+
+class Meters:
+    """The instruments of one session."""
+
+    def __init__(self, meter: Meter) -> None:
+        self._histograms: dict[str, Histogram] = {}
+        self._counters: dict[str, Counter | UpDownCounter] = {}
+        for row in METRICS.values():
+            if row.kind == "histogram":
+                self._histograms[row.name] = _histogram(meter, row)
+            elif row.kind == "counter":
+                self._counters[row.name] = meter.create_counter(row.name, row.unit, row.description)
+            else:
+                self._counters[row.name] = meter.create_up_down_counter(row.name, row.unit, row.description)
+
+    def add(self, name: str, amount: int, attributes: Attributes) -> None:
+        """Count."""
+        self._counters[name].add(amount, attributes)
+
+    def record(self, name: str, value: float, attributes: Attributes) -> None:
+        """Record what was measured."""
+        self._histograms[name].record(value, attributes)

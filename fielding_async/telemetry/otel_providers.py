@@ -1,0 +1,69 @@
+"""Whom a session tells of its calls: the tracer and the instruments of the OpenTelemetry providers, if any."""
+
+import os
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from opentelemetry import trace
+from opentelemetry.trace import Tracer, TracerProvider
+
+from fielding_async.__about__ import __version__
+
+from .log_lines import harmless
+
+if TYPE_CHECKING:
+    from opentelemetry.metrics import MeterProvider
+
+    from .meters import Meters
+
+__all__ = ["Providers"]
+
+
+class _Entering:
+    """Stands in for a call in the lines of what goes wrong before there is one."""
+
+    name = "session"
+    trace_id = "-"
+
+
+def _find_tracer(provider: TracerProvider | None) -> Tracer | None:
+    tracer = trace.get_tracer("fielding_async", __version__, provider)
+    if not hasattr(tracer, "start_span"):
+        raise TypeError(f"the provider's tracer is a {type(tracer).__name__}")
+    # what the API itself brings does nothing
+    return None if type(tracer).__module__.startswith("opentelemetry.trace") else tracer
+
+
+def _find_meters(provider: "MeterProvider | None") -> "Meters | None":
+    # the API of metrics takes long to load, and unless somebody has, no provider can have been set
+    is_loaded = "opentelemetry.metrics" in sys.modules or "OTEL_PYTHON_METER_PROVIDER" in os.environ
+    if provider is None and not is_loaded:
+        return None
+    from .meters import find_meters
+
+    return find_meters(provider)
+
+
+class Providers:
+    """The tracer and the instruments of one session: `None` where nothing would come of them.
+
+    A provider left out is the global one, as it is now. One that raises is as good as none, and the log says so.
+    """
+
+    def __init__(
+        self,
+        getrandbits: Callable[[int], int],
+        clock: Callable[[], float],
+        tracer_provider: TracerProvider | None = None,
+        meter_provider: "MeterProvider | None" = None,
+    ) -> None:
+        self.tracer: Tracer | None = None
+        self.meters: Meters | None = None
+        with harmless(_Entering()):
+            self.tracer = _find_tracer(tracer_provider)
+        with harmless(_Entering()):
+            self.meters = _find_meters(meter_provider)
+        self.is_told: bool = self.tracer is not None or self.meters is not None
+        self.getrandbits: Callable[[int], int] = getrandbits
+        self.clock: Callable[[], float] = clock
