@@ -12,10 +12,10 @@ ROOT = Path(__file__).parent
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)
 OLDEST, *BETWEEN, _NEWEST = PYTHONS
-SHORTER = ["--ignore=tests/conformance", "--ignore=tests/simulation"]
+SHORTER = ["--ignore=tests/proofs/conformance", "--ignore=tests/proofs/simulation"]
 # What does not depend on the version of Python or of a library is run once: the pure arithmetic of the pace, the
 # documentation. And of random examples there are fewer.
-AGAIN = [*SHORTER, "--ignore=tests/pace", "--ignore=tests/docs", "--ignore=tests/test_benchmarks.py"]
+AGAIN = [*SHORTER, "--ignore=tests/core/pace", "--ignore=tests/proofs/docs", "--ignore=tests/proofs/test_benchmarks.py"]
 FEWER = {"FIELDING_STORM_CALLS": "2000", "HYPOTHESIS_PROFILE": "few"}
 AT_ONCE = ["-n", "4"]  # more than cores: many tests wait for processes and sockets
 
@@ -48,7 +48,7 @@ def tests(session: nox.Session) -> None:
     """
     session.install("-e", ".[cli]", *_group("tests"))
     if session.python != OLDEST:
-        programs = ["--ignore=tests/cli", "--ignore=tests/examples"] if session.python in BETWEEN else []
+        programs = ["--ignore=tests/cli", "--ignore=tests/proofs/examples"] if session.python in BETWEEN else []
         session.run("pytest", *AT_ONCE, *AGAIN, *programs, *session.posargs, env=FEWER)
         return
     session.install(*_group("conformance"), *_group("browser"))
@@ -58,7 +58,7 @@ def tests(session: nox.Session) -> None:
     session.run("pytest", *AT_ONCE, "--cov", "--cov-report=term", "--cov-fail-under=90", *SHORTER)
     # measuring coverage would double their time
     # by file, as a run of Schemathesis serves a whole one
-    session.run("pytest", *AT_ONCE, "--dist=loadfile", "-rP", "tests/simulation", "tests/conformance")
+    session.run("pytest", *AT_ONCE, "--dist=loadfile", "-rP", "tests/proofs/simulation", "tests/proofs/conformance")
 
 
 @nox.session(python=OLDEST)

@@ -19,7 +19,7 @@ from benchmarks.limit_servers import Server
 from fielding_async import FieldingError, FieldingSession, Limits, RunRef
 from fielding_async.core.wire.replies import Attempted, Response
 from fielding_async.http.transport import Outgoing
-from tests.virtual_time import VirtualTimeLoop, run
+from tests.tools.virtual_time import VirtualTimeLoop, run
 
 __all__ = [
     "CONNECTIONS",

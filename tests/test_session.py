@@ -33,7 +33,7 @@ from fielding_async import (
 )
 from fielding_async.sandbox import Reply, Sandbox, Status
 
-from .support import REF, TOKEN, run_value, session
+from .tools.sessions import REF, TOKEN, run_value, session
 
 ULID = "01BTGNYV6HRNK8K8VKZASZCFP0"
 LOOPBACK = "http://127.0.0.1:9/v1"

@@ -1,0 +1,309 @@
+"""`fielding doctor`."""
+
+import base64
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+
+from fielding_async.cli.doctor.checks import (
+    Look,
+    certificate_check,
+    clock_check,
+    etag_check,
+    settings_checks,
+    shown_proxy,
+)
+from fielding_async.sandbox import DropHeader, RawReply, Reply, Sandbox, SecondWriter, SetHeader, Status
+from tests.cli.conftest import SECRET, Cli, Ended
+
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+def states(ended: Ended) -> dict[str, str]:
+    """The state of each check of a report in JSON."""
+    return {check["name"]: check["state"] for check in ended.objects if check["kind"] == "check"}
+
+
+def line(ended: Ended, name: str) -> str:
+    """A line of a report for people, with its advice if it has some."""
+    lines = ended.out.splitlines()
+    at = next(number for number, text in enumerate(lines) if text[9:].startswith(f"{name} "))
+    return " ".join(text.strip() for text in lines[at : at + 1 + lines[at + 1].startswith(" ")])
+
+
+def test_with_all_in_order_every_line_is_ok(box: Sandbox, cli: Cli) -> None:
+    """Against a sandbox with a run to look at nothing is amiss, nothing is written, and it is called a sandbox."""
+    ended = cli("doctor", "--run", box.add_run("live"), "--json")
+    assert ended.status == 0
+    assert set(states(ended).values()) == {"ok"}
+    assert ended.objects[-1] == {"kind": "doctor", "sandbox": True, "failed": 0, "warnings": 0}
+    assert box.history == ()
+    assert {request.method for request in box.requests} == {"GET"}
+
+
+def test_without_a_run_it_says_what_was_not_checked(box: Sandbox, cli: Cli) -> None:
+    """ETags take a run: without one there is a warning that says how to name one."""
+    ended = cli("doctor")
+    assert (ended.status, ended.err) == (0, "")
+    assert "not checked: that takes a run name a run to look at: fielding doctor --run ACCOUNT" in line(ended, "ETags")
+    assert line(ended, "access") == (
+        "ok       access     the token is accepted (by the 404 for a run that does not exist)"
+    )
+    assert ended.out.splitlines()[-1] == "SANDBOX: nothing failed, 1 warning"
+
+
+@pytest.mark.parametrize(
+    ("settings", "name", "said"),
+    [
+        ({"FIELDING_TOKEN": ""}, "token", "no token: set FIELDING_TOKEN, or both"),
+        ({"FIELDING_TOKEN": f"Bearer {SECRET}"}, "token", "the token alone, without the word Bearer"),
+        ({"FIELDING_TOKEN": f"{SECRET}\n"}, "token", "has spaces or a line end around it"),
+        ({"FIELDING_BASE_URL": "http://example.com/v1"}, "base URL", "plain http is for loopback hosts only"),
+        ({"FIELDING_BASE_URL": "example.com"}, "base URL", "must be a URL such as https://"),
+    ],
+)
+def test_settings_that_will_not_do_exit_with_2(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], name: str, said: str
+) -> None:
+    """A missing or malformed setting is a failed line with what to do."""
+    for variable, value in settings.items():
+        monkeypatch.setenv(variable, value)
+    ended = cli("doctor")
+    assert ended.status == 2
+    assert line(ended, name).startswith("failed")
+    assert said in line(ended, name)
+
+
+def test_a_refused_token_is_a_failure_that_does_not_show_it(
+    box: Sandbox, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A 401 is a failed line, and a 403 to a run named is one as well."""
+    monkeypatch.setenv("FIELDING_TOKEN", "some-other-token")
+    ended = cli("doctor")
+    assert ended.status == 1
+    assert line(ended, "access").startswith("failed   access     the token is not accepted: 401")
+    assert "some-other-token" not in ended.out + ended.err
+    monkeypatch.setenv("FIELDING_TOKEN", SECRET)
+    box.expire_tokens()
+    assert states(cli("doctor", "--json"))["access"] == "warning"
+    ended = cli("doctor", "--run", box.add_run())
+    assert (ended.status, line(ended, "access")[:25]) == (1, "failed   access     not a")
+
+
+def test_a_token_is_judged_by_what_it_says_of_itself() -> None:
+    """A JWT that has ended is a failure, one that soon will is a warning, and what cannot be read is passed over."""
+
+    def check(token: str, **more: str) -> tuple[str, str]:
+        found = settings_checks({"FIELDING_TOKEN": token} | more, NOW)[1]
+        assert token not in f"{found.text}{found.advice}"
+        return found.state, found.text
+
+    def jwt(**claims: object) -> str:
+        return f"head.{base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip('=')}.signature"
+
+    at = NOW.timestamp()
+    assert check(jwt(exp=at - 1)) == ("failed", "from FIELDING_TOKEN, says that it ended at 2029-12-31T23:59:59.000Z")
+    assert check(jwt(exp=at + 600)) == ("warning", "from FIELDING_TOKEN, good for 10 minutes by what it says")
+    assert check(jwt(exp=at + 86_400)) == ("ok", "from FIELDING_TOKEN, good for 24 hours by what it says")
+    for token in ("a.b.c", jwt(exp="x"), jwt(exp=1e300), jwt(), "a.bnVsbA.c", "plain-token"):
+        assert check(token) == ("ok", "from FIELDING_TOKEN")
+    assert check("plain-token", FIELDING_CLIENT_ID="me")[0] == "warning"
+
+
+def test_a_setting_with_a_wrong_name_is_pointed_out() -> None:
+    """A variable that looks like a setting and is none is a warning that names the known ones."""
+    found = settings_checks({"FIELDING_TOKEN": "token", "FIELDING_URL": "x"}, NOW)
+    assert [(check.state, check.text) for check in found][2:] == [("warning", "unknown: FIELDING_URL")]
+
+
+def test_client_credentials_are_named_and_not_shown() -> None:
+    """With client credentials the line says where the token comes from."""
+    secrets = {"FIELDING_CLIENT_ID": "client-of-ours", "FIELDING_CLIENT_SECRET": "secret-of-ours"}
+    found = settings_checks(secrets, NOW)[1]
+    assert (found.state, found.text) == (
+        "ok",
+        "fetched with FIELDING_CLIENT_ID and FIELDING_CLIENT_SECRET, and renewed",
+    )
+
+
+def test_a_base_url_without_a_path_is_doubtful(box: Sandbox, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without /v1 there is a hint, since every answer would be a 404."""
+    monkeypatch.setenv("FIELDING_BASE_URL", box.url.removesuffix("/v1"))
+    assert "it usually ends in /v1" in line(cli("doctor"), "base URL")
+
+
+@contextmanager
+def listening(greeting: bytes | None) -> Iterator[int]:
+    """A port on which somebody says something that is not HTTP, or (with `None`) nobody listens at all."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        if greeting is None:
+            server.close()
+            yield port
+            return
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = server.accept()
+                except OSError:
+                    return
+                with connection:
+                    connection.recv(10_000)
+                    connection.sendall(greeting)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield port
+        server.shutdown(socket.SHUT_RDWR)
+    thread.join()
+
+
+def test_a_server_that_is_not_there_is_said(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A refused connection, a name without an address, and a port that does not speak TLS are told apart."""
+    with listening(None) as port:
+        monkeypatch.setenv("FIELDING_BASE_URL", f"http://127.0.0.1:{port}/v1")
+        ended = cli("doctor")
+    assert ended.status == 1
+    assert "the connection was refused look at FIELDING_BASE_URL" in line(ended, "network")
+    assert "there is no connection" in line(ended, "access")
+    monkeypatch.setenv("FIELDING_BASE_URL", "https://nowhere.invalid/v1")
+    assert "nowhere.invalid: the name has no address" in line(cli("doctor"), "network")
+    with listening(b"SSH-2.0-OpenSSH_9.6\r\n") as port:
+        monkeypatch.setenv("FIELDING_BASE_URL", f"https://127.0.0.1:{port}/v1")
+        ended = cli("doctor")
+    assert ended.status == 1
+    assert line(ended, "TLS").startswith("failed   TLS        no TLS connection")
+
+
+def test_a_proxy_is_told_without_its_password(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The proxy of the environment is named, and what can be looked at is the way to it."""
+    assert shown_proxy("http://me:word@proxy.example:3128") == "http://proxy.example:3128"
+    with listening(None) as port:
+        monkeypatch.setenv("https_proxy", f"http://me:hush-hush@127.0.0.1:{port}")
+        monkeypatch.setenv("FIELDING_BASE_URL", "https://nowhere.invalid/v1")
+        ended = cli("doctor")
+    assert ended.status == 1
+    assert "hush-hush" not in ended.out + ended.err
+    assert f"the proxy 127.0.0.1, port {port}: the connection was refused look at https_proxy" in line(ended, "network")
+    with listening(None) as port:
+        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{port}")
+        monkeypatch.setenv("no_proxy", "")
+        monkeypatch.setenv("FIELDING_BASE_URL", "http://127.0.0.1:9/v1")
+        assert "look at HTTP_PROXY, or unset it" in line(cli("doctor"), "network")
+
+
+def test_an_answer_that_is_not_the_apis_is_a_failure(box: Sandbox, cli: Cli) -> None:
+    """A web server's own 404, and what is no HTTP at all, do not pass for an accepted token."""
+    box.script(Reply(404, body=b"<html>not found</html>"), on="get")
+    assert "not in the form that the API has" in line(cli("doctor"), "access")
+    box.script(RawReply(b"220 mail\r\n"), RawReply(b"220 mail\r\n"), on="get")
+    ended = cli("doctor")
+    assert (ended.status, line(ended, "access")[:8]) == (1, "failed  ")
+    assert "not checked: there was no reply" in line(ended, "clock")
+
+
+def test_a_run_that_does_not_exist_is_a_warning(box: Sandbox, cli: Cli) -> None:
+    """The token is accepted, the ids are doubtful, and ETags could not be looked at."""
+    ended = cli("doctor", "--run", f"101/{box.project_id}/{'9' * 26}/RUN")
+    assert (ended.status, line(ended, "access")[:7]) == (0, "warning")
+    assert "not checked: the run could not be read" in line(ended, "ETags")
+
+
+def test_a_404_of_a_path_shows_nothing_of_the_token(box: Sandbox, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a wrong path every token gets the same 404: a warning that names the path, with a run named or without."""
+    monkeypatch.setenv("FIELDING_BASE_URL", f"{box.url.removesuffix('/v1')}/v2")
+    monkeypatch.setenv("FIELDING_TOKEN", "some-other-token")
+    for arguments in ((), ("--run", box.add_run("live"))):
+        ended = cli("doctor", *arguments)
+        assert line(ended, "access").startswith("warning")
+        assert "accepted" not in line(ended, "access")
+        assert "look at the path of FIELDING_BASE_URL (on the exchange it is /v1)" in line(ended, "access")
+    monkeypatch.setenv("FIELDING_BASE_URL", box.url)
+    assert cli("doctor").status == 1
+
+
+def test_a_server_that_is_busy_or_unwell_is_not_blamed_on_the_settings(box: Sandbox, cli: Cli) -> None:
+    """A 429 or 503 is a failure that time may mend."""
+    box.script(Status(429, retry_after="300"), on="get")
+    ended = cli("doctor")
+    assert (ended.status, line(ended, "access")[:6]) == (1, "failed")
+    assert "try again later" in line(ended, "access")
+    box.script(Status(503), Status(503), on="get")
+    ended = cli("doctor")
+    assert (ended.status, line(ended, "access")[:6]) == (1, "failed")
+    assert "answers 503: try again later" in line(ended, "access")
+    assert "FIELDING_BASE_URL" not in line(ended, "access")
+
+
+def test_etags_that_are_lost_or_changed_on_the_way_are_said(box: Sandbox, cli: Cli) -> None:
+    """A run without an ETag fails; a changed run is a warning, for it may have been changed by somebody."""
+    ref = box.add_run("live")
+    box.script(DropHeader("ETag"), on="get")
+    ended = cli("doctor", "--run", ref)
+    assert ended.status == 1
+    assert line(ended, "ETags").startswith("failed   ETags      a run came without an ETag")
+    box.script(SetHeader("X", "1"), SecondWriter(), on="get")
+    ended = cli("doctor", "--run", ref)
+    assert (ended.status, line(ended, "ETags")[:7]) == (0, "warning")
+
+
+def _look(etag: str | None = None, *, off: float = 0.0, date: str | None = None) -> Look:
+    at = NOW.timestamp()
+    headers = {"Date": date or format_datetime(NOW - timedelta(seconds=off), usegmt=True)}
+    return Look(200, headers | ({"ETag": etag} if etag is not None else {}), at + 0.3, at + 0.4)
+
+
+@pytest.mark.parametrize(
+    ("off", "state", "said"),
+    [
+        (0, "ok", "the server's, as far as can be told (within 0.7 s)"),
+        (3, "ok", "2.3 s ahead of the server's"),
+        (-3, "ok", "2.6 s behind the server's"),
+        (60, "warning", "59.3 s ahead of the server's"),
+        (-7300, "failed", "2 hours behind the server's"),
+    ],
+)
+def test_the_clock_is_compared_with_the_servers(off: float, state: str, said: str) -> None:
+    """What a Date cut to seconds, and the time the reply took, leave open is not held against the clock."""
+    found = clock_check(_look(off=off))
+    assert (found.state, found.text) == (state, said)
+
+
+@pytest.mark.parametrize("date", ["yesterday", "x" * 200, "Tue, 99 Jan 2030 00:00:00 GMT"])
+def test_a_date_that_cannot_be_read_says_so(date: str) -> None:
+    """Junk in place of a date is no failure of the clock."""
+    assert clock_check(_look(date=date)).text == "not checked: the reply has no Date that can be read"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "state"),
+    [
+        ('W/"1"', 'W/"1"', "ok"),
+        ('W/"1"', 'W/"2"', "warning"),
+        ("*", "*", "failed"),
+        ('W/"1-gzip"', 'W/"1-gzip"', "failed"),
+        ('W/"1"', None, "failed"),
+        ("", "", "failed"),
+    ],
+)
+def test_etags_are_judged_by_two_looks(first: str, second: str | None, state: str) -> None:
+    """ETags are of use if they are there, can be sent back, were not changed on the way and stay the same."""
+    assert etag_check([_look(first), _look(second)]).state == state
+
+
+def test_a_certificate_that_soon_ends_is_a_warning() -> None:
+    """The issuer and how long the certificate lasts are told."""
+    issuer = ((("countryName", "US"),), (("organizationName", "Trust Inc"),))
+    now = NOW.timestamp()
+    found = certificate_check("TLSv1.3", {"issuer": issuer, "notAfter": "Mar  2 00:00:00 2030 GMT"}, now)
+    assert (found.state, found.text) == ("ok", "TLSv1.3, certificate by Trust Inc, good for 60 days")
+    found = certificate_check("TLSv1.3", {"issuer": issuer, "notAfter": "Jan  5 00:00:00 2030 GMT"}, now)
+    assert (found.state, found.text) == ("warning", "TLSv1.3, certificate by Trust Inc, good for 4 days")
+    assert certificate_check("TLSv1.3", {}, now).text == "TLSv1.3, certificate by an issuer without a name"

@@ -1,0 +1,1 @@
+"""Plans in CSV and JSON Lines."""

@@ -1,0 +1,1 @@
+"""One call: turns, permissions, attempts, conflicts, lost replies, tokens."""

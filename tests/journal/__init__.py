@@ -1,0 +1,1 @@
+"""The journal of a batch: its lines, its groups, its file."""

@@ -1,0 +1,1 @@
+"""What proves something over many folders: simulation, conformance, faults, journals, typing, docs, examples."""

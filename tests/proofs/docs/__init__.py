@@ -1,0 +1,1 @@
+"""The pages of the documentation and the README, run as they stand."""

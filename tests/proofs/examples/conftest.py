@@ -1,0 +1,77 @@
+"""The examples as processes, with the settings of a sandbox that runs in a thread."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from attrs import frozen
+
+from fielding_async.sandbox import Sandbox
+
+ROOT = Path(__file__).parents[3]
+EXAMPLES = ROOT / "examples"
+SECRET = "secret-token-of-the-test"
+PATIENCE = 60
+
+collect_ignore_glob = [] if EXAMPLES.exists() else ["test_*.py"]
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@frozen
+class Ended:
+    """What an example left behind."""
+
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture(autouse=True)
+def _signals_are_heard() -> Iterator[None]:
+    """Undo what a shell does to its background jobs: a child that inherits an ignored SIGINT goes on ignoring it."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def box() -> Iterator[Sandbox]:
+    """A sandbox in a thread that asks for a token; scripted faults must be used up."""
+    with Sandbox(require_token=SECRET) as sandbox:
+        yield sandbox
+    sandbox.assert_faults_used()
+
+
+@pytest.fixture
+def start(box: Sandbox) -> Iterator[Start]:
+    """Start an example in a process of its own, with every warning an error; it is ended if the test does not."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("FIELDING_")}
+    path = os.pathsep.join([str(ROOT), *filter(None, [kept.get("PYTHONPATH")])])
+    settings = {"FIELDING_BASE_URL": box.url, "FIELDING_TOKEN": SECRET, "PYTHONPATH": path}
+    with ExitStack() as stack:
+
+        def begin(name: str, *arguments: object, **more: str) -> "subprocess.Popen[str]":
+            command = [sys.executable, "-W", "error", str(EXAMPLES / name), *map(str, arguments)]
+            pipe = subprocess.PIPE
+            child = subprocess.Popen(command, env=kept | settings | more, text=True, stdout=pipe, stderr=pipe)
+            stack.enter_context(child)
+            stack.callback(child.kill)
+            return child
+
+        yield begin
+
+
+def ended(child: "subprocess.Popen[str]") -> Ended:
+    """Wait for an example, which must show neither a traceback nor the token."""
+    out, err = child.communicate(timeout=PATIENCE)
+    assert "Traceback" not in err, err
+    assert SECRET not in out + err
+    return Ended(child.returncode, out, err)

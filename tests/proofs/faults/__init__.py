@@ -1,0 +1,1 @@
+"""Broken HTTP at every stage, over real sockets."""

@@ -1,0 +1,1 @@
+"""Journals through crashes and several lives, in virtual time."""

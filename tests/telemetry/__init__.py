@@ -1,0 +1,1 @@
+"""Spans, metrics, log lines, trace headers."""

@@ -1,0 +1,1 @@
+"""What tests share: sessions, fake exchanges and storages, an event loop in virtual time, collected spans."""
