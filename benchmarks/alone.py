@@ -15,6 +15,7 @@ from attrs import define
 from fielding_async import FieldingSession, RunRef
 from fielding_async.core.wire.replies import Attempted, Response
 from fielding_async.http.transport import Outgoing
+from fielding_async.session import session_over
 
 __all__ = ["MIB", "alone", "instant_session", "made_up_ref", "now_mib", "peak_mib"]
 
@@ -48,8 +49,7 @@ class _Instant:
 
 def instant_session() -> FieldingSession:
     """Return a session whose every request is answered in the next round of the event loop."""
-    seams = FieldingSession._with_seams  # pyright: ignore[reportPrivateUsage] - the door for simulations
-    return seams(transport=_Instant(), auth="token")
+    return session_over(_Instant(), auth="token")
 
 
 def made_up_ref(number: int) -> RunRef:

@@ -14,9 +14,10 @@ from attrs import asdict, define, frozen
 
 from benchmarks.limit_clients import Loop, simulate
 from benchmarks.report import Cell, Claim, Section, at_most
-from fielding_async import FieldingError, FieldingRun, FieldingSession, RunRef, Update
+from fielding_async import FieldingError, FieldingRun, RunRef, Update
 from fielding_async.core.wire.replies import Attempted, Response
 from fielding_async.http.transport import Outgoing
+from fielding_async.session import session_over
 
 __all__ = ["Run", "run"]
 
@@ -105,8 +106,7 @@ def _longer(now: FieldingRun) -> Update:
 
 async def _ours(target: Run, dice: random.Random) -> int:
     failures = 0
-    seams = FieldingSession._with_seams  # pyright: ignore[reportPrivateUsage] - the door for simulations
-    async with seams(transport=_Transport(target), dice=dice, auth="token") as fielding:
+    async with session_over(_Transport(target), dice=dice, auth="token") as fielding:
         for _ in range(_EACH):
             try:
                 await fielding.run(_REF).update(_longer)

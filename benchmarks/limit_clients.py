@@ -16,9 +16,10 @@ import stamina
 from attrs import define, field, frozen
 
 from benchmarks.limit_servers import Server
-from fielding_async import FieldingError, FieldingSession, Limits, RunRef
+from fielding_async import FieldingError, Limits, RunRef
 from fielding_async.core.wire.replies import Attempted, Response
 from fielding_async.http.transport import Outgoing
+from fielding_async.session import session_over
 from tests.tools.virtual_time import VirtualTimeLoop, run
 
 __all__ = [
@@ -106,8 +107,7 @@ async def session_waves(line: Line, requests: int, limits: Limits, *, waves: int
     seconds: list[float] = []
     loop = asyncio.get_running_loop()
     transport, dice = _Transport(line), random.Random(line.dice.random())
-    seams = FieldingSession._with_seams  # pyright: ignore[reportPrivateUsage] - the door for simulations
-    async with seams(transport=transport, dice=dice, auth="token", limits=limits) as fielding:
+    async with session_over(transport, dice=dice, auth="token", limits=limits) as fielding:
 
         async def one(number: int) -> None:
             nonlocal failures

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from .core.config import Limits as Limits
     from .core.config import Retry as Retry
     from .core.config import Timeout as Timeout
+    from .core.credentials import Auth as Auth
+    from .core.credentials import BearerToken as BearerToken
+    from .core.credentials import ClientCredentials as ClientCredentials
     from .core.errors import APIError as APIError
     from .core.errors import AuthenticationError as AuthenticationError
     from .core.errors import BadRequestError as BadRequestError
@@ -58,9 +61,6 @@ if TYPE_CHECKING:
     from .core.models import Outcome as Outcome
     from .core.models import RunRef as RunRef
     from .core.models import RunStatus as RunStatus
-    from .engine.token_keeper import Auth as Auth
-    from .engine.token_keeper import BearerToken as BearerToken
-    from .engine.token_keeper import ClientCredentials as ClientCredentials
     from .handles.job import BatchJob as BatchJob
     from .handles.job import DraftJob as DraftJob
     from .handles.project import Project as Project
@@ -83,9 +83,9 @@ _HOME_OF = {
     "Relaunch": "core.actions",
     "Resume": "core.actions",
     "Update": "core.actions",
-    "Auth": "engine.token_keeper",
-    "BearerToken": "engine.token_keeper",
-    "ClientCredentials": "engine.token_keeper",
+    "Auth": "core.credentials",
+    "BearerToken": "core.credentials",
+    "ClientCredentials": "core.credentials",
     "Done": "core.batch_values",
     "Leftover": "core.batch_values",
     "Batch": "batch.batch",

@@ -1,6 +1,6 @@
-"""`FieldingSession`: the door of the SDK.
+"""`FieldingSession`: the entry to the SDK.
 
-What many programs do without (jobs, rows by the thousand) is loaded when it is first asked for.
+Jobs and batches are loaded when they are first used, as many programs need neither.
 """
 
 import os
@@ -10,29 +10,29 @@ from collections.abc import AsyncIterable, Callable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
-import aiohttp
-from opentelemetry.trace import TracerProvider
+from attrs import evolve
 
 from .core.actions import Action
 from .core.addresses import check_api_version, resolve_base_url
 from .core.config import Limits, Retry, Timeout
+from .core.credentials import Auth, TokenSource, resolve_auth
 from .core.errors import ConfigurationError, SessionClosedError
 from .core.ids import check_account_id, check_idempotency_key, check_ref, check_target_group_ids, check_ulid
 from .core.models import OnConflict, RunRef
 from .engine.engine import DEFAULT, Engine, Settings, TimeoutArg, open_engine
-from .engine.token_keeper import Auth, TokenSource, resolve_auth
 from .handles.run import Run
+from .http.caller_session import ClientSession, check_client_session
 from .http.transport import Transport
+from .telemetry.otel_providers import TracerProvider
 
 if TYPE_CHECKING:
-    from opentelemetry.metrics import MeterProvider
-
     from .batch.perform_all import PerformAll
     from .core.batch_values import Done, OnRowFailure, Stop
     from .handles.job import BatchJob, DraftJob
     from .handles.project import Project
+    from .telemetry.meters import MeterProvider
 
-__all__ = ["FieldingSession"]
+__all__ = ["FieldingSession", "session_over"]
 
 
 class FieldingSession:
@@ -64,7 +64,7 @@ class FieldingSession:
         retry: Retry = Retry(),  # noqa: B008
         timeout: Timeout = Timeout(),  # noqa: B008
         etag_cache_size: int = 65_536,
-        http: aiohttp.ClientSession | None = None,
+        http: ClientSession | None = None,
         proxy: str | None = None,
         ssl: ssl_module.SSLContext | bool | None = None,
         tracer_provider: TracerProvider | None = None,
@@ -81,8 +81,7 @@ class FieldingSession:
         ):
             if provider is not None and not hasattr(provider, method):
                 raise ConfigurationError(f"{name}: must be a provider of OpenTelemetry, not {type(provider).__name__}")
-        if http is not None and not isinstance(http, aiohttp.ClientSession):
-            raise ConfigurationError(f"http: must be an aiohttp.ClientSession, not {type(http).__name__}")
+        http = check_client_session(http)
         self._settings = Settings(
             auth=resolve_auth(auth, os.environ),
             base_url=resolve_base_url(base_url, os.environ),
@@ -99,17 +98,6 @@ class FieldingSession:
         )
         self._engine: Engine | None = None
         self._closed = False
-
-    @classmethod
-    def _with_seams(
-        cls, *, transport: Transport, dice: random.Random | None = None, **arguments: Any
-    ) -> "FieldingSession":
-        """Return a session over another transport and with loaded dice: for simulations."""
-        from attrs import evolve
-
-        session = cls(**arguments)
-        session._settings = evolve(session._settings, transport=transport, dice=dice)
-        return session
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else "open" if self._engine is not None else "not entered"
@@ -286,3 +274,14 @@ class FieldingSession:
             timeout=timeout,
         )
         return PerformAll(self, check_pairs(pairs), options, storage=file_storage(journal, plan), plan=plan)
+
+
+def session_over(transport: Transport, *, dice: random.Random | None = None, **arguments: Any) -> FieldingSession:
+    """Return a session that sends through another transport: the seam for simulations, tests and benchmarks.
+
+    `transport`: performs the requests in place of aiohttp. `dice`: where jitter, trace ids and span ids come from; left
+    out, they are random. `arguments`: those of `FieldingSession`. Raises `ConfigurationError` for a bad argument.
+    """
+    session = FieldingSession(**arguments)
+    session._settings = evolve(session._settings, transport=transport, dice=dice)
+    return session

@@ -11,7 +11,7 @@ from fielding_async.core.batch_values import Done, OnRowFailure, Stop
 from fielding_async.core.errors import ConfigurationError, JournalError
 from fielding_async.core.models import OnConflict, RunRef
 from fielding_async.engine.engine import EngineSource, TimeoutArg, check_timeout
-from fielding_async.handles.run import check_on_conflict
+from fielding_async.engine.perform import check_on_conflict
 from fielding_async.journal.file_thread import FileStorage, Storage
 from fielding_async.journal.journal import Journal, check_path
 from fielding_async.journal.values import Binding

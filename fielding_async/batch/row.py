@@ -7,6 +7,7 @@ from attrs import define
 
 from fielding_async.core.actions import Action, check_action
 from fielding_async.core.batch_values import Done, Leftover, LeftState
+from fielding_async.core.conflict.attempts import outcome_unknown
 from fielding_async.core.errors import (
     ConfigurationError,
     DeadlineExceededError,
@@ -18,7 +19,6 @@ from fielding_async.core.errors import (
 )
 from fielding_async.core.ids import check_ref
 from fielding_async.core.models import FieldingRun, RunRef
-from fielding_async.engine.endings import unknown
 from fielding_async.journal.journal import Journal
 from fielding_async.journal.lines import NO_ROW, row_digest
 from fielding_async.journal.values import EndState
@@ -119,7 +119,8 @@ def in_truth(row: Row, error: Exception) -> Exception:
         return error
     out_of_time = isinstance(error, DeadlineExceededError)
     what = f"{row.action.name} may or may not have been applied by an earlier process"
-    return unknown(what, error, None, out_of_time).filled(ref=error.ref or row.lane, trace_id=error.trace_id)
+    found = outcome_unknown(what, error, None, out_of_time=out_of_time)
+    return found.filled(ref=error.ref or row.lane, trace_id=error.trace_id)
 
 
 def is_for_good(row: Row, error: Exception, *, closing: bool, unsettled: Container[RunRef | None]) -> bool:

@@ -11,7 +11,7 @@ from fielding_async.core.batch_values import Done, Leftover, OnRowFailure, Stop
 from fielding_async.core.errors import FieldingError, SkippedError
 from fielding_async.core.models import OnConflict, Outcome, RunRef
 from fielding_async.engine.engine import DEFAULT, Engine, TimeoutArg
-from fielding_async.handles.run import perform_order
+from fielding_async.engine.perform import perform_order
 from fielding_async.journal.journal import Journal
 from fielding_async.journal.values import EndState
 
@@ -151,7 +151,7 @@ class RowTasks:
                     seen=None,
                     on_conflict=self._options.on_conflict,
                     timeout=self._options.timeout,
-                    ledger=row,
+                    log=row,
                 ),
                 context=self._context.copy(),  # not that of an input that took a span for its own rows
             )
@@ -198,7 +198,7 @@ class RowTasks:
 
     def _end(self, row: Row, outcome: Outcome | None, error: Exception | None) -> None:
         done = row.done = Done(row.ref, row.action, outcome, error, number=row.number)
-        journal, closing = self._journal, self._engine.exchanger.closing
+        journal, closing = self._journal, self._engine.closing
         is_final = (
             journal is None or error is None or is_for_good(row, error, closing=closing, unsettled=self._unsettled)
         )

@@ -23,7 +23,7 @@ __all__ = [
     "Resume",
     "StatusAction",
     "Update",
-    "ask",
+    "call_change",
     "check_action",
 ]
 
@@ -159,7 +159,7 @@ def check_action(value: object) -> Action:
     )
 
 
-def ask(change: Change, run: FieldingRun) -> Update | None:
+def call_change(change: Change, run: FieldingRun) -> Update | None:
     """Call a callable change on the run as it is now. Its own exceptions pass through."""
     answer: object = change(run)
     if answer is None:

@@ -46,7 +46,6 @@ __all__ = [
     "SessionClosedError",
     "SkippedError",
     "TransportError",
-    "api_error_class",
     "public_name",
 ]
 
@@ -298,22 +297,6 @@ class ServerError(APIError):
     """5xx: the server failed, on every attempt."""
 
     __module__ = "fielding_async"
-
-
-_BY_STATUS: dict[int, type[APIError]] = {
-    400: BadRequestError,
-    401: AuthenticationError,
-    403: PermissionDeniedError,
-    404: NotFoundError,
-    412: PreconditionFailedError,
-    422: InvalidRunStateError,
-    429: RateLimitError,
-}
-
-
-def api_error_class(status: int) -> type[APIError]:
-    """Return the error class for an HTTP status; plain `APIError` for one without a class of its own."""
-    return ServerError if 500 <= status <= 599 else _BY_STATUS.get(status, APIError)
 
 
 def public_name(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""What a live session is made of, and how its calls are begun and ended: the handles and the jobs stand on this."""
+"""The engine: the parts of an entered session, and how a call starts and ends."""
 
 import asyncio
 import os
@@ -10,30 +10,30 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-import aiohttp
 from attrs import frozen
-from opentelemetry.trace import TracerProvider
 
 from fielding_async.core.config import MOST_SECONDS, Limits, Retry, Timeout
-from fielding_async.core.conflict.run_memory import RunStore
+from fielding_async.core.conflict.run_memory import RunMemory
+from fielding_async.core.credentials import Auth, TokenSource
 from fielding_async.core.errors import ConfigurationError, SessionClosedError
 from fielding_async.core.models import RunRef
 from fielding_async.core.wire.structuring import load_cattrs
 from fielding_async.http.aiohttp_client import AiohttpTransport
+from fielding_async.http.caller_session import ClientSession
 from fielding_async.http.transport import Transport
 from fielding_async.telemetry.call_trace import CallTrace, Position
-from fielding_async.telemetry.otel_providers import Providers
+from fielding_async.telemetry.otel_providers import Providers, TracerProvider
 
-from .attempt_tasks import Flights
+from .attempt import AttemptRunner
 from .backoff_waits import Uniform
-from .call import Call
-from .exchange import Exchanger
+from .call import Call, TimeLimit
 from .limiter import Limiter
-from .run_turns import Turns
-from .token_keeper import Auth, TokenKeeper, TokenSource
+from .run_turns import RunTurns
+from .sender import RequestSender
+from .token_keeper import TokenKeeper
 
 if TYPE_CHECKING:
-    from opentelemetry.metrics import MeterProvider
+    from fielding_async.telemetry.meters import MeterProvider
 
 __all__ = ["DEFAULT", "Default", "Engine", "EngineSource", "Settings", "TimeoutArg", "check_timeout", "open_engine"]
 
@@ -60,7 +60,7 @@ class Settings:
     retry: Retry
     timeout: Timeout
     etag_cache_size: int
-    http: aiohttp.ClientSession | None = None
+    http: ClientSession | None = None
     proxy: str | None = None
     ssl: ssl_module.SSLContext | bool | None = None
     tracer_provider: TracerProvider | None = None
@@ -104,27 +104,35 @@ class Engine:
             wall=time.time,
         )
         self.limiter: Limiter = Limiter(settings.limits, dice.uniform, self.loop)
-        self.exchanger: Exchanger = Exchanger(
-            flights=Flights(
-                transport, self.limiter, settings.timeout, settings.base_url, settings.api_version, self.loop
+        self.sender: RequestSender = RequestSender(
+            AttemptRunner(
+                transport,
+                self.limiter,
+                self.keeper,
+                settings.timeout,
+                settings.base_url,
+                settings.api_version,
+                self.loop,
             ),
-            limiter=self.limiter,
-            keeper=self.keeper,
-            retry=settings.retry,
-            timeout=settings.timeout,
-            uniform=dice.uniform,
-            loop=self.loop,
+            settings.retry,
+            dice.uniform,
+            self.loop,
         )
-        self.store: RunStore = RunStore(settings.etag_cache_size)
-        self.turns: Turns = Turns()
+        self.memory: RunMemory = RunMemory(settings.etag_cache_size)
+        self.turns: RunTurns = RunTurns()
         self.uniform: Uniform = dice.uniform
         self.on_close: dict[Callable[[], None], None] = {}
         """What is called when the session begins to close, in this order."""
         self._providers = Providers(dice.getrandbits, self.loop.time, settings.tracer_provider, settings.meter_provider)
 
+    @property
+    def closing(self) -> bool:
+        """Whether the session closes, or is closed."""
+        return self.sender.closing
+
     def check(self) -> None:
         """Raise `SessionClosedError` unless this is the loop, thread and process of the session, and it is open."""
-        if self.exchanger.closing:
+        if self.sender.closing:
             raise SessionClosedError("the session is closed")
         if os.getpid() != self._process:
             raise SessionClosedError("the session was entered in another process (it cannot be used after a fork)")
@@ -143,30 +151,28 @@ class Engine:
         link: Position | None = None,
         idempotency_key: str | None = None,
     ) -> Call:
-        """Begin a call: a context manager that completes the errors which come out of it.
+        """Start a call: a context manager that completes the errors which come out of it.
 
-        It is on a run, or on what `ids` name; `link`: the call that it follows.
+        It is on a run, or on what `ids` name. `link`: where the call stands that it follows. Raises
+        `SessionClosedError`, and `ConfigurationError` for a bad `timeout`.
         """
         self.check()
         own = timeout if timeout is DEFAULT else check_timeout(timeout)
-        call = Call(
+        return Call(
             name,
             CallTrace(self._providers, name, ref=ref, ids=ids, link=link),
-            self.settings.timeout.total,
+            TimeLimit(self.settings.timeout.total) if own is DEFAULT else TimeLimit.of_caller(own, self.loop.time()),
             self.keeper.secrets,
             ref=ref,
             idempotency_key=idempotency_key,
         )
-        if own is not DEFAULT:
-            call.set_own_timeout(own, self.loop.time())
-        return call
 
     async def aclose(self) -> None:
         """End everything under way, and close what was opened."""
-        for tell in list(self.on_close):
-            tell()
+        for close in list(self.on_close):
+            close()
         self.turns.close(_session_closed)
-        await self.exchanger.aclose()
+        await self.sender.aclose()
 
 
 class EngineSource(Protocol):

@@ -1,4 +1,4 @@
-"""Turns on a run: one action after the other, in call order. A run with nobody waiting costs nothing."""
+"""Turns on runs: the actions of one run go one after the other, in call order. A run with no action costs no memory."""
 
 import asyncio
 from collections import deque
@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from fielding_async.core.models import RunRef
 
-__all__ = ["Turns"]
+__all__ = ["RunTurns"]
 
 
-class Turns:
+class RunTurns:
     """First come, first served, for each run by itself."""
 
     def __init__(self) -> None:

@@ -8,8 +8,9 @@ from attrs import field, frozen
 from fielding_async.core.ids import check_plain_id, check_target_group_ids, check_ulid
 from fielding_async.core.wire.operations import operation
 from fielding_async.engine.engine import DEFAULT, EngineSource, TimeoutArg
+from fielding_async.engine.job_calls import Made, make_job
 
-from .job import BatchJob, Made, make_job
+from .job import BatchJob
 from .target_group import TargetGroup
 
 __all__ = ["Project", "batch_job"]

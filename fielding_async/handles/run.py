@@ -16,13 +16,13 @@ from fielding_async.core.actions import (
     Update,
     check_action,
 )
-from fielding_async.core.conflict.write_log import Ledger
 from fielding_async.core.errors import ConfigurationError
 from fielding_async.core.models import FieldingRun, OnConflict, Outcome, RunRef
-from fielding_async.engine.engine import DEFAULT, Engine, EngineSource, TimeoutArg
-from fielding_async.engine.run_action import RunAction, look_at
+from fielding_async.engine.engine import DEFAULT, EngineSource, TimeoutArg
+from fielding_async.engine.fetch_run import fetch_run
+from fielding_async.engine.perform import check_on_conflict, perform_order
 
-__all__ = ["Run", "check_on_conflict", "perform_order"]
+__all__ = ["Run"]
 
 
 @frozen
@@ -50,7 +50,7 @@ class Run:
         """Return the run as it is now. Source: `GET …/fielding-runs/{fielding_run_id}`. Raises the errors of a read."""
         engine = self.session.engine()
         with engine.call("get", timeout, ref=self.ref) as call:
-            return await look_at(engine.exchanger, engine.store, call, self.ref, settling=False)
+            return await fetch_run(engine.sender, engine.memory, call, self.ref, settling=False)
 
     async def launch_now(
         self, *, seen: FieldingRun | None = None, on_conflict: OnConflict = "reapply", timeout: TimeoutArg = DEFAULT
@@ -161,42 +161,6 @@ class Run:
         return await perform_order(
             self.session.engine(), self.ref, name, order, seen=seen, on_conflict=on_conflict, timeout=timeout
         )
-
-
-def check_on_conflict(value: OnConflict) -> OnConflict:
-    """Return `value` if it is one of the two; raises `ConfigurationError`."""
-    if value not in {"reapply", "raise"}:
-        raise ConfigurationError(f'on_conflict={value!r}: must be "reapply" or "raise"')
-    return value
-
-
-async def perform_order(
-    engine: Engine,
-    ref: RunRef,
-    name: str,
-    order: Action | Change,
-    *,
-    seen: FieldingRun | None,
-    on_conflict: OnConflict,
-    timeout: TimeoutArg,
-    ledger: Ledger | None = None,
-) -> Outcome:
-    """Perform an order on a run: the one way there, for handles and batches. All arguments have been checked."""
-    with engine.call(name, timeout, ref=ref) as call:
-        action = RunAction(
-            engine.exchanger,
-            engine.store,
-            engine.turns,
-            call,
-            ref,
-            order,
-            seen=seen,
-            on_conflict=on_conflict,
-            ledger=ledger,
-        )
-        outcome = await action.run()
-        call.trace.effect = outcome.effect
-        return outcome
 
 
 def _check_seen(seen: object, ref: RunRef) -> None:

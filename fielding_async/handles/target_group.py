@@ -10,10 +10,11 @@ from fielding_async.core.ids import check_plain_id
 from fielding_async.core.models import FieldingRun, RunRef
 from fielding_async.core.wire.bodies import decode_run_list
 from fielding_async.core.wire.operations import operation
-from fielding_async.core.wire.replies import request
+from fielding_async.core.wire.requests import request
 from fielding_async.engine.engine import DEFAULT, EngineSource, TimeoutArg
+from fielding_async.engine.job_calls import Made, make_job
 
-from .job import DraftJob, Made, make_job
+from .job import DraftJob
 from .run import Run
 
 __all__ = ["TargetGroup", "draft_job"]
@@ -54,10 +55,10 @@ class TargetGroup:
         engine = self.session.engine()
         row = operation("list")
         with engine.call(row.name, timeout, ids=self._ids()) as call:
-            ended = await engine.exchanger.exchange(call, request(row, self._ids()))
-            if ended.accepted is None:
-                raise ended.error
-            return decode_run_list(ended.accepted.body)
+            end = await engine.sender.send(engine.sender.prepare(call, request(row, self._ids())))
+            if end.accepted is None:
+                raise end.error
+            return decode_run_list(end.accepted.body)
 
     async def launch_from_draft(
         self, *, end_fielding_at: datetime, idempotency_key: str | None = None, timeout: TimeoutArg = DEFAULT

@@ -1,6 +1,6 @@
-"""The door of aiohttp: one HTTP exchange, and a value that says what came of it. Nothing of aiohttp gets past it.
+"""The `Transport` of a session: one attempt over aiohttp, and a value that says what came of it.
 
-It is what stands in a session for the seam in `transport`.
+No exception of aiohttp leaves this module.
 """
 
 import asyncio
@@ -18,19 +18,21 @@ from yarl import URL
 from fielding_async.__about__ import __version__
 from fielding_async.core.errors import ConfigurationError, SessionClosedError
 from fielding_async.core.wire.replies import Attempted, Lost, NotSent, Response
-from fielding_async.telemetry.outgoing_context import keep_instrumentation_quiet
+from fielding_async.telemetry.outgoing_context import suppress_instrumentation
 
 from .caller_session import check_proxy, environment_proxy, inherited_headers, inherited_proxy
-from .deadline_timer import Watchdog
-from .direct_connection import Shortcut
-from .reply_reader import LARGE, DisconnectedError, describe, drop, read_reply, ready
+from .connection import LARGE, abort, make_ready
+from .deadline_timer import DeadlineTimer
+from .direct_connection import DirectConnections
+from .failures import DisconnectedError, describe
+from .reply_reader import read_reply
 from .transport import HeldBack, Outgoing
 
 __all__ = ["AiohttpTransport"]
 
 _PLAIN_PATH = re.compile(r"/[A-Za-z0-9/_.~-]*", re.ASCII)
 
-# What an operation alone decides.
+# Headers that only the operation decides.
 _OURS = frozenset(
     """
     authorization cint-api-version content-type cookie idempotency-key if-match if-none-match range traceparent
@@ -39,40 +41,40 @@ _OURS = frozenset(
 )
 
 
-_OF_INSTRUMENTATION = "_is_instrumented_by_opentelemetry"  # the mark of its trace configs, by which it drops them
+_OF_INSTRUMENTATION = "_is_instrumented_by_opentelemetry"  # by which the instrumentation finds its trace configs
 
 
 @define(eq=False)
 class _UnderWay:
-    """What a task is sending, and what it was written to."""
+    """The attempt that a task sends, and what it was written to."""
 
     outgoing: Outgoing
     transport: asyncio.Transport | None = None
 
 
 _under_way: ContextVar[_UnderWay] = ContextVar("fielding_async_under_way")
-"""What the current task is sending: aiohttp makes a request object by itself, and again when it re-sends."""
+"""The attempt of the current task: aiohttp makes the request object itself, and another one when it re-sends."""
 
 
 class _Request(aiohttp.ClientRequest):
-    """A request that asks whether it may leave, once a connection is open and before the first byte."""
+    """A request that asks its gate when a connection is open and before the first byte."""
 
     DEFAULT_HEADERS = {  # noqa: RUF012
         **aiohttp.ClientRequest.DEFAULT_HEADERS,
         istr("Accept"): "application/json",
         istr("User-Agent"): f"fielding-async/{__version__} {aiohttp.http.SERVER_SOFTWARE}",
     }
-    POST_METHODS = set[str]()  # noqa: RUF012 - else a request without a body is given a Content-Type
+    POST_METHODS = set[str]()  # noqa: RUF012 - otherwise a request without a body gets a Content-Type
 
     async def send(self, conn: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
-        """Send the request, if it may leave."""
+        """Send the request, if it may be sent."""
         under_way = _under_way.get()
         outgoing = under_way.outgoing
         if outgoing.left:
             raise DisconnectedError("the HTTP library tried to send the request again by itself")
         await outgoing.leave()
-        _, under_way.transport = ready(conn, outgoing)
-        # here and not before, where trace configs of a caller's session could see and change them
+        _, under_way.transport = make_ready(conn, outgoing)
+        # not earlier: trace configs of a caller's session could see and change them
         if self.session.trace_configs:
             for name in [name for name in self.headers if name.lower() in _OURS]:
                 del self.headers[name]
@@ -85,11 +87,11 @@ class _Request(aiohttp.ClientRequest):
 async def _adopt(_session: aiohttp.ClientSession, _context: object, _params: aiohttp.TraceRequestStartParams) -> None:
     outgoing = _under_way.get().outgoing
     if outgoing.traced is not None and outgoing.traced.span is None:
-        outgoing.adopted = outgoing.traced.adopt()
+        outgoing.adopted = outgoing.traced.adopt_context()
 
 
-def _adopting() -> aiohttp.TraceConfig:
-    """Return what looks, after all other trace configs, whether one of them has made a span for an attempt."""
+def _adopting_config() -> aiohttp.TraceConfig:
+    """Return a trace config to run after all others, which takes over a span that one of them started."""
     config = aiohttp.TraceConfig()
     config.on_request_start.append(_adopt)
     config.freeze()
@@ -97,7 +99,7 @@ def _adopting() -> aiohttp.TraceConfig:
 
 
 async def _guard(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Keep aiohttp from sending an idempotent method a second time (a PUT would meet 412 for its own success)."""
+    """Keep aiohttp from sending an idempotent method a second time: a PUT would meet 412 for its own success."""
     try:
         return await handler(request)
     except aiohttp.ClientConnectorError:
@@ -111,21 +113,20 @@ _GUARDED = (_guard,)
 
 
 def _payload(body: bytes | None) -> bytes | BytesIO | None:
-    """Return a body as aiohttp takes it without a warning: a large one as a file, written as it is read."""
+    """Return a body in the form that aiohttp accepts without a warning: a large one as a file."""
     return BytesIO(body) if body is not None and len(body) > LARGE else body
 
 
 def _connect_within(seconds: float | None) -> aiohttp.ClientTimeout:
-    """Return aiohttp's timeouts: the time of the whole exchange is the watchdog's."""
+    """Return aiohttp's timeouts: the time of the whole attempt is limited by our own timer."""
     return aiohttp.ClientTimeout(total=None, connect=seconds, ceil_threshold=1e9)
 
 
 class AiohttpTransport:
     """`Transport` over an `aiohttp.ClientSession` of our own, on a connector of our own or the caller's.
 
-    The caller's session itself is never used or changed: what of it may matter (connector, trace configs, default
-    headers without protocol meaning, `trust_env`) is taken over, so none of its other settings can get between us and
-    the server.
+    The caller's session itself is never used or changed. Its connector, trace configs, default headers without protocol
+    meaning and `trust_env` are taken over; none of its other settings has an effect.
     """
 
     def __init__(
@@ -157,12 +158,12 @@ class AiohttpTransport:
         elif inherited is not None:
             proxy = inherited
         elif http is None or http.trust_env:
-            # once, not for each request as aiohttp would, in a thread
+            # once; aiohttp would do it for each request, in a thread
             proxy = environment_proxy(base_url)
         self._origin_text = base_url[: len(base_url) - len(urlsplit(base_url).path)]
         self._origin = URL(self._origin_text)
         self._connect_timeouts = _connect_within(None)
-        self._watchdog = Watchdog(asyncio.get_running_loop())
+        self._timer = DeadlineTimer(asyncio.get_running_loop())
         self._proxy = proxy
         self._ssl = True if ssl is None else ssl
         self._session = aiohttp.ClientSession(
@@ -174,14 +175,14 @@ class AiohttpTransport:
             trace_configs=trace_configs,
             trust_env=False,
         )
-        found = self._session.trace_configs  # with that of an instrumentation, which comes by itself
+        found = self._session.trace_configs  # an instrumentation adds its own
         if found:
-            # a caller's session brings one of its own
+            # a caller's session has one as well
             for config in [config for config in found if getattr(config, _OF_INSTRUMENTATION, False)][1:]:
                 found.remove(config)
-            found.append(_adopting())
-        self._shortcut: Shortcut | None = None
-        if proxy is None and Shortcut.leads(self._session):
+            found.append(_adopting_config())
+        self._direct: DirectConnections | None = None
+        if proxy is None and DirectConnections.are_usable(self._session):
             peer = _Request(
                 "GET",
                 self._origin,
@@ -190,34 +191,34 @@ class AiohttpTransport:
                 session=self._session,
                 ssl=self._ssl,
             )
-            self._shortcut = Shortcut(connector, peer)
+            self._direct = DirectConnections(connector, peer)
 
     async def send(self, outgoing: Outgoing, *, timeout: float, connect_timeout: float) -> Attempted:
-        """Perform one exchange. Raises `HeldBack`, and `SessionClosedError` if the caller closed their session."""
+        """Perform one attempt. Raises `HeldBack`, and `SessionClosedError` if the caller closed their own session."""
         if self._http is not None and self._http.closed:
             raise SessionClosedError("the aiohttp.ClientSession passed as http= has been closed")
         unsent = "could not connect"
-        limit = self._watchdog.start(timeout)
+        limit = self._timer.start(timeout)
         try:
             path = self._plain_path(outgoing.url)
-            if path is not None and self._shortcut is not None and self._shortcut.is_open:
-                return await self._shortcut.exchange(outgoing, path, self._timeouts(connect_timeout))
+            if path is not None and self._direct is not None and self._direct.is_open:
+                return await self._direct.send(outgoing, path, self._timeouts(connect_timeout))
             return await self._by_session(outgoing, path, self._timeouts(connect_timeout))
         except HeldBack:
             raise
         except asyncio.CancelledError:
-            if not limit.take_back():
+            if not limit.undo():
                 raise
             reason, timed_out = f"no {'reply' if outgoing.left else 'connection'} within {timeout:.3g} s", True
         except aiohttp.ConnectionTimeoutError:
             reason, timed_out = f"no connection within {connect_timeout:.3g} s", True
         except DisconnectedError as error:
             reason, timed_out = str(error), False
-        except Exception as error:  # noqa: BLE001 - whatever it is, the caller must learn whether the request left
+        except Exception as error:  # noqa: BLE001 - whatever it is, the caller must learn whether the request was sent
             reason, timed_out = describe(error), False
             unsent = "could not connect" if isinstance(error, OSError) else "the request could not be sent"
         finally:
-            self._watchdog.stop(limit)
+            self._timer.stop(limit)
         if outgoing.left:
             return Lost(f"the reply was lost ({reason})", timed_out=timed_out)
         return NotSent(f"{unsent} ({reason})")
@@ -227,14 +228,14 @@ class AiohttpTransport:
         _under_way.set(under_way)
         if self._session.trace_configs:
             if outgoing.traced is None or outgoing.traced.span is not None:
-                keep_instrumentation_quiet()  # the attempt has a span of our own
+                suppress_instrumentation()  # the attempt has a span of ours
             else:
-                outgoing.traced.lend()
+                outgoing.traced.lend_context()
         try:
             return await self._request(under_way, path, timeouts)
         except BaseException:
             if outgoing.left:
-                drop(under_way.transport)
+                abort(under_way.transport)
             raise
 
     async def _request(self, under_way: _UnderWay, path: str | None, timeouts: aiohttp.ClientTimeout) -> Attempted:
@@ -252,9 +253,9 @@ class AiohttpTransport:
             ssl=self._ssl,
         )
         if response.status == 101:
-            drop(under_way.transport)  # it may be in the pool already
+            abort(under_way.transport)  # it may be in the pool already
         if response.status == 204 and response.closed:
-            return Response(204, response.headers)  # there is nothing to read, and the connection is free already
+            return Response(204, response.headers)  # nothing to read, and the connection is free already
         protocol = None if response.connection is None else response.connection.protocol
         try:
             return await read_reply(response.status, response.headers, response.content, protocol)
@@ -262,7 +263,7 @@ class AiohttpTransport:
             response.release()
 
     def _plain_path(self, url: str) -> str | None:
-        """Return the path of a URL of our origin, if it is one that can be sent as it is."""
+        """Return the path of a URL of our origin, if it can be sent as it is."""
         if url.startswith(self._origin_text) and _PLAIN_PATH.fullmatch(url, len(self._origin_text)):
             return url[len(self._origin_text) :]
         return None
@@ -274,7 +275,7 @@ class AiohttpTransport:
 
     async def aclose(self) -> None:
         """Close the session, and the connector if it is our own."""
-        self._watchdog.close()
+        self._timer.close()
         await self._session.close()
         if self._http is None:
             # let transports finish closing, so that no socket outlives the session

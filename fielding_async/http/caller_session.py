@@ -10,11 +10,20 @@ from yarl import URL
 from fielding_async.core.errors import ConfigurationError
 from fielding_async.core.wire.headers import is_sendable
 
-__all__ = ["check_proxy", "environment_proxy", "inherited_headers", "inherited_proxy"]
+__all__ = [
+    "ClientSession",
+    "check_client_session",
+    "check_proxy",
+    "environment_proxy",
+    "inherited_headers",
+    "inherited_proxy",
+]
+
+ClientSession = aiohttp.ClientSession
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)  # RFC 9110 section 5.6.2
 
-# What a caller's own session may not decide for us: it changes what a request or its answer means.
+# Headers that a caller's session must not set: they change what a request or its reply means.
 _NOT_INHERITED = frozenset(
     """
     accept accept-encoding authorization cint-api-version connection content-encoding content-length content-type cookie
@@ -25,8 +34,15 @@ _NOT_INHERITED = frozenset(
 )
 
 
+def check_client_session(http: object) -> ClientSession | None:
+    """Return an `http=` that is an `aiohttp.ClientSession` or `None`; raises `ConfigurationError`."""
+    if http is None or isinstance(http, aiohttp.ClientSession):
+        return http
+    raise ConfigurationError(f"http: must be an aiohttp.ClientSession, not {type(http).__name__}")
+
+
 def inherited_headers(http: aiohttp.ClientSession) -> list[tuple[str, str]]:
-    """Return those default headers of a caller's session that are taken over.
+    """Return the default headers of a caller's session that are taken over.
 
     Raises `ConfigurationError` for one that would break the request.
     """
@@ -41,7 +57,7 @@ def inherited_headers(http: aiohttp.ClientSession) -> list[tuple[str, str]]:
 
 
 def inherited_proxy(http: aiohttp.ClientSession) -> str | None:
-    """Return the proxy of a caller's session, with the credentials that it has for it."""
+    """Return the proxy of a caller's session, with its credentials."""
     proxy, auth = getattr(http, "_default_proxy", None), getattr(http, "_default_proxy_auth", None)
     if proxy is None:
         return None

@@ -1,7 +1,7 @@
-"""Time limits of many tasks at once, on one timer.
+"""Time limits of many tasks, on one timer.
 
-A timer per request costs more than the request's own bookkeeping. Limits are mostly of one length, so they end in the
-order in which they began, and one timer for the oldest serves all of them; one that ends sooner gets its own.
+A timer for each request costs more than the request's own bookkeeping. Most limits are of one length, so they end in
+the order in which they started, and one timer for the oldest serves all. A limit that ends sooner gets a timer.
 """
 
 import asyncio
@@ -9,12 +9,12 @@ from math import inf
 
 from attrs import define
 
-__all__ = ["Limit", "Watchdog"]
+__all__ = ["DeadlineTimer", "Limit"]
 
 
 @define(eq=False)
 class Limit:
-    """The time limit of a task, a time of the loop's clock. `expired`: it passed, and the task was cancelled for it."""
+    """The time limit of a task. `due`: a time of the loop's clock. `expired`: the task was cancelled for it."""
 
     task: "asyncio.Task[object]"
     cancelled_before: int
@@ -27,15 +27,15 @@ class Limit:
         self.expired = True
         self.task.cancel()
 
-    def take_back(self) -> bool:
-        """Take the cancelling back, if there was one; return whether nobody else wants the task cancelled either."""
+    def undo(self) -> bool:
+        """Undo the cancellation, if there was one. Returns whether nobody else cancelled the task either."""
         if not self.expired:
             return False
         self.expired = False
         return self.task.uncancel() <= self.cancelled_before
 
 
-class Watchdog:
+class DeadlineTimer:
     """The time limits of one session. Lives on one event loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -56,7 +56,7 @@ class Watchdog:
         self._latest = due
         self._limits[limit] = None
         if self._timer is None:
-            self._timer = self._loop.call_at(due, self._ring, due)
+            self._timer = self._loop.call_at(due, self._fire, due)
         return limit
 
     def stop(self, limit: Limit) -> None:
@@ -65,19 +65,19 @@ class Watchdog:
             limit.timer.cancel()
         else:
             self._limits.pop(limit, None)
-        limit.take_back()
+        limit.undo()
 
-    def _ring(self, due: float) -> None:
+    def _fire(self, due: float) -> None:
         self._timer = None
         for limit in list(self._limits):
             if limit.due > due:
-                self._timer = self._loop.call_at(limit.due, self._ring, limit.due)
+                self._timer = self._loop.call_at(limit.due, self._fire, limit.due)
                 return
             del self._limits[limit]
             limit.cut()
 
     def close(self) -> None:
-        """Let go of the timer."""
+        """Cancel the timer."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -1,8 +1,8 @@
-"""The short road through aiohttp: one plain exchange on a connection of its pool, without its `ClientSession`.
+"""A plain request on a connection of aiohttp's pool, without its `ClientSession`.
 
-What a `ClientSession` does for each request (redirects, cookies, middlewares, tracing, uploads) is of no use here, and
-takes some two fifths of the CPU of a warm action. The pool, TLS, the parser of HTTP and the decompression are aiohttp's
-as ever. It is taken only where nothing can tell the difference; all else goes the public way.
+What a `ClientSession` does for each request (redirects, cookies, middlewares, tracing, uploads) is not needed here, and
+takes about two fifths of the CPU of a warm action. Pool, TLS, HTTP parser and decompression are those of aiohttp. It is
+used only where nothing can tell the difference; all other requests are sent with a `ClientSession`.
 """
 
 import aiohttp
@@ -12,24 +12,26 @@ from aiohttp.http import HttpProcessingError, RawResponseMessage
 from fielding_async.core.wire.headers import is_sendable
 from fielding_async.core.wire.replies import Attempted
 
-from .reply_reader import DisconnectedError, describe, drop, read_reply, ready
+from .connection import abort, make_ready
+from .failures import DisconnectedError, describe
+from .reply_reader import read_reply
 from .transport import Outgoing
 
-__all__ = ["Shortcut"]
+__all__ = ["DirectConnections"]
 
-# What it stands on is no public API of aiohttp, and may change between minor versions: the tests ran with these.
+# It uses private parts of aiohttp, which may change between minor versions: the tests ran with these.
 _KNOWN = ("3.13.", "3.14.")
 
-# What `aioresponses`, `vcrpy` and some agents that watch applications put something else in place of.
+# `aioresponses`, `vcrpy` and some monitoring agents replace these two.
 _REQUEST = vars(aiohttp.ClientSession).get("_request")
 _PUBLIC = vars(aiohttp.ClientSession).get("request")
 _IS_ORIGINAL = getattr(_REQUEST, "__globals__", {}).get("__name__") == "aiohttp.client"
 
 
-class Shortcut:
-    """Plain exchanges with one origin, on the connections of one connector.
+class DirectConnections:
+    """Sends plain requests to one origin, on the connections of one connector.
 
-    `peer`: a request without a body to that origin, which says how to connect, and with which headers each goes out.
+    `peer`: a request without a body to that origin. It says how to connect, and which headers each request has.
     """
 
     def __init__(self, connector: aiohttp.BaseConnector, peer: aiohttp.ClientRequest) -> None:
@@ -41,11 +43,11 @@ class Shortcut:
         self._always = "".join(always)
 
     @staticmethod
-    def leads(session: aiohttp.ClientSession) -> bool:
-        """Say whether it does as the session would.
+    def are_usable(session: aiohttp.ClientSession) -> bool:
+        """Whether they do the same as this session would.
 
-        Of a known version, untraced, with headers that can be sent, and with a connector that does not look at what it
-        connects for: some answer by themselves, from the request that they are shown.
+        They do with a known version of aiohttp, without trace configurations, with headers that can be sent, and with a
+        plain connector: some connectors answer by themselves, from the request that they are given.
         """
         return (
             _IS_ORIGINAL
@@ -57,12 +59,12 @@ class Shortcut:
 
     @property
     def is_open(self) -> bool:
-        """Whether nobody has put something in place of aiohttp's own requests meanwhile, to answer or to watch them."""
+        """Whether nobody has replaced aiohttp's own request methods meanwhile, to answer or to watch requests."""
         found = vars(aiohttp.ClientSession)
         return found.get("_request") is _REQUEST and found.get("request") is _PUBLIC
 
-    async def exchange(self, outgoing: Outgoing, path: str, timeouts: aiohttp.ClientTimeout) -> Attempted:
-        """Perform one exchange, `path` being the target as it is sent.
+    async def send(self, outgoing: Outgoing, path: str, timeouts: aiohttp.ClientTimeout) -> Attempted:
+        """Perform one attempt. `path`: the target as it is sent.
 
         Raises `HeldBack`, `DisconnectedError`, and what aiohttp raises where it cannot connect.
         """
@@ -77,18 +79,18 @@ class Shortcut:
         except BaseException:
             if outgoing.left:
                 connection.close()
-                drop(transport)
+                abort(transport)
             raise
         finally:
-            connection.release()  # which closes it unless it can be used again
+            connection.release()  # which closes it unless it can be reused
         return reply
 
     async def _head_of_reply(
         self, connection: Connection, outgoing: Outgoing, path: str
     ) -> tuple[RawResponseMessage, aiohttp.StreamReader]:
         await outgoing.leave()
-        # no await from here until it is written
-        protocol, transport = ready(connection, outgoing)
+        # no await between here and the write
+        protocol, transport = make_ready(connection, outgoing)
         transport.write(self._serialize(outgoing, path))
         try:
             while True:

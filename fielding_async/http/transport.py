@@ -1,6 +1,7 @@
-"""The seam between the engine and HTTP: one attempt on its way out, and what carries it.
+"""The seam between the engine and HTTP: one attempt as the engine hands it over, and what performs it.
 
-`aiohttp_transport` is what stands there in a session; tests and simulations put their own in its place.
+`AiohttpTransport` is what a session uses. Tests and benchmarks pass a `Transport` of their own to
+`fielding_async.session.session_over`.
 """
 
 import asyncio
@@ -11,27 +12,41 @@ from attrs import define
 
 from fielding_async.core.wire.replies import Attempted
 
-__all__ = ["HeldBack", "Outgoing", "Traced", "Transport"]
+__all__ = ["Gate", "HeldBack", "Outgoing", "Traced", "Transport"]
 
 
 class HeldBack(Exception):  # noqa: N818 - not an error: the request waits for a new permission
-    """The request was ready to leave, but its permission had lapsed. Nothing was sent."""
+    """The request was ready to be sent, but its permission had lapsed. Nothing was sent."""
+
+
+@define(eq=False)
+class Gate:
+    """Answers at the socket whether a request may be sent now.
+
+    `ask`: called with the time of `clock`. It returns 0 if the request may be sent, which uses the permission up; the
+    seconds after which to ask again; or `None` if the permission has lapsed. `is_shut`: set when nobody wants the
+    request to be sent any more.
+    """
+
+    ask: Callable[[float], float | None]
+    clock: Callable[[], float]
+    is_shut: bool = False
 
 
 class Traced(Protocol):
-    """The call that an attempt is of, as far as tracing by others is concerned."""
+    """The call that an attempt belongs to, for spans that an instrumentation of aiohttp makes."""
 
     @property
     def span(self) -> object | None:
-        """The call's own span; with it, each attempt has one of ours."""
+        """The call's own span, if it has one; then each attempt has a span of ours."""
         ...
 
-    def lend(self) -> None:
-        """Let a span that others begin in the current task be of the call's trace."""
+    def lend_context(self) -> None:
+        """Put the call's trace into the current task, so that a span which others start is part of it."""
         ...
 
-    def adopt(self) -> Mapping[str, str]:
-        """Return the headers of the current span, if it is one that others began for this attempt; else none."""
+    def adopt_context(self) -> Mapping[str, str]:
+        """Return the headers of the current span, if others started it for this attempt; otherwise none."""
         ...
 
 
@@ -39,34 +54,43 @@ class Traced(Protocol):
 class Outgoing:
     """One attempt on its way out.
 
-    `may_leave` is asked when a connection is open and before the first byte: 0 if it may, the seconds to wait before
-    asking again, `None` if it may not. `traced`: of which call, if of one. `left` says whether a byte may be gone.
-    `adopted`: the headers of a span that others made for it.
+    `gate`: asked when a connection is open and before the first byte; `None`: always open. `on_leave`: called when the
+    request may be sent; returns headers to send with it. `traced`: the call that it belongs to, if any. `left`: whether
+    a byte may have been sent. `adopted`: the headers of a span that others started for it.
     """
 
     method: str
     url: str
-    headers: Mapping[str, str]
+    headers: dict[str, str]
     body: bytes | None
-    may_leave: Callable[[], float | None]
+    gate: Gate | None = None
     traced: Traced | None = None
+    on_leave: Callable[[], Mapping[str, str]] | None = None
     left: bool = False
     adopted: Mapping[str, str] | None = None
 
     async def leave(self) -> None:
-        """Wait, if need be, until the request may leave. Raises `HeldBack` if it may not."""
-        while wait := self.may_leave():  # noqa: ASYNC110 - for a known time
-            await asyncio.sleep(wait)
-        if wait is None:
-            raise HeldBack
+        """Wait, if need be, until the request may be sent. Raises `HeldBack` if it may not be sent."""
+        gate = self.gate
+        if gate is not None:
+            while wait := None if gate.is_shut else gate.ask(gate.clock()):  # noqa: ASYNC110 - for a known time
+                await asyncio.sleep(wait)
+            if wait is None:
+                raise HeldBack
+        if self.on_leave is not None:
+            self.headers.update(self.on_leave())
         self.left = True
 
 
 class Transport(Protocol):
-    """What the engine needs of HTTP."""
+    """Performs HTTP requests for the engine."""
 
     async def send(self, outgoing: Outgoing, *, timeout: float, connect_timeout: float) -> Attempted:
-        """Perform one exchange within `timeout` seconds. Raises `HeldBack` if it may not leave, and nothing else."""
+        """Perform one attempt within `timeout` seconds.
+
+        Awaits `outgoing.leave()` once, right before the first byte. Raises `HeldBack` if the request may not be sent,
+        and nothing else: a failure is a value (`NotSent`, `Lost`).
+        """
         ...
 
     async def aclose(self) -> None:

@@ -1,4 +1,4 @@
-"""What is told of one attempt: its CLIENT span and its metrics, by the conventions for HTTP clients."""
+"""The trace of one attempt: its CLIENT span and its metrics, by the semantic conventions for HTTP clients."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -8,19 +8,19 @@ from urllib.parse import urlsplit
 from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer
 
-from .log_lines import harmless
+from .log_lines import contained
 from .outgoing_context import w3c_headers
 
 if TYPE_CHECKING:
     from typing import Protocol
 
-    from .log_lines import Teller
+    from .log_lines import LoggedCall
     from .meters import Meters
 
-    class Minter(Teller, Protocol):
+    class HeaderSource(LoggedCall, Protocol):
         """The call that an attempt belongs to."""
 
-        def mint(self) -> dict[str, str]:
+        def new_headers(self) -> dict[str, str]:
             """Return the headers of a request without a span."""
             ...
 
@@ -31,14 +31,14 @@ Attributes = dict[str, str | int]
 
 
 def address_of(url: str) -> Attributes:
-    """Return the attributes that say which server a URL is of."""
+    """Return the attributes that name the server of a URL."""
     parts = urlsplit(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
     return {"server.address": parts.hostname or "", "server.port": port}
 
 
 class Target(NamedTuple):
-    """What an attempt is made at: method, URL (without query or user) and its template, the server's address.
+    """The target of an attempt: method, URL (without query or user) and its template, the server's address.
 
     `resend`: how many times the request was sent before.
     """
@@ -55,14 +55,15 @@ class Target(NamedTuple):
 
 
 class AttemptTrace:
-    """One attempt, from when it is begun to its end.
+    """One attempt, from its start to its end.
 
-    The span begins with the attempt, but is made when the request leaves: one held back at the socket leaves no trace.
+    The span has the start time of the attempt, but is made when the request is sent: one held back at the socket leaves
+    no span.
     """
 
     def __init__(
         self,
-        call: "Minter",
+        call: "HeaderSource",
         target: Target,
         *,
         tracer: Tracer | None,
@@ -78,18 +79,18 @@ class AttemptTrace:
         self._clock = clock
         self._span: Span | None = None
         self._left = False
-        self._began, self._began_ns = clock(), time.time_ns()
+        self._started, self._started_ns = clock(), time.time_ns()
 
     def leave(self) -> dict[str, str]:
-        """Note that the request leaves now. Returns the W3C headers that it leaves with."""
+        """Note that the request is sent now. Returns the W3C headers to send with it."""
         self._left = True
-        with harmless(self._call):
+        with contained(self._call):
             self._start()
-        with harmless(self._call):
+        with contained(self._call):
             self._count_active(1)
         own = None if self._span is None else self._span.get_span_context()
         if own is None or not own.is_valid or own == _context_of(self._parent):
-            return self._call.mint()  # a provider that makes no spans here
+            return self._call.new_headers()  # the provider makes no spans
         return w3c_headers(own, trace.format_trace_id(own.trace_id), trace.format_span_id(own.span_id))
 
     def _count_active(self, change: int) -> None:
@@ -108,11 +109,11 @@ class AttemptTrace:
             context=trace.set_span_in_context(self._parent),
             kind=SpanKind.CLIENT,
             attributes=attributes,
-            start_time=self._began_ns,
+            start_time=self._started_ns,
         )
 
     def end(self, *, status: int | None = None, error_type: str | None = None, held_back: bool = False) -> None:
-        """End the span with the response's status, or with what went wrong."""
+        """End the span, with the response's status or with what went wrong."""
         if held_back:
             return
         found: Attributes = {}
@@ -120,13 +121,13 @@ class AttemptTrace:
             found["http.response.status_code"] = status
         if error_type is not None:
             found["error.type"] = error_type
-        with harmless(self._call):
+        with contained(self._call):
             if self._left:
                 self._count_active(-1)
             if self._meters is not None:
                 labels = self._target.labels() | found
-                self._meters.record("http.client.request.duration", self._clock() - self._began, labels)
-        with harmless(self._call):
+                self._meters.record("http.client.request.duration", self._clock() - self._started, labels)
+        with contained(self._call):
             if not self._left:
                 self._start()
             if self._span is not None:

@@ -1,7 +1,7 @@
-"""What is told of a call: its INTERNAL span with events, metrics, and lines of the log.
+"""The trace of a call: its INTERNAL span with events, its metrics and its log lines.
 
-With the OpenTelemetry API alone (no SDK configured) there are no spans and metrics, and nothing is worked out for them:
-the ids that go out are then continued from the current context, or minted here.
+With the OpenTelemetry API alone (no SDK configured) there are neither spans nor metrics, and nothing is computed for
+them. The ids that are sent then continue the current context, or are made here.
 """
 
 import traceback
@@ -15,9 +15,9 @@ from fielding_async.core.models import RunRef
 from fielding_async.core.wire.trace_headers import mint_span_id, mint_trace_id, traceparent
 
 from .attempt_trace import AttemptTrace, Target
-from .log_lines import harmless, say
+from .log_lines import contained, write_line
 from .otel_providers import Providers
-from .outgoing_context import stand_below, w3c_headers
+from .outgoing_context import set_parent, w3c_headers
 
 if TYPE_CHECKING:
     from .signal_names import WaitReason
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 __all__ = ["CallTrace", "Position"]
 
 Position = SpanContext
-"""Where a call stands in its trace: what later calls may be linked to."""
+"""Where a call stands in its trace: what later calls can be linked to."""
 
 
 class CallTrace:
-    """One call of the SDK: the trace id that all its attempts share, and what is told of it while it lasts.
+    """The trace of one call: the trace id that all its attempts share, and what is recorded while it lasts.
 
-    `is_told`: whether spans or metrics come of it at all. `effect`: of a run action, as its outcome has it.
+    `is_observed`: whether there are spans or metrics at all. `effect`: that of a run action's outcome.
     """
 
-    __slots__ = ("_around", "_began", "_first", "_providers", "effect", "is_told", "name", "span", "trace_id")
+    __slots__ = ("_around", "_first", "_providers", "_started", "effect", "is_observed", "name", "span", "trace_id")
 
     def __init__(
         self,
@@ -49,17 +49,17 @@ class CallTrace:
         self.name: str = name
         self.effect: str | None = None
         self.span: Span | None = None
-        self.is_told: bool = providers.is_told
-        self._first: SpanContext | None = None  # of the spans that others make of the attempts; it may not be valid
+        self.is_observed: bool = providers.is_observed
+        self._first: SpanContext | None = None  # of the spans that others make of the attempts; it may be invalid
         around = self._around = _span_context_around()
         self.trace_id: str = (
             mint_trace_id(providers.getrandbits) if around is None else trace.format_trace_id(around.trace_id)
         )
         """The trace id of every request of this call, 32 hex digits."""
-        if self.is_told:
-            self._began = providers.clock()
+        if self.is_observed:
+            self._started = providers.clock()
             if providers.tracer is not None:
-                with harmless(self):
+                with contained(self):
                     self._start(providers.tracer, ref, ids, link)
 
     def _start(self, tracer: Tracer, ref: RunRef | None, ids: Mapping[str, Any] | None, link: Position | None) -> None:
@@ -76,7 +76,7 @@ class CallTrace:
         own = span.get_span_context()
         if own.is_valid and (
             self._around is None or own.span_id != self._around.span_id
-        ):  # else it is of a provider that makes none
+        ):  # otherwise the provider makes no spans
             self.span = span
             self.trace_id = trace.format_trace_id(own.trace_id)
 
@@ -85,26 +85,26 @@ class CallTrace:
         """Where the call's span stands, for links to it; `None` if it has none."""
         return None if self.span is None else self.span.get_span_context()
 
-    def mint(self) -> dict[str, str]:
+    def new_headers(self) -> dict[str, str]:
         """Return the headers of a request without a span: in the trace around the call, or in one of its own."""
         span_id = mint_span_id(self._providers.getrandbits)
         if self._around is None:
             return {"traceparent": traceparent(self.trace_id, span_id, 0)}
         return w3c_headers(self._around, self.trace_id, span_id)
 
-    def lend(self) -> None:
-        """Let a span that others begin in the current task, a new one for an attempt, be of this call's trace."""
+    def lend_context(self) -> None:
+        """Put the call's trace into the current task, so that a span which others start is part of it."""
         if self._around is None and self._first is not None and self._first.is_valid:
-            stand_below(self._first)
+            set_parent(self._first)
 
-    def adopt(self) -> Mapping[str, str]:
-        """Return the headers of the current span, if it is one that others began for this attempt; else none.
+    def adopt_context(self) -> Mapping[str, str]:
+        """Return the headers of the current span, if others started it for this attempt; otherwise none.
 
-        Where there is nothing around the call, its trace is that of the first such span: whether that is sampled is
-        for those to say who began it.
+        Where there is no trace around the call, its trace is that of the first such span; those who started it decide
+        whether it is sampled.
         """
         headers: dict[str, str] = {}
-        with harmless(self):
+        with contained(self):
             before = self._around or self._first
             found = _span_context_around()
             if found is not None and (before is None or found.span_id != before.span_id):
@@ -115,98 +115,98 @@ class CallTrace:
                 if trace_id == self.trace_id:
                     headers = w3c_headers(found, trace_id, trace.format_span_id(found.span_id))
         if self._first is None:
-            self._first = trace.INVALID_SPAN_CONTEXT  # the trace id has gone out as it is
+            self._first = trace.INVALID_SPAN_CONTEXT  # the trace id has been sent as it is
         return headers
 
     def attempt(self, target: Target) -> AttemptTrace:
-        """Begin an attempt of a call that is told of. Its span id is its own. Must be ended."""
+        """Start the trace of an attempt, with a span id of its own. Must be ended. For a call that is observed."""
         providers = self._providers
         return AttemptTrace(
             self, target, tracer=providers.tracer, meters=providers.meters, parent=self.span, clock=providers.clock
         )
 
-    # -- what happens in its course
+    # -- while it lasts
 
     def _event(self, name: str, attributes: Mapping[str, str | float]) -> None:
-        # an attempt may outlive its call, and then meet something that its span cannot be told any more
+        # an attempt may outlive its call, whose span has ended then
         if self.span is not None and self.span.is_recording():
-            with harmless(self):
+            with contained(self):
                 self.span.add_event(name, attributes)
 
     def _count(self, name: str, attributes: Mapping[str, str]) -> None:
         meters = self._providers.meters
         if meters is not None:
-            with harmless(self):
+            with contained(self):
                 meters.add(f"fielding.client.{name}", 1, attributes)
 
     def _measure(self, name: str, seconds: float, attributes: Mapping[str, str]) -> None:
         meters = self._providers.meters
         if meters is not None:
-            with harmless(self):
+            with contained(self):
                 meters.record(f"fielding.client.{name}.duration", seconds, attributes)
 
     def waited(self, reason: "WaitReason | None", seconds: float) -> None:
-        """Tell that the call has waited; without a reason it has not."""
-        if self.is_told and reason is not None and seconds > 0:
+        """Record a wait. `reason`: what for; `None`: there was no wait."""
+        if self.is_observed and reason is not None and seconds > 0:
             self._event("fielding.wait", {"fielding.wait.reason": reason, "fielding.wait.duration": seconds})
             self._measure("wait", seconds, {"fielding.wait.reason": reason})
 
     def retrying(self, attempt: int, error_type: str, seconds: float) -> None:
-        """Tell that an attempt failed, and another is made after a wait."""
-        say("retry", self, attempt=attempt, error_type=error_type, seconds=seconds)
-        told: dict[str, str | float] = {"fielding.attempt": attempt, "error.type": error_type}
-        self._event("fielding.retry", told | {"fielding.wait.duration": seconds})
+        """Record that an attempt failed, and another follows after a wait."""
+        write_line("retry", self, attempt=attempt, error_type=error_type, seconds=seconds)
+        attributes: dict[str, str | float] = {"fielding.attempt": attempt, "error.type": error_type}
+        self._event("fielding.retry", attributes | {"fielding.wait.duration": seconds})
         self._count("retries", {"fielding.operation": self.name, "error.type": error_type})
 
     def lost_reply(self, error_type: str) -> None:
-        """Tell that a write may have been applied without a usable reply."""
-        say("lost reply", self, error_type=error_type)
+        """Record that a write may have been applied without a usable reply."""
+        write_line("lost reply", self, error_type=error_type)
         self._event("fielding.lost_reply", {"error.type": error_type})
         self._count("lost_replies", {"fielding.operation": self.name, "error.type": error_type})
 
     def conflict(self, run: str, conflicts: int) -> None:
-        """Tell that a write met a 412."""
-        say("conflict", self, conflicts=conflicts, run=run)
+        """Record that a write met a 412."""
+        write_line("conflict", self, conflicts=conflicts, run=run)
         self._event("fielding.conflict", {"fielding.conflicts": conflicts})
         self._count("conflicts", {"fielding.operation": self.name})
 
     def pausing(self, seconds: float) -> None:
-        """Tell that all requests pause after a 429."""
-        say("pause", self, seconds=seconds)
+        """Record that all requests pause after a 429."""
+        write_line("pause", self, seconds=seconds)
         self._event("fielding.pause", {"fielding.pause.duration": seconds})
         self._measure("pause", seconds, {})
 
     def looked_up(self, *, found: bool) -> None:
-        """Tell whether the ETag of the run was in memory."""
+        """Record whether the ETag of the run was in memory."""
         self._count("etag_cache.lookups", {"fielding.etag_cache.result": "hit" if found else "miss"})
 
     def renewed(self) -> None:
-        """Tell that a token was fetched."""
-        say("renewal", self)
+        """Record that a token was fetched."""
+        write_line("renewal", self)
         self._count("token.renewals", {})
 
     def not_renewed(self, error_type: str) -> None:
-        """Tell that a token could not be fetched."""
-        say("no token", self, error_type=error_type)
+        """Record that a token could not be fetched."""
+        write_line("no token", self, error_type=error_type)
         self._count("token.renewals", {"error.type": error_type})
 
     def replaying(self, status: int) -> None:
-        """Tell that an attempt is made again with another token."""
-        say("replay", self, status=status)
+        """Record that an attempt is made again with another token."""
+        write_line("replay", self, status=status)
 
     def polling_on(self, error_type: str) -> None:
-        """Tell that a poll failed which means nothing yet."""
-        say("poll", self, error_type=error_type)
+        """Record that a poll failed and that polling goes on."""
+        write_line("poll", self, error_type=error_type)
 
     def in_doubt(self, text: str) -> None:
-        """Tell what a cancelled call leaves in doubt."""
-        say("doubt", self, text=text)
+        """Record what a cancelled call leaves in doubt."""
+        write_line("doubt", self, text=text)
         self._event("fielding.doubt", {})
 
     def made_job(self, job_id: str) -> None:
-        """Tell the id of the job that the call made."""
+        """Record the id of the job that the call made."""
         if self.span is not None:
-            with harmless(self):
+            with contained(self):
                 self.span.set_attribute("fielding.job_id", job_id)
 
     # -- its end
@@ -220,42 +220,42 @@ class CallTrace:
         conflicts: int,
         secrets: Sequence[str],
     ) -> None:
-        """End a call that is told of: with the error that it ended in, from whose texts `secrets` are taken out."""
+        """End the trace of a call that is observed. `secrets` are removed from the texts of its error."""
         result: dict[str, str] = {}
         if self.effect is not None:
             result["fielding.effect"] = self.effect
         if error_type is not None:
             result["error.type"] = error_type
-        self._measure("operation", self._providers.clock() - self._began, {"fielding.operation": self.name, **result})
+        self._measure("operation", self._providers.clock() - self._started, {"fielding.operation": self.name, **result})
         span = self.span
         if span is None:
             return
-        with harmless(self):
+        with contained(self):
             if span.is_recording():
                 span.set_attributes({"fielding.requests": requests, "fielding.conflicts": conflicts, **result})
                 if error is not None:
-                    told = _exception(error, secrets)
-                    span.add_event("exception", told)
-                    span.set_status(Status(StatusCode.ERROR, told["exception.message"] or error_type))
-        with harmless(self):
+                    attributes = _exception(error, secrets)
+                    span.add_event("exception", attributes)
+                    span.set_status(Status(StatusCode.ERROR, attributes["exception.message"] or error_type))
+        with contained(self):
             span.end()
 
 
 def _span_context_around() -> SpanContext | None:
     span = trace.get_current_span()
     if span is trace.INVALID_SPAN:
-        return None  # outside any trace, as is mostly the case: this is asked for every call
+        return None  # the usual case, and a quick test: this is done for every call
     around = span.get_span_context()
     return around if around.is_valid else None
 
 
 def _exception(error: BaseException, secrets: Sequence[str]) -> dict[str, str]:
-    # `record_exception` would take the texts of causes, which are not ours, as they are
+    # `record_exception` would show the texts of causes, which are not ours, as they are
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     try:
         text = str(error)
-    except Exception:  # noqa: BLE001 - the caller's own exceptions come through here
+    except Exception:  # noqa: BLE001 - it may be an exception of the caller's
         text = ""
     stack = "".join(traceback.format_exception(error))
     for secret in secrets:

@@ -1,6 +1,6 @@
-"""The door of the log: the logger `fielding_async`, quiet until somebody listens.
+"""The log lines of the SDK: logger `fielding_async`, silent unless the program configures logging.
 
-Only the values that a line names go into it: no header, no body, no token. They are the record's `args`, by name.
+A line holds only the values that it names, and no header, body or token. They are the record's `args`, by name.
 """
 
 import logging
@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from typing import Protocol
 
-    class Teller(Protocol):
-        """The call that a line is about."""
+    class LoggedCall(Protocol):
+        """The call that a log line is about."""
 
         name: str
         trace_id: str
 
 
-__all__ = ["LINES", "harmless", "say"]
+__all__ = ["LINES", "contained", "write_line"]
 
 LINES: dict[str, tuple[int, str]] = {
     "retry": (logging.INFO, "attempt %(attempt)d failed (%(error_type)s), next in %(seconds).2f s"),
@@ -31,24 +31,24 @@ LINES: dict[str, tuple[int, str]] = {
     "telemetry": (logging.WARNING, "tracing or metrics raised %(error_type)s"),
     "doubt": (logging.WARNING, "%(text)s"),
 }
-"""Each line: its level, and its text, with the only values that go into it beside its call's name and trace id."""
+"""Each line: its level and its text, which names its values. The call's name and trace id are added."""
 
 _log = logging.getLogger("fielding_async")
-_log.addHandler(logging.NullHandler())  # else warnings would go to stderr
+_log.addHandler(logging.NullHandler())  # otherwise warnings would go to stderr
 
 
-def say(line: str, call: "Teller", **values: str | float) -> None:
-    """Write a line."""
+def write_line(line: str, call: "LoggedCall", **values: str | float) -> None:
+    """Write a log line about a call."""
     level, text = LINES[line]
     if _log.isEnabledFor(level):
         values = {"operation": call.name, "trace_id": call.trace_id, **values}
         _log.log(level, f"%(operation)s: {text} [%(trace_id)s]", values)
 
 
-class harmless:  # noqa: N801 - reads as a statement
-    """Keep what the tracing and metrics of the user raise (a span processor, say) away from a call."""
+class contained:  # noqa: N801 - reads as a statement
+    """A context that keeps exceptions of the user's tracing and metrics (of a span processor, say) from the call."""
 
-    def __init__(self, call: "Teller") -> None:
+    def __init__(self, call: "LoggedCall") -> None:
         self._call = call
 
     def __enter__(self) -> None:
@@ -59,5 +59,5 @@ class harmless:  # noqa: N801 - reads as a statement
     ) -> bool:
         if not isinstance(error, Exception):
             return False
-        say("telemetry", self._call, error_type=type(error).__name__)
+        write_line("telemetry", self._call, error_type=type(error).__name__)
         return True

@@ -11,7 +11,7 @@ from fielding_async.__about__ import __version__
 
 from .signal_names import METRICS, Metric
 
-__all__ = ["Meters", "find_meters"]
+__all__ = ["MeterProvider", "Meters", "find_meters"]
 
 Attributes = Mapping[str, str | int]
 

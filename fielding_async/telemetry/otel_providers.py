@@ -1,4 +1,4 @@
-"""Whom a session tells of its calls: the tracer and the instruments of the OpenTelemetry providers, if any."""
+"""The OpenTelemetry providers of a session: its tracer and its instruments, if there are any."""
 
 import os
 import sys
@@ -10,18 +10,18 @@ from opentelemetry.trace import Tracer, TracerProvider
 
 from fielding_async.__about__ import __version__
 
-from .log_lines import harmless
+from .log_lines import contained
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
 
     from .meters import Meters
 
-__all__ = ["Providers"]
+__all__ = ["Providers", "TracerProvider"]
 
 
 class _Entering:
-    """Stands in for a call in the lines of what goes wrong before there is one."""
+    """Stands in for a call in log lines about the session's entry."""
 
     name = "session"
     trace_id = "-"
@@ -31,12 +31,12 @@ def _find_tracer(provider: TracerProvider | None) -> Tracer | None:
     tracer = trace.get_tracer("fielding_async", __version__, provider)
     if not hasattr(tracer, "start_span"):
         raise TypeError(f"the provider's tracer is a {type(tracer).__name__}")
-    # what the API itself brings does nothing
+    # what the API itself provides does nothing
     return None if type(tracer).__module__.startswith("opentelemetry.trace") else tracer
 
 
 def _find_meters(provider: "MeterProvider | None") -> "Meters | None":
-    # the API of metrics takes long to load, and unless somebody has, no provider can have been set
+    # the metrics API takes long to load; unless it is loaded, no provider can have been set
     is_loaded = "opentelemetry.metrics" in sys.modules or "OTEL_PYTHON_METER_PROVIDER" in os.environ
     if provider is None and not is_loaded:
         return None
@@ -46,9 +46,9 @@ def _find_meters(provider: "MeterProvider | None") -> "Meters | None":
 
 
 class Providers:
-    """The tracer and the instruments of one session: `None` where nothing would come of them.
+    """The tracer and the instruments of one session: `None` where they would do nothing.
 
-    A provider left out is the global one, as it is now. One that raises is as good as none, and the log says so.
+    A provider left out is the global one, as it is now. One that raises counts as none, and the log says so.
     """
 
     def __init__(
@@ -60,10 +60,10 @@ class Providers:
     ) -> None:
         self.tracer: Tracer | None = None
         self.meters: Meters | None = None
-        with harmless(_Entering()):
+        with contained(_Entering()):
             self.tracer = _find_tracer(tracer_provider)
-        with harmless(_Entering()):
+        with contained(_Entering()):
             self.meters = _find_meters(meter_provider)
-        self.is_told: bool = self.tracer is not None or self.meters is not None
+        self.is_observed: bool = self.tracer is not None or self.meters is not None
         self.getrandbits: Callable[[int], int] = getrandbits
         self.clock: Callable[[], float] = clock

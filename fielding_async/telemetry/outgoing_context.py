@@ -1,6 +1,6 @@
-"""What goes on from an OpenTelemetry context to a request: its W3C headers, and an order to instrumentations.
+"""From an OpenTelemetry context to a request: its W3C headers, and the suppression of instrumentations.
 
-Headers are written by the W3C rules whatever global propagator is set.
+Headers follow the W3C rules whatever global propagator is set.
 """
 
 from opentelemetry import context as otel_context
@@ -8,16 +8,16 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, set_span_in_conte
 
 from fielding_async.core.wire.trace_headers import FLAGS, format_tracestate, traceparent
 
-__all__ = ["keep_instrumentation_quiet", "stand_below", "w3c_headers"]
+__all__ = ["set_parent", "suppress_instrumentation", "w3c_headers"]
 
-# The keys under which instrumentations look for an order to keep quiet; older ones know only the general one.
+# The keys that suppress instrumentations; older ones know only the general one.
 _SUPPRESS: tuple[str, ...] = (
     getattr(otel_context, "_SUPPRESS_HTTP_INSTRUMENTATION_KEY", "suppress_http_instrumentation"),
     getattr(otel_context, "_SUPPRESS_INSTRUMENTATION_KEY", "suppress_instrumentation"),
 )
 
 
-def keep_instrumentation_quiet() -> None:
+def suppress_instrumentation() -> None:
     """Keep an instrumentation of the HTTP library from adding a second CLIENT span and header.
 
     Lasts as long as the current task: for tasks that do nothing but one exchange.
@@ -28,8 +28,8 @@ def keep_instrumentation_quiet() -> None:
     otel_context.attach(context)
 
 
-def stand_below(position: SpanContext) -> None:
-    """Let spans that others begin in the current task stand below a position. Lasts as long as the task."""
+def set_parent(position: SpanContext) -> None:
+    """Make a position the parent of spans that others start in the current task. Lasts as long as the task."""
     otel_context.attach(set_span_in_context(NonRecordingSpan(position)))
 
 

@@ -1,8 +1,8 @@
-"""What the SDK tells of itself, one row each: the attributes and events of its spans, its metrics.
+"""The names of all signals, one row each: the attributes and events of spans, the metrics.
 
-Names follow the OpenTelemetry semantic conventions for HTTP where these have one, else they begin with `fielding.`.
-Metrics bear no ids: all their attributes are bounded. Source: https://opentelemetry.io/docs/specs/semconv/http/. Loaded
-only where there are metrics.
+Names follow the OpenTelemetry semantic conventions for HTTP where these have one; others start with `fielding.`.
+Metrics have no ids: all their attributes have a bounded set of values.
+Source: https://opentelemetry.io/docs/specs/semconv/http/.
 """
 
 from typing import Literal

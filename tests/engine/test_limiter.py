@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from fielding_async import FieldingError, FieldingSession, Limits, RateLimitError, Retry, RunRef, Timeout
-from fielding_async.core.errors import api_error_class
+from fielding_async import FieldingError, Limits, RateLimitError, Retry, RunRef, Timeout
 from fielding_async.core.pace.pacer import Pacer
-from fielding_async.core.wire.replies import Attempted, Response
+from fielding_async.core.wire.replies import Attempted, Response, api_error_class
 from fielding_async.engine.limiter import Limiter, Permit, WaitTooLongError
 from fielding_async.http.transport import Outgoing
 from fielding_async.sandbox import Sandbox, Status
+from fielding_async.session import session_over
 from tests.tools.sessions import QUICK, sent, session
 from tests.tools.virtual_time import run
 
@@ -34,7 +34,7 @@ def limiter(**limits: Any) -> Limiter:
 async def use(box: Limiter, *, under_way: bool = False, deadline: float | None = None) -> Permit:
     """Get a permission and send: what it takes to use up a turn."""
     permit = await box.acquire(under_way=under_way, deadline=deadline)
-    assert box.may_leave(permit) == 0.0
+    assert box.may_leave(permit, asyncio.get_running_loop().time()) == 0.0
     return permit
 
 
@@ -172,7 +172,7 @@ def test_one_429_pauses_everything_once() -> None:
             while True:
                 permit = await box.acquire(under_way=False, deadline=None)
                 await asyncio.sleep(0.01)  # the connection is opened
-                if box.may_leave(permit) is None:
+                if box.may_leave(permit, asyncio.get_running_loop().time()) is None:
                     box.release(permit)
                     continue
                 left.append(loop.time())
@@ -321,9 +321,7 @@ def test_cold_actions_at_a_known_pace_finish_in_call_order() -> None:
 
     async def main() -> None:
         exchange = FakeExchange()
-        fielding = FieldingSession._with_seams(
-            transport=exchange, dice=random.Random(1), auth="token", limits=Limits(rate=100), retry=QUICK
-        )
+        fielding = session_over(exchange, dice=random.Random(1), auth="token", limits=Limits(rate=100), retry=QUICK)
         finished: list[int] = []
 
         async def one(number: int) -> None:
@@ -357,9 +355,7 @@ def test_the_spacing_holds_at_the_socket() -> None:
                 return answer
 
         exchange = SlowToConnect()
-        fielding = FieldingSession._with_seams(
-            transport=exchange, dice=random.Random(1), auth="token", limits=Limits(rate=100), retry=QUICK
-        )
+        fielding = session_over(exchange, dice=random.Random(1), auth="token", limits=Limits(rate=100), retry=QUICK)
         async with fielding, asyncio.TaskGroup() as group:
             for number in range(500):
                 group.create_task(fielding.run(RunRef(1, "0" * 26, "1" * 26, f"r{number}")).get())
@@ -386,7 +382,7 @@ def test_a_call_costs_the_same_however_many_wait(limits: Limits) -> None:
         async def one(number: int) -> None:
             deadline = loop.time() + 1e6 + number if number % 2 else None
             permit = await box.acquire(under_way=number % 3 == 0, deadline=deadline)
-            while box.may_leave(permit):
+            while box.may_leave(permit, asyncio.get_running_loop().time()):
                 await asyncio.sleep(0.001)
             await asyncio.sleep(0.01)
             box.release(permit)
@@ -447,8 +443,8 @@ def ends_while_all_is_refused(
     async def main() -> list[tuple[float, str]]:
         loop = asyncio.get_running_loop()
         ends: list[tuple[float, str]] = []
-        fielding = FieldingSession._with_seams(
-            transport=Closed(), dice=random.Random(1), auth="token", timeout=Timeout(total=total), retry=QUICK
+        fielding = session_over(
+            Closed(), dice=random.Random(1), auth="token", timeout=Timeout(total=total), retry=QUICK
         )
 
         async def one(number: int) -> None:

@@ -408,7 +408,7 @@ async def test_after_5xx_answers_a_refused_connection_is_no_transport_error(sand
     async with session(sandbox, retry=Retry(max_attempts=2, base=0.001)) as fielding:
         run = fielding.run(ref)
         await run.get()
-        transport = fielding.engine().exchanger.flights.transport
+        transport = fielding.engine().sender.attempts.transport
         send = transport.send
 
         async def refuse_the_second(outgoing: Outgoing, *, timeout: float, connect_timeout: float) -> Attempted:
@@ -418,10 +418,10 @@ async def test_after_5xx_answers_a_refused_connection_is_no_transport_error(sand
                 return NotSent("connection refused")
             return await send(outgoing, timeout=timeout, connect_timeout=connect_timeout)
 
-        fielding.engine().exchanger.flights.transport = Rerouted(refuse_the_second)
+        fielding.engine().sender.attempts.transport = Rerouted(refuse_the_second)
         with pytest.raises(ServerError):
             await run.pause()
-        fielding.engine().exchanger.flights.transport = transport
+        fielding.engine().sender.attempts.transport = transport
 
 
 class Rerouted:

@@ -124,7 +124,7 @@ def test_a_program_that_configures_no_log_sees_none() -> None:
     code = """
 import fielding_async.telemetry.log_lines as logs
 class Call: name, trace_id = "pause", "0"
-logs.say("doubt", Call(), text="x")
+logs.write_line("doubt", Call(), text="x")
 """
     ran = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert (ran.stdout, ran.stderr) == ("", "")

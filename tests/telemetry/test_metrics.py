@@ -235,8 +235,8 @@ def test_without_an_sdk_nothing_is_told() -> None:
     for given in ((None, None), (NoOpTracerProvider(), NoOpMeterProvider())):
         providers = Providers(getrandbits, lambda: 0.0, *given)
         call = CallTrace(providers, "pause", ref=ref_of(1))
-        assert (providers.is_told, call.is_told, call.span, call.position) == (False, False, None, None)
-        assert set(call.mint()) == {"traceparent"}
+        assert (providers.is_observed, call.is_observed, call.span, call.position) == (False, False, None, None)
+        assert set(call.new_headers()) == {"traceparent"}
 
 
 class _Broken(TracerProvider, MeterProvider):

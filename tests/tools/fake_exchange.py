@@ -9,6 +9,7 @@ from typing import Any
 from fielding_async import FieldingSession, Limits, Retry, RunRef, Timeout
 from fielding_async.core.wire.replies import Attempted, Lost, Response
 from fielding_async.http.transport import Outgoing
+from fielding_async.session import session_over
 
 __all__ = ["FakeExchange", "ref_of", "session_on"]
 
@@ -102,6 +103,6 @@ def session_on(exchange: FakeExchange, **arguments: Any) -> FieldingSession:
     arguments.setdefault("limits", Limits(concurrency=8, adaptive=False))
     arguments.setdefault("retry", Retry(base=0.01, cap=0.1, max_attempts=3))
     arguments.setdefault("timeout", Timeout(total=20, attempt=5))
-    return FieldingSession._with_seams(
-        transport=exchange, auth="token", base_url=arguments.pop("base_url", "https://fake.invalid/v1"), **arguments
+    return session_over(
+        exchange, auth="token", base_url=arguments.pop("base_url", "https://fake.invalid/v1"), **arguments
     )

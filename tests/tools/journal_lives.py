@@ -7,6 +7,7 @@ from typing import Any
 
 from fielding_async import FieldingSession, Limits, Retry, Timeout
 from fielding_async.http.transport import Outgoing, Transport
+from fielding_async.session import session_over
 
 from .fake_exchange import FakeExchange
 from .fake_storage import Disk
@@ -16,8 +17,8 @@ __all__ = ["colleague", "intent_on_record", "kill", "new_session", "target"]
 
 def new_session(transport: Transport, dice: Random) -> FieldingSession:
     """Return the session of a new process, with dice of its own."""
-    return FieldingSession._with_seams(
-        transport=transport,
+    return session_over(
+        transport,
         dice=Random(dice.getrandbits(64)),
         auth="token",
         base_url="https://fake.invalid/v1",

@@ -239,7 +239,7 @@ def _apply(order: Order, file: "PlanFile", defaults: "Defaults", checked: "Check
 
     from fielding_async.cli.shared.plan.check import same_rows
     from fielding_async.core.addresses import BASE_URL
-    from fielding_async.engine.token_keeper import resolve_auth
+    from fielding_async.core.credentials import resolve_auth
 
     from .before import earlier_counts, prompt_lines
     from .work import Run

@@ -14,10 +14,10 @@ from attrs import frozen
 
 from fielding_async.cli.shared.output import clean
 from fielding_async.core.addresses import BASE_URL, resolve_base_url
+from fielding_async.core.credentials import resolve_auth
 from fielding_async.core.dates import to_text
 from fielding_async.core.errors import ConfigurationError
 from fielding_async.core.wire.headers import sendable_etag
-from fielding_async.engine.token_keeper import resolve_auth
 
 __all__ = [
     "Check",

@@ -121,7 +121,7 @@ async def _examine(report: _Report, ref: RunRef | None) -> int:
 
 def _has_token() -> bool:
     """Whether there is one to show to the server, be it an expired one."""
-    from fielding_async.engine.token_keeper import resolve_auth
+    from fielding_async.core.credentials import resolve_auth
 
     try:
         resolve_auth(None, os.environ)

@@ -1,19 +1,20 @@
-"""Whether to attempt an exchange again: what it came to, in; wait or stop, out."""
+"""The attempts of one request: whether to send it again, and how it ended."""
 
 from enum import Enum
 
 from attrs import define
 
-from fielding_async.core.errors import ServerError
-from fielding_async.core.wire.replies import Accepted, Answer, Throttled
+from fielding_async.core.errors import FieldingError, OutcomeUnknownError, OutcomeUnknownTimeoutError, ServerError
+from fielding_async.core.models import FieldingRun
+from fielding_async.core.wire.replies import Accepted, Answer, Response, Throttled
 
-__all__ = ["Attempts", "Next"]
+__all__ = ["Attempts", "Next", "RequestEnd", "outcome_unknown"]
 
 
 class Next(Enum):
     """What to do after an attempt."""
 
-    DONE = "the answer stands"
+    FINAL = "the answer stands, a success or not"
     AT_ONCE = "attempt again as soon as the limiter permits"
     AFTER_A_WAIT = "attempt again after a backoff"
     GIVE_UP = "attempts used up"
@@ -21,10 +22,10 @@ class Next(Enum):
 
 @define
 class Attempts:
-    """The attempts of one HTTP exchange under one precondition.
+    """The attempts of one request, which is sent with the same precondition each time.
 
-    `may_be_applied`: one of them, if a write, may have been; `only_server_errors`: all such were answered with a 5xx,
-    of which `server_error` is the last.
+    `may_be_applied`: one of them, if the request is a write, may have been applied. `only_server_errors`: each such
+    attempt was answered with a 5xx; `server_error` is the last of these answers.
     """
 
     allowed: int
@@ -34,12 +35,12 @@ class Attempts:
     server_error: ServerError | None = None
 
     def note(self, answer: Answer) -> Next:
-        """Take account of an attempt's answer, and say what is next."""
+        """Count an attempt with its answer, and return what is next."""
         if isinstance(answer, Throttled):
-            return Next.AT_ONCE  # uses up no attempt; the session-wide pause is the wait
+            return Next.AT_ONCE  # a 429 uses up no attempt; the wait is the pause of the whole session
         self.used += 1
         if isinstance(answer, Accepted):
-            return Next.DONE
+            return Next.FINAL
         if answer.may_be_applied:
             self.may_be_applied = True
             if isinstance(answer.error, ServerError):
@@ -47,5 +48,38 @@ class Attempts:
             else:
                 self.only_server_errors = False
         if not answer.repeatable:
-            return Next.DONE
+            return Next.FINAL
         return Next.AFTER_A_WAIT if self.used < self.allowed else Next.GIVE_UP
+
+
+@define(eq=False)
+class RequestEnd:
+    """How a request ended: `accepted`, or else `failure`, that of the last attempt.
+
+    `gave_up`: attempts or time were used up. `out_of_time`: the deadline was one of the reasons.
+    """
+
+    attempts: Attempts
+    accepted: Response | None = None
+    failure: FieldingError | None = None
+    gave_up: bool = False
+    out_of_time: bool = False
+
+    @property
+    def error(self) -> FieldingError:
+        """The failure of a request that was not accepted."""
+        assert self.failure is not None  # noqa: S101 - callers check `accepted` first
+        return self.failure
+
+
+def outcome_unknown(
+    what: str, failure: FieldingError, current: FieldingRun | None, *, out_of_time: bool
+) -> OutcomeUnknownError:
+    """Return the error for a write whose effect cannot be established; the last failure is its cause.
+
+    `current`: the run as fetched since, if it was. `out_of_time`: the deadline was one of the reasons.
+    """
+    cls = OutcomeUnknownTimeoutError if out_of_time else OutcomeUnknownError
+    error = cls(f"{what}; last failure: {failure.message}", current=current, method=failure.method, path=failure.path)
+    error.__cause__ = failure
+    return error

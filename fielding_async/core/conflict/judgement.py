@@ -1,7 +1,46 @@
-"""The judgement after a conflict or a lost reply: one pure function, for calls, cancellations and journals alike.
+"""The judgement: what a fetched run means for a write that met a conflict, or whose reply was lost.
 
-A write is sent under an ETag, so each ETag admits at most one application of it. What remains is to say what a fresh
-look at the run means: for the order that was given, for what the caller saw, and for attempts whose reply never came.
+One pure function, `judge`, decides for calls, cancellations and journals alike. Source: RFC 9110, section 13.1.1, and
+the contract's sections on 412 and on lost replies.
+
+What it assumes
+---------------
+A1  Every write is sent with `If-Match` and the ETag of a run that was received. The server applies a write only while
+    the run has that ETag, and a write that changes the run changes the ETag. So at most one write is applied under
+    each ETag, however often a request is sent again or repeated on the way.
+A2  `version` grows by one with each write that changes the run. Nothing is concluded from a larger step.
+A3  A GET returns a state that the run had at some time since the last write that this session saw applied, or it is
+    recognised as older: its ETag is one that is known to be past, or its version is below one that was seen.
+A4  A run may change its status without a write: a scheduled one starts, a live one completes (`_WITHOUT_A_WRITE`).
+A5  A request whose reply was lost may still be applied later, as long as the run has the ETag it was sent under.
+
+The rules, in this order
+------------------------
+R1  A fetched run that is known to be past says nothing, nor does one with the very ETag that was just refused: fetch
+    again (`FetchAgain`).
+R2  If an attempt may have been applied (a lost reply), the run is compared with what was sent:
+    a  It is where the action leads: `unconfirmed`. For a callable change this cannot be told from an equal change by
+       somebody else: `Unknown`.
+    b  Its ETag is unchanged: the write may still be applied (A5), so `Unknown`; but `Fail` when every such attempt was
+       answered with a 5xx and attempts are used up, or when a resumed write was refused for what no clock can change.
+    c  Exactly one write happened (A2) and a value that ours sets still has its old value: ours was not applied. Go on
+       with R3, as after an ordinary conflict.
+    d  Anything else: `Unknown`.
+R3  Nothing that was sent can have been applied. What the caller wants is compared with the run:
+    a  It is there: `already`; while a write of an earlier call may still be applied under this ETag it is sent again
+       instead, or, if there is nothing to send, it is `unconfirmed`.
+    b  The caller asked to be refused (`seen=` and the run has changed, or `on_conflict="raise"`): `Refuse`.
+    c  The server refused the state (422) under this very ETag: `Fail`.
+    d  Otherwise it is still wanted: `Send` under the fetched ETag.
+
+What is doubtful
+----------------
+D1  A2 and A3 are not documented by the exchange. Where version does not step by one, R2c never holds, which is safe;
+    where it steps for something other than a write, R2c could take another's step for the one that ours did not make.
+D2  R2c says that nothing was applied, not that nobody else changed what the caller names. An update of both bounds of
+    which one was set by somebody else meanwhile is sent again with both.
+D3  A 5xx is taken as the exchange's own answer (R2b), although a gateway in between may have made it up.
+D4  A cache in between that answers the GET with an older state is recognised only as far as A3 goes.
 """
 
 from collections.abc import Mapping
@@ -20,16 +59,16 @@ from fielding_async.core.actions import (
     Resume,
     StatusAction,
     Update,
-    ask,
+    call_change,
 )
 from fielding_async.core.dates import grain
 from fielding_async.core.models import Effect, FieldingRun, OnConflict, RunStatus
 
-__all__ = ["Fail", "Finish", "LookAgain", "Refuse", "Send", "Situation", "Unknown", "Verdict", "Why", "judge"]
+__all__ = ["Fail", "FetchAgain", "Finish", "Refuse", "Send", "Situation", "Unknown", "Verdict", "Why", "judge"]
 
 
 class Why(Enum):
-    """Why the run was looked at."""
+    """Why the run was fetched."""
 
     OPENING = "the call had no ETag yet"
     CONFLICT = "412"
@@ -41,13 +80,13 @@ class Why(Enum):
 
 @frozen(kw_only=True)
 class Situation:
-    """All that the judgement rests on.
+    """Everything that the judgement uses.
 
-    `order` is what the caller wants; `sent` the action as it was last sent, under the ETag of `base`; `may_be_applied`:
-    an attempt under that ETag may have been applied; `only_server_errors`: all such attempts were answered with a 5xx;
-    `resumed`: all such attempts were made by a process that is dead, and on record; `seen`: the run that the caller's
-    decision rests on; `in_doubt`: a cancelled or unknown write of an earlier call may still land under the fresh ETag;
-    `outdated`: the fresh run is known to be past.
+    `fresh`: the run as fetched. `order`: what the caller wants. `sent`: the action as it was last sent, under the ETag
+    of `base`. `may_be_applied`: an attempt under that ETag may have been applied. `only_server_errors`: each such
+    attempt was answered with a 5xx. `resumed`: each such attempt was made by an earlier process, and is on record.
+    `seen`: the run that the caller's decision rests on. `in_doubt`: a cancelled or unknown write of an earlier call may
+    still be applied under the fetched ETag. `outdated`: the fetched run is known to be past.
     """
 
     fresh: FieldingRun
@@ -65,13 +104,13 @@ class Situation:
 
     @property
     def unchanged(self) -> bool:
-        """Whether the fresh run bears the very ETag that the last attempt was sent under."""
+        """Whether the fetched run has the very ETag that the last attempt was sent under."""
         return self.base is not None and self.fresh.etag == self.base.etag
 
 
 @frozen
 class Send:
-    """Send this action under the fresh ETag."""
+    """Send this action under the fetched ETag."""
 
     action: Action
 
@@ -85,8 +124,8 @@ class Finish:
 
 
 @frozen
-class LookAgain:
-    """The look was stale: it shows the very ETag that was refused, or another that is past. Wait and look again."""
+class FetchAgain:
+    """Fetch again after a wait: the run is stale. Its ETag is the one that was refused, or another that is past."""
 
 
 @frozen
@@ -98,7 +137,7 @@ class Refuse:
 
 @frozen
 class Fail:
-    """Raise the failure that led here: it is proven, or all but, that nothing was applied."""
+    """Raise the failure that led here: nothing was applied."""
 
 
 @frozen
@@ -108,22 +147,22 @@ class Unknown:
     reason: str = field(default="it cannot be told whether the write was applied")
 
 
-Verdict = Send | Finish | LookAgain | Refuse | Fail | Unknown
+Verdict = Send | Finish | FetchAgain | Refuse | Fail | Unknown
 
 
 def judge(situation: Situation) -> Verdict:
-    """Say what a fresh look at the run means. A callable order is asked at most once; its exceptions pass through."""
+    """Return what a fetched run means. A callable order is called at most once; its exceptions pass through."""
     if situation.outdated or (situation.why is Why.CONFLICT and situation.unchanged):
-        return LookAgain()
+        return FetchAgain()
     if situation.may_be_applied:
-        settled = _settle(situation)
-        if settled is not None:
-            return settled
+        verdict = _judge_lost_attempts(situation)
+        if verdict is not None:
+            return verdict
     return _judge_order(situation)
 
 
-def _settle(situation: Situation) -> Verdict | None:
-    """Judge attempts that may have been applied. `None`: proven not applied, hence an ordinary conflict."""
+def _judge_lost_attempts(situation: Situation) -> Verdict | None:
+    """Judge attempts that may have been applied (R2). `None`: it is proven that they were not."""
     sent, base, fresh = situation.sent, situation.base, situation.fresh
     if sent is None or base is None:
         return Unknown()
@@ -134,7 +173,7 @@ def _settle(situation: Situation) -> Verdict | None:
     if situation.unchanged:
         if situation.why is Why.EXHAUSTED and situation.only_server_errors:
             return Fail()
-        if situation.resumed and _refused_for_good(situation.why, sent, base, fresh):
+        if situation.resumed and _refusal_is_final(situation.why, sent, base, fresh):
             return Fail()
         return Unknown("the run is unchanged, but a request whose reply was lost may still be applied")
     if _proven_not_applied(sent, base, fresh):
@@ -142,15 +181,15 @@ def _settle(situation: Situation) -> Verdict | None:
     return Unknown("the run was changed more than once since, or in a way that hides who did it")
 
 
-_LEFT_ALONE: Mapping[str, frozenset[str]] = {
+_WITHOUT_A_WRITE: Mapping[str, frozenset[str]] = {
     RunStatus.SCHEDULED: frozenset({RunStatus.SCHEDULED, RunStatus.LIVE, RunStatus.COMPLETED}),
     RunStatus.LIVE: frozenset({RunStatus.LIVE, RunStatus.COMPLETED}),
     RunStatus.PAUSED: frozenset({RunStatus.PAUSED, RunStatus.COMPLETED}),
     RunStatus.COMPLETED: frozenset({RunStatus.COMPLETED}),
 }
-"""What a run may be later, perhaps under the same ETag, if nobody writes to it: it starts, and comes to its end."""
+"""The statuses that a run may have later, perhaps under the same ETag, if nobody writes to it (A4)."""
 
-_TAKEN_IN: Mapping[str, frozenset[str]] = {
+_ACCEPTED_IN: Mapping[str, frozenset[str]] = {
     LaunchNow.name: frozenset({RunStatus.SCHEDULED}),
     Pause.name: frozenset({RunStatus.LIVE}),
     Resume.name: frozenset({RunStatus.PAUSED}),
@@ -158,30 +197,31 @@ _TAKEN_IN: Mapping[str, frozenset[str]] = {
     Relaunch.name: frozenset({RunStatus.COMPLETED}),
     Update.name: frozenset({RunStatus.SCHEDULED, RunStatus.LIVE, RunStatus.PAUSED}),
 }
-"""In which statuses the exchange may take an action. Never asked before sending: that is the server's to say."""
+"""The statuses in which the exchange may accept an action. Not used before sending: the server decides that."""
 
 
-def _refused_for_good(why: Why, sent: Action, base: FieldingRun, fresh: FieldingRun) -> bool:
-    """Whether a request was refused for what no clock can change, so that its earlier copy under the same ETag was too.
+def _refusal_is_final(why: Why, sent: Action, base: FieldingRun, fresh: FieldingRun) -> bool:
+    """Whether a request was refused for a reason that time cannot change: then its earlier copy was refused as well.
 
-    A 400 is for what the request says, and time only makes dates worse. A 422 is for the state: certain if neither the
-    status on record, which the copy may have met, nor the one seen now can lead by itself to one in which the action is
-    taken. A resume of a paused run or a relaunch of a completed one may hang on the completes goal, which can change.
+    A 400 is about the request itself, and time only makes its dates worse. A 422 is about the state: it is final if
+    neither the status on record, which the earlier copy may have met, nor the one fetched now can lead without a write
+    to a status in which the action is accepted. A resume of a paused run or a relaunch of a completed one may depend on
+    the completes goal, which can change.
     """
     if why is Why.BAD_REQUEST:
         return True
-    to_come = [_LEFT_ALONE.get(run.status) for run in (base, fresh)]
+    later = [_WITHOUT_A_WRITE.get(run.status) for run in (base, fresh)]
     return why is Why.INVALID_STATE and all(
-        statuses is not None and statuses.isdisjoint(_TAKEN_IN[sent.name]) for statuses in to_come
+        statuses is not None and statuses.isdisjoint(_ACCEPTED_IN[sent.name]) for statuses in later
     )
 
 
 def _proven_not_applied(sent: Action, base: FieldingRun, fresh: FieldingRun) -> bool:
-    """Whether exactly one write happened since `base`, and it was not ours: what ours sets still has its old value."""
+    """Whether exactly one write happened since `base`, and what ours sets still has its old value (R2c)."""
     if fresh.version != base.version + 1:
         return False
     if isinstance(sent, Relaunch):
-        return False  # a relaunched run may have come to its end again by itself
+        return False  # a relaunched run may have completed again without a write
     if isinstance(sent, StatusAction):
         return fresh.status == base.status != sent.target
     return any(
@@ -191,28 +231,29 @@ def _proven_not_applied(sent: Action, base: FieldingRun, fresh: FieldingRun) -> 
 
 
 def _visible(fresh: FieldingRun) -> timedelta:
-    """Return the smallest change of a date that must show, however coarsely the server stores dates."""
+    """Return the smallest change of a date that is visible, however coarsely the server stores dates."""
     # not those of the base, which may be as we sent them
     return grain([fresh.start_fielding_at, fresh.end_fielding_at])
 
 
 def _judge_order(situation: Situation) -> Verdict:
+    """Judge what the caller wants, when nothing that was sent can have been applied (R3)."""
     fresh, order = situation.fresh, situation.order
-    wanted = ask(order, fresh) if callable(order) else order
+    wanted = call_change(order, fresh) if callable(order) else order
     if not situation.in_doubt and (wanted is None or wanted.is_there(fresh)):
         return Finish("already", wanted)
     if wanted is None:
-        # nothing to send, but an earlier write may still change what the callable was content with
+        # nothing to send, but an earlier write may still change the run that the callable saw
         return Finish("unconfirmed", None)
-    stale = not situation.unchanged and _rests_on_the_past(situation)
-    if stale:
+    if not situation.unchanged and _must_be_refused(situation):
         return Refuse(wanted)
     if situation.why is Why.INVALID_STATE and situation.unchanged:
         return Fail()
     return Send(wanted)
 
 
-def _rests_on_the_past(situation: Situation) -> bool:
+def _must_be_refused(situation: Situation) -> bool:
+    """Whether the caller asked to be refused when the run has changed (R3b)."""
     seen, fresh = situation.seen, situation.fresh
     if situation.on_conflict == "raise" and situation.why is not Why.OPENING:
         return True

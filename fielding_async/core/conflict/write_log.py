@@ -1,4 +1,4 @@
-"""What a batch keeps of a call: where the call starts from, what it is about to send, what it leaves in doubt."""
+"""The seam between a call and a durable record of it: what a restart after a crash would have to know."""
 
 from collections.abc import Awaitable
 from typing import Protocol
@@ -6,26 +6,27 @@ from typing import Protocol
 from fielding_async.core.actions import Action
 from fielding_async.core.models import FieldingRun
 
-__all__ = ["Ledger"]
+__all__ = ["WriteLog"]
 
 
-class Ledger(Protocol):
-    """A call tells it of every step that a restart would have to know.
+class WriteLog(Protocol):
+    """Records each step of one call that writes. A batch with a journal passes one for each row.
 
-    `resumed`: an attempt of an earlier process whose end is not known, as the action that was sent and the run under
-    whose ETag it was. `in_doubt`: set when the call was cancelled and a write of it may still be applied.
+    `resumed`: the write that an earlier process left in flight, if it did: the action that was sent, and the run under
+    whose ETag it was sent. `in_doubt`: set when the call was cancelled and one of its writes may still be applied.
     """
 
     resumed: tuple[Action, FieldingRun] | None
     in_doubt: bool
 
     def intend(self, action: Action, base: FieldingRun) -> Awaitable[None] | None:
-        """Return what to wait for until it is on record that `action` leaves under the ETag of `base`.
+        """Record that `action` is about to be sent under the ETag of `base`.
 
-        If that raises, nothing leaves.
+        Returns what to await before it is sent; `None` if there is nothing to wait for. If awaiting raises, the write
+        is not sent.
         """
         ...
 
     def settled(self) -> None:
-        """Take note that nothing sent so far can be applied any more, or that nothing was sent."""
+        """Record that nothing sent so far can be applied any more."""
         ...

@@ -1,124 +1,126 @@
-"""The writes of one call on its run: under which ETag each was sent, and what may be applied of them."""
+"""The writes of one call on its run: under which ETag each was sent, and what of them may be applied."""
 
 from collections.abc import Awaitable
+
+from attrs import define
 
 from fielding_async.core.actions import Action
 from fielding_async.core.errors import APIError, FieldingError, PreconditionFailedError
 from fielding_async.core.models import FieldingRun, RunRef
-from fielding_async.core.wire.replies import Accepted, Answer, Failed, Request, Response, action_request, left_by
-from fielding_async.engine.call import Ended
+from fielding_async.core.wire.replies import Accepted, Answer, Failed, Response, run_after_write
+from fielding_async.core.wire.requests import Request, action_request
 
-from .attempts import Attempts
-from .run_memory import RunStore
-from .write_log import Ledger
+from .attempts import Attempts, RequestEnd
+from .run_memory import RunMemory
+from .write_log import WriteLog
 
-__all__ = ["RunWrites"]
+__all__ = ["WriteRecord"]
 
 
-class RunWrites:
-    """What a call has sent, and what it leaves behind in the store.
+@define(eq=False)
+class WriteRecord:
+    """What a call has sent, and what the session's memory must know of it afterwards.
 
-    `fresh`: the run as last seen, or as our write left it. `base`: the run under whose ETag the last write was sent,
-    and `sent` what it asked for. `may_be_applied`: an attempt under that ETag may have been applied, or may yet be.
-    `resumed`: one of an earlier process may. `under_way`: a write has begun and not ended.
+    `fresh`: the run as last fetched, or as our write left it. `base`: the run under whose ETag the last write was sent;
+    `sent`: the action that it asked for. `may_be_applied`: an attempt under that ETag may have been applied, or may
+    still be. `resumed`: the same of an attempt of an earlier process. `under_way`: a write has started and not ended.
     """
 
-    def __init__(self, store: RunStore, ref: RunRef, ledger: Ledger | None) -> None:
-        self._store = store
-        self._ref = ref
-        self._ledger = ledger
-        self.fresh: FieldingRun | None = None
-        self.base: FieldingRun | None = None
-        self.sent: Action | None = None
-        self.may_be_applied: bool = False
-        self.resumed: bool = False
-        self.under_way: bool = False
+    memory: RunMemory
+    ref: RunRef
+    log: WriteLog | None = None
+    fresh: FieldingRun | None = None
+    base: FieldingRun | None = None
+    sent: Action | None = None
+    may_be_applied: bool = False
+    resumed: bool = False
+    under_way: bool = False
 
-    def take_up(self, action: Action, base: FieldingRun) -> None:
-        """Go on with what an earlier process left."""
+    def resume(self, action: Action, base: FieldingRun) -> None:
+        """Go on with the write that an earlier process left in flight."""
         self.resumed = self.may_be_applied = True
         self.fresh = self.base = base
         self.sent = action
 
     def intend(self, action: Action) -> Awaitable[None] | None:
-        """Return what to wait for, if anything, before `action` leaves. If that raises, nothing leaves."""
-        if self._ledger is None or self.resumed or self.fresh is None:
+        """Return what to await, if anything, before `action` is sent. If that raises, nothing is sent."""
+        if self.log is None or self.resumed or self.fresh is None:
             return None
-        return self._ledger.intend(action, self.fresh)
+        return self.log.intend(action, self.fresh)
 
-    def begin(self, action: Action) -> Request:
-        """Return the request of a write under the ETag of the run as last seen."""
-        assert self.fresh is not None  # noqa: S101 - an action is only ever sent under an ETag that was seen
+    def start(self, action: Action) -> Request:
+        """Return the request of a write under the ETag of the run as last fetched."""
+        assert self.fresh is not None  # noqa: S101 - an action is only ever sent under an ETag that was received
         base = self.base = self.fresh
         self.sent = action
         self.may_be_applied = self.resumed
-        request = action_request(self._ref, action, base)
-        self._store.write_began(self._ref)
+        request = action_request(self.ref, action, base)
+        self.memory.write_started(self.ref)
         self.under_way = True
         return request
 
-    def end(self, ended: Ended) -> None:
-        """Take account of what became of the write."""
+    def end(self, end: RequestEnd) -> None:
+        """Note how the write ended."""
         self.under_way = False
-        if ended.accepted is not None:
-            self._accepted(ended.accepted)
+        if end.accepted is not None:
+            self._accepted(end.accepted)
             return
-        self.may_be_applied = self.resumed or ended.attempts.may_be_applied
-        if self._ledger is not None and not self.may_be_applied:
-            self._ledger.settled()
-        self._unaccepted(ended.error)
+        self.may_be_applied = self.resumed or end.attempts.may_be_applied
+        if self.log is not None and not self.may_be_applied:
+            self.log.settled()
+        self._not_accepted(end.error)
 
     def disprove(self) -> None:
-        """Take note that nothing that was sent before can be applied."""
+        """Note that nothing sent before can be applied any more."""
         self.may_be_applied = self.resumed = False
 
-    def cut_off(self, attempts: Attempts | None, *, in_flight: bool) -> bool:
-        """Take note that the call was cancelled, its write maybe still `in_flight`; return whether that is in doubt."""
+    def cancel(self, attempts: Attempts | None, *, in_flight: bool) -> bool:
+        """Note that the call was cancelled, its write perhaps still `in_flight`. Returns whether it may be applied."""
         if self.under_way and attempts is not None:
             self.may_be_applied = self.resumed or attempts.may_be_applied
             if not in_flight:
-                self._unaccepted(None)
+                self._not_accepted(None)
         in_doubt = in_flight or self.may_be_applied
-        if in_doubt and self._ledger is not None:
-            self._ledger.in_doubt = True
+        if in_doubt and self.log is not None:
+            self.log.in_doubt = True
         return in_doubt
 
-    def end_late(self, answer: Answer | None, *, lost: bool) -> None:
-        """Take account of what became of a write whose caller has gone. `lost`: what became of it cannot be told."""
+    def end_after_cancel(self, answer: Answer | None, *, lost: bool) -> None:
+        """Note how the write of a cancelled call ended. `lost`: that cannot be told."""
         self.may_be_applied |= lost
         if isinstance(answer, Accepted):
             self.may_be_applied = False
             self._accepted(answer.response)
         elif isinstance(answer, Failed):
-            # a 412 proves that no earlier attempt under this ETag can land any more
+            # a 412 proves that no earlier attempt under this ETag can be applied any more
             moved = isinstance(answer.error, PreconditionFailedError)
             self.may_be_applied = not moved and (self.may_be_applied or answer.may_be_applied)
-            self._unaccepted(answer.error)
+            self._not_accepted(answer.error)
         else:
-            self._unaccepted(None)
+            self._not_accepted(None)
 
-    def leave(self) -> None:
-        """Have the store remember what may still land."""
+    def leave_doubt(self) -> None:
+        """Have the memory keep the ETag under which a write may still be applied."""
         base = self.base
-        if self.may_be_applied and base is not None:
-            # a lost attempt may land as long as the run bears the ETag that it was sent under
-            unmoved = self.fresh is None or self.fresh is base or self.fresh.etag == base.etag
-            if unmoved:
-                self._store.doubt(self._ref, base)
+        if base is None:
+            return
+        # a lost attempt can be applied as long as the run has the ETag that it was sent under
+        if self.fresh is None or self.fresh is base or self.fresh.etag == base.etag:
+            self.memory.doubt(self.ref, base)
 
     def _accepted(self, response: Response) -> None:
         action, base = self.sent, self.base
-        assert action is not None  # noqa: S101 - set when the write began, as is the base
+        assert action is not None  # noqa: S101 - set when the write started, as is the base
         assert base is not None  # noqa: S101
-        self.fresh = left_by(action, base, response)
-        self._store.write_accepted(self._ref, base, self.fresh)
+        self.fresh = run_after_write(action, base, response)
+        self.memory.write_accepted(self.ref, base, self.fresh)
 
-    def _unaccepted(self, failure: FieldingError | None) -> None:
-        """Forget the pair, unless the write was refused in a way that leaves it standing."""
+    def _not_accepted(self, failure: FieldingError | None) -> None:
+        """Forget the pair, unless the write was refused in a way that leaves it valid."""
         moved = isinstance(failure, APIError) and failure.status in {404, 412, 422}
         if isinstance(failure, PreconditionFailedError) and self.base is not None:
-            self._store.retire(self._ref, self.base)
+            self.memory.retire(self.ref, self.base)
         if self.may_be_applied or moved:
-            self._store.forget(self._ref)
+            self.memory.forget(self.ref)
         else:
-            self._store.write_refused(self._ref)
+            self.memory.write_refused(self.ref)

@@ -1,6 +1,33 @@
-"""When the next request may leave: observations in, times out. The clock and the dice are arguments.
+"""The pacer: when the next request may be sent. Observations go in, times come out; clock and dice are arguments.
 
-One shared deadline after a 429, which only moves later; even spacing, at a known rate or at a learned one.
+Times are seconds of one monotonic clock.
+
+What it assumes
+---------------
+A1  A 429 says that requests came too fast, and its Retry-After when the next one is accepted.
+A2  The limit is on the requests of this session together with those of others, not on a single operation.
+A3  A configured `rate` is about right: off by a few percent, but not by a factor.
+
+The rules
+---------
+R1  Pause: after a 429 nothing is sent until its Retry-After. The end of the pause only moves later. 429s of requests
+    that were permitted before the pause began belong to the same burst, and start no new pause.
+R2  A Retry-After that is absent or unusable is a growing, jittered wait of at least 0.1 s. One above `max_pause` is cut
+    to it. After both a single request probes; the others wait for its answer.
+R3  Permissions are spaced by `interval`. With a configured rate that is 1.01 / rate, as a network with jitter would
+    otherwise deliver 101 requests in a second of 100; `burst` permissions may be given together after idle time.
+R4  A timer that fires up to 10 ms late costs nothing: the next permission counts from when this one was due.
+R5  A permission is checked once more at the socket. Connections take longer or shorter to open, and what was permitted
+    evenly could leave together; a late request may bring the next one closer by a quarter of the interval at most.
+R6  A configured rate that is refused is lowered by 2 % (by 15 % where it is far off) and raised again after 20 s
+    without a refusal.
+R7  Without a configured rate the interval is that of the rate learner, unless `adaptive` is off.
+
+What is doubtful
+----------------
+D1  A1 is wrong for a 429 that has nothing to do with our rate. The pause is right even then; what the rate learner
+    concludes from it may not be.
+D2  R4 and R5 depend on timers that are late by no more than 10 ms. An event loop that is busy for longer loses pace.
 """
 
 from collections.abc import Callable
@@ -10,31 +37,31 @@ from attrs import define
 
 from fielding_async.core.config import Limits
 
-from .rate_learner import Learner
+from .rate_learner import RateLearner
 
 __all__ = ["Pacer", "Permit"]
 
-_LEAST_PAUSE = 0.1
-_HEADROOM = 1.01  # of a told interval: without any, a network that jitters makes 101 in a second out of 100
-_LATENESS = 0.01
-_CLOSEST = 0.75  # of the interval: as close as a late request may bring the next one
+_LEAST_PAUSE = 0.1  # seconds (R2)
+_HEADROOM = 1.01  # times the configured interval (R3)
+_LATENESS = 0.01  # seconds (R4)
+_CLOSEST = 0.75  # of the interval (R5)
 _ROUNDING = 1e-6  # seconds: times of a clock are floats
 _MAX_DOUBLINGS = 16
-_IDLE = 1.0
-_REFUSED_MARGIN = 1.02  # of a told interval, for each pause
+_IDLE = 1.0  # seconds: a longer gap is idle time, of which the rate learner is informed
+_SMALL_STEP = 1.02  # times the interval, for each refusal of a configured rate (R6)
+_BIG_STEP = 1.15  # the same, for a rate that is further off than `_FAR_OFF`
 _FAR_OFF = 1.07
-_BIG_STEP = 1.15
-_MOST_MARGIN = 100.0
-_QUIET = 20.0  # seconds
+_LONGEST = 100.0  # times the configured interval
+_QUIET = 20.0  # seconds without a refusal (R6)
 
 
 @define(eq=False, weakref_slot=False)
 class Permit:
-    """The right to send one request.
+    """The permission to send one request.
 
-    `epoch`: the count of pauses begun when it was given; `at`: the time; `interval`: seconds since the request before
-    it, as they were to be; `after`: seconds until the next; `is_paced`: it was the pace that it waited for. `used`: the
-    request left; `refused`: it met a 429.
+    `epoch`: how many pauses had started when it was given. `at`: when that was. `interval`: planned seconds since the
+    request before it; `after`: planned seconds until the next. `is_paced`: it had to wait for the pace. `is_probe`: it
+    is the single request after a pause (R2). `used`: the request left. `refused`: it met a 429.
     """
 
     epoch: int
@@ -48,51 +75,53 @@ class Permit:
 
 
 class Pacer:
-    """The pace of one session. Times are seconds of one monotonic clock, given by the caller."""
+    """The pace of one session."""
 
     def __init__(self, limits: Limits, uniform: Callable[[float, float], float]) -> None:
         self._interval = 0.0 if limits.rate is None else _HEADROOM / limits.rate
-        self._told_interval = self._interval
+        self._configured_interval = self._interval
         self._refused_at = -inf
         self._burst = 1 if limits.rate is None else limits.burst
-        self._learner = Learner() if limits.rate is None and limits.adaptive else None
-        self._is_strict = False  # a late request does not bring the next one closer
+        self._learner = RateLearner() if limits.rate is None and limits.adaptive else None
+        self._resumes = True  # the next permission is the first one, or the first one after a 429
+        self._is_strict = False  # a late request must not bring the next one closer
         self._max_pause = limits.max_pause
         self._uniform = uniform
         self._due = -inf  # when an evenly paced request would be due
         self._last = -inf  # when the last permission was given
         self._last_interval = 0.0
-        self._leaves_from = -inf  # when an evenly paced request may leave at the socket
+        self._leaves_from = -inf  # when an evenly paced request may leave, at the socket
         self._left_at = -inf
         self._paused_until = -inf
         self._epoch = 0
-        self._vain_pauses = 0  # pauses in a row with nothing but 429s between
-        self._blind_pauses = 0  # pauses in a row whose length the server did not say
+        self._vain_pauses = 0  # pauses in a row with only 429s between them
+        self._blind_pauses = 0  # pauses in a row without a usable Retry-After
         self._probe_wanted = False
         self._probe: Permit | None = None
 
     @property
     def paused_until(self) -> float:
-        """The end of the pause begun last; in the past, or minus infinity, when there is none."""
+        """The end of the latest pause; in the past, or minus infinity, when there is none."""
         return self._paused_until
 
     @property
     def vain_pauses(self) -> int:
-        """How many pauses there were in a row without an answer between them that was no 429."""
+        """How many pauses there were in a row with only 429s between them."""
         return self._vain_pauses
 
     def ready_at(self) -> float:
-        """Return the time from which the next request may leave: infinity while a probe's answer is awaited."""
+        """Return the time from which the next permission can be given: infinity while the probe's answer is awaited."""
         if self._probe is not None:
             return inf
         return max(self._paused_until, self._due - self._interval * (self._burst - 1))
 
-    def take(self, now: float, *, waited: bool = False) -> Permit:
-        """Give the permission that `ready_at` promised. `waited`: it was waited for, and is not taken after idle time.
+    def try_take(self, now: float, *, waited: bool = False) -> Permit | float:
+        """Give a permission; or return the time from which one can be given, infinity while a probe is out."""
+        ready_at = self.ready_at()
+        return ready_at if ready_at > now else self.take(now, waited=waited)
 
-        A timer that rings a little late does not slow the pace down: the next permission counts from when this one
-        was due, if that was no more than a few milliseconds ago.
-        """
+    def take(self, now: float, *, waited: bool = False) -> Permit:
+        """Give the permission whose time, by `ready_at`, has come. `waited`: somebody waited for it (R4)."""
         since, self._last = now - self._last, now
         if self._learner is not None:
             self._learn_sending(self._learner, since, now)
@@ -108,18 +137,19 @@ class Pacer:
             self._probe = permit
         return permit
 
-    def _learn_sending(self, learner: Learner, since: float, now: float) -> None:
+    def _learn_sending(self, learner: RateLearner, since: float, now: float) -> None:
         if since > _IDLE + 3 * self._interval:
             learner.idle(now)
-        learner.sending(now)
+        if self._resumes:
+            self._resumes = False
+            learner.resumed(now)
         self._interval = 1.0 / learner.pace
         self._is_strict = learner.is_strict
 
     def leaves_at(self, permit: Permit, now: float) -> float | None:
-        """Return the time from which a request permitted earlier may leave, now that it has a connection.
+        """Return the time from which a permitted request may leave, now that it has a connection (R5).
 
-        `None`: it may not, for a pause has begun since; it needs a new permission. Opening connections takes now more
-        and now less time, so what was permitted evenly could leave in a bunch.
+        `None`: a pause has started since, and the request needs a new permission.
         """
         if permit.epoch != self._epoch and now < self._paused_until:
             return None
@@ -128,32 +158,52 @@ class Pacer:
         leaves_at = self._leaves_from - permit.after * (self._burst - 1) - _LATENESS
         return leaves_at if self._burst > 1 else max(leaves_at, self._left_at + permit.after * _CLOSEST - _ROUNDING)
 
+    def may_leave(self, permit: Permit, now: float) -> float | None:
+        """Use the permission up and return 0 if its request may leave now.
+
+        Otherwise return the seconds to wait before asking again, or `None` if the permission has lapsed.
+        """
+        leaves_at = self.leaves_at(permit, now)
+        if leaves_at is None or leaves_at > now:
+            return None if leaves_at is None else leaves_at - now
+        self.left(permit, now)
+        return 0.0
+
     def left(self, permit: Permit, now: float) -> None:
-        """Note that the request leaves."""
+        """Note that the request leaves now."""
+        permit.used = True
         self._left_at = now
         self._leaves_from = max(self._leaves_from, now) + permit.after
 
+    def ended(self, permit: Permit, now: float) -> None:
+        """Note that the request of a permission is over: it was answered, or lost, or it never left."""
+        if not permit.used:
+            self.give_back(permit)
+        elif not permit.refused:
+            self.answered(permit, now)
+
     def give_back(self, permit: Permit) -> None:
-        """Take back a permission that was not used."""
+        """Take back a permission whose request did not leave."""
         self._due -= permit.after
         if permit is self._probe:
             self._probe = None
             self._probe_wanted = True
 
     def answered(self, permit: Permit, now: float) -> None:
-        """Note an answer that was no 429, or the lack of one."""
+        """Note an answer that is no 429, or that no answer came."""
         if permit is self._probe:
             self._probe = None
         if permit.epoch == self._epoch:
             self._blind_pauses = self._vain_pauses = 0
         if self._learner is None:
-            self._come_back(now)
+            self._raise_rate(now)
         else:
             speed = 1.0 / permit.interval if permit.interval else inf
             self._learner.accepted(permit.at, speed, now, is_paced=permit.is_paced)
 
     def throttled(self, permit: Permit, retry_after: float | None, now: float) -> None:
-        """Note a 429; `retry_after` in seconds, `None` if the server named no usable time."""
+        """Note a 429. `retry_after`: its seconds; `None` if the server named no usable time."""
+        permit.refused = self._resumes = True
         was_probe = permit is self._probe
         if was_probe:
             self._probe = None
@@ -178,23 +228,24 @@ class Pacer:
             seconds = self._learn_refusal(permit, seconds, was_probe=was_probe)
         self._paused_until = max(self._paused_until, now + seconds)
 
-    def _give_way(self, now: float) -> None:
-        """Keep a little below a rate that is refused although it was told, and well below one that is far off."""
-        self._is_strict = True  # never bring the next request closer because one was late
+    def _lower_rate(self, now: float) -> None:
+        """Lower a configured rate that was refused (R6)."""
+        self._is_strict = True
         quiet = now - self._refused_at
         self._refused_at = now
-        step = _REFUSED_MARGIN if quiet > _QUIET or self._interval < self._told_interval * _FAR_OFF else _BIG_STEP
-        self._interval = min(self._interval * step, self._told_interval * _MOST_MARGIN)
+        step = _SMALL_STEP if quiet > _QUIET or self._interval < self._configured_interval * _FAR_OFF else _BIG_STEP
+        self._interval = min(self._interval * step, self._configured_interval * _LONGEST)
 
-    def _come_back(self, now: float) -> None:
-        if now - self._refused_at > _QUIET and self._interval > self._told_interval * _FAR_OFF:
+    def _raise_rate(self, now: float) -> None:
+        """Raise a configured rate again that has not been refused for a while (R6)."""
+        if now - self._refused_at > _QUIET and self._interval > self._configured_interval * _FAR_OFF:
             self._refused_at = now
             self._interval /= _BIG_STEP
 
     def _learn_refusal(self, permit: Permit, seconds: float, *, was_probe: bool) -> float:
-        """Take note of the first 429 of a burst. Returns the length of the pause."""
+        """Note the first 429 of a burst, and return the seconds of the pause."""
         if self._learner is None:
-            self._give_way(permit.at)
+            self._lower_rate(permit.at)
             return seconds
         self._due = -inf
         if was_probe:

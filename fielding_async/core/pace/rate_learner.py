@@ -15,7 +15,7 @@ from attrs import define, evolve, field
 
 from .limit_evidence import WINDOW, Climb, Inquiry, Refusal, Verdict
 
-__all__ = ["Learner"]
+__all__ = ["RateLearner"]
 
 _FIRST = 8.5  # requests a second, at the start of the opening
 _GROWTH = 1.4  # of the pace with each reply, at low speeds
@@ -42,7 +42,7 @@ _FEW = 5  # accepted requests, below which a count says nothing of a limit
 
 
 @define
-class Learner:
+class RateLearner:
     """The pace of a session whose limit is not known. Times are seconds of one monotonic clock."""
 
     pace: float = _FIRST
@@ -73,8 +73,8 @@ class Learner:
     _in_vain: bool = False  # nothing has gone through since the pace was taken up from the start
     _paused: float = inf  # the length of the pause before, if enough had gone through to speak of a window
 
-    def sending(self, now: float) -> None:
-        """Note that a request leaves: after a pause, that the pace is taken up again."""
+    def resumed(self, now: float) -> None:
+        """Note that requests are sent again: for the first time, or after a 429."""
         if self._pending is not None:
             self._decide(self._pending, now)
             self._pending = None

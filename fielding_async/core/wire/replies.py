@@ -1,28 +1,33 @@
-"""Operations to requests, responses to values: HTTP without I/O.
+"""What an attempt at a request came to, as values: HTTP without I/O.
 
 An attempt ends as a `Response`, or as `NotSent` or `Lost` when there was none; `read` says what it means.
 """
 
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Mapping
+from datetime import datetime
 
 from attrs import define, field, frozen
 
 from fielding_async.core.actions import Action, LaunchNow, Update
 from fielding_async.core.errors import (
     APIError,
+    AuthenticationError,
+    BadRequestError,
     FieldingError,
+    InvalidRunStateError,
+    NotFoundError,
+    PermissionDeniedError,
+    PreconditionFailedError,
     ProtocolError,
     RateLimitError,
+    ServerError,
     TransportError,
-    api_error_class,
 )
-from fielding_async.core.models import FieldingRun, RunRef
+from fielding_async.core.models import FieldingRun
 
-from .bodies import decode_error, decode_launched_dates, decode_run_id, encode
+from .bodies import decode_error, decode_launched_dates, decode_run_id
 from .headers import job_id_from_location, retry_after_seconds, sendable_etag
-from .operations import Operation, operation
+from .requests import Request
 
 __all__ = [
     "Accepted",
@@ -31,33 +36,17 @@ __all__ = [
     "Failed",
     "Lost",
     "NotSent",
-    "Request",
     "Response",
     "Throttled",
-    "action_request",
     "api_error",
+    "api_error_class",
     "created_job_id",
     "error_type_of",
-    "left_by",
     "read",
     "read_etag",
     "reply_delay",
-    "request",
-    "run_request",
+    "run_after_write",
 ]
-
-
-@define
-class Request:
-    """One HTTP request, ready but for what each attempt adds (token, trace context).
-
-    `path` is relative to the base URL; `headers` holds what the operation itself needs.
-    """
-
-    operation: Operation
-    path: str
-    headers: tuple[tuple[str, str], ...] = ()
-    body: bytes | None = field(default=None, repr=False)
 
 
 @define
@@ -121,46 +110,6 @@ class Failed:
 Answer = Accepted | Throttled | Failed
 
 
-def request(
-    row: Operation,
-    ids: Mapping[str, Any],
-    *,
-    headers: Sequence[tuple[str, str]] = (),
-    body: Any = None,
-) -> Request:
-    """Build the request of an operation; `ids` fill its path template."""
-    content = () if body is None else (("Content-Type", "application/json"),)
-    return Request(
-        row,
-        row.path.format_map(ids),
-        (*content, *headers),
-        None if body is None else encode(body),
-    )
-
-
-def _path(row: Operation, ref: RunRef) -> str:
-    return row.pattern % (ref.account_id, ref.project_id, ref.target_group_id, ref.fielding_run_id)
-
-
-def run_request(ref: RunRef) -> Request:
-    """Build the GET of a run."""
-    row = operation("get")
-    return Request(row, _path(row, ref))
-
-
-def action_request(ref: RunRef, action: Action, base: FieldingRun) -> Request:
-    """Build the write of an action under the ETag of `base`, whose unnamed bounds an update sends back."""
-    if base.etag is None:
-        raise ProtocolError("a write needs an ETag")
-    row = operation(action.name)
-    if isinstance(action, Update):
-        start, end = action.texts(base)
-        body = {"start_fielding_at": start, "end_fielding_at": end}
-        headers = (("Content-Type", "application/json"), ("If-Match", base.etag))
-        return Request(row, _path(row, ref), headers, encode(body))
-    return Request(row, _path(row, ref), (("If-Match", base.etag),))
-
-
 def read(asked: Request, attempted: Attempted, now: datetime) -> Answer:
     """Say what an attempt came to. `now` (aware) is used where a Retry-After is a date and the reply has none."""
     if not isinstance(attempted, Response):
@@ -201,6 +150,22 @@ def error_type_of(attempted: Attempted, answer: "Throttled | Failed") -> str:
     return type(answer.error).__name__
 
 
+_BY_STATUS: dict[int, type[APIError]] = {
+    400: BadRequestError,
+    401: AuthenticationError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    412: PreconditionFailedError,
+    422: InvalidRunStateError,
+    429: RateLimitError,
+}
+
+
+def api_error_class(status: int) -> type[APIError]:
+    """Return the error class for an HTTP status; plain `APIError` for one without a class of its own."""
+    return ServerError if 500 <= status <= 599 else _BY_STATUS.get(status, APIError)
+
+
 def api_error(asked: Request, response: Response) -> APIError:
     """Return the error that a status and its body mean."""
     said = decode_error(response.body)
@@ -237,7 +202,7 @@ def read_etag(response: Response) -> str | None:
     return sendable_etag(response.headers.get("ETag"))
 
 
-def left_by(action: Action, base: FieldingRun, response: Response) -> FieldingRun:
+def run_after_write(action: Action, base: FieldingRun, response: Response) -> FieldingRun:
     """Return the run as an accepted write leaves it; its ETag is `None` if the reply bore none that can be sent back.
 
     The version is counted on by one, as evidence for a later judgement, unless the ETag says that nothing changed.
@@ -284,7 +249,7 @@ def created_job_id(response: Response) -> str:
     return job_id
 
 
-def reply_delay(response: Response) -> float:
-    """Return the seconds that a Retry-After of a successful reply asks for; 0 if none."""
+def reply_delay(response: Response, now: datetime) -> float:
+    """Return the seconds that a Retry-After of a successful reply asks for; 0 if none. `now` as for `read`."""
     headers = response.headers
-    return retry_after_seconds(headers.get("Retry-After"), headers.get("Date"), datetime.now(UTC)) or 0.0
+    return retry_after_seconds(headers.get("Retry-After"), headers.get("Date"), now) or 0.0

@@ -9,7 +9,17 @@ from attrs import evolve
 
 from fielding_async import Complete, FieldingRun, LaunchNow, Pause, Relaunch, Resume, RunStatus, Update
 from fielding_async.core.actions import Action
-from fielding_async.core.conflict.judgement import Fail, Finish, LookAgain, Refuse, Send, Situation, Unknown, Why, judge
+from fielding_async.core.conflict.judgement import (
+    Fail,
+    FetchAgain,
+    Finish,
+    Refuse,
+    Send,
+    Situation,
+    Unknown,
+    Why,
+    judge,
+)
 from fielding_async.sandbox.rules import StoredRun, due, refusal
 from tests.tools.sessions import REF, longer, run_value
 
@@ -79,10 +89,10 @@ def test_a_callable_is_asked_about_the_fresh_run() -> None:
 
 def test_a_refused_etag_that_reads_on_is_a_stale_read() -> None:
     """A look that shows the ETag just refused, or one known to be past, is repeated."""
-    assert judge(situation(fresh=BASE)) == LookAgain()
+    assert judge(situation(fresh=BASE)) == FetchAgain()
     for why in Why:
-        assert judge(situation(why=why, outdated=True)) == LookAgain()
-    assert judge(lost(fresh=BASE)) == LookAgain()
+        assert judge(situation(why=why, outdated=True)) == FetchAgain()
+    assert judge(lost(fresh=BASE)) == FetchAgain()
 
 
 @pytest.mark.parametrize("change", [{"status": "scheduled"}, {"end_fielding_at": BASE.end_fielding_at + HOUR}])

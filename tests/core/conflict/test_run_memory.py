@@ -1,26 +1,26 @@
 """The store of pairs: what a look may bring back, what is past, what is in doubt."""
 
 from fielding_async import RunRef
-from fielding_async.core.conflict.run_memory import RunStore
+from fielding_async.core.conflict.run_memory import RunMemory
 from tests.tools.sessions import REF, run_value
 
 OTHER = RunRef(101, "0" * 26, "2" * 26, "other")
 
 
-def look(store: RunStore, version: int, ref: RunRef = REF) -> None:
+def look(store: RunMemory, version: int, ref: RunRef = REF) -> None:
     """Let a GET come and go."""
-    store.end_look(store.begin_look(ref), run_value(version=version, etag=f'"{version}"'))
+    store.fetch_ended(store.fetch_started(ref), run_value(version=version, etag=f'"{version}"'))
 
 
-def test_a_look_is_not_stored_over_a_write() -> None:
+def test_a_get_is_not_stored_over_a_write() -> None:
     """A GET sent before a write began, or before it ended, is not stored; one sent after is."""
-    store = RunStore(8)
-    before = store.begin_look(REF)
-    store.write_began(REF)
-    during = store.begin_look(REF)
+    store = RunMemory(8)
+    before = store.fetch_started(REF)
+    store.write_started(REF)
+    during = store.fetch_started(REF)
     store.write_accepted(REF, run_value(version=1, etag='"1"'), run_value(version=2, etag='"2"'))
     for late in (before, during):
-        store.end_look(late, run_value(version=2, etag='"late"'))
+        store.fetch_ended(late, run_value(version=2, etag='"late"'))
     kept = store.get(REF)
     assert kept is not None
     assert kept.etag == '"2"'
@@ -28,18 +28,18 @@ def test_a_look_is_not_stored_over_a_write() -> None:
     assert getattr(store.get(REF), "etag", None) == '"3"'
 
 
-def test_a_later_look_wins() -> None:
+def test_a_later_get_wins() -> None:
     """Of two GETs the one sent later is kept, in whatever order they come back."""
-    store = RunStore(8)
-    first, second = store.begin_look(REF), store.begin_look(REF)
-    store.end_look(second, run_value(version=5, etag='"5"'))
-    store.end_look(first, run_value(version=6, etag='"6"'))
+    store = RunMemory(8)
+    first, second = store.fetch_started(REF), store.fetch_started(REF)
+    store.fetch_ended(second, run_value(version=5, etag='"5"'))
+    store.fetch_ended(first, run_value(version=6, etag='"6"'))
     assert getattr(store.get(REF), "etag", None) == '"5"'
 
 
 def test_what_is_past_stays_past() -> None:
     """An ETag refused, or written under, and a version below what was shown, are known to be past."""
-    store = RunStore(8)
+    store = RunMemory(8)
     look(store, 5)
     base = run_value(version=5, etag='"5"')
     store.write_accepted(REF, base, run_value(version=6, etag='"6"'))
@@ -55,7 +55,7 @@ def test_what_is_past_stays_past() -> None:
 
 def test_a_write_that_may_have_changed_nothing_retires_nothing() -> None:
     """A reply without an ETag, or with the one sent, does not say that the ETag is past."""
-    store = RunStore(8)
+    store = RunMemory(8)
     base = run_value(version=5, etag='"5"')
     store.write_accepted(REF, base, run_value(version=6, etag=None))
     assert store.get(REF) is None
@@ -69,7 +69,7 @@ def test_a_write_that_may_have_changed_nothing_retires_nothing() -> None:
 
 def test_a_doubt_ends_when_its_etag_is_past() -> None:
     """A doubt holds for its ETag until a newer version is seen, a write is accepted, or a 412 shows it past."""
-    store = RunStore(8)
+    store = RunMemory(8)
     five, six = run_value(version=5, etag='"5"'), run_value(version=6, etag='"6"')
     store.doubt(REF, five)
     store.doubt(REF, run_value(version=3, etag='"3"'))
@@ -88,21 +88,21 @@ def test_a_doubt_ends_when_its_etag_is_past() -> None:
     assert not store.in_doubt(REF, None)
 
 
-def test_forgetting_takes_the_pair_and_outdates_looks() -> None:
+def test_forgetting_takes_the_pair_and_outdates_gets() -> None:
     """What is forgotten is looked at afresh, and a GET under way at that moment is not stored."""
-    store = RunStore(8)
+    store = RunMemory(8)
     look(store, 5)
     look(store, 5, OTHER)
-    under_way = store.begin_look(REF)
+    under_way = store.fetch_started(REF)
     store.forget_where(lambda ref: ref == REF)
-    store.end_look(under_way, run_value(version=6, etag='"6"'))
+    store.fetch_ended(under_way, run_value(version=6, etag='"6"'))
     assert store.get(REF) is None
     assert store.get(OTHER) is not None
 
 
 def test_the_store_is_bounded() -> None:
     """The run used longest ago is dropped first."""
-    store = RunStore(2)
+    store = RunMemory(2)
     refs = [RunRef(1, "0" * 26, "1" * 26, f"r{number}") for number in range(3)]
     look(store, 1, refs[0])
     look(store, 1, refs[1])
@@ -114,7 +114,7 @@ def test_the_store_is_bounded() -> None:
 
 def test_a_large_store_drops_some_of_its_oldest_at_once() -> None:
     """It never holds more than its size, nor much less, and what was used lately is among it."""
-    store = RunStore(1024)
+    store = RunMemory(1024)
     refs = [RunRef(101, "0" * 26, "1" * 26, f"run{number}") for number in range(5000)]
     for number, ref in enumerate(refs):
         look(store, 1, ref)

@@ -30,17 +30,15 @@ from fielding_async.core.wire.replies import (
     Failed,
     Lost,
     NotSent,
-    Request,
     Response,
     Throttled,
-    action_request,
     created_job_id,
-    left_by,
     read,
     read_etag,
     reply_delay,
-    request,
+    run_after_write,
 )
+from fielding_async.core.wire.requests import Request, action_request, request
 from fielding_async.core.wire.trace_headers import parse_traceparent, traceparent
 from tests.tools.sessions import END, REF, run_value
 
@@ -259,11 +257,11 @@ def test_an_accepted_write_leaves_a_run(action: Action, headers: CIMultiDict[str
     asked = action_request(REF, action, base)
     answer = read(asked, Response(asked.operation.success, headers, body), NOW)
     if isinstance(answer, Accepted):
-        left = left_by(action, base, answer.response)
+        left = run_after_write(action, base, answer.response)
         assert left.etag == read_etag(answer.response)
         assert left.etag is None or sendable_etag(left.etag)
         assert action.is_there(left)
-        assert 0 <= reply_delay(answer.response) < float("inf")
+        assert 0 <= reply_delay(answer.response, NOW) < float("inf")
 
 
 READERS: list[Callable[[bytes], Any]] = [

@@ -1,6 +1,7 @@
 """What a connection does that no exchange should: large bodies, replies that stop making sense, sessions of others."""
 
 import asyncio
+import time
 import warnings
 from collections.abc import AsyncIterator
 from typing import Any, cast
@@ -15,7 +16,7 @@ from fielding_async import ConfigurationError
 from fielding_async.core.addresses import check_url
 from fielding_async.core.wire.replies import Attempted, Lost, NotSent, Response
 from fielding_async.http.aiohttp_client import AiohttpTransport
-from fielding_async.http.transport import Outgoing
+from fielding_async.http.transport import Gate, Outgoing
 from tests.tools.sessions import TOKEN
 
 from .raw_server import Connection, Play, RawRequest, RawServer, head, lost, raw
@@ -45,7 +46,7 @@ async def send(
     method = {"get": "GET", "update": "PUT"}.get(last, "POST")
     url = f"{server.url}/{'run' if method != 'POST' else last}"
     headers = {"Authorization": f"Bearer {TOKEN}", "If-Match": server.etag}
-    outgoing = Outgoing(method, url, headers, body, lambda: 0.0)
+    outgoing = Outgoing(method, url, headers, body)
     async with asyncio.timeout(HANG):
         found = await transport.send(outgoing, timeout=seconds, connect_timeout=5)
     assert outgoing.left or isinstance(found, NotSent)
@@ -247,13 +248,13 @@ async def test_half_a_reply_before_the_request(server: RawServer, is_warm: bool)
         await send(transport, server, "get")
     is_held = asyncio.Event()
 
-    def may_leave() -> float:
+    def may_leave(_now: float) -> float:
         if is_held.is_set():
             return 0.0
         is_held.set()
         return 0.05
 
-    outgoing = Outgoing("POST", f"{server.url}/pause", {"If-Match": "old"}, None, may_leave)
+    outgoing = Outgoing("POST", f"{server.url}/pause", {"If-Match": "old"}, None, Gate(may_leave, time.monotonic))
     exchange = asyncio.create_task(transport.send(outgoing, timeout=60, connect_timeout=5))
     await is_held.wait()
     while not server.connections:
@@ -297,7 +298,7 @@ async def test_the_proxy_of_the_callers_session_is_told_its_password(server: Raw
         http = aiohttp.ClientSession(proxy=server.url.removesuffix("/v1"), proxy_auth=auth)
     async with http:
         transport = AiohttpTransport(base_url="http://127.0.0.2/v1", concurrency=1, http=http, proxy=None, ssl=None)
-        outgoing = Outgoing("POST", "http://127.0.0.2/v1/pause", {"If-Match": server.etag}, None, lambda: 0.0)
+        outgoing = Outgoing("POST", "http://127.0.0.2/v1/pause", {"If-Match": server.etag}, None)
         assert isinstance(await transport.send(outgoing, timeout=5, connect_timeout=5), Response)
         await transport.aclose()
     assert server.requests[0].values("Proxy-Authorization") == [auth.encode().encode()]

@@ -1,5 +1,6 @@
 """Which of the two roads through aiohttp a request takes, and that a server cannot tell them apart."""
 
+import time
 import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -12,8 +13,8 @@ import pytest
 from fielding_async import ConfigurationError, FieldingSession, RunRef
 from fielding_async.core.wire.replies import NotSent
 from fielding_async.http.aiohttp_client import AiohttpTransport
-from fielding_async.http.direct_connection import Shortcut
-from fielding_async.http.transport import HeldBack, Outgoing
+from fielding_async.http.direct_connection import DirectConnections
+from fielding_async.http.transport import Gate, HeldBack, Outgoing
 from fielding_async.sandbox import Sandbox
 from tests.tools.sessions import END, REF, TOKEN, session
 
@@ -27,13 +28,13 @@ _VARYING = {"host", "traceparent", "idempotency-key"}
 def taken(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The targets of the requests that took the short road."""
     paths: list[str] = []
-    original = Shortcut.exchange
+    original = DirectConnections.send
 
-    async def watched(self: Shortcut, outgoing: Outgoing, path: str, timeouts: aiohttp.ClientTimeout) -> Any:
+    async def watched(self: DirectConnections, outgoing: Outgoing, path: str, timeouts: aiohttp.ClientTimeout) -> Any:
         paths.append(path)
         return await original(self, outgoing, path, timeouts)
 
-    monkeypatch.setattr(Shortcut, "exchange", watched)
+    monkeypatch.setattr(DirectConnections, "send", watched)
     return paths
 
 
@@ -62,7 +63,7 @@ async def test_both_roads_send_the_same(monkeypatch: pytest.MonkeyPatch, taken: 
     """Method, target, headers (those of a caller's session too) and body of reads, writes and jobs are the same."""
     seen: list[Any] = []
     for is_short in (True, False):
-        monkeypatch.setattr(Shortcut, "is_open", is_short)
+        monkeypatch.setattr(DirectConnections, "is_open", is_short)
         async with AsyncExitStack() as stack:
             box = await stack.enter_async_context(Sandbox(require_token=TOKEN, clock=lambda: NOON))
             http = await stack.enter_async_context(aiohttp.ClientSession(headers={"X-Team": "ones, two"}))
@@ -141,7 +142,7 @@ async def test_a_header_that_cannot_be_sent_is_not(value: str) -> None:
     """A value with the end of a line in it, or with what is no character, keeps the whole request back."""
     async with RawServer() as server:
         transport = AiohttpTransport(base_url=server.url, concurrency=1, http=None, proxy=None, ssl=None)
-        outgoing = Outgoing("POST", f"{server.url}/run", {"If-Match": value}, None, lambda: 0.0)
+        outgoing = Outgoing("POST", f"{server.url}/run", {"If-Match": value}, None)
         found = await transport.send(outgoing, timeout=5, connect_timeout=5)
         await transport.aclose()
         assert isinstance(found, NotSent)
@@ -156,8 +157,10 @@ async def test_a_request_held_back_leaves_its_connection_as_it_was() -> None:
         transport = AiohttpTransport(base_url=server.url, concurrency=1, http=None, proxy=None, ssl=None)
         url = f"{server.url}/run"
         with pytest.raises(HeldBack):
-            await transport.send(Outgoing("GET", url, {}, None, lambda: None), timeout=5, connect_timeout=5)
-        outgoing = Outgoing("GET", url, {}, None, lambda: 0.0)
+            await transport.send(
+                Outgoing("GET", url, {}, None, Gate(lambda _now: None, time.monotonic)), timeout=5, connect_timeout=5
+            )
+        outgoing = Outgoing("GET", url, {}, None)
         await transport.send(outgoing, timeout=5, connect_timeout=5)
         await transport.aclose()
         assert outgoing.left

@@ -35,15 +35,15 @@ async def check_at_rest(actors: list[Actor], server: Server, world: World) -> li
         held = {
             "turns": len(engine.turns),
             "slots": engine.limiter.in_flight,
-            "tasks": len(engine.exchanger.flights.tasks),
-            "sleepers": len(engine.exchanger._sleepers),
-            "looks": len(engine.store._looks),
+            "tasks": len(engine.sender.attempts.tasks),
+            "sleepers": len(engine.sender._sleepers),
+            "looks": len(engine.memory._fetches),
             "waiters": sum(not waiter.permit.done() for waiter in (*engine.limiter._first, *engine.limiter._under_way)),
             "token fetches": int(engine.keeper._fetching is not None and not engine.keeper._fetching.done()),
         }
         found += [f"(f) session {actor.number} still holds {count} {name}" for name, count in held.items() if count]
-        if not engine.exchanger.closing:
-            for memory in engine.store._memories.values():
+        if not engine.closing:
+            for memory in engine.memory._entries.values():
                 run = memory.run
                 if run is not None and not pair_is_true(run, server.runs[run.id], world):
                     found.append(f"(f) session {actor.number} remembers a pair that never was: {run}")

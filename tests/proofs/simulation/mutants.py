@@ -10,13 +10,13 @@ from attrs import evolve
 from fielding_async import BadRequestError, FieldingRun, PermissionDeniedError, RunRef
 from fielding_async.core.actions import Action
 from fielding_async.core.conflict import judgement, write_record
+from fielding_async.core.conflict.attempts import RequestEnd
 from fielding_async.core.conflict.judgement import Finish, Situation, Unknown, Verdict
-from fielding_async.core.conflict.run_memory import RunStore
-from fielding_async.core.wire import replies
-from fielding_async.core.wire.replies import Request
-from fielding_async.engine.call import Ended
-from fielding_async.engine.exchange import Exchanger
+from fielding_async.core.conflict.run_memory import RunMemory
+from fielding_async.core.wire import requests
+from fielding_async.core.wire.requests import Request
 from fielding_async.engine.run_action import RunAction
+from fielding_async.engine.sender import RequestSender
 
 from .records import CURRENT, CallRecord
 
@@ -28,20 +28,20 @@ Mutant = Callable[[], Any]
 @contextmanager
 def fresh_etag_after_a_lost_reply() -> Generator[None]:
     """After a lost reply the run is fetched and, unless it is there, the write is sent under the fresh ETag."""
-    original = judgement._settle
+    original = judgement._judge_lost_attempts
 
     def settle(situation: Situation) -> Verdict | None:
         verdict = original(situation)
         return None if isinstance(verdict, Unknown) else verdict
 
-    with patch.object(judgement, "_settle", settle):
+    with patch.object(judgement, "_judge_lost_attempts", settle):
         yield
 
 
 @contextmanager
 def old_body_after_a_412() -> Generator[None]:
     """After a 412 the first body is sent again, under the fresh ETag."""
-    original = replies.action_request
+    original = requests.action_request
     first: dict[CallRecord, tuple[Action, FieldingRun]] = {}
 
     def action_request(ref: RunRef, action: Action, base: FieldingRun) -> Request:
@@ -55,7 +55,7 @@ def old_body_after_a_412() -> Generator[None]:
 @contextmanager
 def callables_dates_as_proof() -> Generator[None]:
     """After a lost reply of a callable's update, the dates it sent are taken for its own doing."""
-    original = judgement._settle
+    original = judgement._judge_lost_attempts
 
     def settle(situation: Situation) -> Verdict | None:
         sent = situation.sent
@@ -63,14 +63,14 @@ def callables_dates_as_proof() -> Generator[None]:
             return Finish("unconfirmed", sent)
         return original(situation)
 
-    with patch.object(judgement, "_settle", settle):
+    with patch.object(judgement, "_judge_lost_attempts", settle):
         yield
 
 
 @contextmanager
 def already_while_in_doubt() -> Generator[None]:
     """Nobody remembers that a cancelled or unknown write may still land."""
-    with patch.object(RunStore, "in_doubt", lambda *_: False):
+    with patch.object(RunMemory, "in_doubt", lambda *_: False):
         yield
 
 
@@ -79,7 +79,7 @@ def refusal_after_a_lost_reply() -> Generator[None]:
     """A 400 or 403 that follows a lost reply is raised as itself."""
     original = RunAction._settle
 
-    async def settle(self: RunAction, ended: Ended) -> Any:
+    async def settle(self: RunAction, ended: RequestEnd) -> Any:
         if isinstance(ended.failure, BadRequestError | PermissionDeniedError):
             raise ended.failure
         return await original(self, ended)
@@ -92,8 +92,8 @@ def refusal_after_a_lost_reply() -> Generator[None]:
 def slow_get_stores_an_old_etag() -> Generator[None]:
     """What a GET brings is remembered whatever happened since it was sent."""
     with (
-        patch.object(RunStore, "_outdate_looks", lambda *_: None),
-        patch.object(RunStore, "is_past", lambda *_: False),
+        patch.object(RunMemory, "_outdate_fetches", lambda *_: None),
+        patch.object(RunMemory, "is_past", lambda *_: False),
     ):
         yield
 
@@ -101,17 +101,17 @@ def slow_get_stores_an_old_etag() -> Generator[None]:
 @contextmanager
 def slot_held_while_waiting() -> Generator[None]:
     """A backoff keeps its slot."""
-    original = Exchanger.sleep
+    original = RequestSender.sleep
 
-    async def sleep(self: Exchanger, seconds: float, until: float | None) -> bool:
-        self.limiter._free -= 1
+    async def sleep(self: RequestSender, seconds: float, until: float | None) -> bool:
+        self.attempts.limiter._free -= 1
         try:
             return await original(self, seconds, until)
         finally:
-            self.limiter._free += 1
-            self.limiter._pump()
+            self.attempts.limiter._free += 1
+            self.attempts.limiter._serve()
 
-    with patch.object(Exchanger, "sleep", sleep):
+    with patch.object(RequestSender, "sleep", sleep):
         yield
 
 

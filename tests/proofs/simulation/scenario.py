@@ -14,7 +14,6 @@ from fielding_async import (
     ClientCredentials,
     Complete,
     FieldingRun,
-    FieldingSession,
     LaunchNow,
     Pause,
     Relaunch,
@@ -23,7 +22,8 @@ from fielding_async import (
     Update,
 )
 from fielding_async.core.actions import Action, Change
-from fielding_async.engine.token_keeper import Auth, TokenSource
+from fielding_async.core.credentials import Auth, TokenSource
+from fielding_async.session import session_over
 
 from .network import TOKEN_URL, Network, SimTransport
 from .records import CURRENT, CallRecord
@@ -52,8 +52,8 @@ class Actor:
     def __init__(self, number: int, world: World, network: Network, dice: Random) -> None:
         self.number = number
         self.transport = SimTransport(network, number)
-        self.session = FieldingSession._with_seams(
-            transport=self.transport,
+        self.session = session_over(
+            self.transport,
             dice=Random(dice.getrandbits(64)),
             auth=_auth(world, network),
             base_url=BASE_URL,

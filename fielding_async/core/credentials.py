@@ -1,0 +1,107 @@
+"""Where bearer tokens come from, checked: a static token, an async callable or OAuth 2.0 client credentials.
+
+The environment is an argument.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, cast
+
+from attrs import field, frozen
+
+from .addresses import check_url
+from .errors import ConfigurationError
+
+__all__ = [
+    "Auth",
+    "BearerToken",
+    "ClientCredentials",
+    "TokenSource",
+    "check_secret",
+    "is_sendable_token",
+    "resolve_auth",
+]
+
+_TOKEN = re.compile(r"[\x21-\x7e]+", re.ASCII)
+
+TokenSource = Callable[[], Awaitable[str]]
+"""An async callable that returns a token."""
+
+
+def is_sendable_token(value: object) -> bool:
+    """Whether a value is a text that can be sent as a bearer token (RFC 6750, section 2.1, read generously)."""
+    return isinstance(value, str) and _TOKEN.fullmatch(value) is not None
+
+
+def check_secret(name: str, value: Any) -> str:
+    """Return a token or secret that can be sent; raises `ConfigurationError`, without the value."""
+    if not isinstance(value, str) or not is_sendable_token(value):
+        raise ConfigurationError(f"{name}: must be a non-empty str of printable ASCII characters without spaces")
+    return value
+
+
+def _token(value: str) -> str:
+    return check_secret("token", value)
+
+
+def _client_id(value: str) -> str:
+    return check_secret("client_id", value)
+
+
+def _client_secret(value: str) -> str:
+    return check_secret("client_secret", value)
+
+
+def _token_url(value: str) -> str:
+    return check_url("token_url", value)
+
+
+@frozen
+class BearerToken:
+    """A static token. Raises `ConfigurationError` if it cannot be sent in a header."""
+
+    __module__ = "fielding_async"
+
+    token: str = field(repr=False, converter=_token)
+
+
+@frozen
+class ClientCredentials:
+    """OAuth 2.0 client credentials; the session fetches its tokens with them and renews them.
+
+    Source: RFC 6749, section 4.4, with the fields that the exchange documents. Raises `ConfigurationError` for a
+    missing secret, or a `token_url` that is not https (plain http is for loopback hosts only).
+    """
+
+    __module__ = "fielding_async"
+
+    client_id: str = field(converter=_client_id)
+    client_secret: str = field(repr=False, converter=_client_secret)
+    token_url: str = field(default="https://auth.cint.com/oauth/token", converter=_token_url, kw_only=True)
+    audience: str = field(default="https://api.luc.id", kw_only=True)
+
+
+Auth = BearerToken | ClientCredentials
+"""What `FieldingSession(auth=…)` takes, beside a plain token and an async callable that returns one."""
+
+
+def resolve_auth(auth: object, environment: Mapping[str, str]) -> Auth | TokenSource:
+    """Return where tokens come from: the argument, or `FIELDING_TOKEN`, or the client credentials' variables."""
+    if isinstance(auth, BearerToken | ClientCredentials):
+        return auth
+    if isinstance(auth, str):
+        return BearerToken(auth)
+    if callable(auth):
+        return cast("TokenSource", auth)
+    if auth is not None:
+        raise ConfigurationError(
+            f"auth: must be a token, BearerToken, ClientCredentials or an async callable, not {type(auth).__name__}"
+        )
+    if environment.get("FIELDING_TOKEN"):
+        return BearerToken(check_secret("FIELDING_TOKEN", environment["FIELDING_TOKEN"]))
+    names = ("FIELDING_CLIENT_ID", "FIELDING_CLIENT_SECRET")
+    if all(environment.get(name) for name in names):
+        return ClientCredentials(*(check_secret(name, environment[name]) for name in names))
+    raise ConfigurationError(
+        "no token: pass auth=, or set FIELDING_TOKEN, or both FIELDING_CLIENT_ID and FIELDING_CLIENT_SECRET"
+    )

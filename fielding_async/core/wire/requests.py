@@ -1,0 +1,68 @@
+"""Operations to requests: what is sent, as values."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from attrs import define, field
+
+from fielding_async.core.actions import Action, Update
+from fielding_async.core.errors import ProtocolError
+from fielding_async.core.models import FieldingRun, RunRef
+
+from .bodies import encode
+from .operations import Operation, operation
+
+__all__ = ["Request", "action_request", "request", "run_request"]
+
+
+@define
+class Request:
+    """One HTTP request, ready but for what each attempt adds (token, trace context).
+
+    `path` is relative to the base URL; `headers` holds what the operation itself needs.
+    """
+
+    operation: Operation
+    path: str
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes | None = field(default=None, repr=False)
+
+
+def request(
+    row: Operation,
+    ids: Mapping[str, Any],
+    *,
+    headers: Sequence[tuple[str, str]] = (),
+    body: Any = None,
+) -> Request:
+    """Build the request of an operation; `ids` fill its path template."""
+    content = () if body is None else (("Content-Type", "application/json"),)
+    return Request(
+        row,
+        row.path.format_map(ids),
+        (*content, *headers),
+        None if body is None else encode(body),
+    )
+
+
+def _path(row: Operation, ref: RunRef) -> str:
+    return row.pattern % (ref.account_id, ref.project_id, ref.target_group_id, ref.fielding_run_id)
+
+
+def run_request(ref: RunRef) -> Request:
+    """Build the GET of a run."""
+    row = operation("get")
+    return Request(row, _path(row, ref))
+
+
+def action_request(ref: RunRef, action: Action, base: FieldingRun) -> Request:
+    """Build the write of an action under the ETag of `base`, whose unnamed bounds an update sends back."""
+    if base.etag is None:
+        raise ProtocolError("a write needs an ETag")
+    row = operation(action.name)
+    if isinstance(action, Update):
+        start, end = action.texts(base)
+        body = {"start_fielding_at": start, "end_fielding_at": end}
+        headers = (("Content-Type", "application/json"), ("If-Match", base.etag))
+        return Request(row, _path(row, ref), headers, encode(body))
+    return Request(row, _path(row, ref), (("If-Match", base.etag),))

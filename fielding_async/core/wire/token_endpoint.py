@@ -1,0 +1,57 @@
+"""The token endpoint: client credentials to a request body, its reply to a token. Source: RFC 6749, section 4.4."""
+
+import json
+from contextlib import suppress
+from typing import Any, cast
+
+from fielding_async.core.credentials import ClientCredentials, is_sendable_token
+from fielding_async.core.errors import AuthenticationError, FieldingError, ProtocolError, TransportError
+
+from .replies import Response
+
+__all__ = ["read_token", "token_request_body"]
+
+
+def token_request_body(auth: ClientCredentials) -> bytes:
+    """Return the JSON that asks for a token, with the fields that the exchange documents."""
+    return json.dumps(
+        {
+            "client_id": auth.client_id,
+            "client_secret": auth.client_secret,
+            "grant_type": "client_credentials",
+            "auth_scopes": "app:api",
+            "audience": auth.audience,
+        }
+    ).encode()
+
+
+def read_token(answer: Response, path: str) -> tuple[str, float | None]:
+    """Return a token and the seconds that it lasts (`None`: not said), from the reply of the token endpoint.
+
+    Raises `AuthenticationError` (400, 401, 403), `TransportError` (another error status), `ProtocolError`.
+    """
+    data: dict[str, Any] | None = None
+    with suppress(ValueError, RecursionError):
+        loaded = json.loads(answer.body)
+        data = cast("dict[str, Any]", loaded) if isinstance(loaded, dict) else None
+    if answer.status != 200:
+        said = data.get("error") if data else None
+        text = f": {said[:100]}" if isinstance(said, str) and said.isprintable() else ""
+        raise _refusal(answer.status, f"no token: {answer.status} from the token endpoint{text}", path)
+    if data is None:
+        raise ProtocolError("no token: the token endpoint's reply is not a JSON object", method="POST", path=path)
+    value: Any = data.get("access_token")
+    seconds: Any = data.get("expires_in")
+    if not is_sendable_token(value):
+        raise ProtocolError("no token: $.access_token is not a usable token", method="POST", path=path)
+    if seconds is not None and (isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds <= 0):
+        raise ProtocolError("no token: $.expires_in is not a number of seconds", method="POST", path=path)
+    return value, seconds
+
+
+def _refusal(status: int, message: str, path: str) -> FieldingError:
+    if status in {400, 401, 403}:
+        return AuthenticationError(
+            f"{message} (check the client id and secret)", status=status, method="POST", path=path
+        )
+    return TransportError(message, method="POST", path=path)

@@ -1,0 +1,314 @@
+"""One attempt at a request, from its permission to its answer.
+
+Each attempt runs in a task of its own, so that a cancelled caller does not cut a write: the write goes on to its end,
+and its caller has stopped waiting for the reply.
+"""
+
+import asyncio
+import copy
+from collections.abc import Awaitable
+from datetime import UTC, datetime
+from functools import partial
+
+from attrs import Factory, define
+
+from fielding_async.core.config import Timeout
+from fielding_async.core.errors import FieldingError, RateLimitError, SessionClosedError, TransportError
+from fielding_async.core.token_life import Token
+from fielding_async.core.wire.replies import (
+    Accepted,
+    Answer,
+    Failed,
+    Lost,
+    NotSent,
+    Response,
+    Throttled,
+    error_type_of,
+    read,
+)
+from fielding_async.core.wire.requests import Request
+from fielding_async.http.transport import Gate, HeldBack, Outgoing, Transport
+from fielding_async.telemetry.attempt_trace import AttemptTrace, Target, address_of
+
+from .call import Call
+from .limiter import Limiter, Permit, WaitTooLongError
+from .pending_request import PendingRequest
+from .token_keeper import TokenKeeper
+
+__all__ = ["AttemptRunner", "OutOfTimeError", "session_closed"]
+
+
+class OutOfTimeError(Exception):
+    """Time ran out before an attempt could be sent. `pause`: the 429 whose pause is the reason, if one is."""
+
+    def __init__(self, pause: RateLimitError | None, waiting_for: str = "permission to send") -> None:
+        super().__init__()
+        self.pause = pause
+        self.waiting_for = waiting_for
+
+
+class _TokenSourceError(Exception):
+    """The caller's token callable raised; its exception is the cause."""
+
+
+def session_closed() -> SessionClosedError:
+    """Return the error of a call that is under way when its session closes."""
+    return SessionClosedError("the session was closed while the call was under way")
+
+
+@define(eq=False)
+class AttemptRunner:
+    """Makes the attempts of one session."""
+
+    transport: Transport
+    limiter: Limiter
+    keeper: TokenKeeper
+    timeout: Timeout
+    base_url: str
+    api_version: str
+    loop: asyncio.AbstractEventLoop
+    closing: bool = False
+    # ordered, so that closing goes through them in the same order every time
+    tasks: "dict[asyncio.Task[Answer | None], _Attempt]" = Factory(dict)  # pyright: ignore[reportUnknownVariableType]
+    address: dict[str, str | int] = Factory(lambda self: address_of(self.base_url), takes_self=True)
+
+    async def run(self, pending: PendingRequest) -> Answer:
+        """Make one attempt, and return its answer.
+
+        Raises `OutOfTimeError` and `SessionClosedError`. Neither a token that was refused and can be renewed, nor a
+        permission that lapsed, counts as an attempt.
+        """
+        call = pending.call
+        replayed = False
+        while True:
+            token = self.keeper.usable()
+            permit = None if token is None else self.limiter.try_acquire()
+            if permit is None or token is None:
+                try:
+                    permit, token = await self._permission(call, call.time.until(settling=pending.settling))
+                except (FieldingError, _TokenSourceError) as error:
+                    return _no_token(pending.request, error)
+            now = self.loop.time()
+            until = call.time.permitted(now, settling=pending.settling)
+            limit = self.timeout.attempt if until is None else min(self.timeout.attempt, until - now)
+            if limit <= 0:
+                self.limiter.release(permit)
+                raise OutOfTimeError(self.limiter.refusal)
+            try:
+                gate = Gate(partial(self.limiter.may_leave, permit), self.loop.time)
+                answer = await self._start(_Attempt(self, pending, permit, gate, token, limit))
+            except asyncio.CancelledError:
+                if self.closing and not _is_cancelled():
+                    raise session_closed() from None  # it was cut before its first step
+                raise
+            pending.task = pending.gate = None
+            if isinstance(answer, Accepted):
+                token.worked()
+            elif answer is None:
+                continue
+            elif (status := getattr(answer.error, "status", 0)) in {401, 403} and self.keeper.refused(
+                token, status, replayed=replayed
+            ):
+                call.trace.replaying(status)
+                replayed = True
+                continue
+            return answer
+
+    def _start(self, attempt: "_Attempt") -> Awaitable[Answer | None]:
+        """Start an attempt, and return what to await: the answer, or `None` if the permission had lapsed.
+
+        Cancelling the wait ends a read; a write goes on.
+        """
+        attempt.pending.gate = attempt.gate
+        task = attempt.pending.task = attempt.task = self.loop.create_task(attempt.run())
+        self.tasks[task] = attempt
+        if not attempt.pending.request.operation.is_write:
+            # it may be cancelled before its first step, and then it does not end by itself
+            task.add_done_callback(attempt.over)
+            return task
+        attempt.reply = self.loop.create_future()
+        return attempt.reply
+
+    async def _permission(self, call: Call, until: float | None) -> tuple[Permit, Token]:
+        """Wait for a permission to send and for a token that is usable then."""
+        while True:
+            if self.keeper.usable() is None:
+                await self._fetch_token(call, until)
+            started, reason = self.loop.time(), self.limiter.waits_for
+            try:
+                permit = await self.limiter.acquire(
+                    under_way=call.time.is_running, deadline=until, patience=call.time.total
+                )
+            except WaitTooLongError as error:
+                pause = error.pause
+                call.trace.waited(reason, self.loop.time() - started)
+            else:
+                call.trace.waited(reason, self.loop.time() - started)
+                token = self.keeper.usable()
+                if token is not None:
+                    return permit, token
+                self.limiter.release(permit)  # the token came to its end in the queue
+                continue
+            raise OutOfTimeError(pause)
+
+    async def _fetch_token(self, call: Call, until: float | None) -> None:
+        if until is None and call.time.total is not None:
+            # the call's own time starts with a permission, which needs a token
+            until = self.loop.time() + call.time.total
+        limit = asyncio.timeout_at(until)
+        started = self.loop.time()
+        try:
+            async with limit:
+                await self.keeper.fetch(call.trace)
+        except TimeoutError as error:
+            if limit.expired():
+                raise OutOfTimeError(None, "a token") from None
+            raise _TokenSourceError from error
+        except FieldingError:
+            raise
+        except Exception as error:
+            raise _TokenSourceError from error
+        except asyncio.CancelledError as error:
+            if _is_cancelled():
+                raise
+            if self.closing:
+                raise session_closed() from None
+            raise _TokenSourceError from error  # the source was cancelled, not this call
+        finally:
+            call.trace.waited("token", self.loop.time() - started)
+
+    async def aclose(self) -> None:
+        """Cancel the attempts in flight, and wait until they have ended."""
+        self.closing = True
+        tasks = list(self.tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        for task, attempt in list(self.tasks.items()):
+            attempt.over(task)  # cancelled before its first step
+
+
+@define(eq=False)
+class _Attempt:
+    """An attempt that has its permission. `reply`: what the caller of a write awaits, who may stop waiting."""
+
+    runner: AttemptRunner
+    pending: PendingRequest
+    permit: Permit
+    gate: Gate
+    token: Token
+    limit: float
+    task: "asyncio.Task[Answer | None] | None" = None
+    reply: "asyncio.Future[Answer | None] | None" = None
+
+    async def run(self) -> Answer | None:
+        """Send the request and read its answer. `None`: the permission had lapsed, nothing was sent."""
+        runner, pending = self.runner, self.pending
+        call, request = pending.call, pending.request
+        row = request.operation
+        url = runner.base_url + request.path
+        trace: AttemptTrace | None = None
+        answer: Answer | None = None
+        status: int | None = None
+        error_type: str | None = "closed"
+        is_held_back = False
+        headers: dict[str, str] = {}
+        outgoing = Outgoing(row.method, url, headers, request.body, self.gate, call.trace)
+        try:
+            if call.trace.is_observed:
+                trace = call.trace.attempt(Target(row.method, url, row.path, runner.address, pending.sent))
+                outgoing.on_leave = trace.leave
+            else:
+                headers.update(call.trace.new_headers())
+            headers["Authorization"] = self.token.header
+            headers["Cint-API-Version"] = runner.api_version
+            headers.update(request.headers)
+            attempted = await runner.transport.send(
+                outgoing, timeout=self.limit, connect_timeout=runner.timeout.connect
+            )
+            answer = read(request, attempted, datetime.now(UTC))
+            if isinstance(attempted, Response):
+                status = attempted.status
+            error_type = None
+            if not isinstance(answer, Accepted):
+                error_type = error_type_of(attempted, answer)
+                self._not_accepted(answer, error_type)
+        except HeldBack:
+            is_held_back = True
+        except asyncio.CancelledError as cancelled:
+            if not runner.closing:
+                error_type = "cancelled"
+                self._broke_off(cancelled)
+                raise
+            reason = "the session was closed"
+            answer = read(request, Lost(reason) if outgoing.left else NotSent(reason), datetime.now(UTC))
+        except BaseException as error:
+            self._broke_off(error)
+            raise
+        finally:
+            call.requests += outgoing.left
+            pending.sent += outgoing.left
+            if trace is not None:
+                trace.end(status=status, error_type=error_type, held_back=is_held_back)
+        self._end()
+        if self.reply is not None and not self.reply.done():
+            self.reply.set_result(answer)
+        return answer
+
+    def _not_accepted(self, answer: Answer, error_type: str) -> None:
+        """Report an answer that is no success to the limiter and to the telemetry."""
+        trace = self.pending.call.trace
+        self.pending.error_type = error_type
+        if isinstance(answer, Throttled):
+            pause = self.runner.limiter.throttled(self.permit, answer.error)
+            if pause is not None:
+                trace.pausing(pause)
+        elif isinstance(answer, Failed) and answer.may_be_applied and self.pending.request.operation.is_write:
+            trace.lost_reply(error_type)
+
+    def _end(self) -> None:
+        """Return the permission."""
+        assert self.task is not None  # noqa: S101 - set before the first step
+        del self.runner.tasks[self.task]
+        self.runner.limiter.release(self.permit)
+
+    def _broke_off(self, error: BaseException) -> None:
+        """Return the permission, and pass the exception on to the caller of a write."""
+        self._end()
+        reply = self.reply
+        if reply is None:
+            return
+        if isinstance(error, asyncio.CancelledError):
+            reply.cancel()
+        elif not reply.done():
+            reply.set_exception(error)
+        assert self.task is not None  # noqa: S101 - it is running
+        self.task.add_done_callback(_retrieve)  # whose caller awaits the reply, not the task
+
+    def over(self, task: "asyncio.Task[Answer | None]") -> None:
+        """End an attempt that was cancelled before its first step."""
+        if task in self.runner.tasks:
+            self._broke_off(asyncio.CancelledError())
+
+
+def _retrieve(task: "asyncio.Task[Answer | None]") -> None:
+    if not task.cancelled():
+        task.exception()  # otherwise asyncio logs it as never retrieved
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _no_token(request: Request, error: Exception) -> Failed:
+    if isinstance(error, FieldingError):
+        repeatable = isinstance(error, TransportError)
+        return Failed(copy.copy(error), repeatable=repeatable, may_be_applied=False)
+    cause = error.__cause__
+    problem = TransportError(
+        f"no token: the callable raised {type(cause).__name__}", method=request.operation.method, path=request.path
+    )
+    problem.__cause__ = cause
+    return Failed(problem, repeatable=False, may_be_applied=False)

@@ -1,0 +1,139 @@
+"""Sending a request: attempts with backoffs between them, until an answer stands or time runs out."""
+
+import asyncio
+import copy
+from collections.abc import Iterator
+
+from attrs import Factory, define
+
+from fielding_async.core.config import Retry
+from fielding_async.core.conflict.attempts import Attempts, Next, RequestEnd
+from fielding_async.core.errors import DeadlineExceededError, FieldingError, SessionClosedError
+from fielding_async.core.wire.replies import Accepted, Failed
+from fielding_async.core.wire.requests import Request
+
+from .attempt import AttemptRunner, OutOfTimeError, session_closed
+from .backoff_waits import Uniform, retry_waits
+from .call import Call
+from .pending_request import PendingRequest
+
+__all__ = ["RequestSender"]
+
+_TICK = 0.005  # seconds: timers of an event loop are about this exact
+
+
+@define(eq=False)
+class RequestSender:
+    """Sends the requests of one session."""
+
+    attempts: AttemptRunner
+    retry: Retry
+    uniform: Uniform
+    loop: asyncio.AbstractEventLoop
+    closing: bool = False
+    # ordered, so that closing goes through them in the same order every time
+    _sleepers: "dict[asyncio.Future[None], None]" = Factory(dict)  # pyright: ignore[reportUnknownVariableType]
+
+    def prepare(self, call: Call, request: Request, *, settling: bool = False) -> PendingRequest:
+        """Return a request to `send`. `settling`: it is the GET that settles a lost reply."""
+        return PendingRequest(call, request, settling, RequestEnd(Attempts(self.retry.max_attempts)))
+
+    async def send(self, pending: PendingRequest) -> RequestEnd:
+        """Attempt until the answer stands, attempts are used up, or a wait could not end in time."""
+        end = pending.end
+        waits: Iterator[float] | None = None
+        try:
+            while True:
+                answer = await self.attempts.run(pending)
+                if isinstance(answer, Accepted):
+                    end.accepted = answer.response
+                    return end
+                end.failure = answer.error
+                step = end.attempts.note(answer)
+                if self.closing:
+                    raise session_closed()
+                if step is Next.AT_ONCE:
+                    continue
+                if step is Next.AFTER_A_WAIT:
+                    waits = waits or retry_waits(self.retry, self.uniform)
+                    wait = next(waits)
+                    if isinstance(answer, Failed):
+                        wait = max(wait, answer.retry_after)
+                    if await self._back_off(pending, wait, answer.error):
+                        continue
+                end.gave_up = step is not Next.FINAL
+                return end
+        except SessionClosedError as closed:
+            end.gave_up = True
+            end.failure = closed
+            return end
+        except OutOfTimeError as out:
+            end.out_of_time = end.gave_up = True
+            end.failure = _time_ran_out(pending.request, out, end.failure)
+            return end
+
+    async def _back_off(self, pending: PendingRequest, wait: float, error: FieldingError) -> bool:
+        """Wait before the next attempt. Returns `False`, at once, if the wait could not end in time."""
+        call = pending.call
+        until = call.time.until(settling=pending.settling)
+        if until is None or self.loop.time() + wait < until:
+            call.trace.retrying(pending.end.attempts.used, pending.error_type, wait)
+        if await self.sleep(wait, until):
+            call.trace.waited("backoff", wait)
+            return True
+        pending.end.out_of_time = True
+        if until is not None and self.loop.time() >= until - _TICK:
+            pending.end.failure = _time_ran_out(pending.request, OutOfTimeError(None), error)
+        return False
+
+    async def sleep(self, seconds: float, until: float | None) -> bool:
+        """Wait, holding no slot. Returns `False`, at once, if the wait could not end by `until`.
+
+        Raises `SessionClosedError` when the session closes.
+        """
+        if self.closing:
+            raise session_closed()
+        end = self.loop.time() + seconds
+        if until is not None and end >= until:
+            return False
+        if seconds <= 0:
+            return True
+        wake: asyncio.Future[None] = self.loop.create_future()
+        timer = self.loop.call_at(end, _wake, wake)
+        self._sleepers[wake] = None
+        try:
+            await wake
+        finally:
+            timer.cancel()
+            self._sleepers.pop(wake, None)
+        return True
+
+    async def aclose(self) -> None:
+        """End what is under way: waits fail, attempts are cancelled."""
+        self.closing = True
+        attempts = self.attempts
+        attempts.limiter.close(session_closed)
+        for wake in self._sleepers:
+            if not wake.done():
+                wake.set_exception(session_closed())
+        await attempts.keeper.aclose()
+        await attempts.aclose()
+        await attempts.transport.aclose()
+
+
+def _time_ran_out(request: Request, out: OutOfTimeError, last: FieldingError | None) -> FieldingError:
+    """Return the error of a request that time ran out for: the 429 that it waited for, if that is the reason."""
+    method, path = request.operation.method, request.path
+    if out.pause is None:
+        after = f" after: {last.message}" if last is not None else f" while waiting for {out.waiting_for}"
+        error: FieldingError = DeadlineExceededError(f"time ran out{after}", method=method, path=path)
+        error.__cause__ = last
+        return error
+    error = copy.copy(out.pause)
+    error.__dict__.update(method=method, path=path, ref=None, trace_id=None, idempotency_key=None)
+    return error
+
+
+def _wake(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)

@@ -1,0 +1,39 @@
+"""Exceptions of aiohttp as short texts, and the one exception of our own that stands for a lost connection."""
+
+import re
+
+import aiohttp
+from aiohttp.http import HttpProcessingError
+
+__all__ = ["DisconnectedError", "describe"]
+
+_MAX_SHOWN = 200
+_QUOTED = re.compile(r"""[\s:]*(?:(?<!\w)b|(?<=status line ))['"].*""", re.DOTALL)
+
+
+class DisconnectedError(Exception):
+    """The connection cannot be used any more; the text says why.
+
+    aiohttp sends a PUT again by itself after its own error for this; after this one it does not.
+    """
+
+
+def describe(error: BaseException) -> str:
+    """Return what went wrong in a short line, without anything that the server sent: that may be our own headers."""
+    kind = type(error).__name__
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return f"{kind}: {error.message if isinstance(error.message, str) else 'in the middle of the head of a reply'}"
+    if isinstance(error, aiohttp.InvalidURL):
+        return kind  # it may be that of a proxy, with a password
+    if isinstance(error, aiohttp.ClientResponseError | HttpProcessingError):
+        # its own text may hold request headers
+        kind, text = "not HTTP", error.message
+    else:
+        try:
+            text = str(error)
+        except Exception:  # noqa: BLE001 - some errors of the library cannot always be turned into a text
+            text = ""
+    if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ClientResponseError | HttpProcessingError):
+        text = _QUOTED.sub("", text)
+    text = " ".join(text.split())[:_MAX_SHOWN]
+    return f"{kind}: {text}" if text else kind
