@@ -6,12 +6,11 @@ from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Never, cast
 
-from fielding_async.core.actions import Action
+from fielding_async.core.actions import Action, check_on_conflict
 from fielding_async.core.batch_values import Done, OnRowFailure, Stop
 from fielding_async.core.errors import ConfigurationError, JournalError
 from fielding_async.core.models import OnConflict, RunRef
 from fielding_async.engine.engine import EngineSource, TimeoutArg, check_timeout
-from fielding_async.engine.perform import check_on_conflict
 from fielding_async.journal.file_thread import FileStorage, Storage
 from fielding_async.journal.journal import Journal, check_path
 from fielding_async.journal.values import Binding

@@ -11,7 +11,7 @@ from fielding_async.core.batch_values import Done, Leftover, OnRowFailure, Stop
 from fielding_async.core.errors import FieldingError, SkippedError
 from fielding_async.core.models import OnConflict, Outcome, RunRef
 from fielding_async.engine.engine import DEFAULT, Engine, TimeoutArg
-from fielding_async.engine.perform import perform_order
+from fielding_async.engine.run_action import RunAction
 from fielding_async.journal.journal import Journal
 from fielding_async.journal.values import EndState
 
@@ -143,16 +143,15 @@ class RowTasks:
                 continue
             assert row.lane is not None  # noqa: S101 - it has no problem
             task = self._engine.loop.create_task(
-                perform_order(
+                RunAction(
                     self._engine,
                     row.lane,
-                    row.action.name,
                     row.action,
                     seen=None,
                     on_conflict=self._options.on_conflict,
                     timeout=self._options.timeout,
                     log=row,
-                ),
+                ).run(),
                 context=self._context.copy(),  # not that of an input that took a span for its own rows
             )
             self._running[task] = row

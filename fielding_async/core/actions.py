@@ -11,7 +11,7 @@ from attrs import field, frozen
 
 from .dates import check_period, floor_to_milliseconds, to_text
 from .errors import ConfigurationError
-from .models import FieldingRun
+from .models import FieldingRun, OnConflict
 
 __all__ = [
     "Action",
@@ -25,6 +25,7 @@ __all__ = [
     "Update",
     "call_change",
     "check_action",
+    "check_on_conflict",
 ]
 
 
@@ -157,6 +158,13 @@ def check_action(value: object) -> Action:
     raise ConfigurationError(
         f"action={value!r}: must be LaunchNow(), Pause(), Resume(), Complete(), Relaunch() or Update(...)"
     )
+
+
+def check_on_conflict(value: OnConflict) -> OnConflict:
+    """Return `value` if it is one of the two; raises `ConfigurationError`."""
+    if value not in {"reapply", "raise"}:
+        raise ConfigurationError(f'on_conflict={value!r}: must be "reapply" or "raise"')
+    return value
 
 
 def call_change(change: Change, run: FieldingRun) -> Update | None:

@@ -8,7 +8,15 @@ from typing import Any
 
 from .errors import ConfigurationError
 
-__all__ = ["check_period", "floor_to_milliseconds", "grain", "parse_timestamp", "to_text"]
+__all__ = [
+    "check_period",
+    "floor_to_milliseconds",
+    "grain",
+    "odd_text",
+    "parse_timestamp",
+    "read_date",
+    "to_text",
+]
 
 _TIMESTAMP = re.compile(r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(?:\.(\d{1,18}))?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -36,7 +44,7 @@ def check_period(start: datetime | None, end: datetime | None) -> None:
         raise ConfigurationError(f"end_fielding_at={to_text(end)}: must be after start_fielding_at={to_text(start)}")
 
 
-@lru_cache(1024)  # runs of one plan mostly share their dates
+@lru_cache(1024)  # the runs of one plan share most of their dates
 def to_text(value: datetime) -> str:
     """Write a datetime as the API does: UTC, three fractional digits, `Z`."""
     if value.tzinfo is not UTC:
@@ -55,6 +63,24 @@ def parse_timestamp(text: str) -> datetime:
         return datetime.fromisoformat(f"{day}T{clock}.{(fraction or '').ljust(6, '0')[:6]}{zone}").astimezone(UTC)
     except (ValueError, OverflowError):
         raise ValueError(f"not a date and time: {text[:60]!r}") from None
+
+
+@lru_cache(maxsize=1024)
+def read_date(text: str) -> tuple[datetime, str | None]:
+    """Return a date, and its text unless that is what `to_text` would write. Raises `ValueError`.
+
+    Many runs share their dates, so the latest are kept.
+    """
+    date = parse_timestamp(text)
+    return date, None if to_text(date) == text else text
+
+
+def odd_text(value: Any) -> str | None:
+    """Return the text of a date if it must be kept to be sent back exactly; `None` for what is no date."""
+    try:
+        return read_date(value)[1]
+    except (TypeError, ValueError):
+        return None
 
 
 def grain(dates: Iterable[datetime]) -> timedelta:

@@ -14,7 +14,7 @@ from attrs import Factory, define
 
 from fielding_async.core.config import Timeout
 from fielding_async.core.errors import FieldingError, RateLimitError, SessionClosedError, TransportError
-from fielding_async.core.token_life import Token
+from fielding_async.core.token_life import Token, Trial
 from fielding_async.core.wire.replies import (
     Accepted,
     Answer,
@@ -35,7 +35,7 @@ from .limiter import Limiter, Permit, WaitTooLongError
 from .pending_request import PendingRequest
 from .token_keeper import TokenKeeper
 
-__all__ = ["AttemptRunner", "OutOfTimeError", "session_closed"]
+__all__ = ["AttemptRunner", "OutOfTimeError", "is_cancelled", "session_closed"]
 
 
 class OutOfTimeError(Exception):
@@ -72,62 +72,67 @@ class AttemptRunner:
     tasks: "dict[asyncio.Task[Answer | None], _Attempt]" = Factory(dict)  # pyright: ignore[reportUnknownVariableType]
     address: dict[str, str | int] = Factory(lambda self: address_of(self.base_url), takes_self=True)
 
-    async def run(self, pending: PendingRequest) -> Answer:
-        """Make one attempt, and return its answer.
+    def start(self, pending: PendingRequest) -> "Awaitable[Answer | None] | None":
+        """Start an attempt, and return what to await: its answer, or `None` if its permission lapsed.
 
-        Raises `OutOfTimeError` and `SessionClosedError`. Neither a token that was refused and can be renewed, nor a
-        permission that lapsed, counts as an attempt.
+        Returns `None` if there is no token or no permission at once; then `start_later`. Cancelling the wait ends a
+        read; a write goes on. Raises `OutOfTimeError`.
+        """
+        token = self.keeper.usable()
+        if token is None:
+            return None
+        permit = self.limiter.try_acquire()
+        if permit is None:
+            return None
+        until = pending.call.time.permitted(self.loop.time(), settling=pending.settling)
+        return self._start(pending, permit, token, until)
+
+    async def start_later(self, pending: PendingRequest) -> "Awaitable[Answer | None] | Failed":
+        """Wait for a token and a permission, and start the attempt; returns the failure if there can be no token.
+
+        Raises `OutOfTimeError` and `SessionClosedError`.
         """
         call = pending.call
-        replayed = False
-        while True:
-            token = self.keeper.usable()
-            permit = None if token is None else self.limiter.try_acquire()
-            if permit is None or token is None:
-                try:
-                    permit, token = await self._permission(call, call.time.until(settling=pending.settling))
-                except (FieldingError, _TokenSourceError) as error:
-                    return _no_token(pending.request, error)
-            now = self.loop.time()
-            until = call.time.permitted(now, settling=pending.settling)
-            limit = self.timeout.attempt if until is None else min(self.timeout.attempt, until - now)
-            if limit <= 0:
-                self.limiter.release(permit)
-                raise OutOfTimeError(self.limiter.refusal)
-            try:
-                gate = Gate(partial(self.limiter.may_leave, permit), self.loop.time)
-                answer = await self._start(_Attempt(self, pending, permit, gate, token, limit))
-            except asyncio.CancelledError:
-                if self.closing and not _is_cancelled():
-                    raise session_closed() from None  # it was cut before its first step
-                raise
-            pending.task = pending.gate = None
-            if isinstance(answer, Accepted):
-                token.worked()
-            elif answer is None:
-                continue
-            elif (status := getattr(answer.error, "status", 0)) in {401, 403} and self.keeper.refused(
-                token, status, replayed=replayed
-            ):
-                call.trace.replaying(status)
-                replayed = True
-                continue
-            return answer
+        try:
+            permit, token = await self._permission(call, call.time.until(settling=pending.settling))
+        except (FieldingError, _TokenSourceError) as error:
+            return _no_token(pending.request, error)
+        until = call.time.permitted(self.loop.time(), settling=pending.settling)
+        return self._start(pending, permit, token, until)
 
-    def _start(self, attempt: "_Attempt") -> Awaitable[Answer | None]:
-        """Start an attempt, and return what to await: the answer, or `None` if the permission had lapsed.
-
-        Cancelling the wait ends a read; a write goes on.
-        """
-        attempt.pending.gate = attempt.gate
-        task = attempt.pending.task = attempt.task = self.loop.create_task(attempt.run())
+    def _start(
+        self, pending: PendingRequest, permit: Permit, token: Token, until: float | None
+    ) -> Awaitable[Answer | None]:
+        limit = self.timeout.attempt
+        if until is not None:
+            limit = min(limit, until - self.loop.time())
+        if limit <= 0:
+            self.limiter.release(permit)
+            raise OutOfTimeError(self.limiter.refusal)
+        gate = pending.gate = Gate(partial(self.limiter.may_leave, permit), self.loop.time)
+        attempt = _Attempt(self, pending, permit, gate, token, limit)
+        task = pending.task = attempt.task = self.loop.create_task(attempt.run())
         self.tasks[task] = attempt
-        if not attempt.pending.request.operation.is_write:
-            # it may be cancelled before its first step, and then it does not end by itself
-            task.add_done_callback(attempt.over)
+        pending.token = token
+        if not pending.request.operation.is_write:
             return task
         attempt.reply = self.loop.create_future()
         return attempt.reply
+
+    def cancelled(self, pending: PendingRequest) -> None:
+        """End a read whose caller was cancelled before its first step: it does not end by itself."""
+        task = pending.task
+        if task is not None and task.done() and task in self.tasks:
+            self.tasks[task].over(task)
+
+    def renewed_token_helps(self, pending: PendingRequest, status: int) -> bool:
+        """Note that the last attempt met a 401 or 403. Returns whether to make it again with another token."""
+        assert pending.token is not None  # noqa: S101 - of that attempt
+        if not self.keeper.refused(pending.token, status, replayed=pending.is_replayed):
+            return False
+        pending.is_replayed = True
+        pending.call.trace.replaying(status)
+        return True
 
     async def _permission(self, call: Call, until: float | None) -> tuple[Permit, Token]:
         """Wait for a permission to send and for a token that is usable then."""
@@ -169,7 +174,7 @@ class AttemptRunner:
         except Exception as error:
             raise _TokenSourceError from error
         except asyncio.CancelledError as error:
-            if _is_cancelled():
+            if is_cancelled():
                 raise
             if self.closing:
                 raise session_closed() from None
@@ -231,7 +236,10 @@ class _Attempt:
             if isinstance(attempted, Response):
                 status = attempted.status
             error_type = None
-            if not isinstance(answer, Accepted):
+            if isinstance(answer, Accepted):
+                if self.token.trial is Trial.PENDING:
+                    self.token.worked()
+            else:
                 error_type = error_type_of(attempted, answer)
                 self._not_accepted(answer, error_type)
         except HeldBack:
@@ -251,7 +259,9 @@ class _Attempt:
             pending.sent += outgoing.left
             if trace is not None:
                 trace.end(status=status, error_type=error_type, held_back=is_held_back)
-        self._end()
+        assert self.task is not None  # noqa: S101 - set before the first step
+        del runner.tasks[self.task]
+        runner.limiter.release(self.permit)
         if self.reply is not None and not self.reply.done():
             self.reply.set_result(answer)
         return answer
@@ -267,15 +277,11 @@ class _Attempt:
         elif isinstance(answer, Failed) and answer.may_be_applied and self.pending.request.operation.is_write:
             trace.lost_reply(error_type)
 
-    def _end(self) -> None:
-        """Return the permission."""
+    def _broke_off(self, error: BaseException) -> None:
+        """Return the permission, and pass the exception on to the caller of a write."""
         assert self.task is not None  # noqa: S101 - set before the first step
         del self.runner.tasks[self.task]
         self.runner.limiter.release(self.permit)
-
-    def _broke_off(self, error: BaseException) -> None:
-        """Return the permission, and pass the exception on to the caller of a write."""
-        self._end()
         reply = self.reply
         if reply is None:
             return
@@ -283,7 +289,6 @@ class _Attempt:
             reply.cancel()
         elif not reply.done():
             reply.set_exception(error)
-        assert self.task is not None  # noqa: S101 - it is running
         self.task.add_done_callback(_retrieve)  # whose caller awaits the reply, not the task
 
     def over(self, task: "asyncio.Task[Answer | None]") -> None:
@@ -297,7 +302,8 @@ def _retrieve(task: "asyncio.Task[Answer | None]") -> None:
         task.exception()  # otherwise asyncio logs it as never retrieved
 
 
-def _is_cancelled() -> bool:
+def is_cancelled() -> bool:
+    """Whether the current task is being cancelled."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 

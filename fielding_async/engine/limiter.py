@@ -146,16 +146,22 @@ class Limiter:
         now = self._loop.time()
         if self._last_429 is not None and deadline is not None and self._pacer.paused_until > max(deadline, now):
             raise WaitTooLongError(self._last_429)
-        ready_at = self._pacer.ready_at()
-        if self._free and ready_at <= now and not (self._under_way or self._first):
-            return self._grant(now)
+        is_first = bool(self._free) and not (self._under_way or self._first)
+        found = self._pacer.try_take(now) if is_first else self._pacer.ready_at()
+        if isinstance(found, Permit):
+            self._free -= 1
+            return found
+        ready_at = found
         if deadline is not None and deadline < ready_at < inf:
             raise WaitTooLongError(self.refusal)
         permit: asyncio.Future[Permit] = self._loop.create_future()
         waiter = _Waiter(permit, None if deadline is not None else patience, now)
         (self._under_way if under_way else self._first).append(waiter)
         timer = None if deadline is None else self._loop.call_at(deadline, self._expire, permit)
-        self._serve()
+        if is_first:
+            self._fire_at(ready_at)
+        else:
+            self._serve()
         try:
             return await permit
         except asyncio.CancelledError:
@@ -174,12 +180,11 @@ class Limiter:
         self._refusals += 1
         self._last_429 = error
         now = self._loop.time()
-        was_paused = self._pacer.paused_until > now
         vain_pauses = self._pacer.vain_pauses
-        self._pacer.throttled(permit, error.retry_after, now)
-        if self._pacer.vain_pauses > vain_pauses:
+        pause = self._pacer.throttled(permit, error.retry_after, now)
+        if self._first and self._pacer.vain_pauses > vain_pauses:
             self._give_up(now)
-        return None if was_paused else self._pacer.paused_until - now
+        return pause
 
     def release(self, permit: Permit) -> None:
         """Return a slot when the attempt is over. A permission whose request was not sent is returned as well."""
@@ -202,27 +207,19 @@ class Limiter:
 
     # -- the queues
 
-    def _grant(self, now: float, *, waited: bool = False) -> Permit:
-        self._free -= 1
-        return self._pacer.take(now, waited=waited)
-
-    def _next(self) -> asyncio.Future[Permit] | None:
-        for queue in (self._under_way, self._first):
-            while queue:
-                if not queue[0].permit.done():
-                    return queue[0].permit
-                queue.popleft()
-        return None
-
     def _serve(self) -> None:
         """Give permissions to those who wait, as far as slots and pace allow."""
-        while self._free and (waiter := self._next()) is not None:
-            found = self._pacer.try_take(self._loop.time(), waited=True)
-            if not isinstance(found, Permit):
-                self._fire_at(found)
-                return
-            self._free -= 1
-            waiter.set_result(found)
+        for queue in (self._under_way, self._first):
+            while queue and self._free:
+                permit = queue[0].permit
+                if not permit.done():
+                    found = self._pacer.try_take(self._loop.time(), waited=True)
+                    if not isinstance(found, Permit):
+                        self._fire_at(found)
+                        return
+                    self._free -= 1
+                    permit.set_result(found)
+                queue.popleft()
 
     def _fire_at(self, when: float) -> None:
         if self._timer is not None:

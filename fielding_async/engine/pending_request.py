@@ -5,6 +5,7 @@ import asyncio
 from attrs import define
 
 from fielding_async.core.conflict.attempts import RequestEnd
+from fielding_async.core.token_life import Token
 from fielding_async.core.wire.replies import Answer
 from fielding_async.core.wire.requests import Request
 from fielding_async.http.transport import Gate
@@ -20,7 +21,8 @@ class PendingRequest:
 
     `settling`: it is the GET that settles a lost reply, and may use the call's reserve of time. `end`: what is known of
     how it ended. `sent`: how many attempts were sent. `error_type`: what the last attempt failed with, in a word.
-    `task` and `gate`: those of the attempt in flight, if there is one.
+    `token`: that of the last attempt. `is_replayed`: an attempt was made again with another token. `task` and `gate`:
+    those of the attempt in flight, if there is one.
     """
 
     call: Call
@@ -29,6 +31,8 @@ class PendingRequest:
     end: RequestEnd
     sent: int = 0
     error_type: str = ""
+    token: Token | None = None
+    is_replayed: bool = False
     task: "asyncio.Task[Answer | None] | None" = None
     gate: Gate | None = None
 

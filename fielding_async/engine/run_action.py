@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Iterator
 from typing import assert_never
 
-from attrs import Factory, define
+from attrs import Factory, define, field
 
-from fielding_async.core.actions import Action, Change, call_change
-from fielding_async.core.conflict.attempts import RequestEnd, outcome_unknown
+from fielding_async.core.actions import Action, Change, Update
+from fielding_async.core.conflict.attempts import RequestEnd, outcome_unknown, refusal
 from fielding_async.core.conflict.judgement import (
     Fail,
     FetchAgain,
@@ -19,13 +19,12 @@ from fielding_async.core.conflict.judgement import (
     Verdict,
     Why,
     judge,
+    why_fetched,
 )
 from fielding_async.core.conflict.run_memory import RunMemory
 from fielding_async.core.conflict.write_log import WriteLog
 from fielding_async.core.conflict.write_record import WriteRecord
 from fielding_async.core.errors import (
-    APIError,
-    BadRequestError,
     DeadlineExceededError,
     FieldingError,
     InvalidRunStateError,
@@ -33,95 +32,127 @@ from fielding_async.core.errors import (
     PreconditionFailedError,
     ProtocolError,
 )
-from fielding_async.core.models import Effect, FieldingRun, OnConflict, Outcome, RunRef
-from fielding_async.core.wire.replies import Answer
+from fielding_async.core.models import FieldingRun, OnConflict, Outcome, RunRef
+from fielding_async.core.wire.bodies import decode_run
+from fielding_async.core.wire.replies import Answer, read_etag
 from fielding_async.core.wire.requests import run_request
 
 from .backoff_waits import conflict_waits
 from .call import Call
-from .fetch_run import fetch_run
+from .engine import Engine, TimeoutArg
 from .pending_request import PendingRequest
-from .run_turns import RunTurns
 from .sender import RequestSender
 
-__all__ = ["RunAction"]
+__all__ = ["RunAction", "fetch_run"]
+
+
+async def fetch_run(
+    sender: RequestSender, memory: RunMemory, call: Call, ref: RunRef, *, settling: bool
+) -> FieldingRun:
+    """GET a run, and remember it unless something newer has become known by then. Raises what the GET failed with."""
+    fetch = memory.fetch_started(ref)
+    found: FieldingRun | None = None
+    try:
+        end = await sender.send(sender.prepare(call, run_request(ref), settling=settling))
+        if end.accepted is None:
+            raise end.error
+        run = found = decode_run(end.accepted.body, read_etag(end.accepted), ref)
+    finally:
+        memory.fetch_ended(fetch, found)
+    return run
 
 
 @define(eq=False)
 class RunAction:
-    """The driver of one call of a run action. `order`: what the caller wants, an action or a callable change."""
+    """One call of a run action. All arguments have been checked.
 
-    sender: RequestSender
-    memory: RunMemory
-    turns: RunTurns
-    call: Call
+    `order`: what the caller wants, an action or a callable change. `seen`, `on_conflict`, `timeout`: as for
+    `Run.perform`. `log`: records each step, for a batch with a journal.
+    """
+
+    engine: Engine
     ref: RunRef
     order: Action | Change
     seen: FieldingRun | None
     on_conflict: OnConflict
+    timeout: TimeoutArg
     log: WriteLog | None = None
-    _writes: WriteRecord = Factory(lambda self: WriteRecord(self.memory, self.ref, self.log), takes_self=True)
-    _pending: PendingRequest | None = None
-    _waits: Iterator[float] | None = None
-    _last_conflict: PreconditionFailedError | None = None
+    _call: Call = field(init=False)
+    _writes: WriteRecord = field(
+        init=False, default=Factory(lambda self: WriteRecord(self.engine.memory, self.ref, self.log), takes_self=True)
+    )
+    _pending: PendingRequest | None = field(init=False, default=None)
+    _waits: Iterator[float] | None = field(init=False, default=None)
+    _last_conflict: PreconditionFailedError | None = field(init=False, default=None)
 
     async def run(self) -> Outcome:
-        """Take the turn on the run, act, and pass the turn on: at once, or when a write of a cancelled call is over."""
-        if not self.turns.take_now(self.ref):
-            await self._wait_for_turn()
-        writes, outlived = self._writes, False
-        try:
-            verdict = self._from_memory() or await self._open()
-            while isinstance(verdict, Send):
-                recorded = writes.intend(verdict.action)
-                if recorded is not None:
-                    await recorded
-                pending = self._pending = self.sender.prepare(self.call, writes.start(verdict.action))
-                end = await self.sender.send(pending)
-                writes.end(end)
-                if end.accepted is not None:
-                    return self._outcome("accepted", verdict.action)
-                verdict = await self._settle(end)
-            assert isinstance(verdict, Finish)  # noqa: S101 - the opening GET leads to nothing else
-            return self._outcome(verdict.effect, verdict.action)
-        except asyncio.CancelledError as cancelled:
-            outlived = self._cancelled(cancelled)
-            raise
-        finally:
-            if not outlived:
-                self._pass_on()
+        """Take the turn on the run, act, and pass the turn on: at once, or when a write of a cancelled call is over.
+
+        Returns and raises what `Run.perform` does.
+        """
+        engine, ref, writes = self.engine, self.ref, self._writes
+        name = Update.name if callable(self.order) else self.order.name
+        with engine.call(name, self.timeout, ref=ref) as call:
+            self._call = call
+            if not engine.turns.take_now(ref):
+                await self._wait_for_turn()
+            outlived = False
+            try:
+                verdict: Verdict | None
+                if self.log is not None and self.log.resumed is not None:
+                    verdict = writes.resume(*self.log.resumed)
+                else:
+                    base = self.seen or engine.memory.get(ref)
+                    if call.trace.is_observed and self.seen is None:
+                        call.trace.looked_up(found=base is not None)
+                    verdict = writes.under(base, self.order) if base is not None else None
+                if verdict is None:
+                    verdict = await self._open()
+                while isinstance(verdict, Send):
+                    recorded = writes.intend(verdict.action)
+                    if recorded is not None:
+                        await recorded
+                    pending = self._pending = engine.sender.prepare(call, writes.start(verdict.action))
+                    end = await engine.sender.send(pending)
+                    writes.end(end)
+                    if end.accepted is not None:
+                        verdict = Finish("accepted", verdict.action)
+                        break
+                    verdict = await self._settle(end)
+                assert isinstance(verdict, Finish)  # noqa: S101 - the opening GET leads to nothing else
+                run = writes.fresh
+                assert run is not None  # noqa: S101 - no call succeeds without a GET or a reply
+                call.trace.effect = verdict.effect
+                return Outcome(
+                    ref=ref,
+                    action=verdict.action,
+                    effect=verdict.effect,
+                    etag=run.etag,
+                    requests=call.requests,
+                    conflicts=call.conflicts,
+                    trace_id=call.trace.trace_id,
+                    start_fielding_at=run.start_fielding_at,
+                    end_fielding_at=run.end_fielding_at,
+                )
+            except asyncio.CancelledError as cancelled:
+                outlived = self._cancelled(cancelled)
+                raise
+            finally:
+                if not outlived:
+                    if writes.may_be_applied:
+                        writes.leave_doubt()
+                    engine.turns.pass_on(ref)
 
     async def _wait_for_turn(self) -> None:
-        started = self.sender.loop.time()
+        loop = self.engine.loop
+        started = loop.time()
         try:
-            await self.turns.take(self.ref, self.call.time.deadline)
+            await self.engine.turns.take(self.ref, self._call.time.deadline)
         except TimeoutError:
             problem = DeadlineExceededError("time ran out while earlier actions on this run were under way")
             raise problem from None
         finally:
-            self.call.trace.waited("turn", self.sender.loop.time() - started)
-
-    def _pass_on(self) -> None:
-        if self._writes.may_be_applied:
-            self._writes.leave_doubt()
-        self.turns.pass_on(self.ref)
-
-    def _from_memory(self) -> Send | None:
-        """Return what to send under an ETag that is known; `None` if the run must be fetched first."""
-        if self.log is not None and self.log.resumed is not None:
-            sent, _ = self.log.resumed
-            self._writes.resume(*self.log.resumed)
-            return Send(sent)
-        base = self.seen or self.memory.get(self.ref)
-        if self.call.trace.is_observed and self.seen is None:
-            self.call.trace.looked_up(found=base is not None)
-        if base is None:
-            return None
-        action = call_change(self.order, base) if callable(self.order) else self.order
-        if action is None:
-            return None  # whether there is nothing to do is not concluded from memory
-        self._writes.fresh = base
-        return Send(action)
+            self._call.trace.waited("turn", loop.time() - started)
 
     async def _open(self) -> Verdict:
         """Fetch the run before anything is sent, and judge it."""
@@ -136,48 +167,35 @@ class RunAction:
             if not isinstance(verdict, FetchAgain):
                 return verdict
             wait = self._next_wait()
-            if not await self.sender.sleep(wait, self.call.time.deadline):
+            if not await self.engine.sender.sleep(wait, self._call.time.deadline):
                 raise DeadlineExceededError("time ran out; reads of the run lag behind what was written to it")
-            self.call.trace.waited("conflict", wait)
+            self._call.trace.waited("conflict", wait)
 
     def _next_wait(self) -> float:
         if self._waits is None:
-            self._waits = conflict_waits(self.sender.retry, self.sender.uniform)
+            self._waits = conflict_waits(self.engine.sender.retry, self.engine.sender.uniform)
         return next(self._waits)
-
-    def _outcome(self, effect: Effect, action: Action | None) -> Outcome:
-        run = self._writes.fresh
-        assert run is not None  # noqa: S101 - no call succeeds without a GET or a reply
-        return Outcome(
-            ref=self.ref,
-            action=action,
-            effect=effect,
-            etag=run.etag,
-            requests=self.call.requests,
-            conflicts=self.call.conflicts,
-            trace_id=self.call.trace.trace_id,
-            start_fielding_at=run.start_fielding_at,
-            end_fielding_at=run.end_fielding_at,
-        )
 
     # -- after a write that was not accepted
 
     async def _settle(self, end: RequestEnd) -> Send | Finish:
         """Fetch the run and judge, as often as it takes. Raises what the call ends in, if it is no success."""
-        failure = end.error
-        why = _why(end)
+        failure = end.failure
+        assert failure is not None  # noqa: S101 - the write was not accepted
+        why = why_fetched(end)
         if isinstance(failure, PreconditionFailedError):
-            self.call.conflicts += 1
+            self._call.conflicts += 1
             self._last_conflict = failure
-            self.call.trace.conflict(self.ref.fielding_run_id, self.call.conflicts)
+            self._call.trace.conflict(self.ref.fielding_run_id, self._call.conflicts)
         if why in {Why.BAD_REQUEST, Why.REFUSED, Why.EXHAUSTED} and not self._writes.may_be_applied:
             raise self._not_applied(failure)
         wait = self._next_wait() if why is Why.CONFLICT else 0.0
         while True:
             try:
-                if not await self.sender.sleep(wait, self.call.time.deadline):
+                if not await self.engine.sender.sleep(wait, self._call.time.deadline):
                     raise DeadlineExceededError("time ran out")
-                self.call.trace.waited("conflict", wait)
+                if wait:
+                    self._call.trace.waited("conflict", wait)
                 fresh = await self._fetch(settling=True)
             except FieldingError as error:
                 problem = self._not_fetched(failure, error, end)
@@ -185,15 +203,15 @@ class RunAction:
             verdict = judge(self._situation(why, fresh, end))
             if not isinstance(verdict, FetchAgain):
                 self._writes.fresh = fresh  # a stale run says nothing of what may still be applied
+                if isinstance(verdict, Send):
+                    self._writes.disprove()
+                    return verdict
                 return self._decided(verdict, failure, end)
             wait = self._next_wait()
 
-    def _decided(self, verdict: Verdict, failure: FieldingError, end: RequestEnd) -> Send | Finish:
+    def _decided(self, verdict: Finish | Refuse | Fail | Unknown, failure: FieldingError, end: RequestEnd) -> Finish:
         writes = self._writes
         match verdict:
-            case Send():
-                writes.disprove()
-                return verdict
             case Finish():
                 return verdict
             case Refuse(wanted):
@@ -212,13 +230,11 @@ class RunAction:
                 raise end.attempts.server_error or failure
             case Unknown(reason):
                 raise self._unknown(reason, failure, writes.fresh, out_of_time=end.out_of_time) from failure
-            case FetchAgain():  # pragma: no cover - handled by the caller
-                raise AssertionError(verdict)
             case _:
                 assert_never(verdict)
 
     async def _fetch(self, *, settling: bool) -> FieldingRun:
-        run = await fetch_run(self.sender, self.memory, self.call, self.ref, settling=settling)
+        run = await fetch_run(self.engine.sender, self.engine.memory, self._call, self.ref, settling=settling)
         if run.etag is None:
             raise ProtocolError(
                 "the run came without an ETag header that could be sent back, so nothing can be written safely",
@@ -240,8 +256,8 @@ class RunAction:
             resumed=end is not None and writes.resumed and not end.attempts.may_be_applied,
             seen=self.seen,
             on_conflict=self.on_conflict,
-            in_doubt=self.memory.in_doubt(self.ref, fresh.etag),
-            outdated=self.memory.is_past(self.ref, fresh),
+            in_doubt=self.engine.memory.in_doubt(self.ref, fresh.etag),
+            outdated=self.engine.memory.is_past(self.ref, fresh),
         )
 
     # -- the errors that a call ends in
@@ -263,27 +279,14 @@ class RunAction:
         return failure
 
     def _refused(self, failure: FieldingError, wanted: Action | None) -> PreconditionFailedError:
-        """An action that is refused because the run has changed, with what the server said, if it said anything."""
         fresh, base = self._writes.fresh, self._writes.base
-        said = failure if isinstance(failure, APIError) else None
-        return PreconditionFailedError(
-            failure.message,
-            status=412,
-            object=said and said.object,
-            detail=said and said.detail,
-            error_id=said and said.error_id,
-            invalid_params=said.invalid_params if said else (),
-            seen=self.seen or base,
-            wanted=wanted,
-            current=fresh if fresh is not base else None,
-            method=failure.method,
-            path=failure.path,
-        )
+        current = fresh if fresh is not base else None
+        return refusal(failure, seen=self.seen or base, wanted=wanted, current=current)
 
     def _unknown(
         self, reason: str, failure: FieldingError, current: FieldingRun | None, *, out_of_time: bool
     ) -> OutcomeUnknownError:
-        what = f"{self.call.name} may or may not have been applied: {reason}"
+        what = f"{self._call.name} may or may not have been applied: {reason}"
         return outcome_unknown(what, failure, current, out_of_time=out_of_time)
 
     # -- cancellation
@@ -296,8 +299,8 @@ class RunAction:
         if not self._writes.under_way:
             task = None
         if self._writes.cancel(attempts, in_flight=task is not None):
-            self.call.note_doubt(
-                cancelled, f"{self.call.name} on {self.ref} was cancelled, and may or may not be applied"
+            self._call.note_doubt(
+                cancelled, f"{self._call.name} on {self.ref} was cancelled, and may or may not be applied"
             )
         if task is None:
             return False
@@ -307,16 +310,6 @@ class RunAction:
     def _write_over(self, task: "asyncio.Task[Answer | None]") -> None:
         lost = task.cancelled() or task.exception() is not None
         self._writes.end_after_cancel(None if lost else task.result(), lost=lost)
-        self._pass_on()
-
-
-def _why(end: RequestEnd) -> Why:
-    if end.gave_up:
-        return Why.EXHAUSTED
-    if isinstance(end.failure, PreconditionFailedError):
-        return Why.CONFLICT
-    if isinstance(end.failure, InvalidRunStateError):
-        return Why.INVALID_STATE
-    if isinstance(end.failure, BadRequestError) and end.failure.object is not None:
-        return Why.BAD_REQUEST  # of the exchange itself, not of a proxy that could not read the request
-    return Why.REFUSED
+        if self._writes.may_be_applied:
+            self._writes.leave_doubt()
+        self.engine.turns.pass_on(self.ref)

@@ -9,10 +9,10 @@ from attrs import Factory, define
 from fielding_async.core.config import Retry
 from fielding_async.core.conflict.attempts import Attempts, Next, RequestEnd
 from fielding_async.core.errors import DeadlineExceededError, FieldingError, SessionClosedError
-from fielding_async.core.wire.replies import Accepted, Failed
+from fielding_async.core.wire.replies import Accepted, Answer, Failed
 from fielding_async.core.wire.requests import Request
 
-from .attempt import AttemptRunner, OutOfTimeError, session_closed
+from .attempt import AttemptRunner, OutOfTimeError, is_cancelled, session_closed
 from .backoff_waits import Uniform, retry_waits
 from .call import Call
 from .pending_request import PendingRequest
@@ -39,15 +39,36 @@ class RequestSender:
         return PendingRequest(call, request, settling, RequestEnd(Attempts(self.retry.max_attempts)))
 
     async def send(self, pending: PendingRequest) -> RequestEnd:
-        """Attempt until the answer stands, attempts are used up, or a wait could not end in time."""
-        end = pending.end
+        """Attempt until the answer stands, attempts are used up, or a wait could not end in time.
+
+        Neither a permission that lapsed, nor a token that was refused and can be renewed, counts as an attempt.
+        """
+        end, attempts = pending.end, self.attempts
         waits: Iterator[float] | None = None
         try:
             while True:
-                answer = await self.attempts.run(pending)
+                answer: Answer | None
+                started = attempts.start(pending) or await attempts.start_later(pending)
+                if isinstance(started, Failed):
+                    answer = started
+                else:
+                    try:
+                        answer = await started
+                    except asyncio.CancelledError:
+                        attempts.cancelled(pending)
+                        if attempts.closing and not is_cancelled():
+                            raise session_closed() from None  # it was cut before its first step
+                        raise
+                    pending.task = pending.gate = None
+                if answer is None:
+                    continue
                 if isinstance(answer, Accepted):
                     end.accepted = answer.response
                     return end
+                status = getattr(answer.error, "status", 0)
+                if status in {401, 403} and answer is not started and attempts.renewed_token_helps(pending, status):
+                    continue
+                pending.is_replayed = False
                 end.failure = answer.error
                 step = end.attempts.note(answer)
                 if self.closing:

@@ -15,12 +15,12 @@ from fielding_async.core.actions import (
     Resume,
     Update,
     check_action,
+    check_on_conflict,
 )
 from fielding_async.core.errors import ConfigurationError
 from fielding_async.core.models import FieldingRun, OnConflict, Outcome, RunRef
 from fielding_async.engine.engine import DEFAULT, EngineSource, TimeoutArg
-from fielding_async.engine.fetch_run import fetch_run
-from fielding_async.engine.perform import check_on_conflict, perform_order
+from fielding_async.engine.run_action import RunAction, fetch_run
 
 __all__ = ["Run"]
 
@@ -59,31 +59,31 @@ class Run:
 
         Source: `POST …/fielding-runs/{fielding_run_id}/launch-now`.
         """
-        return await self._perform(LaunchNow.name, LaunchNow(), seen, on_conflict, timeout)
+        return await self._perform(LaunchNow(), seen, on_conflict, timeout)
 
     async def pause(
         self, *, seen: FieldingRun | None = None, on_conflict: OnConflict = "reapply", timeout: TimeoutArg = DEFAULT
     ) -> Outcome:
         """Pause a live run. Source: `POST …/fielding-runs/{fielding_run_id}/pause`."""
-        return await self._perform(Pause.name, Pause(), seen, on_conflict, timeout)
+        return await self._perform(Pause(), seen, on_conflict, timeout)
 
     async def resume(
         self, *, seen: FieldingRun | None = None, on_conflict: OnConflict = "reapply", timeout: TimeoutArg = DEFAULT
     ) -> Outcome:
         """Resume a paused run. Source: `POST …/fielding-runs/{fielding_run_id}/resume`."""
-        return await self._perform(Resume.name, Resume(), seen, on_conflict, timeout)
+        return await self._perform(Resume(), seen, on_conflict, timeout)
 
     async def complete(
         self, *, seen: FieldingRun | None = None, on_conflict: OnConflict = "reapply", timeout: TimeoutArg = DEFAULT
     ) -> Outcome:
         """Complete a live or scheduled run. Source: `POST …/fielding-runs/{fielding_run_id}/complete`."""
-        return await self._perform(Complete.name, Complete(), seen, on_conflict, timeout)
+        return await self._perform(Complete(), seen, on_conflict, timeout)
 
     async def relaunch(
         self, *, seen: FieldingRun | None = None, on_conflict: OnConflict = "reapply", timeout: TimeoutArg = DEFAULT
     ) -> Outcome:
         """Relaunch a completed run. Source: `POST …/fielding-runs/{fielding_run_id}/relaunch`."""
-        return await self._perform(Relaunch.name, Relaunch(), seen, on_conflict, timeout)
+        return await self._perform(Relaunch(), seen, on_conflict, timeout)
 
     @overload
     async def update(
@@ -131,9 +131,9 @@ class Run:
                 raise ConfigurationError("update: pass either a callable or dates, not both")
             if not callable(change):
                 raise ConfigurationError(f"update: change must be callable, not {type(change).__name__}")
-            return await self._perform("update", change, seen, on_conflict, timeout)
-        update = Update(start_fielding_at, end_fielding_at)
-        return await self.perform(update, seen=seen, on_conflict=on_conflict, timeout=timeout)
+            return await self._perform(change, seen, on_conflict, timeout)
+        update = check_action(Update(start_fielding_at, end_fielding_at))
+        return await self._perform(update, seen, on_conflict, timeout)
 
     async def perform(
         self,
@@ -144,23 +144,16 @@ class Run:
         timeout: TimeoutArg = DEFAULT,
     ) -> Outcome:
         """Perform an action given as a value: `LaunchNow()`, `Pause()`, `Update(end_fielding_at=…)`, …"""
-        action = check_action(action)
-        return await self._perform(action.name, action, seen, on_conflict, timeout)
+        return await self._perform(check_action(action), seen, on_conflict, timeout)
 
     async def _perform(
-        self,
-        name: str,
-        order: Action | Change,
-        seen: FieldingRun | None,
-        on_conflict: OnConflict,
-        timeout: TimeoutArg,
+        self, order: Action | Change, seen: FieldingRun | None, on_conflict: OnConflict, timeout: TimeoutArg
     ) -> Outcome:
-        check_on_conflict(on_conflict)
+        if on_conflict != "reapply":
+            check_on_conflict(on_conflict)
         if seen is not None:
             _check_seen(seen, self.ref)
-        return await perform_order(
-            self.session.engine(), self.ref, name, order, seen=seen, on_conflict=on_conflict, timeout=timeout
-        )
+        return await RunAction(self.session.engine(), self.ref, order, seen, on_conflict, timeout).run()
 
 
 def _check_seen(seen: object, ref: RunRef) -> None:

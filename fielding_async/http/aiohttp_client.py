@@ -198,12 +198,12 @@ class AiohttpTransport:
         if self._http is not None and self._http.closed:
             raise SessionClosedError("the aiohttp.ClientSession passed as http= has been closed")
         unsent = "could not connect"
+        path, timeouts = self._plain_path(outgoing.url), self._timeouts(connect_timeout)
         limit = self._timer.start(timeout)
         try:
-            path = self._plain_path(outgoing.url)
             if path is not None and self._direct is not None and self._direct.is_open:
-                return await self._direct.send(outgoing, path, self._timeouts(connect_timeout))
-            return await self._by_session(outgoing, path, self._timeouts(connect_timeout))
+                return await self._direct.send(outgoing, path, timeouts)
+            return await self._by_session(outgoing, path, timeouts)
         except HeldBack:
             raise
         except asyncio.CancelledError:

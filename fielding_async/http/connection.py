@@ -1,16 +1,16 @@
-"""Connections of aiohttp's pool: made ready right before a request is written, and closed where it was given up."""
+"""Connections of aiohttp's pool: made ready right before a request is written, written to, and aborted."""
 
 import asyncio
 
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 
-from fielding_async.core.wire.headers import is_sendable
+from fielding_async.core.wire.headers import SENDABLE
 
 from .failures import DisconnectedError
 from .transport import Outgoing
 
-__all__ = ["LARGE", "abort", "make_ready"]
+__all__ = ["LARGE", "abort", "make_ready", "write_request"]
 
 LARGE = 64 * 1024
 """How many bytes the buffers of two sockets usually take, even if nobody reads."""
@@ -29,7 +29,7 @@ def make_ready(connection: Connection, outgoing: Outgoing) -> tuple[ResponseHand
         raise DisconnectedError("the connection was closed before the request")
     if protocol.should_close:
         raise DisconnectedError("the server sent something on an idle connection")
-    if not is_sendable("".join(outgoing.headers.values())):
+    if SENDABLE.fullmatch("".join(outgoing.headers.values())) is None:
         raise ValueError("a header with a character that cannot be sent")
     outgoing.left = True
     protocol.set_response_params(read_until_eof=True)  # as `ClientSession` does, but before the request may be sent
@@ -38,6 +38,24 @@ def make_ready(connection: Connection, outgoing: Outgoing) -> tuple[ResponseHand
         # a reply may come before the body is read, and what is unsent then would get in the way of another request
         protocol.force_close()
     return protocol, transport
+
+
+def write_request(connection: Connection, outgoing: Outgoing, path: str, always: str) -> ResponseHandler:
+    """Write a whole request (RFC 9112, section 2.1), and return what reads its reply. Raises as `make_ready` does.
+
+    `path`: the target as it is sent. `always`: the header lines that every request has.
+    """
+    protocol, transport = make_ready(connection, outgoing)
+    body = outgoing.body
+    own = "".join([f"{name}: {value}\r\n" for name, value in outgoing.headers.items()])
+    head = f"{outgoing.method} {path} HTTP/1.1\r\n{always}{own}"
+    if body is not None:
+        transport.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+    elif outgoing.method == "GET":
+        transport.write(f"{head}\r\n".encode())
+    else:
+        transport.write(f"{head}Content-Length: 0\r\n\r\n".encode())
+    return protocol
 
 
 def abort(transport: asyncio.Transport | None) -> None:

@@ -10,9 +10,9 @@ from aiohttp.connector import Connection
 from aiohttp.http import HttpProcessingError, RawResponseMessage
 
 from fielding_async.core.wire.headers import is_sendable
-from fielding_async.core.wire.replies import Attempted
+from fielding_async.core.wire.replies import Attempted, Response
 
-from .connection import abort, make_ready
+from .connection import abort, write_request
 from .failures import DisconnectedError, describe
 from .reply_reader import read_reply
 from .transport import Outgoing
@@ -75,7 +75,9 @@ class DirectConnections:
         transport = connection.transport
         try:
             message, content = await self._head_of_reply(connection, outgoing, path)
-            reply = await read_reply(message.code, message.headers, content, connection.protocol)
+            if message.code == 204:
+                return Response(204, message.headers)  # it has no body
+            return await read_reply(message.code, message.headers, content, connection.protocol)
         except BaseException:
             if outgoing.left:
                 connection.close()
@@ -83,15 +85,13 @@ class DirectConnections:
             raise
         finally:
             connection.release()  # which closes it unless it can be reused
-        return reply
 
     async def _head_of_reply(
         self, connection: Connection, outgoing: Outgoing, path: str
     ) -> tuple[RawResponseMessage, aiohttp.StreamReader]:
         await outgoing.leave()
         # no await between here and the write
-        protocol, transport = make_ready(connection, outgoing)
-        transport.write(self._serialize(outgoing, path))
+        protocol = write_request(connection, outgoing, path, self._always)
         try:
             while True:
                 message, content = await protocol.read()
@@ -102,14 +102,3 @@ class DirectConnections:
                     return message, content
         except (aiohttp.ClientError, HttpProcessingError) as error:
             raise DisconnectedError(describe(error)) from error
-
-    def _serialize(self, outgoing: Outgoing, path: str) -> bytes:
-        """Return the request in bytes (RFC 9112 section 2.1)."""
-        body = outgoing.body
-        own = "".join([f"{name}: {value}\r\n" for name, value in outgoing.headers.items()])
-        head = f"{outgoing.method} {path} HTTP/1.1\r\n{self._always}{own}"
-        if body is not None:
-            return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
-        if outgoing.method == "GET":
-            return f"{head}\r\n".encode()
-        return f"{head}Content-Length: 0\r\n\r\n".encode()

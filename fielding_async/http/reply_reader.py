@@ -51,7 +51,7 @@ class _EndOfConnection:
 async def read_reply(
     status: int, headers: Mapping[str, str], content: aiohttp.StreamReader, protocol: ResponseHandler | None
 ) -> Attempted:
-    """Return the reply with its body; a 204 has none.
+    """Return the reply with its body.
 
     If not all of the body was read, releasing the connection closes it.
     """

@@ -5,14 +5,14 @@ them. The ids that are sent then continue the current context, or are made here.
 """
 
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
 from opentelemetry.trace import Link, Span, SpanContext, Status, StatusCode, Tracer
 
 from fielding_async.core.models import RunRef
-from fielding_async.core.wire.trace_headers import mint_span_id, mint_trace_id, traceparent
+from fielding_async.core.wire.trace_headers import traceparent
 
 from .attempt_trace import AttemptTrace, Target
 from .log_lines import contained, write_line
@@ -53,7 +53,7 @@ class CallTrace:
         self._first: SpanContext | None = None  # of the spans that others make of the attempts; it may be invalid
         around = self._around = _span_context_around()
         self.trace_id: str = (
-            mint_trace_id(providers.getrandbits) if around is None else trace.format_trace_id(around.trace_id)
+            _new_trace_id(providers.getrandbits) if around is None else trace.format_trace_id(around.trace_id)
         )
         """The trace id of every request of this call, 32 hex digits."""
         if self.is_observed:
@@ -87,7 +87,7 @@ class CallTrace:
 
     def new_headers(self) -> dict[str, str]:
         """Return the headers of a request without a span: in the trace around the call, or in one of its own."""
-        span_id = mint_span_id(self._providers.getrandbits)
+        span_id = _new_span_id(self._providers.getrandbits)
         if self._around is None:
             return {"traceparent": traceparent(self.trace_id, span_id, 0)}
         return w3c_headers(self._around, self.trace_id, span_id)
@@ -153,28 +153,28 @@ class CallTrace:
 
     def retrying(self, attempt: int, error_type: str, seconds: float) -> None:
         """Record that an attempt failed, and another follows after a wait."""
-        write_line("retry", self, attempt=attempt, error_type=error_type, seconds=seconds)
         attributes: dict[str, str | float] = {"fielding.attempt": attempt, "error.type": error_type}
         self._event("fielding.retry", attributes | {"fielding.wait.duration": seconds})
         self._count("retries", {"fielding.operation": self.name, "error.type": error_type})
+        write_line("retry", self, attempt=attempt, error_type=error_type, seconds=seconds)
 
     def lost_reply(self, error_type: str) -> None:
         """Record that a write may have been applied without a usable reply."""
-        write_line("lost reply", self, error_type=error_type)
         self._event("fielding.lost_reply", {"error.type": error_type})
         self._count("lost_replies", {"fielding.operation": self.name, "error.type": error_type})
+        write_line("lost reply", self, error_type=error_type)
 
     def conflict(self, run: str, conflicts: int) -> None:
         """Record that a write met a 412."""
-        write_line("conflict", self, conflicts=conflicts, run=run)
         self._event("fielding.conflict", {"fielding.conflicts": conflicts})
         self._count("conflicts", {"fielding.operation": self.name})
+        write_line("conflict", self, conflicts=conflicts, run=run)
 
     def pausing(self, seconds: float) -> None:
         """Record that all requests pause after a 429."""
-        write_line("pause", self, seconds=seconds)
         self._event("fielding.pause", {"fielding.pause.duration": seconds})
         self._measure("pause", seconds, {})
+        write_line("pause", self, seconds=seconds)
 
     def looked_up(self, *, found: bool) -> None:
         """Record whether the ETag of the run was in memory."""
@@ -239,6 +239,14 @@ class CallTrace:
                     span.set_status(Status(StatusCode.ERROR, attributes["exception.message"] or error_type))
         with contained(self):
             span.end()
+
+
+def _new_trace_id(getrandbits: Callable[[int], int]) -> str:
+    return f"{getrandbits(128) or 1:032x}"  # never all zeros (W3C Trace Context, section 3.2.2.3)
+
+
+def _new_span_id(getrandbits: Callable[[int], int]) -> str:
+    return f"{getrandbits(64) or 1:016x}"
 
 
 def _span_context_around() -> SpanContext | None:

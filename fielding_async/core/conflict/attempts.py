@@ -1,14 +1,21 @@
-"""The attempts of one request: whether to send it again, and how it ended."""
+"""The attempts of one request: whether to send it again, how it ended, and the errors of a write that ended so."""
 
 from enum import Enum
 
 from attrs import define
 
-from fielding_async.core.errors import FieldingError, OutcomeUnknownError, OutcomeUnknownTimeoutError, ServerError
+from fielding_async.core.errors import (
+    APIError,
+    FieldingError,
+    OutcomeUnknownError,
+    OutcomeUnknownTimeoutError,
+    PreconditionFailedError,
+    ServerError,
+)
 from fielding_async.core.models import FieldingRun
 from fielding_async.core.wire.replies import Accepted, Answer, Response, Throttled
 
-__all__ = ["Attempts", "Next", "RequestEnd", "outcome_unknown"]
+__all__ = ["Attempts", "Next", "RequestEnd", "outcome_unknown", "refusal"]
 
 
 class Next(Enum):
@@ -83,3 +90,23 @@ def outcome_unknown(
     error = cls(f"{what}; last failure: {failure.message}", current=current, method=failure.method, path=failure.path)
     error.__cause__ = failure
     return error
+
+
+def refusal(
+    failure: FieldingError, *, seen: FieldingRun | None, wanted: object, current: FieldingRun | None
+) -> PreconditionFailedError:
+    """Return the error for an action that is refused because the run has changed, with what the server said."""
+    said = failure if isinstance(failure, APIError) else None
+    return PreconditionFailedError(
+        failure.message,
+        status=412,
+        object=said and said.object,
+        detail=said and said.detail,
+        error_id=said and said.error_id,
+        invalid_params=said.invalid_params if said else (),
+        seen=seen,
+        wanted=wanted,
+        current=current,
+        method=failure.method,
+        path=failure.path,
+    )

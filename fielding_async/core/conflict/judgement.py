@@ -62,9 +62,24 @@ from fielding_async.core.actions import (
     call_change,
 )
 from fielding_async.core.dates import grain
+from fielding_async.core.errors import BadRequestError, InvalidRunStateError, PreconditionFailedError
 from fielding_async.core.models import Effect, FieldingRun, OnConflict, RunStatus
 
-__all__ = ["Fail", "FetchAgain", "Finish", "Refuse", "Send", "Situation", "Unknown", "Verdict", "Why", "judge"]
+from .attempts import RequestEnd
+
+__all__ = [
+    "Fail",
+    "FetchAgain",
+    "Finish",
+    "Refuse",
+    "Send",
+    "Situation",
+    "Unknown",
+    "Verdict",
+    "Why",
+    "judge",
+    "why_fetched",
+]
 
 
 class Why(Enum):
@@ -148,6 +163,19 @@ class Unknown:
 
 
 Verdict = Send | Finish | FetchAgain | Refuse | Fail | Unknown
+
+
+def why_fetched(end: RequestEnd) -> Why:
+    """Return why the run is fetched after a write that was not accepted."""
+    if end.gave_up:
+        return Why.EXHAUSTED
+    if isinstance(end.failure, PreconditionFailedError):
+        return Why.CONFLICT
+    if isinstance(end.failure, InvalidRunStateError):
+        return Why.INVALID_STATE
+    if isinstance(end.failure, BadRequestError) and end.failure.object is not None:
+        return Why.BAD_REQUEST  # of the exchange itself, not of a proxy that could not read the request
+    return Why.REFUSED
 
 
 def judge(situation: Situation) -> Verdict:

@@ -75,7 +75,8 @@ class RunMemory:
         self._size = size
         # the least recently used first; an OrderedDict would take a sixth more memory for each run
         self._entries: dict[RunRef, _Entry] = {}
-        self._fetches: dict[RunRef, list[Fetch]] = {}
+        self.fetches: dict[RunRef, list[Fetch]] = {}
+        """The GETs under way, in the order in which they were sent. Most of the time there are none."""
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -103,16 +104,16 @@ class RunMemory:
     def fetch_started(self, ref: RunRef) -> Fetch:
         """Note that a GET is sent. Must be followed by `fetch_ended`, whatever becomes of it."""
         fetch = Fetch(ref)
-        self._fetches.setdefault(ref, []).append(fetch)
+        self.fetches.setdefault(ref, []).append(fetch)
         return fetch
 
     def fetch_ended(self, fetch: Fetch, run: FieldingRun | None) -> None:
         """Store what the GET returned, unless something newer has become known since it was sent."""
-        fetches = self._fetches[fetch.ref]
+        fetches = self.fetches[fetch.ref]
         position = fetches.index(fetch)
         del fetches[position]
         if not fetches:
-            del self._fetches[fetch.ref]
+            del self.fetches[fetch.ref]
         if run is None or self.is_past(fetch.ref, run):
             return
         entry = self._entry(fetch.ref)
@@ -136,9 +137,9 @@ class RunMemory:
         return entry is not None and (entry.is_retired(run.etag) or run.version < entry.highest_version_seen)
 
     def _outdate_fetches(self, ref: RunRef) -> None:
-        if not self._fetches:
+        if not self.fetches:
             return  # spares hashing the ref
-        for fetch in self._fetches.get(ref, ()):
+        for fetch in self.fetches.get(ref, ()):
             fetch.is_current = False
 
     # -- writes
@@ -176,7 +177,7 @@ class RunMemory:
 
     def forget_where(self, matches: Callable[[RunRef], bool]) -> None:
         """Forget the pairs of all runs that match: jobs change runs without a write of this session."""
-        for ref in [ref for ref in {*self._entries, *self._fetches} if matches(ref)]:
+        for ref in [ref for ref in {*self._entries, *self.fetches} if matches(ref)]:
             self.forget(ref)
 
     # -- doubt

@@ -4,13 +4,14 @@ from collections.abc import Awaitable
 
 from attrs import define
 
-from fielding_async.core.actions import Action
+from fielding_async.core.actions import Action, Change, call_change
 from fielding_async.core.errors import APIError, FieldingError, PreconditionFailedError
 from fielding_async.core.models import FieldingRun, RunRef
 from fielding_async.core.wire.replies import Accepted, Answer, Failed, Response, run_after_write
 from fielding_async.core.wire.requests import Request, action_request
 
 from .attempts import Attempts, RequestEnd
+from .judgement import Send
 from .run_memory import RunMemory
 from .write_log import WriteLog
 
@@ -36,11 +37,20 @@ class WriteRecord:
     resumed: bool = False
     under_way: bool = False
 
-    def resume(self, action: Action, base: FieldingRun) -> None:
+    def resume(self, action: Action, base: FieldingRun) -> Send:
         """Go on with the write that an earlier process left in flight."""
         self.resumed = self.may_be_applied = True
         self.fresh = self.base = base
         self.sent = action
+        return Send(action)
+
+    def under(self, base: FieldingRun, order: Action | Change) -> Send | None:
+        """Return what to send under the ETag of a run that is remembered; `None` if the run must be fetched first."""
+        action = call_change(order, base) if callable(order) else order
+        if action is None:
+            return None  # whether there is nothing to do is not concluded from memory
+        self.fresh = base
+        return Send(action)
 
     def intend(self, action: Action) -> Awaitable[None] | None:
         """Return what to await, if anything, before `action` is sent. If that raises, nothing is sent."""
@@ -55,7 +65,8 @@ class WriteRecord:
         self.sent = action
         self.may_be_applied = self.resumed
         request = action_request(self.ref, action, base)
-        self.memory.write_started(self.ref)
+        if self.memory.fetches:
+            self.memory.write_started(self.ref)
         self.under_way = True
         return request
 
@@ -68,7 +79,7 @@ class WriteRecord:
         self.may_be_applied = self.resumed or end.attempts.may_be_applied
         if self.log is not None and not self.may_be_applied:
             self.log.settled()
-        self._not_accepted(end.error)
+        self._not_accepted(end.failure)
 
     def disprove(self) -> None:
         """Note that nothing sent before can be applied any more."""

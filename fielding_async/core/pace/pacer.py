@@ -92,28 +92,20 @@ class Pacer:
         self._last_interval = 0.0
         self._leaves_from = -inf  # when an evenly paced request may leave, at the socket
         self._left_at = -inf
-        self._paused_until = -inf
+        self.paused_until: float = -inf
+        """The end of the latest pause; in the past, or minus infinity, when there is none."""
         self._epoch = 0
-        self._vain_pauses = 0  # pauses in a row with only 429s between them
+        self.vain_pauses: int = 0
+        """How many pauses there were in a row with only 429s between them."""
         self._blind_pauses = 0  # pauses in a row without a usable Retry-After
         self._probe_wanted = False
         self._probe: Permit | None = None
-
-    @property
-    def paused_until(self) -> float:
-        """The end of the latest pause; in the past, or minus infinity, when there is none."""
-        return self._paused_until
-
-    @property
-    def vain_pauses(self) -> int:
-        """How many pauses there were in a row with only 429s between them."""
-        return self._vain_pauses
 
     def ready_at(self) -> float:
         """Return the time from which the next permission can be given: infinity while the probe's answer is awaited."""
         if self._probe is not None:
             return inf
-        return max(self._paused_until, self._due - self._interval * (self._burst - 1))
+        return max(self.paused_until, self._due - self._interval * (self._burst - 1))
 
     def try_take(self, now: float, *, waited: bool = False) -> Permit | float:
         """Give a permission; or return the time from which one can be given, infinity while a probe is out."""
@@ -151,7 +143,7 @@ class Pacer:
 
         `None`: a pause has started since, and the request needs a new permission.
         """
-        if permit.epoch != self._epoch and now < self._paused_until:
+        if permit.epoch != self._epoch and now < self.paused_until:
             return None
         if self._is_strict:
             return self._leaves_from - _ROUNDING
@@ -194,15 +186,19 @@ class Pacer:
         if permit is self._probe:
             self._probe = None
         if permit.epoch == self._epoch:
-            self._blind_pauses = self._vain_pauses = 0
+            self._blind_pauses = self.vain_pauses = 0
         if self._learner is None:
             self._raise_rate(now)
         else:
             speed = 1.0 / permit.interval if permit.interval else inf
             self._learner.accepted(permit.at, speed, now, is_paced=permit.is_paced)
 
-    def throttled(self, permit: Permit, retry_after: float | None, now: float) -> None:
-        """Note a 429. `retry_after`: its seconds; `None` if the server named no usable time."""
+    def throttled(self, permit: Permit, retry_after: float | None, now: float) -> float | None:
+        """Note a 429. `retry_after`: its seconds; `None` if the server named no usable time.
+
+        Returns the seconds of the pause that starts with it; `None` if one was under way.
+        """
+        was_paused = self.paused_until > now
         permit.refused = self._resumes = True
         was_probe = permit is self._probe
         if was_probe:
@@ -211,8 +207,8 @@ class Pacer:
         if same_burst and self._learner is not None:
             self._learner.refused_too(permit.at)
         if retry_after is None:
-            if same_burst and now < self._paused_until:
-                return
+            if same_burst and was_paused:
+                return None
             self._blind_pauses = min(self._blind_pauses + 1, _MAX_DOUBLINGS)
             ceiling = min(_LEAST_PAUSE * 2**self._blind_pauses, self._max_pause)
             seconds = self._uniform(min(_LEAST_PAUSE, ceiling), ceiling)
@@ -221,12 +217,13 @@ class Pacer:
             seconds = min(retry_after, self._max_pause)
             if retry_after > self._max_pause:
                 self._probe_wanted = True
-        if not same_burst or now >= self._paused_until:
+        if not same_burst or now >= self.paused_until:
             self._epoch += 1
-            self._vain_pauses += 1
+            self.vain_pauses += 1
             self._leaves_from = -inf
             seconds = self._learn_refusal(permit, seconds, was_probe=was_probe)
-        self._paused_until = max(self._paused_until, now + seconds)
+        self.paused_until = max(self.paused_until, now + seconds)
+        return None if was_paused else self.paused_until - now
 
     def _lower_rate(self, now: float) -> None:
         """Lower a configured rate that was refused (R6)."""

@@ -7,11 +7,12 @@ from typing import Any, cast
 
 from attrs import define, evolve, frozen
 
+from fielding_async.core.dates import odd_text
 from fielding_async.core.errors import ProtocolError
 from fielding_async.core.job_results import BatchResult, DraftResult
 from fielding_async.core.models import FailedTargetGroup, Failure, FieldingRun, InvalidParam, RunRef
 
-from .structuring import load_json, odd_text, structure
+from .structuring import structure
 
 __all__ = [
     "ErrorBody",
@@ -116,6 +117,15 @@ def encode(value: Any) -> bytes:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
 
 
+def _load_json(body: bytes, what: str) -> Any:
+    """Return what a body holds; raises `ProtocolError`."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError) as error:
+        problem = f"{what}: not JSON ({type(error).__name__}): {body[:80]!r}"
+    raise ProtocolError(problem)
+
+
 def _run(data: Any, etag: str | None, what: str, asked: RunRef | None = None) -> FieldingRun:
     if isinstance(data, dict):
         data = cast("dict[str, Any]", data)
@@ -133,7 +143,7 @@ def _run(data: Any, etag: str | None, what: str, asked: RunRef | None = None) ->
 
 def decode_run(body: bytes, etag: str | None, asked: RunRef | None = None) -> FieldingRun:
     """Read a `GetFieldingRunResponse`; raises `ProtocolError`, also if it is another run than was `asked` for."""
-    run = _run(load_json(body, "fielding run"), etag, "fielding run", asked)
+    run = _run(_load_json(body, "fielding run"), etag, "fielding run", asked)
     if asked is not None:
         for name, has, wanted in (
             ("id", run.id, asked.fielding_run_id),
@@ -149,17 +159,17 @@ def decode_run(body: bytes, etag: str | None, asked: RunRef | None = None) -> Fi
 def decode_run_list(body: bytes) -> list[FieldingRun]:
     """Read a `GetListFieldingRunsResponse`; raises `ProtocolError`."""
     what = "list of fielding runs"
-    return [_run(entry, None, what) for entry in structure(load_json(body, what), _RunList, what).data]
+    return [_run(entry, None, what) for entry in structure(_load_json(body, what), _RunList, what).data]
 
 
 def decode_run_id(body: bytes) -> str:
     """Read an `UpdateFieldingRunResponse`; raises `ProtocolError`."""
-    return structure(load_json(body, "update reply"), _RunId, "update reply").id
+    return structure(_load_json(body, "update reply"), _RunId, "update reply").id
 
 
 def decode_launched_dates(body: bytes) -> LaunchedDates:
     """Read a `LaunchNowFieldingRunResponse`; raises `ProtocolError`."""
-    data = load_json(body, "launch-now reply")
+    data = _load_json(body, "launch-now reply")
     if isinstance(data, dict):
         data = cast("dict[str, Any]", data)
         data["start_text"] = odd_text(data.get("start_fielding_at"))
@@ -169,7 +179,7 @@ def decode_launched_dates(body: bytes) -> LaunchedDates:
 
 def decode_batch_result(body: bytes, asked: tuple[str, ...]) -> BatchResult:
     """Read a `GetBulk…TargetGroupJobResponse`; `asked` are the ids of the job. Raises `ProtocolError`."""
-    job = structure(load_json(body, "bulk job"), _BatchJob, "bulk job")
+    job = structure(_load_json(body, "bulk job"), _BatchJob, "bulk job")
     updated = tuple(group.target_group_id for group in (job.updated_target_groups or _Updated()).data or ())
     failed = tuple(
         FailedTargetGroup(
@@ -196,7 +206,7 @@ def decode_batch_result(body: bytes, asked: tuple[str, ...]) -> BatchResult:
 
 def decode_draft_result(body: bytes) -> DraftResult:
     """Read a `Get…FieldingRunFromDraftJobResponse`; raises `ProtocolError`."""
-    job = structure(load_json(body, "draft job"), _DraftJob, "draft job")
+    job = structure(_load_json(body, "draft job"), _DraftJob, "draft job")
     failure = None
     if job.failure_reason is not None:
         reason: dict[str, Any] = {**job.failure_reason, "reasons": job.failure_reason.get("reasons") or []}

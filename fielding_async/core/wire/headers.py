@@ -8,10 +8,12 @@ from math import isfinite
 
 from fielding_async.core.ids import is_plain_id
 
-__all__ = ["is_sendable", "job_id_from_location", "retry_after_seconds", "sendable_etag"]
+__all__ = ["SENDABLE", "is_sendable", "job_id_from_location", "retry_after_seconds", "sendable_etag"]
 
 _MAX_LENGTH = 4096
-_SENDABLE = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]*")
+SENDABLE = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]*")
+"""What `is_sendable` accepts, for where a call would cost too much."""
+
 _DECIMAL = re.compile(r"\d{1,90}(?:\.\d{0,90})?", re.ASCII)
 _LEADING = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?//[^/?#]*|[A-Za-z][A-Za-z0-9+.-]*:(?=/)")
 
@@ -63,7 +65,7 @@ def is_sendable(text: str) -> bool:
 
     Nor tabs, which nobody needs, nor lone surrogates, which are no characters.
     """
-    return _SENDABLE.fullmatch(text) is not None
+    return SENDABLE.fullmatch(text) is not None
 
 
 @lru_cache(maxsize=1024)

@@ -173,7 +173,8 @@ def api_error(asked: Request, response: Response) -> APIError:
     message += f": {said.detail}" if said.detail else ""
     if said.invalid_params:
         message += " (" + "; ".join(f"{param.name}: {param.reason}" for param in said.invalid_params) + ")"
-    return api_error_class(response.status)(
+    cls = _BY_STATUS.get(response.status) or api_error_class(response.status)
+    return cls(
         message,
         status=response.status,
         object=said.object,

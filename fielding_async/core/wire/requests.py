@@ -10,9 +10,11 @@ from fielding_async.core.errors import ProtocolError
 from fielding_async.core.models import FieldingRun, RunRef
 
 from .bodies import encode
-from .operations import Operation, operation
+from .operations import BY_NAME, Operation
 
 __all__ = ["Request", "action_request", "request", "run_request"]
+
+_GET = BY_NAME["get"]
 
 
 @define
@@ -51,7 +53,7 @@ def _path(row: Operation, ref: RunRef) -> str:
 
 def run_request(ref: RunRef) -> Request:
     """Build the GET of a run."""
-    row = operation("get")
+    row = _GET
     return Request(row, _path(row, ref))
 
 
@@ -59,10 +61,10 @@ def action_request(ref: RunRef, action: Action, base: FieldingRun) -> Request:
     """Build the write of an action under the ETag of `base`, whose unnamed bounds an update sends back."""
     if base.etag is None:
         raise ProtocolError("a write needs an ETag")
-    row = operation(action.name)
-    if isinstance(action, Update):
-        start, end = action.texts(base)
-        body = {"start_fielding_at": start, "end_fielding_at": end}
-        headers = (("Content-Type", "application/json"), ("If-Match", base.etag))
-        return Request(row, _path(row, ref), headers, encode(body))
-    return Request(row, _path(row, ref), (("If-Match", base.etag),))
+    row = BY_NAME[action.name]
+    path = _path(row, ref)
+    if not isinstance(action, Update):
+        return Request(row, path, (("If-Match", base.etag),))
+    start, end = action.texts(base)
+    body = encode({"start_fielding_at": start, "end_fielding_at": end})
+    return Request(row, path, (("Content-Type", "application/json"), ("If-Match", base.etag)), body)

@@ -4,22 +4,21 @@ cattrs is loaded when a session is entered: an import of the package should cost
 the first response should not hold up the event loop.
 """
 
-import json
 from collections.abc import Callable
 from datetime import datetime
-from functools import cache, lru_cache
+from functools import cache
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args, get_origin
 
 from attrs import has
 
-from fielding_async.core.dates import parse_timestamp, to_text
+from fielding_async.core.dates import read_date
 from fielding_async.core.errors import ProtocolError
 
 if TYPE_CHECKING:
     import cattrs
 
-__all__ = ["load_cattrs", "load_json", "odd_text", "structure"]
+__all__ = ["load_cattrs", "structure"]
 
 _T = TypeVar("_T")
 _MAX_SHOWN = 500
@@ -39,22 +38,7 @@ def _exactly(wanted: type) -> Callable[[Any, Any], Any]:
 def _timestamp(value: Any, _: Any) -> datetime:
     if not isinstance(value, str):
         raise ValueError(f"must be a timestamp, not {type(value).__name__}")
-    return _read_date(value)[0]
-
-
-@lru_cache(maxsize=1024)
-def _read_date(text: str) -> tuple[datetime, str | None]:
-    """Return a date, and its text unless it is just as `to_text` would write it: many runs share their dates."""
-    date = parse_timestamp(text)
-    return date, None if to_text(date) == text else text
-
-
-def odd_text(value: Any) -> str | None:
-    """Return the text of a date if it must be kept to be sent back exactly; what is no date is found out later."""
-    try:
-        return _read_date(value)[1]
-    except (TypeError, ValueError):
-        return None
+    return read_date(value)[0]
 
 
 def _object(value: Any, _: Any) -> dict[str, Any]:
@@ -96,7 +80,7 @@ def _converter() -> "cattrs.Converter":
 
 
 def load_cattrs() -> None:
-    """Load what responses are read with, if nobody has: some 0.1 s, once."""
+    """Load what responses are read with, unless it is loaded: about 0.1 s, once."""
     _converter()
 
 
@@ -119,12 +103,3 @@ def structure(data: Any, cls: type[_T], what: str) -> _T:
 
         problems = "; ".join(cattrs.transform_error(error, path="$", format_exception=_explain))
     raise ProtocolError(f"{what}: {problems[:_MAX_SHOWN]}")
-
-
-def load_json(body: bytes, what: str) -> Any:
-    """Return what a body holds; raises `ProtocolError`."""
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError) as error:
-        problem = f"{what}: not JSON ({type(error).__name__}): {body[:80]!r}"
-    raise ProtocolError(problem)

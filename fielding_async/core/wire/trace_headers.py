@@ -4,7 +4,7 @@ Source: https://www.w3.org/TR/trace-context/, sections 3.2 and 3.3.
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from attrs import frozen
 
@@ -13,8 +13,6 @@ __all__ = [
     "Members",
     "TraceContext",
     "format_tracestate",
-    "mint_span_id",
-    "mint_trace_id",
     "parse_traceparent",
     "parse_tracestate",
     "read_trace_context",
@@ -106,13 +104,3 @@ def read_trace_context(traceparents: Sequence[str], tracestates: Iterable[str]) 
     if context is None:
         return None
     return TraceContext(context.trace_id, context.span_id, context.flags, parse_tracestate(tracestates))
-
-
-def mint_trace_id(getrandbits: Callable[[int], int]) -> str:
-    """Return a new trace id, never all zeros. `getrandbits` is the dice."""
-    return f"{getrandbits(128) or 1:032x}"
-
-
-def mint_span_id(getrandbits: Callable[[int], int]) -> str:
-    """Return a new span id, never all zeros. `getrandbits` is the dice."""
-    return f"{getrandbits(64) or 1:016x}"

@@ -37,7 +37,7 @@ async def check_at_rest(actors: list[Actor], server: Server, world: World) -> li
             "slots": engine.limiter.in_flight,
             "tasks": len(engine.sender.attempts.tasks),
             "sleepers": len(engine.sender._sleepers),
-            "looks": len(engine.memory._fetches),
+            "looks": len(engine.memory.fetches),
             "waiters": sum(not waiter.permit.done() for waiter in (*engine.limiter._first, *engine.limiter._under_way)),
             "token fetches": int(engine.keeper._fetching is not None and not engine.keeper._fetching.done()),
         }
