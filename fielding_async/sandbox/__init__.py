@@ -1,6 +1,5 @@
 """The exchange in a box, for demos and for tests: `Sandbox`, its switches, its faults and its records."""
 
-from .behaviour import Behaviour
 from .faults import (
     Cut,
     Delay,
@@ -17,8 +16,9 @@ from .faults import (
     SetHeader,
     Status,
 )
-from .records import DraftRef, FailureReason, JobFailure, JobRecord, ReceivedRequest, Write
 from .sandbox import Sandbox
+from .world.behaviour import Behaviour
+from .world.records import DraftRef, FailureReason, JobFailure, JobRecord, ReceivedRequest, Write
 
 __all__ = [
     "Behaviour",

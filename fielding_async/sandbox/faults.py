@@ -11,9 +11,9 @@ from fielding_async.core.errors import ConfigurationError
 from fielding_async.core.models import RunRef, RunStatus
 
 from .hold import Hold
-from .records import JobFailure
-from .routes import OPERATIONS
-from .rules import known_status
+from .serving.routes import OPERATIONS
+from .world.records import JobFailure
+from .world.rules import known_status
 
 __all__ = [
     "Cut",

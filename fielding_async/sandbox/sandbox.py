@@ -8,15 +8,15 @@ from typing import Literal
 from fielding_async.core.errors import ConfigurationError
 from fielding_async.core.models import FieldingRun, RunRef, RunStatus
 
-from .behaviour import Behaviour
-from .dates import MILLISECOND, floor
-from .exchange import Exchange
 from .faults import Fault
-from .intake import PROJECT_ID
-from .ratelimits import LimiterKind, RetryAfter, make_limiter
-from .records import DraftRef, JobFailure, JobRecord, ReceivedRequest, Write
-from .rules import known_status
-from .serving import Serving
+from .front import Exchange
+from .lifecycle import Serving
+from .serving.dates import MILLISECOND, floor
+from .serving.request_form import PROJECT_ID
+from .world.behaviour import Behaviour
+from .world.rate_limits import LimiterKind, RetryAfter, make_limiter
+from .world.records import DraftRef, JobFailure, JobRecord, ReceivedRequest, Write
+from .world.rules import known_status
 
 __all__ = ["Sandbox"]
 

@@ -14,11 +14,11 @@ from multidict import CIMultiDict
 
 from fielding_async.__about__ import SANDBOX, __version__
 
-from .exchange import Arrival, Exchange
 from .faults import Cut, Delay, DropHeader, Hold, RawReply, Refuse, SetHeader
 from .faults import Reply as ReplyFault
-from .intake import Call
-from .replies import Reply
+from .front import Arrival, Exchange
+from .serving.replies import Reply
+from .serving.request_form import Call
 
 __all__ = ["Server"]
 

@@ -7,7 +7,7 @@ import pytest
 
 from fielding_async.core.errors import ConfigurationError
 from fielding_async.sandbox import Status
-from fielding_async.sandbox.ratelimits import make_limiter, retry_after_text
+from fielding_async.sandbox.world.rate_limits import make_limiter, retry_after_text
 
 from .api import Api, serving
 

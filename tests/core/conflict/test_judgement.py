@@ -10,7 +10,7 @@ from attrs import evolve
 from fielding_async import Complete, FieldingRun, LaunchNow, Pause, Relaunch, Resume, RunStatus, Update
 from fielding_async.core.actions import Action
 from fielding_async.core.conflict.judgement import Fail, Finish, LookAgain, Refuse, Send, Situation, Unknown, Why, judge
-from fielding_async.sandbox.rules import StoredRun, due, refusal
+from fielding_async.sandbox.world.rules import StoredRun, due, refusal
 from tests.tools.sessions import REF, longer, run_value
 
 BASE = run_value(version=7, etag='"7"', status="live")

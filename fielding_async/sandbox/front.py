@@ -10,17 +10,17 @@ from attrs import evolve, frozen
 
 from fielding_async.core.models import RunRef
 
-from .behaviour import Behaviour
 from .faults import Fault, JobFails, JobOmits, Repeat, Script, SecondWriter, Status
 from .faults import Reply as ReplyFault
-from .ids import Ids
-from .intake import Call
-from .ratelimits import Limiter, RetryAfter, retry_after_text
-from .records import ReceivedRequest
-from .replies import Reply, error, too_many_requests
-from .routes import Operation, Route, route
-from .trace import trace_headers
-from .world import Answer, World
+from .serving.ids import Ids
+from .serving.replies import Reply, error, too_many_requests
+from .serving.request_form import Call
+from .serving.routes import Operation, Route, route
+from .serving.trace_headers import trace_headers
+from .world.behaviour import Behaviour
+from .world.rate_limits import Limiter, RetryAfter, retry_after_text
+from .world.records import ReceivedRequest
+from .world.rules_engine import Answer, World
 
 __all__ = ["Arrival", "Exchange"]
 

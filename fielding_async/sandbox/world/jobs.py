@@ -7,14 +7,14 @@ from typing import Any
 from attrs import evolve
 
 from fielding_async.core.models import RunRef, RunStatus
+from fielding_async.sandbox.faults import JobFails
+from fielding_async.sandbox.serving.dates import MILLISECOND, floor, text
+from fielding_async.sandbox.serving.ids import Ids
+from fielding_async.sandbox.serving.request_form import Call, Intake
+from fielding_async.sandbox.serving.routes import OPERATIONS, Operation
 
 from .behaviour import Behaviour
-from .dates import MILLISECOND, floor, text
-from .faults import JobFails
-from .ids import Ids
-from .intake import Call, Intake
 from .records import DraftRef, JobFailure, JobRecord
-from .routes import OPERATIONS, Operation
 from .rules import LEADS_TO, StoredRun, acted, refusal
 from .runs import Cause, Runs
 

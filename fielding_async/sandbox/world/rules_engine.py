@@ -5,14 +5,14 @@ from datetime import datetime
 from attrs import evolve, frozen
 
 from fielding_async.core.models import FieldingRun, RunRef, RunStatus
+from fielding_async.sandbox.serving.dates import MILLISECOND, floor, text
+from fielding_async.sandbox.serving.ids import Ids
+from fielding_async.sandbox.serving.replies import Reply, error, json_reply
+from fielding_async.sandbox.serving.request_form import Call, Intake, read
 
 from .behaviour import Behaviour
-from .dates import MILLISECOND, floor, text
-from .ids import Ids
-from .intake import Call, Intake, read
 from .jobs import Jobs, location, shown
 from .records import DraftRef, JobFailure
-from .replies import Reply, error, json_reply
 from .rules import StoredRun, acted, date_problems, refusal
 from .runs import Cause, Runs
 from .tokens import Tokens

@@ -7,10 +7,10 @@ from attrs import evolve, frozen
 
 from fielding_async.core.errors import ConfigurationError
 from fielding_async.core.models import RunRef, RunStatus
+from fielding_async.sandbox.serving.dates import floor
+from fielding_async.sandbox.serving.replies import InvalidParams
 
 from .behaviour import Behaviour
-from .dates import floor
-from .replies import InvalidParams
 
 __all__ = ["LEADS_TO", "Refusal", "StoredRun", "acted", "date_problems", "due", "known_status", "refusal"]
 

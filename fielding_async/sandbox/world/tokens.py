@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from .ids import Ids
-from .replies import Reply, error, json_reply
+from fielding_async.sandbox.serving.ids import Ids
+from fielding_async.sandbox.serving.replies import Reply, error, json_reply
 
 __all__ = ["Tokens"]
 

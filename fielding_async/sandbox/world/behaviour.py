@@ -8,8 +8,7 @@ from typing import Any, Literal
 from attrs import Attribute, field, frozen
 
 from fielding_async.core.errors import ConfigurationError
-
-from .dates import MILLISECOND
+from fielding_async.sandbox.serving.dates import MILLISECOND
 
 __all__ = ["Behaviour", "KeyReuse", "LocationForm", "RepeatAnswer"]
 

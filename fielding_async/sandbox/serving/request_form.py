@@ -7,8 +7,9 @@ from typing import cast
 
 from attrs import frozen
 
+from fielding_async.sandbox.faults import JobFails, JobOmits
+
 from .dates import parse
-from .faults import JobFails, JobOmits
 from .replies import InvalidParams
 from .routes import Operation
 

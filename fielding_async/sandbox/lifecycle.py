@@ -7,9 +7,9 @@ from threading import Thread
 from types import TracebackType
 from typing import Self, cast
 
-from .exchange import Exchange
-from .routes import TOKEN_PATH
+from .front import Exchange
 from .server import Server
+from .serving.routes import TOKEN_PATH
 
 __all__ = ["Serving"]
 
