@@ -7,8 +7,7 @@ import pytest
 
 from fielding_async.core.errors import ConfigurationError
 from fielding_async.sandbox import Behaviour, Sandbox
-
-from .api import serving
+from tests.sandbox.api import serving
 
 
 @pytest.mark.parametrize(

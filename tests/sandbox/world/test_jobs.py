@@ -5,8 +5,7 @@ from typing import Any, Literal
 import pytest
 
 from fielding_async.sandbox import Behaviour, DraftRef, FailureReason, JobFails, JobFailure, JobOmits
-
-from .api import Api, group_path, project_path, serving
+from tests.sandbox.api import Api, group_path, project_path, serving
 
 SCHEDULE = {"start_fielding_at": "2199-01-01T00:00:00.000Z", "end_fielding_at": "2199-01-02T00:00:00.000Z"}
 LAUNCH = {"end_fielding_at": "2199-01-02T00:00:00.000Z"}

@@ -8,8 +8,7 @@ import pytest
 from fielding_async.core.errors import ConfigurationError
 from fielding_async.sandbox import Status
 from fielding_async.sandbox.world.rate_limits import make_limiter, retry_after_text
-
-from .api import Api, serving
+from tests.sandbox.api import Api, serving
 
 NOON = datetime(2030, 1, 1, 12, 0, 0, 250_000, tzinfo=UTC)
 

@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from fielding_async.sandbox import Sandbox, Status
-
-from .api import Api, Got, serving
+from tests.sandbox.api import Api, Got, serving
 
 GOOD = {
     "client_id": "me",

@@ -6,8 +6,7 @@ import pytest
 
 from fielding_async.core.models import RunRef
 from fielding_async.sandbox import Behaviour
-
-from .api import Api, group_path, project_path, run_path, serving
+from tests.sandbox.api import Api, group_path, project_path, run_path, serving
 
 MINUTE = timedelta(minutes=1)
 ELSEWHERE = RunRef(101, "0" * 26, "0" * 26, "nothing")
