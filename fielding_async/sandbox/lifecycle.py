@@ -1,4 +1,4 @@
-"""Starting and stopping: on the running event loop, or in a thread of its own."""
+"""Starting and stopping the server: on the running event loop, or in a thread of its own."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,29 +7,29 @@ from threading import Thread
 from types import TracebackType
 from typing import Self, cast
 
-from .front import Exchange
+from .front import RequestFront
 from .server import Server
 from .serving.routes import TOKEN_PATH
 
-__all__ = ["Serving"]
+__all__ = ["ServerLifecycle"]
 
 
-class Serving:
+class ServerLifecycle:
     """The part of a `Sandbox` that starts and stops its server."""
 
-    def __init__(self, exchange: Exchange, host: str, port: int) -> None:
-        self._served = exchange
+    def __init__(self, front: RequestFront, host: str, port: int) -> None:
+        self._front = front
         self._host, self._port = host, port
         self._origin: str | None = None
         self._server: Server | None = None
         self._thread: Thread | None = None
-        self._halt: Callable[[], None] | None = None
+        self._stop_thread: Callable[[], None] | None = None
 
     async def __aenter__(self) -> Self:
         self._check_idle()
-        self._server = Server(self._served)
+        self._server = Server(self._front)
         try:
-            self._listening(await self._server.start(self._host, self._port))
+            self._set_origin(await self._server.start(self._host, self._port))
         except BaseException:
             self._server = None
             raise
@@ -43,10 +43,10 @@ class Serving:
             await server.stop()
 
     def start(self) -> Self:
-        """Serve from a thread of its own; return when it listens.
+        """Serve from a thread of its own, and return when it listens.
 
-        Does nothing if already started so. Raises `RuntimeError` inside `async with`, `OSError` if it cannot
-        listen.
+        Does nothing if that thread is already running. Raises `RuntimeError` inside `async with`, `OSError` if
+        it cannot listen.
         """
         if self._thread is not None:
             return self
@@ -54,15 +54,15 @@ class Serving:
         ready: Future[tuple[int, Callable[[], None]]] = Future()
 
         async def serve() -> None:
-            server, halt = Server(self._served), asyncio.Event()
+            server, stop = Server(self._front), asyncio.Event()
             loop = asyncio.get_running_loop()
             try:
                 port = await server.start(self._host, self._port)
             except OSError as error:
                 ready.set_exception(error)
                 return
-            ready.set_result((port, lambda: cast("None", loop.call_soon_threadsafe(halt.set))))
-            await halt.wait()
+            ready.set_result((port, lambda: cast("None", loop.call_soon_threadsafe(stop.set))))
+            await stop.wait()
             await server.stop()
 
         def run() -> None:
@@ -76,23 +76,24 @@ class Serving:
         thread = Thread(target=run, name="fielding-sandbox", daemon=True)
         thread.start()
         try:
-            port, self._halt = ready.result()
+            port, self._stop_thread = ready.result()
         except Exception:
             thread.join()
             raise
         self._thread = thread
-        self._listening(port)
+        self._set_origin(port)
         return self
 
     def stop(self) -> None:
-        """End what `start()` began, and wait for its thread; requests under way are dropped.
+        """Stop the server that `start()` started, and wait for its thread. Requests in progress are dropped.
 
-        Does nothing if it is not running in a thread. Faults left over are for `assert_faults_used`.
+        Does nothing if it is not running in a thread. Does not check for unused faults; `assert_faults_used`
+        does.
         """
         thread, self._thread = self._thread, None
-        if thread is not None and self._halt is not None:
+        if thread is not None and self._stop_thread is not None:
             self._origin = None
-            self._halt()
+            self._stop_thread()
             thread.join()
 
     def __enter__(self) -> Self:
@@ -107,21 +108,21 @@ class Serving:
         if self._server is not None or self._thread is not None:
             raise RuntimeError("the sandbox is already started")
 
-    def _listening(self, port: int) -> None:
+    def _set_origin(self, port: int) -> None:
         host = f"[{self._host}]" if ":" in self._host else self._host
         self._origin = f"http://{host}:{port}"
 
     @property
     def url(self) -> str:
         """The base URL, such as `http://127.0.0.1:PORT/v1`. Raises `RuntimeError` if it is not started."""
-        return self._started() + "/v1"
+        return self._require_origin() + "/v1"
 
     @property
     def token_url(self) -> str:
         """The URL of the token endpoint. Raises `RuntimeError` if it is not started."""
-        return self._started() + TOKEN_PATH
+        return self._require_origin() + TOKEN_PATH
 
-    def _started(self) -> str:
+    def _require_origin(self) -> str:
         if self._origin is None:
             raise RuntimeError("the sandbox is not started: use `async with`, `with` or start()")
         return self._origin

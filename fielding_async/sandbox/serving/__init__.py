@@ -1,4 +1,4 @@
-"""HTTP as values: routes and request forms on the way in, replies and trace headers on the way out.
+"""HTTP as values: routes, request forms, replies, trace headers, timestamps, made-up ids, the log of requests.
 
-May be imported by `sandbox` and `sandbox.world`. Imports nothing of the sandbox but its own modules.
+May be imported by `sandbox` and `sandbox.world`. Imports `core.models`, and nothing else of this package.
 """

@@ -1,4 +1,4 @@
-"""The timestamps of the exchange: RFC 3339 in UTC, three fractional digits."""
+"""Timestamps as the API writes them: RFC 3339 in UTC with three fractional digits."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ def floor(moment: datetime, step: timedelta) -> datetime:
 
 
 def text(moment: datetime) -> str:
-    """Write a moment as the exchange does: three fractional digits a `Z` (six digits where needed)."""
+    """Write a timestamp in UTC with three fractional digits (six where needed) and a `Z`."""
     moment = moment.astimezone(UTC)
     digits = "milliseconds" if moment.microsecond % 1000 == 0 else "microseconds"
     return moment.replace(tzinfo=None).isoformat(timespec=digits) + "Z"

@@ -1,4 +1,4 @@
-"""Reading a request: its ids, headers and body, checked for form before anything is looked up."""
+"""The form of a request: its ids, headers and body are checked and read before any run or job is searched for."""
 
 import json
 import re
@@ -7,22 +7,22 @@ from typing import cast
 
 from attrs import frozen
 
-from fielding_async.sandbox.faults import JobFails, JobOmits
-
 from .dates import parse
 from .replies import InvalidParams
 from .routes import Operation
 
-__all__ = ["PROJECT_ID", "Call", "Intake", "read"]
+__all__ = ["PROJECT_ID", "Request", "RequestForm", "read_form"]
 
 PROJECT_ID = re.compile(r"[0-9A-Z]{26}")
+"""The form of the ids of projects and target groups."""
+
 _INT32 = range(-(2**31), 2**31)
 _KEY_LENGTH = 255
 
 
 @frozen(kw_only=True)
-class Call:
-    """One request as it reached the exchange. Header names are in lower case; repeated headers are joined."""
+class Request:
+    """A request with a route, not yet checked. Header names are in lower case; repeated headers are joined."""
 
     operation: Operation
     ids: dict[str, str]
@@ -30,12 +30,11 @@ class Call:
     body: bytes = b""
     trace_id: str = ""
     request_id: int | None = None
-    job_faults: tuple[JobFails | JobOmits, ...] = ()
 
 
 @frozen(kw_only=True)
-class Intake:
-    """What a well-formed request says; what its operation does not take is empty."""
+class RequestForm:
+    """The contents of a well-formed request. What its operation does not take is empty."""
 
     account_id: int
     project_id: str
@@ -43,47 +42,47 @@ class Intake:
     fielding_run_id: str = ""
     job_id: str = ""
     if_match: str = ""
-    key: str = ""
+    idempotency_key: str = ""
     start: datetime | None = None
     end: datetime | None = None
     target_group_ids: tuple[str, ...] = ()
 
 
-def read(call: Call) -> Intake | InvalidParams:
-    """Check the form of a request; return what it says, or everything that is wrong with it."""
+def read_form(request: Request) -> RequestForm | InvalidParams:
+    """Check the form of a request. Return its contents, or everything that is wrong with it."""
     problems: list[tuple[str, str]] = []
-    account = _account(call.ids["account_id"])
+    account = _account(request.ids["account_id"])
     if account is None:
         problems.append(("account_id", "must be a 32-bit integer"))
     problems += [
         (name, "must be 26 characters of 0-9 and A-Z")
         for name in ("project_id", "target_group_id")
-        if name in call.ids and not PROJECT_ID.fullmatch(call.ids[name])
+        if name in request.ids and not PROJECT_ID.fullmatch(request.ids[name])
     ]
-    version = call.headers.get("cint-api-version")
+    version = request.headers.get("cint-api-version")
     if not version:
         problems.append(("Cint-API-Version", "is missing"))
     elif not _is_day(version):
         problems.append(("Cint-API-Version", "must be a date of the form YYYY-MM-DD"))
-    if_match = call.headers.get("if-match", "")
-    if call.operation.if_match and not if_match:
+    if_match = request.headers.get("if-match", "")
+    if request.operation.needs_if_match and not if_match:
         problems.append(("If-Match", "is missing"))
-    key = call.headers.get("idempotency-key", "")
-    if call.operation.key and not key:
+    key = request.headers.get("idempotency-key", "")
+    if request.operation.needs_key and not key:
         problems.append(("Idempotency-Key", "is missing"))
-    elif call.operation.key and len(key) > _KEY_LENGTH:
+    elif request.operation.needs_key and len(key) > _KEY_LENGTH:
         problems.append(("Idempotency-Key", f"must have at most {_KEY_LENGTH} characters"))
-    start, end, groups = _body(call, problems)
+    start, end, groups = _body(request, problems)
     if problems or account is None:
         return tuple(problems)
-    return Intake(
+    return RequestForm(
         account_id=account,
-        project_id=call.ids["project_id"],
-        target_group_id=call.ids.get("target_group_id", ""),
-        fielding_run_id=call.ids.get("fielding_run_id", ""),
-        job_id=call.ids.get("job_id", ""),
+        project_id=request.ids["project_id"],
+        target_group_id=request.ids.get("target_group_id", ""),
+        fielding_run_id=request.ids.get("fielding_run_id", ""),
+        job_id=request.ids.get("job_id", ""),
         if_match=if_match,
-        key=key,
+        idempotency_key=key,
         start=start,
         end=end,
         target_group_ids=groups,
@@ -107,20 +106,22 @@ def _is_day(raw: str) -> bool:
     return True
 
 
-def _body(call: Call, problems: list[tuple[str, str]]) -> tuple[datetime | None, datetime | None, tuple[str, ...]]:
-    kind = call.operation.body
+def _body(
+    request: Request, problems: list[tuple[str, str]]
+) -> tuple[datetime | None, datetime | None, tuple[str, ...]]:
+    kind = request.operation.body
     nothing: tuple[None, None, tuple[str, ...]] = (None, None, ())
     if kind == "none":
         return nothing
     if kind == "empty":
-        if call.body.strip() not in {b"", b"{}"}:
+        if request.body.strip() not in {b"", b"{}"}:
             problems.append(("body", "must be empty"))
         return nothing
-    if call.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         problems.append(("Content-Type", "must be application/json"))
         return nothing
     try:
-        raw: object = json.loads(call.body.decode())
+        raw: object = json.loads(request.body.decode())
     except (ValueError, RecursionError):
         problems.append(("body", "must be JSON in UTF-8"))
         return nothing

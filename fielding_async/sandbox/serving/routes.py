@@ -1,12 +1,23 @@
-"""The 22 operations of the exchange and its token endpoint: names, methods, paths, and what each demands."""
+"""The 22 operations of the API and its token endpoint: names, methods, paths, and what a request must contain."""
 
 import re
+from collections.abc import Mapping
 from typing import Literal
 from urllib.parse import unquote
 
 from attrs import Factory, field, frozen
 
-__all__ = ["ACTIONS", "BULK_ACTIONS", "OPERATIONS", "TOKEN_PATH", "Operation", "Route", "Unrouted", "route"]
+__all__ = [
+    "ACTIONS",
+    "BULK_ACTIONS",
+    "OPERATIONS",
+    "OPERATIONS_BY_NAME",
+    "TOKEN_PATH",
+    "NoRoute",
+    "Operation",
+    "Route",
+    "find_route",
+]
 
 TOKEN_PATH = "/oauth/token"  # noqa: S105 - a path, not a secret
 
@@ -27,7 +38,7 @@ def _pattern(template: str) -> re.Pattern[str]:
 
 @frozen
 class Operation:
-    """One operation: `action` is the run action or job that it stands for, `body` what body it takes."""
+    """One operation. `action` is the run action that it performs or the job that it makes or reports."""
 
     name: str
     method: str
@@ -35,8 +46,8 @@ class Operation:
     kind: Kind
     action: str = ""
     body: BodyKind = "none"
-    if_match: bool = False
-    key: bool = False
+    needs_if_match: bool = False
+    needs_key: bool = False
     pattern: re.Pattern[str] = field(
         init=False,
         repr=False,
@@ -53,7 +64,7 @@ class Operation:
 def _draft(name: str, body: BodyKind) -> tuple[Operation, Operation]:
     path = f"{_GROUP}/fielding-run-jobs/{name}"
     return (
-        Operation(name, "POST", path, "draft", name, body, key=True),
+        Operation(name, "POST", path, "draft", name, body, needs_key=True),
         Operation(f"{name}-status", "GET", path + "/{job_id}", "draft-status", name),
     )
 
@@ -61,40 +72,45 @@ def _draft(name: str, body: BodyKind) -> tuple[Operation, Operation]:
 def _bulk(action: str) -> tuple[Operation, Operation]:
     path = f"{_PROJECT}/batch-jobs/{action}-fielding-runs-by-target-group-id"
     return (
-        Operation(f"bulk-{action}", "POST", path, "bulk", action, "ids", key=True),
+        Operation(f"bulk-{action}", "POST", path, "bulk", action, "ids", needs_key=True),
         Operation(f"bulk-{action}-status", "GET", path + "/{job_id}", "bulk-status", action),
     )
 
 
+def _action(action: str) -> Operation:
+    return Operation(action, "POST", f"{_RUN}/{action}", "action", action, "empty", needs_if_match=True)
+
+
 OPERATIONS: tuple[Operation, ...] = (
     Operation("get", "GET", _RUN, "get"),
-    Operation("update", "PUT", _RUN, "update", "update", "update", if_match=True),
-    *(Operation(action, "POST", f"{_RUN}/{action}", "action", action, "empty", if_match=True) for action in ACTIONS),
+    Operation("update", "PUT", _RUN, "update", "update", "update", needs_if_match=True),
+    *(_action(action) for action in ACTIONS),
     Operation("list", "GET", _GROUP + "/fielding-runs", "list"),
     *_draft("launch-from-draft", "launch"),
     *_draft("schedule-from-draft", "schedule"),
     *(operation for action in BULK_ACTIONS for operation in _bulk(action)),
     Operation("token", "POST", TOKEN_PATH, "token", "", "token"),
 )
+OPERATIONS_BY_NAME: Mapping[str, Operation] = {operation.name: operation for operation in OPERATIONS}
 
 
 @frozen
 class Route:
-    """Where a request leads: its operation and the decoded ids of its path."""
+    """The operation of a request, and the decoded ids of its path."""
 
     operation: Operation
     ids: dict[str, str]
 
 
 @frozen
-class Unrouted:
-    """A request that leads nowhere: an unknown path or, with `allowed` methods, another method."""
+class NoRoute:
+    """A request without an operation. `allowed` are the methods of its path, none if the path is unknown."""
 
     allowed: tuple[str, ...] = ()
 
 
-def route(method: str, raw_path: str) -> Route | Unrouted:
-    """Find the operation for a method and a raw (still encoded) path; a query string is passed over."""
+def find_route(method: str, raw_path: str) -> Route | NoRoute:
+    """Find the operation for a method and a raw (still encoded) path. A query string is ignored."""
     path = raw_path.split("?", 1)[0].split("#", 1)[0]
     allowed: list[str] = []
     for operation in OPERATIONS:
@@ -104,4 +120,4 @@ def route(method: str, raw_path: str) -> Route | Unrouted:
         if operation.method == method:
             return Route(operation, {name: unquote(value) for name, value in match.groupdict().items()})
         allowed.append(operation.method)
-    return Unrouted(tuple(allowed))
+    return NoRoute(tuple(allowed))

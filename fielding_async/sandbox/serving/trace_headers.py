@@ -1,8 +1,8 @@
-"""The trace headers of a request, and those that go back with its reply."""
+"""The W3C trace headers of a reply, taken from the request where they are valid."""
 
 import re
 
-from .ids import Ids
+from .ids import IdGenerator
 
 __all__ = ["trace_headers"]
 
@@ -10,8 +10,8 @@ _TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[
 _PRINTABLE = re.compile(r"[\x20-\x7e]+")
 
 
-def trace_headers(traceparent: str | None, tracestate: str | None, ids: Ids) -> tuple[str, str, str]:
-    """Return traceparent, tracestate and trace id: what came, or made up where absent or malformed."""
+def trace_headers(traceparent: str | None, tracestate: str | None, ids: IdGenerator) -> tuple[str, str, str]:
+    """Return traceparent, tracestate and trace id: those of the request, or new ones where absent or malformed."""
     match = _TRACEPARENT.fullmatch(traceparent or "")
     if match is None or traceparent is None or (traceparent.startswith("00") and match[2]):
         trace_id, span_id = ids.hex(32), ids.hex(16)

@@ -1,4 +1,4 @@
-"""Switches for what is not known of the real exchange."""
+"""Settings for behaviour that the API's documentation leaves open."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -47,27 +47,27 @@ def _flag(_owner: Any, attribute: "Attribute[Any]", value: Any) -> None:
 
 @frozen(kw_only=True)
 class Behaviour:
-    """How the exchange behaves where its documentation is silent. Times are seconds of the sandbox's clock.
+    """How the sandbox behaves where the API's documentation is silent. Times are seconds of the sandbox's clock.
 
     `etag`: the ETag of a version, as a format string over `{version}` or a function of the number; it must
     differ from version to version. `etag_offset`: added to the version before it goes into the ETag, so that
     the ETag's number is not the version. `version_step`: by how much a write raises the version.
     `clock_steps_version`: whether going live at the start and completing at the end raise it too.
 
-    `state_before_etag`: 422 is judged before 412. `date_precision`: dates are stored cut down to whole
-    multiples of it.
+    `state_before_etag`: the state of the run is checked before the ETag, so that 422 comes before 412.
+    `date_precision`: dates are stored cut down to whole multiples of it.
 
-    `read_lag`: GETs of runs show the world as it was so long ago. `apply_delay`: an accepted update or action
-    answers with the new ETag, and later writes are judged against it, but GETs and `Sandbox.inspect` show it
-    only so much later. `repeat_requests`: every write reaches the exchange twice, the second copy right after
-    the first; which of the two answers the client gets.
+    `read_lag`: GETs of runs show each run as it was this long ago. `apply_delay`: an accepted update or
+    action answers with the new ETag, and later writes are compared with it, but GETs and `Sandbox.inspect`
+    show the new state only this much later. `repeat_requests`: every write is handled twice, the second copy
+    right after the first; the value says which of the two answers the client gets.
 
     `location`: the form of a new job's `Location`: `"published"` (as in the documentation's examples, where
     the last segment is right and the path is not), `"url"` (full URL on the real host), `"path"` (with `/v1`)
-    or `"id"`. `job_seconds` and `job_polls`: how long a job takes, and how many polls see it processing at
-    least. `job_nulls`: whether fields of a draft job that hold nothing are sent as `null` or left out.
-    `key_reuse`: what an idempotency key that comes again, at the same endpoint but with another body, gets:
-    the job already made, or 400.
+    or `"id"`. `job_seconds` and `job_polls`: how long a job takes, and how many polls at least report it as
+    processing. `job_nulls`: whether fields of a draft job without a value are sent as `null` or left out.
+    `key_reuse`: the answer to an idempotency key that comes again at the same endpoint with another body: the
+    job already made, or 400.
     """
 
     __module__ = "fielding_async.sandbox"

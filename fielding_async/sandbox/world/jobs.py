@@ -1,27 +1,24 @@
-"""Draft jobs and bulk jobs: made once per idempotency key, carried out when they fall due."""
+"""Draft jobs and bulk jobs: made once per idempotency key, and carried out when they are due."""
 
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import Any
 
 from attrs import evolve
 
 from fielding_async.core.models import RunRef, RunStatus
-from fielding_async.sandbox.faults import JobFails
-from fielding_async.sandbox.serving.dates import MILLISECOND, floor, text
-from fielding_async.sandbox.serving.ids import Ids
-from fielding_async.sandbox.serving.request_form import Call, Intake
-from fielding_async.sandbox.serving.routes import OPERATIONS, Operation
+from fielding_async.sandbox.serving.dates import MILLISECOND, floor
+from fielding_async.sandbox.serving.ids import IdGenerator
+from fielding_async.sandbox.serving.request_form import Request, RequestForm
+from fielding_async.sandbox.serving.routes import OPERATIONS_BY_NAME, Operation
 
 from .behaviour import Behaviour
+from .job_faults import JobFails, JobFault
 from .records import DraftRef, JobFailure, JobRecord
-from .rules import LEADS_TO, StoredRun, acted, refusal
+from .rules import STATUS_AFTER, StoredRun, after_action, refusal
 from .runs import Cause, Runs
 
-__all__ = ["Jobs", "location", "shown"]
+__all__ = ["Jobs"]
 
-_HOST = "https://api.cint.com"
-_BY_NAME = {operation.name: operation for operation in OPERATIONS}
 _NOT_FOUND = JobFailure("TargetGroupNotFound", "There is no such target group.")
 _NO_RUN = JobFailure("TargetGroupInvalidState", "The target group is a draft: it has no run.")
 _NO_DRAFT = JobFailure("TargetGroupInvalidState", "The target group is not a draft.")
@@ -30,57 +27,62 @@ _NO_DRAFT = JobFailure("TargetGroupInvalidState", "The target group is not a dra
 class Jobs:
     """The jobs made so far."""
 
-    def __init__(self, behaviour: Behaviour, runs: Runs, ids: Ids) -> None:
+    def __init__(self, behaviour: Behaviour, runs: Runs, ids: IdGenerator) -> None:
         self.records: dict[str, JobRecord] = {}
         self._behaviour = behaviour
         self._runs = runs
         self._ids = ids
         self._keys: dict[tuple[str, ...], str] = {}
         self._pending: dict[str, JobRecord] = {}
-        self._faults: dict[str, tuple[Any, ...]] = {}
+        self._faults: dict[str, tuple[JobFault, ...]] = {}
 
-    def known(self, call: Call, intake: Intake) -> JobRecord | None:
-        """Return the job that this idempotency key has made here (by operation and ids of the path)."""
-        job_id = self._keys.get(_scope(call, intake))
+    def with_key_of(self, request: Request, form: RequestForm) -> JobRecord | None:
+        """Return the job made before under this idempotency key, by the same operation and ids of the path."""
+        job_id = self._keys.get(_scope(request, form))
         return self.records[job_id] if job_id else None
 
-    def differs(self, job: JobRecord, call: Call) -> bool:
-        """Say whether a request has another body than the one that made the job."""
-        return sha256(job.body).digest() != sha256(call.body).digest()
+    def differs(self, job: JobRecord, request: Request) -> bool:
+        """Return whether the body of a request differs from that of the request that made the job."""
+        return sha256(job.body).digest() != sha256(request.body).digest()
 
-    def make(self, call: Call, intake: Intake, user: str, now: datetime) -> JobRecord:
-        """Make a job; it is carried out at once if nothing keeps it waiting."""
+    def make(
+        self, request: Request, form: RequestForm, user: str, now: datetime, faults: tuple[JobFault, ...]
+    ) -> JobRecord:
+        """Make a job. It is carried out at once if it waits neither for time nor for polls."""
         job = JobRecord(
             job_id=self._ids.ulid(),
-            operation=call.operation.name,
-            account_id=intake.account_id,
-            project_id=intake.project_id,
-            target_group_ids=tuple(dict.fromkeys(intake.target_group_ids)) or (intake.target_group_id,),
-            start_fielding_at=intake.start,
-            end_fielding_at=intake.end,
-            idempotency_key=intake.key,
-            body=call.body,
+            operation=request.operation.name,
+            account_id=form.account_id,
+            project_id=form.project_id,
+            target_group_ids=tuple(dict.fromkeys(form.target_group_ids)) or (form.target_group_id,),
+            start_fielding_at=form.start,
+            end_fielding_at=form.end,
+            idempotency_key=form.idempotency_key,
+            body=request.body,
             created_at=now,
             created_by=user,
             due_at=now + timedelta(seconds=self._behaviour.job_seconds),
-            trace_id=call.trace_id,
-            request_id=call.request_id,
+            trace_id=request.trace_id,
+            request_id=request.request_id,
         )
-        self._keys[_scope(call, intake)] = job.job_id
-        self._faults[job.job_id] = call.job_faults
+        self._keys[_scope(request, form)] = job.job_id
+        self._faults[job.job_id] = faults
         self.records[job.job_id] = self._pending[job.job_id] = job
         if job.due_at <= now and not self._behaviour.job_polls:
             self.carry_out(job.job_id, now)
         return self.records[job.job_id]
 
-    def poll(self, operation: Operation, intake: Intake, now: datetime) -> JobRecord | None:
-        """Return a job for its status endpoint, and count the poll; `None` if it is not one of its jobs."""
-        job = self.records.get(intake.job_id)
+    def poll(self, operation: Operation, form: RequestForm, now: datetime) -> JobRecord | None:
+        """Return a job for a request to its status endpoint, and count the poll.
+
+        Return `None` if the endpoint has no such job.
+        """
+        job = self.records.get(form.job_id)
         if job is None or f"{job.operation}-status" != operation.name:
             return None
-        if (job.account_id, job.project_id) != (intake.account_id, intake.project_id):
+        if (job.account_id, job.project_id) != (form.account_id, form.project_id):
             return None
-        if intake.target_group_id and job.target_group_ids != (intake.target_group_id,):
+        if form.target_group_id and job.target_group_ids != (form.target_group_id,):
             return None
         self.records[job.job_id] = evolve(job, polls=job.polls + 1)
         if job.job_id in self._pending:
@@ -90,21 +92,22 @@ class Jobs:
         return self.records[job.job_id]
 
     def next_due(self, now: datetime) -> tuple[datetime, str] | None:
-        """Return the first job that falls due by `now`; never one that waits for polls."""
+        """Return the first job that is due by `now`, never one that waits for polls."""
         if self._behaviour.job_polls:
             return None
         ready = [(job.due_at, job.job_id) for job in self._pending.values() if job.due_at <= now]
         return min(ready) if ready else None
 
     def carry_out(self, job_id: str, at: datetime) -> None:
-        """Carry a pending job out."""
+        """Carry out a pending job."""
         job = self._pending.pop(job_id)
         faults = self._faults.pop(job_id)
         failing = next((fault for fault in faults if isinstance(fault, JobFails)), None)
         omitted = {group for fault in faults if not isinstance(fault, JobFails) for group in fault.target_group_ids}
+        is_bulk = OPERATIONS_BY_NAME[job.operation].kind == "bulk"
         if failing is not None:
-            done = evolve(job, status="Failed", failure=None if _is_bulk(job) else failing.failure)
-        elif _is_bulk(job):
+            done = evolve(job, status="Failed", failure=None if is_bulk else failing.failure)
+        elif is_bulk:
             done = self._bulk(job, omitted, at)
         else:
             done = self._draft(job, at)
@@ -124,19 +127,19 @@ class Jobs:
         return evolve(job, status="Completed", updated=tuple(updated), failed=tuple(failed))
 
     def _bulk_one(self, job: JobRecord, group: DraftRef, at: datetime) -> JobFailure | None:
-        action = _BY_NAME[job.operation].action
+        action = OPERATIONS_BY_NAME[job.operation].action
         if not self._runs.has_group(group):
             return _NOT_FOUND
         ref = self._runs.run_of(group)
-        run = self._runs.head(ref) if ref else None
+        run = self._runs.accepted(ref) if ref else None
         if run is None:
             return _NO_RUN
-        if run.status is LEADS_TO[action]:
+        if run.status is STATUS_AFTER[action]:
             return None
         refused = refusal(action, run, at)
         if refused is not None:
             return JobFailure(refused.code, refused.detail)
-        self._runs.write(acted(action, run, at, self._behaviour), at, _cause(job))
+        self._runs.write(after_action(action, run, at, self._behaviour), at, _cause(job))
         return None
 
     def _draft(self, job: JobRecord, at: datetime) -> JobRecord:
@@ -173,18 +176,14 @@ class Jobs:
         return None
 
 
-def _scope(call: Call, intake: Intake) -> tuple[str, ...]:
+def _scope(request: Request, form: RequestForm) -> tuple[str, ...]:
     return (
-        call.operation.name,
-        str(intake.account_id),
-        intake.project_id,
-        intake.target_group_id,
-        intake.key,
+        request.operation.name,
+        str(form.account_id),
+        form.project_id,
+        form.target_group_id,
+        form.idempotency_key,
     )
-
-
-def _is_bulk(job: JobRecord) -> bool:
-    return _BY_NAME[job.operation].kind == "bulk"
 
 
 def _cause(job: JobRecord) -> Cause:
@@ -196,55 +195,3 @@ def _cause(job: JobRecord) -> Cause:
         body=job.body,
         request_id=job.request_id,
     )
-
-
-def location(job: JobRecord, behaviour: Behaviour) -> str:
-    """Return the Location of a new job, in the form that is switched on."""
-    operation = _BY_NAME[job.operation]
-    path = operation.template.format(
-        account_id=job.account_id, project_id=job.project_id, target_group_id=job.target_group_ids[0]
-    )
-    match behaviour.location:
-        case "published":
-            if operation.kind == "bulk":
-                path = path.rpartition("/")[0] + f"/{operation.action}"
-            return f"{path.removeprefix('/v1')}/{job.job_id}"
-        case "url":
-            return f"{_HOST}{path}/{job.job_id}"
-        case "path":
-            return f"{path}/{job.job_id}"
-        case "id":
-            return job.job_id
-
-
-def shown(job: JobRecord, behaviour: Behaviour) -> dict[str, Any]:
-    """Return a job as its status endpoint shows it."""
-    content: dict[str, Any] = {
-        "job_id": job.job_id,
-        "created_at": text(floor(job.created_at, MILLISECOND)),
-        "created_by": job.created_by,
-        "status": job.status,
-    }
-    if _is_bulk(job):
-        updated = [{"target_group_id": group} for group in job.updated]
-        failed = [{"target_group_id": group, "failure_reason": _failure(why)} for group, why in job.failed]
-        content["updated_target_groups"] = {"data": updated, "has_more": False}
-        content["failed_target_groups"] = {"data": failed, "has_more": False}
-        return content
-    results = {
-        "created_fielding_run_id": job.created_fielding_run_id,
-        "failure_reason": _failure(job.failure) if job.failure else None,
-        "job_trace_id": job.trace_id if job.status == "Failed" else None,
-    }
-    content |= {name: value for name, value in results.items() if value is not None or behaviour.job_nulls}
-    return content
-
-
-def _failure(failure: JobFailure) -> dict[str, Any]:
-    content: dict[str, Any] = {"code": failure.code, "description": failure.description}
-    if failure.reasons:
-        content["reasons"] = [
-            {name: value for name, value in (("name", r.name), ("reason", r.reason), ("detail", r.detail)) if value}
-            for r in failure.reasons
-        ]
-    return content

@@ -1,10 +1,7 @@
-"""Ways of counting requests against a limit. Time is an argument, in seconds of any monotonic clock."""
+"""Rate limiters: four ways of counting requests. Time is an argument, in seconds of any monotonic clock."""
 
 from collections import deque
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
-from math import ceil, floor, isfinite
+from math import floor, isfinite
 from typing import Literal, Protocol
 
 from fielding_async.core.errors import ConfigurationError
@@ -14,23 +11,20 @@ __all__ = [
     "LeakyBucket",
     "Limiter",
     "LimiterKind",
-    "RetryAfter",
     "SlidingWindow",
     "TokenBucket",
     "make_limiter",
-    "retry_after_text",
 ]
 
 LimiterKind = Literal["fixed-window", "sliding-window", "token-bucket", "leaky-bucket"]
-RetryAfter = Literal["seconds", "decimal", "date", "absent", "zero"] | Callable[[float], str | None]
-_SLACK = 1e-9  # forgives the rounding of floats, so that a request exactly on time passes
+_SLACK = 1e-9  # tolerates the rounding of floats, so that a request exactly on time passes
 
 
 class Limiter(Protocol):
-    """Counts requests."""
+    """Counts requests against a limit."""
 
     def hit(self, at: float) -> float | None:
-        """Count a request that may pass: `None`; else return the seconds until one may."""
+        """Count a request and return `None` if it may pass; else return the seconds until one may."""
         ...
 
 
@@ -68,7 +62,7 @@ class SlidingWindow:
 
 
 class TokenBucket:
-    """A bucket of `burst` tokens, full at first, filled at `rate` a second; each request takes one."""
+    """A bucket of `burst` tokens, full at first, refilled with `rate` tokens a second; each request takes one."""
 
     def __init__(self, rate: float, burst: int, start: float) -> None:
         self._rate, self._burst = rate, burst
@@ -84,8 +78,7 @@ class TokenBucket:
 
 
 class LeakyBucket:
-    """Requests pour into a bucket that holds `burst` of them and leaks at `rate` a second; what overflows is
-    refused.
+    """A bucket that holds `burst` requests and drains at `rate` a second; a request that overflows it is refused.
 
     With a burst of 1 requests must be evenly spaced.
     """
@@ -103,10 +96,10 @@ class LeakyBucket:
 
 
 def make_limiter(kind: LimiterKind, per_second: float, *, burst: int | None, window: float, start: float) -> Limiter:
-    """Return a counter that lets `per_second` requests pass.
+    """Return a limiter that lets `per_second` requests pass.
 
-    `window` (seconds) is for the windows, which let at least one request pass in each; `burst` is for the
-    buckets: by default what comes in a second for a token bucket, 1 for a leaky one. Raises
+    `window` (seconds) is for the window limiters; at least one request passes in each window. `burst` is for
+    the buckets: by default the requests of one second for a token bucket, 1 for a leaky bucket. Raises
     `ConfigurationError`.
     """
     for name, value in (("per_second", per_second), ("window", window)):
@@ -125,26 +118,3 @@ def make_limiter(kind: LimiterKind, per_second: float, *, burst: int | None, win
         case "leaky-bucket":
             return LeakyBucket(per_second, burst or 1)
     raise ConfigurationError(f"rate_limit(kind={kind!r}): no such way of counting")
-
-
-def retry_after_text(form: RetryAfter, wait: float, now: datetime) -> str | None:
-    """Write a Retry-After for a wait in seconds, never shorter than it; `None` if the header is to be left
-    out.
-
-    A date is by the clock of `now`, which the reply's own `Date` shows.
-    """
-    match form:
-        case "seconds":
-            return str(max(1, ceil(wait)))
-        case "decimal":
-            return f"{ceil(wait * 1000) / 1000:.3f}"
-        case "date":
-            # Rounded up to the next second, the resolution of the date.
-            until = now + timedelta(seconds=wait, microseconds=999_999)
-            return format_datetime(until.astimezone(UTC).replace(microsecond=0), usegmt=True)
-        case "absent":
-            return None
-        case "zero":
-            return "0"
-        case _:
-            return form(wait)

@@ -1,4 +1,4 @@
-"""What the sandbox tells about itself: draft target groups, writes applied, requests received, jobs made."""
+"""Records of the state: ids of draft target groups, writes applied to runs, jobs made."""
 
 from datetime import datetime
 from typing import Literal
@@ -7,10 +7,10 @@ from attrs import field, frozen
 
 from fielding_async.core.models import RunRef
 
-__all__ = ["By", "DraftRef", "FailureReason", "JobFailure", "JobRecord", "ReceivedRequest", "Write"]
+__all__ = ["By", "DraftRef", "FailureReason", "JobFailure", "JobRecord", "Write"]
 
 By = Literal["client", "colleague", "job", "clock"]
-"""Who made a write: the client under test, somebody else, a draft or bulk job, or the passing of time."""
+"""The origin of a write: the client under test, another user, a draft or bulk job, or the clock."""
 
 
 @frozen
@@ -26,7 +26,7 @@ class DraftRef:
 
 @frozen
 class FailureReason:
-    """One detailed reason of a failed draft job; what is `None` is left out."""
+    """One detailed reason of a failed draft job. A field that is `None` is left out of the response."""
 
     __module__ = "fielding_async.sandbox"
 
@@ -50,9 +50,10 @@ class JobFailure:
 class Write:
     """One change of a run, in the order applied.
 
-    `seq` counts from 1. `operation` is the operation's name; `"touch"` for a colleague's write, `"start"` or
-    `"end"` for the clock's. What is `None` did not exist before (a run made by a job) or does not apply.
-    `request_id` is the `ReceivedRequest.id` of the request that caused it.
+    `seq` counts from 1. `operation` is the operation's name; `"touch"` for a write by `Sandbox.touch` or
+    `SecondWriter`, `"start"` or `"end"` for the clock's. A field is `None` if the run did not exist before (a
+    job made it) or if the field does not apply. `request_id` is the `ReceivedRequest.id` of the request that
+    caused the write.
     """
 
     __module__ = "fielding_async.sandbox"
@@ -77,43 +78,10 @@ class Write:
 
 
 @frozen(kw_only=True)
-class ReceivedRequest:
-    """One request that reached the sandbox, in the order of arrival.
-
-    `path` is raw: as sent, with its query. `operation` is `None` for an unknown path or method. `status` is
-    the status answered, `None` while the request is under way and when the connection was cut before a status
-    line. `applied` says whether it changed a run or made a job. `received_at` is in seconds of a monotonic
-    clock, good for differences only.
-    """
-
-    __module__ = "fielding_async.sandbox"
-
-    id: int
-    method: str
-    path: str
-    operation: str | None
-    ref: RunRef | None
-    headers: tuple[tuple[str, str], ...] = field(repr=False)
-    body: bytes = field(repr=False)
-    received_at: float
-    status: int | None = None
-    applied: bool = False
-
-    def header(self, name: str) -> str | None:
-        """Return a header's value, whatever the case of its name: the first one, `None` if absent."""
-        return next(iter(self.header_values(name)), None)
-
-    def header_values(self, name: str) -> list[str]:
-        """Return all values of a header, whatever the case of its name."""
-        wanted = name.lower()
-        return [value for key, value in self.headers if key.lower() == wanted]
-
-
-@frozen(kw_only=True)
 class JobRecord:
-    """A draft or bulk job as it stands.
+    """A draft or bulk job in its current state.
 
-    `target_group_ids` are those asked for (for a draft job its own one). `updated` and `failed` are a bulk
+    `target_group_ids` are those of the request (for a draft job its own one). `updated` and `failed` are a bulk
     job's results, `created_fielding_run_id` and `failure` a draft job's. `polls` counts the status requests
     answered.
     """

@@ -1,4 +1,4 @@
-"""What each action does to a run, and when it is refused. Values in, values out."""
+"""The rules of a run: which actions its status allows, what each action changes, and what the clock changes."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -12,12 +12,12 @@ from fielding_async.sandbox.serving.replies import InvalidParams
 
 from .behaviour import Behaviour
 
-__all__ = ["LEADS_TO", "Refusal", "StoredRun", "acted", "date_problems", "due", "known_status", "refusal"]
+__all__ = ["STATUS_AFTER", "Refusal", "StoredRun", "after_action", "date_problems", "due", "known_status", "refusal"]
 
 
 @frozen(kw_only=True)
 class StoredRun:
-    """A run as the exchange keeps it."""
+    """The stored state of a run."""
 
     ref: RunRef
     status: RunStatus
@@ -31,13 +31,13 @@ class StoredRun:
 
 @frozen
 class Refusal:
-    """Why the state of a run does not allow an action: a text, and the code that bulk jobs give for it."""
+    """Why the state of a run does not allow an action: a text, and the code that bulk jobs report for it."""
 
     detail: str
     code: str = "StatusTransitionNotAllowed"
 
 
-LEADS_TO: Mapping[str, RunStatus] = {
+STATUS_AFTER: Mapping[str, RunStatus] = {
     "launch": RunStatus.LIVE,
     "launch-now": RunStatus.LIVE,
     "pause": RunStatus.PAUSED,
@@ -45,9 +45,9 @@ LEADS_TO: Mapping[str, RunStatus] = {
     "complete": RunStatus.COMPLETED,
     "relaunch": RunStatus.LIVE,
 }
-"""The status that each action leads to; `launch` is the bulk job's word for `launch-now`."""
+"""The status of a run after each action. `launch` is the bulk job's name for `launch-now`."""
 
-_FROM: Mapping[str, tuple[RunStatus, ...]] = {
+_STATUS_BEFORE: Mapping[str, tuple[RunStatus, ...]] = {
     "launch": (RunStatus.SCHEDULED,),
     "launch-now": (RunStatus.SCHEDULED,),
     "pause": (RunStatus.LIVE,),
@@ -59,8 +59,8 @@ _FROM: Mapping[str, tuple[RunStatus, ...]] = {
 
 
 def refusal(action: str, run: StoredRun, now: datetime) -> Refusal | None:
-    """Say why the state of the run does not allow the action now; `None` if it does."""
-    if run.status not in _FROM[action]:
+    """Return why the state of the run does not allow the action now; `None` if it does."""
+    if run.status not in _STATUS_BEFORE[action]:
         return Refusal(f"A run that is {run.status} cannot be the object of {action}.")
     if action in {"resume", "relaunch"}:
         if run.end <= now:
@@ -70,16 +70,16 @@ def refusal(action: str, run: StoredRun, now: datetime) -> Refusal | None:
     return None
 
 
-def acted(action: str, run: StoredRun, now: datetime, behaviour: Behaviour) -> StoredRun:
-    """Return the run as a status action leaves it; launching moves the start to now and keeps the length."""
+def after_action(action: str, run: StoredRun, now: datetime, behaviour: Behaviour) -> StoredRun:
+    """Return the run after a status action. Launching moves the start to now and keeps the length."""
     if action in {"launch", "launch-now"}:
         start = floor(now, behaviour.date_precision)
         return evolve(run, status=RunStatus.LIVE, start=start, end=start + (run.end - run.start))
-    return evolve(run, status=LEADS_TO[action])
+    return evolve(run, status=STATUS_AFTER[action])
 
 
 def date_problems(run: StoredRun, start: datetime, end: datetime, now: datetime) -> InvalidParams:
-    """Say what is wrong with the dates of an update; a past start is fine where it is the run's own."""
+    """Return what is wrong with the dates of an update. A start in the past is allowed if it is the run's own."""
     problems: list[tuple[str, str]] = []
     if start < now and start != run.start:
         problems.append(("start_fielding_at", "must not be in the past"))
@@ -89,7 +89,7 @@ def date_problems(run: StoredRun, start: datetime, end: datetime, now: datetime)
 
 
 def due(run: StoredRun) -> tuple[datetime, RunStatus] | None:
-    """Say when the clock will move the run next, and where to; `None` if it will not."""
+    """Return when the clock changes the status of the run next, and to which; `None` if it does not."""
     if run.status is RunStatus.SCHEDULED:
         return run.start, RunStatus.LIVE
     if run.status is RunStatus.LIVE:

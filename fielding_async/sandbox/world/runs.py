@@ -1,4 +1,4 @@
-"""The runs of the exchange: what is accepted, what is shown, and the writes that led there."""
+"""The runs and target groups: their accepted states, the states that GETs show, and the writes made."""
 
 from collections import deque
 from datetime import datetime, timedelta
@@ -17,7 +17,7 @@ __all__ = ["Cause", "Runs"]
 
 @frozen(kw_only=True)
 class Cause:
-    """Who or what makes a write."""
+    """The cause of a write: its operation, who made it, and the request behind it."""
 
     operation: str
     by: By
@@ -31,8 +31,8 @@ class Cause:
 class Runs:
     """Target groups and their runs.
 
-    Of each run the accepted states are kept, each with the moment from which it shows; the last one is what
-    the next write is judged against. States too old to be shown again are forgotten.
+    Each run has a list of accepted states, each with the time from which it is visible. The next write is
+    checked against the last one. States too old to be shown again are dropped.
     """
 
     def __init__(self, behaviour: Behaviour, keep: int | None) -> None:
@@ -43,47 +43,47 @@ class Runs:
         self._states: dict[RunRef, deque[tuple[datetime, StoredRun]]] = {}
         self._groups: dict[DraftRef, RunRef | JobFailure | None] = {}
         self._projects: set[tuple[int, str]] = set()
-        self._agenda: list[tuple[datetime, int, RunRef]] = []
+        self._schedule: list[tuple[datetime, int, RunRef]] = []  # a heap; entries of runs changed since are stale
         self._count = 0
 
     def add_draft(self, group: DraftRef, failure: JobFailure | None) -> None:
-        """Add a draft target group; `failure` is what becomes of a job that launches or schedules it."""
+        """Add a draft target group. A job that launches or schedules it fails with `failure`, if there is one."""
         self._groups[group] = failure
         self._projects.add((group.account_id, group.project_id))
 
     def add(self, run: StoredRun) -> None:
-        """Add a run, its target group and its project; this is no write."""
+        """Add a run, its target group and its project, without recording a write."""
         ref = run.ref
         self._groups[DraftRef(ref.account_id, ref.project_id, ref.target_group_id)] = ref
         self._projects.add((ref.account_id, ref.project_id))
         self._states[ref] = deque([(run.changed_at, run)])
-        self._plan(run)
+        self._schedule_clock(run)
 
     def has_project(self, account_id: int, project_id: str) -> bool:
-        """Say whether the account has the project."""
+        """Return whether the account has the project."""
         return (account_id, project_id) in self._projects
 
     def has_group(self, group: DraftRef) -> bool:
-        """Say whether the project has the target group."""
+        """Return whether the project has the target group."""
         return group in self._groups
 
     def run_of(self, group: DraftRef) -> RunRef | None:
-        """Return the run of a target group; `None` for a draft and for none at all."""
+        """Return the run of a target group; `None` for a draft and for an unknown target group."""
         found = self._groups.get(group)
         return found if isinstance(found, RunRef) else None
 
     def draft_failure(self, group: DraftRef) -> JobFailure | None:
-        """Return what will become of a job on this draft, if it was set up to fail."""
+        """Return the failure of a job on this draft, if it was set up to fail."""
         found = self._groups.get(group)
         return found if isinstance(found, JobFailure) else None
 
-    def head(self, ref: RunRef) -> StoredRun | None:
-        """Return the run as last accepted: what writes are judged against."""
+    def accepted(self, ref: RunRef) -> StoredRun | None:
+        """Return the run as last accepted, which writes are checked against."""
         states = self._states.get(ref)
         return states[-1][1] if states else None
 
     def applied(self, ref: RunRef, now: datetime) -> StoredRun | None:
-        """Return the run as it is now, without what was accepted but is to be applied later."""
+        """Return the run as it is now, without writes that are accepted but not yet applied."""
         return self._at(ref, now)
 
     def shown(self, ref: RunRef, now: datetime) -> StoredRun | None:
@@ -101,12 +101,15 @@ class Runs:
         return self._behaviour.etag_of(run.version)
 
     def create(self, run: StoredRun, now: datetime, cause: Cause) -> None:
-        """Add a run that a job makes, as a write."""
+        """Add a run that a job makes, and record it as a write."""
         self.add(run)
         self._record(None, run, now, cause)
 
     def write(self, wanted: StoredRun, now: datetime, cause: Cause, *, steps: bool = True) -> StoredRun:
-        """Accept a new state of a run, record it, and return it with its version and marks of change."""
+        """Accept a new state of a run and record the write. Return the state with its version, time and user.
+
+        Without `steps` the version stays.
+        """
         states = self._states[wanted.ref]
         since, before = states[-1]
         step = self._behaviour.version_step if steps else 0
@@ -115,23 +118,23 @@ class Runs:
         states.append((max(since, now + later), after))
         while len(states) > 1 and states[1][0] <= now - self._lag:
             states.popleft()
-        self._plan(after)
+        self._schedule_clock(after)
         self._record(before, after, now, cause)
         return after
 
     def next_due(self, now: datetime) -> datetime | None:
-        """Say when the first run falls due that the clock must move by `now`; `None` if none does."""
-        while self._agenda and self._agenda[0][0] <= now:
-            at, _, ref = self._agenda[0]
-            run = self.head(ref)
+        """Return when the clock changes the next run, if that is by `now`; else `None`."""
+        while self._schedule and self._schedule[0][0] <= now:
+            at, _, ref = self._schedule[0]
+            run = self.accepted(ref)
             if run is not None and (step := due(run)) is not None and step[0] == at:
                 return at
-            heappop(self._agenda)
+            heappop(self._schedule)
         return None
 
-    def move_first(self, user: str) -> None:
-        """Let the clock move the run that `next_due` found."""
-        at, _, ref = heappop(self._agenda)
+    def change_first_due(self, user: str) -> None:
+        """Let the clock change the run that `next_due` found."""
+        at, _, ref = heappop(self._schedule)
         run = self._states[ref][-1][1]
         step = due(run)
         if step is None:
@@ -140,10 +143,10 @@ class Runs:
         at = max(at, run.changed_at)
         self.write(evolve(run, status=step[1]), at, cause, steps=self._behaviour.clock_steps_version)
 
-    def _plan(self, run: StoredRun) -> None:
+    def _schedule_clock(self, run: StoredRun) -> None:
         if (step := due(run)) is not None:
             self._count += 1
-            heappush(self._agenda, (step[0], self._count, run.ref))
+            heappush(self._schedule, (step[0], self._count, run.ref))
 
     def _record(self, before: StoredRun | None, after: StoredRun, now: datetime, cause: Cause) -> None:
         self.writes.append(

@@ -74,16 +74,6 @@ async def test_draft_jobs_on_what_is_no_draft_fail(api: Api) -> None:
         assert job["failure_reason"]["code"] == code
 
 
-async def test_schedule_with_dates_in_the_wrong_order_is_400(api: Api) -> None:
-    """A schedule that ends before it starts makes no job."""
-    body = {
-        "start_fielding_at": SCHEDULE["end_fielding_at"],
-        "end_fielding_at": SCHEDULE["start_fielding_at"],
-    }
-    assert (await api.draft("schedule-from-draft", api.sandbox.add_draft(), body)).status == 400
-    assert api.sandbox.jobs == ()
-
-
 @pytest.mark.parametrize(
     ("action", "moved", "already", "refused"),
     [

@@ -1,4 +1,4 @@
-"""Tokens: asked for, issued, expired, refused."""
+"""Tokens: required, issued, expired, refused."""
 
 import json
 from typing import Any
