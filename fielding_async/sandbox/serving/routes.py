@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Literal
 from urllib.parse import unquote
 
-from attrs import Factory, field, frozen
+from attrs import frozen
 
 __all__ = [
     "ACTIONS",
@@ -32,6 +33,7 @@ _GROUP = _PROJECT + "/target-groups/{target_group_id}"
 _RUN = _GROUP + "/fielding-runs/{fielding_run_id}"
 
 
+@cache  # compiled when first used, so that importing the sandbox stays fast
 def _pattern(template: str) -> re.Pattern[str]:
     return re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", template))
 
@@ -48,12 +50,6 @@ class Operation:
     body: BodyKind = "none"
     needs_if_match: bool = False
     needs_key: bool = False
-    pattern: re.Pattern[str] = field(
-        init=False,
-        repr=False,
-        eq=False,
-        default=Factory(lambda self: _pattern(self.template), takes_self=True),
-    )
 
     @property
     def writes(self) -> bool:
@@ -114,7 +110,7 @@ def find_route(method: str, raw_path: str) -> Route | NoRoute:
     path = raw_path.split("?", 1)[0].split("#", 1)[0]
     allowed: list[str] = []
     for operation in OPERATIONS:
-        match = operation.pattern.fullmatch(path)
+        match = _pattern(operation.template).fullmatch(path)
         if match is None:
             continue
         if operation.method == method:
