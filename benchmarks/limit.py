@@ -12,7 +12,7 @@ from benchmarks.limit_cases import COLD, FALLS, KNOWN, SHAKY, SHARED, STEADY, Ca
 from benchmarks.limit_clients import PEERS, Client, ours
 from benchmarks.limit_servers import KINDS, Server
 from benchmarks.report import Cell, Claim, Section, at_least, at_most
-from fielding_async.sandbox.ratelimits import LimiterKind
+from fielding_async.sandbox.world.rate_limits import LimiterKind
 
 __all__ = ["OURS", "run"]
 

@@ -24,7 +24,7 @@ from benchmarks.limit_clients import (
 )
 from benchmarks.limit_servers import KINDS, Limit, Phase, Server, ideal_seconds
 from fielding_async import Limits
-from fielding_async.sandbox.ratelimits import LimiterKind
+from fielding_async.sandbox.world.rate_limits import LimiterKind
 
 __all__ = [
     "CASES",

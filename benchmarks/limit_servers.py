@@ -10,7 +10,7 @@ from typing import get_args
 
 from attrs import define, field, frozen
 
-from fielding_async.sandbox.ratelimits import Limiter, LimiterKind, make_limiter
+from fielding_async.sandbox.world.rate_limits import Limiter, LimiterKind, make_limiter
 
 __all__ = ["KINDS", "Arrival", "Limit", "Phase", "Server", "ideal_seconds"]
 

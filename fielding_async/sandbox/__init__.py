@@ -1,14 +1,16 @@
-"""The exchange in a box, for demos and for tests: `Sandbox`, its switches, its faults and its records."""
+"""A local HTTP server that behaves as the exchange does, for demos and tests.
 
-from .behaviour import Behaviour
+May be imported by `pytest_plugin` and `cli`. Imports `core.models`, `core.errors` and `__about__` only, so that a
+misreading of the API in the client is not repeated here; the one importer of `aiohttp.web`. Its own modules import
+`world` and `serving`, `world` imports `serving`.
+"""
+
 from .faults import (
     Cut,
     Delay,
     DropHeader,
     Fault,
     Hold,
-    JobFails,
-    JobOmits,
     RawReply,
     Refuse,
     Repeat,
@@ -17,8 +19,11 @@ from .faults import (
     SetHeader,
     Status,
 )
-from .records import DraftRef, FailureReason, JobFailure, JobRecord, ReceivedRequest, Write
 from .sandbox import Sandbox
+from .serving.request_log import ReceivedRequest
+from .world.behaviour import Behaviour
+from .world.job_faults import JobFails, JobOmits
+from .world.records import DraftRef, FailureReason, JobFailure, JobRecord, Write
 
 __all__ = [
     "Behaviour",

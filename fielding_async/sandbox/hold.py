@@ -1,4 +1,4 @@
-"""A fault that holds a request until it is told to go on."""
+"""The fault that holds a request until the test releases it."""
 
 import asyncio
 from concurrent.futures import Future
@@ -8,7 +8,7 @@ __all__ = ["Hold"]
 
 
 class Hold:
-    """Hold one request: `when="before"` it is judged and applied, or `"after"`, before its reply is sent.
+    """Hold one request: `when="before"` it is handled, or `"after"` it is handled and before its reply is sent.
 
     All methods may be called from any thread. A request still held when the sandbox stops is dropped.
     """
@@ -24,13 +24,13 @@ class Hold:
         return f"Hold({self.when!r})"
 
     def release(self) -> None:
-        """Let the request go on; also in advance, and a second time to no effect."""
+        """Let the request continue. May be called before it arrives; a second call has no effect."""
         _settle(self._released)
 
     def wait_arrived(self, timeout: float | None = None) -> None:
-        """Block until the request is being held; `TimeoutError` after `timeout` seconds.
+        """Block until the request is being held. Raises `TimeoutError` after `timeout` seconds.
 
-        Not for the thread of the event loop that the sandbox or the client runs on: `await arrived()` there.
+        Not for the thread of the event loop that the sandbox or the client runs on; use `await arrived()` there.
         """
         self._arrived.result(timeout)
 
@@ -47,5 +47,5 @@ class Hold:
 def _settle(future: Future[None]) -> None:
     try:
         future.set_result(None)
-    except Exception:  # noqa: BLE001 - settled before, perhaps by another thread just now
+    except Exception:  # noqa: BLE001 - already settled, perhaps by another thread a moment ago
         return

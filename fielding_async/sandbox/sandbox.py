@@ -1,4 +1,4 @@
-"""The public class: an exchange in a box."""
+"""The public class `Sandbox`: adds runs and drafts, inspects the state, and sets clock, rate limit and faults."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -8,35 +8,37 @@ from typing import Literal
 from fielding_async.core.errors import ConfigurationError
 from fielding_async.core.models import FieldingRun, RunRef, RunStatus
 
-from .behaviour import Behaviour
-from .dates import MILLISECOND, floor
-from .exchange import Exchange
 from .faults import Fault
-from .intake import PROJECT_ID
-from .ratelimits import LimiterKind, RetryAfter, make_limiter
-from .records import DraftRef, JobFailure, JobRecord, ReceivedRequest, Write
-from .rules import known_status
-from .serving import Serving
+from .front import RequestFront
+from .lifecycle import ServerLifecycle
+from .serving.dates import MILLISECOND, floor
+from .serving.replies import RetryAfter
+from .serving.request_form import PROJECT_ID
+from .serving.request_log import ReceivedRequest
+from .world.behaviour import Behaviour
+from .world.rate_limits import LimiterKind, make_limiter
+from .world.records import DraftRef, JobFailure, JobRecord, Write
+from .world.rules import known_status
 
 __all__ = ["Sandbox"]
 
 _DAY, _WEEK = timedelta(days=1), timedelta(days=7)
 
 
-class Sandbox(Serving):
-    """The exchange in a box: a real HTTP server with runs, ETags, jobs, a clock, faults and a rate limit.
+class Sandbox(ServerLifecycle):
+    """A local HTTP server that behaves as the exchange does: runs, ETags, jobs, a clock, faults and a rate limit.
 
     Either `async with Sandbox() as sandbox:`, on the running event loop; or `with Sandbox() as sandbox:`, or
     `start()` and `stop()`, with a thread and an event loop of its own. It may be started again after it was
-    stopped: what it holds is kept, and `port=0` picks a new port. Everything else may be called at any time
-    and from any thread.
+    stopped: its state is kept, and `port=0` picks a new port. All other methods may be called at any time and
+    from any thread.
 
-    `host`, `port`: where it listens; 0 picks a free port. `seed`: for the ids it makes up. `clock`: tells the
-    time as an aware datetime, `None` for the real one; what was `advance`d is added. `require_token`: `True`
-    asks every request for the made-up `token`, a string for that one. `token_lifetime`: of tokens from
-    `token_url`, in seconds of its clock. `behaviour`: switches for what is unknown of the real exchange.
-    `keep`: how many of the latest requests and writes are remembered, `None` for all. Raises
-    `ConfigurationError` for a bad argument.
+    `host`, `port`: the address to listen on; port 0 picks a free port. `seed`: for the ids it makes up.
+    `clock`: a function that returns the time as an aware datetime, `None` for the real time; `advance` adds
+    to it. `require_token`: with `True` every request needs the made-up `token`, with a string that one.
+    `token_lifetime`: of tokens from `token_url`, in seconds of its clock. `behaviour`: settings for what is
+    unknown of the real exchange. `keep`: how many of the latest requests and writes are kept, `None` for all.
+    Raises `ConfigurationError` for a bad argument.
     """
 
     __module__ = "fielding_async.sandbox"
@@ -57,7 +59,7 @@ class Sandbox(Serving):
             raise ConfigurationError(f"Sandbox(keep={keep!r}): must be 1 or more, or None")
         if clock is not None and clock().tzinfo is None:
             raise ConfigurationError("Sandbox(clock=…): must tell the time as an aware datetime")
-        exchange = Exchange(
+        front = RequestFront(
             seed=seed,
             clock=clock,
             behaviour=behaviour or Behaviour(),
@@ -65,47 +67,46 @@ class Sandbox(Serving):
             token_lifetime=token_lifetime,
             keep=keep,
         )
-        super().__init__(exchange, host, port)
-        self._exchange = exchange
-        self._project = exchange.ids.ulid()
+        super().__init__(front, host, port)
+        self._project = front.ids.ulid()
 
-    # Where it is, and who may come in
+    # Tokens and ids
 
     @property
     def token(self) -> str | None:
-        """The token that requests must bear; `None` unless `require_token` was given."""
-        return self._exchange.token
+        """The token that requests need; `None` unless `require_token` was given."""
+        return self._front.token
 
     @property
     def project_id(self) -> str:
-        """The project that `add_run` and `add_draft` use when none is named."""
+        """The project that `add_run` and `add_draft` use by default."""
         return self._project
 
     def add_client(self, client_id: str, client_secret: str) -> None:
         """Let a client fetch tokens at `token_url`. From now on every request needs a token."""
-        with self._exchange.lock:
-            self._exchange.world.tokens.add_client(client_id, client_secret)
+        with self._front.lock:
+            self._front.engine.tokens.add_client(client_id, client_secret)
 
     def expire_tokens(self) -> None:
-        """End every token issued so far, `token` too: they are answered with 403 from now on."""
-        with self._exchange.lock:
-            self._exchange.world.tokens.expire(self._exchange.now())
+        """Expire every token issued so far, `token` too: they are answered with 403 from now on."""
+        with self._front.lock:
+            self._front.engine.tokens.expire(self._front.now())
 
     def refuse(self, token: str, status: Literal[401, 403] = 401) -> None:
-        """Answer requests that bear this token with `status` from now on, as if it had been revoked."""
-        with self._exchange.lock:
-            self._exchange.world.tokens.refuse(token, status)
+        """Answer requests with this token with `status` from now on, as if it had been revoked."""
+        with self._front.lock:
+            self._front.engine.tokens.refuse(token, status)
 
     @property
     def token_lifetime(self) -> float:
-        """Seconds, by the sandbox's clock, that tokens issued from now on are good for."""
-        return self._exchange.world.tokens.lifetime
+        """The lifetime of tokens issued from now on, in seconds of the sandbox's clock."""
+        return self._front.engine.tokens.lifetime
 
     @token_lifetime.setter
     def token_lifetime(self, seconds: float) -> None:
-        self._exchange.world.tokens.lifetime = seconds
+        self._front.engine.tokens.lifetime = seconds
 
-    # What it holds
+    # Runs, drafts, writes, requests and jobs
 
     def add_run(
         self,
@@ -122,18 +123,18 @@ class Sandbox(Serving):
     ) -> RunRef:
         """Add a run with its target group, and return its ids.
 
-        Ids left out are made up; without `project_id` all runs are in the one project `Sandbox.project_id`. A
-        scheduled run starts in a day, any other started a day ago; it ends a week after now or, if that is
-        later, a week after its start. Dates are cut to the precision of the behaviour (milliseconds).
-        `goal_reached`: a paused or completed run has reached its completes goal, so that it cannot be resumed
-        or relaunched.
+        Ids left out are made up; without `project_id` the run is in the project `Sandbox.project_id`. By
+        default a scheduled run starts in a day, any other started a day ago; it ends a week after now or, if
+        that is later, a week after its start. Dates are cut to `Behaviour.date_precision` (milliseconds by
+        default). `goal_reached`: a paused or completed run has reached its completes goal, so that it cannot
+        be resumed or relaunched.
 
-        The clock goes on: a scheduled run with a start in the past is live at once, a live one with an end in
-        the past is completed. Raises `ConfigurationError` for a bad argument, or if the target group exists
-        already.
+        The clock applies at once: a scheduled run with a start in the past becomes live, a live one with an
+        end in the past completed. Raises `ConfigurationError` for a bad argument, or if the target group
+        exists already.
         """
         known = known_status(status)
-        now = self._exchange.now()
+        now = self._front.now()
         if goal_reached and known not in {RunStatus.PAUSED, RunStatus.COMPLETED}:
             raise ConfigurationError(f"add_run(goal_reached=True): a run that is {known} cannot have reached its goal")
         if isinstance(version, bool) or version < 0:
@@ -146,14 +147,14 @@ class Sandbox(Serving):
             start = now + _DAY if known is RunStatus.SCHEDULED else now - _DAY
             start = min(start, end - _DAY) if end else start
         end = end or max(now, start) + _WEEK
-        if floor(end, self._exchange.behaviour.date_precision) <= start:
+        if floor(end, self._front.behaviour.date_precision) <= start:
             raise ConfigurationError("add_run: end_fielding_at must be after start_fielding_at")
-        with self._exchange.lock:
+        with self._front.lock:
             group = self._new_group(account_id, project_id, target_group_id)
-            run_id = fielding_run_id or self._exchange.ids.ulid()
+            run_id = fielding_run_id or self._front.ids.ulid()
             ref = RunRef(group.account_id, group.project_id, group.target_group_id, run_id)
-            self._exchange.world.add_run(ref, known, start, end, version, now, goal=goal_reached)
-            self._exchange.world.catch_up(now)
+            self._front.engine.add_run(ref, known, start, end, version, now, goal=goal_reached)
+            self._front.engine.catch_up(now)
         return ref
 
     def add_draft(
@@ -169,9 +170,9 @@ class Sandbox(Serving):
         Ids left out are made up. With `failure` such a job fails with this code and these reasons. Raises
         `ConfigurationError` for a bad argument, or if the target group exists already.
         """
-        with self._exchange.lock:
+        with self._front.lock:
             group = self._new_group(account_id, project_id, target_group_id)
-            self._exchange.world.add_draft(group, failure)
+            self._front.engine.add_draft(group, failure)
         return group
 
     def _new_group(self, account_id: int, project_id: str | None, target_group_id: str | None) -> DraftRef:
@@ -180,15 +181,15 @@ class Sandbox(Serving):
                 raise ConfigurationError(f"{name}={value!r}: must be 26 characters of 0-9 and A-Z")
         if isinstance(account_id, bool) or not 0 <= account_id < 2**31:
             raise ConfigurationError(f"account_id={account_id!r}: must be a whole number from 0 to 2147483647")
-        group = DraftRef(account_id, project_id or self._project, target_group_id or self._exchange.ids.ulid())
-        if self._exchange.world.runs.has_group(group):
+        group = DraftRef(account_id, project_id or self._project, target_group_id or self._front.ids.ulid())
+        if self._front.engine.runs.has_group(group):
             raise ConfigurationError(f"target_group_id={target_group_id!r}: exists already")
         return group
 
     def inspect(self, ref: RunRef) -> FieldingRun:
-        """Return the run as it truly is now, ETag included. Raises `KeyError` if there is no such run."""
-        with self._exchange.lock:
-            run = self._exchange.world.inspect(ref, self._exchange.now())
+        """Return the current state of the run, ETag included. Raises `KeyError` if there is no such run."""
+        with self._front.lock:
+            run = self._front.engine.inspect(ref, self._front.now())
         if run is None:
             raise KeyError(f"no such run: {ref}")
         return run
@@ -201,55 +202,55 @@ class Sandbox(Serving):
         start_fielding_at: datetime | None = None,
         end_fielding_at: datetime | None = None,
     ) -> FieldingRun:
-        """Write to a run as somebody else would, whatever its state, and return what it is then.
+        """Write to a run as another user, whatever its state, and return the run after the write.
 
-        What is not named stays; the version steps in any case. Raises `KeyError` if there is no such run,
-        `ConfigurationError` for a bad argument.
+        What is not given stays as it is; the version is raised in any case. Raises `KeyError` if there is no
+        such run, `ConfigurationError` for a bad argument.
         """
         known = None if status is None else known_status(status)
         start = _aware("start_fielding_at", start_fielding_at)
         end = _aware("end_fielding_at", end_fielding_at)
-        with self._exchange.lock:
-            run = self._exchange.world.touch(ref, known, start, end, self._exchange.now())
+        with self._front.lock:
+            run = self._front.engine.touch(ref, known, start, end, self._front.now())
         if run is None:
             raise KeyError(f"no such run: {ref}")
         return run
 
     @property
     def history(self) -> tuple[Write, ...]:
-        """Every write applied to a run, in order, whoever made it."""
-        with self._exchange.lock:
-            self._exchange.world.catch_up(self._exchange.now())
-            return tuple(self._exchange.world.runs.writes)
+        """Every write applied to a run, in order, by any writer."""
+        with self._front.lock:
+            self._front.engine.catch_up(self._front.now())
+            return tuple(self._front.engine.runs.writes)
 
     @property
     def requests(self) -> tuple[ReceivedRequest, ...]:
         """Every request received, in order of arrival."""
-        with self._exchange.lock:
-            return tuple(self._exchange.requests.values())
+        with self._front.lock:
+            return self._front.requests.all()
 
     @property
     def jobs(self) -> tuple[JobRecord, ...]:
-        """Every draft and bulk job made, in order, as it stands."""
-        with self._exchange.lock:
-            self._exchange.world.catch_up(self._exchange.now())
-            return tuple(self._exchange.world.jobs.records.values())
+        """Every draft and bulk job made, in order, in its current state."""
+        with self._front.lock:
+            self._front.engine.catch_up(self._front.now())
+            return tuple(self._front.engine.jobs.records.values())
 
-    # Its clock, its limit, its faults
+    # Clock, rate limit and faults
 
     @property
     def now(self) -> datetime:
         """The time by the sandbox's clock, in UTC, cut to whole milliseconds."""
-        return floor(self._exchange.now().astimezone(UTC), MILLISECOND)
+        return floor(self._front.now().astimezone(UTC), MILLISECOND)
 
     def advance(self, seconds: float) -> None:
-        """Move the sandbox's clock on: runs go live and complete, jobs are carried out, tokens expire.
+        """Move the sandbox's clock forward: runs go live and complete, jobs are carried out, tokens expire.
 
         Raises `ConfigurationError` for a negative number.
         """
         if seconds < 0:
             raise ConfigurationError(f"advance({seconds!r}): the clock does not go back")
-        self._exchange.advance(seconds)
+        self._front.advance(seconds)
 
     def rate_limit(
         self,
@@ -260,46 +261,45 @@ class Sandbox(Serving):
         retry_after: RetryAfter = "seconds",
         window: float = 1.0,
     ) -> None:
-        """Answer requests beyond `per_second` with 429; `None` for no limit. A new limit starts counting
-        afresh.
+        """Answer requests beyond `per_second` with 429; `None` removes the limit.
 
-        All requests but those for tokens count, by real time. `window`, in seconds, is for the windows;
-        `burst` for the buckets: by default what comes in a second for `"token-bucket"`, 1 (even spacing) for
-        `"leaky-bucket"`. `retry_after`: the form of the header, or a function from the seconds to wait to its
-        text, `None` for no header. Raises `ConfigurationError`.
+        A new limit starts counting from zero. All requests but those for tokens count, by real time.
+        `window`: the length of a window in seconds, for the window limiters. `burst` is for the buckets: by
+        default the requests of one second for `"token-bucket"`, 1 (even spacing) for `"leaky-bucket"`.
+        `retry_after`: the form of the header, or a function from the seconds to wait to its text, `None` for
+        no header. Raises `ConfigurationError`.
         """
         limiter = None
         if per_second is not None:
             limiter = make_limiter(kind, per_second, burst=burst, window=window, start=monotonic())
-        with self._exchange.lock:
-            self._exchange.limiter, self._exchange.retry_after = limiter, retry_after
+        with self._front.lock:
+            self._front.limiter, self._front.retry_after = limiter, retry_after
 
     def script(self, *faults: Fault | tuple[Fault, ...], on: str | None = None, ref: RunRef | None = None) -> None:
-        """Let each of these faults strike once, in this order: a request meets the first unused one that
-        matches it.
+        """Apply each of these faults once, in this order: a request meets the first unused one that matches it.
 
-        A tuple of faults strikes one request together. `on`: the name of an operation (`"get"`,
+        The faults of a tuple apply to one request together. `on`: the name of an operation (`"get"`,
         `"launch-now"`, `"bulk-relaunch"`, `"bulk-relaunch-status"`, `"token"`, …) or a method (`"GET"`,
-        `"PUT"`, `"POST"`); `None` for any operation, token requests excepted. `ref`: only requests about this
-        run. Requests that are refused by the rate limit meet no fault. Raises `ConfigurationError` for what
-        is no fault, or an unknown `on`.
+        `"PUT"`, `"POST"`); `None` for any operation but `"token"`. `ref`: only requests about this run.
+        Requests that are refused by the rate limit meet no fault. Raises `ConfigurationError` for a value
+        that is no fault, or an unknown `on`.
         """
-        with self._exchange.lock:
-            self._exchange.script.add(faults, on, ref)
+        with self._front.lock:
+            self._front.script.add(faults, on, ref)
 
     @property
     def unused_faults(self) -> list[Fault]:
-        """The scripted faults that have not struck yet."""
-        with self._exchange.lock:
-            return self._exchange.script.unused()
+        """The scripted faults that no request has met yet."""
+        with self._front.lock:
+            return self._front.script.unused()
 
     def clear_faults(self) -> None:
-        """Forget the scripted faults that have not struck yet."""
-        with self._exchange.lock:
-            self._exchange.script.clear()
+        """Remove the scripted faults that no request has met yet."""
+        with self._front.lock:
+            self._front.script.clear()
 
     def assert_faults_used(self) -> None:
-        """Raise `AssertionError`, naming them, if scripted faults have not struck."""
+        """Raise `AssertionError`, naming them, if scripted faults are unused."""
         unused = self.unused_faults
         if unused:
             raise AssertionError(f"scripted faults that never struck: {', '.join(map(repr, unused))}")

@@ -1,4 +1,4 @@
-"""The socket: a thin aiohttp server in front of the exchange, where scripted faults strike."""
+"""The HTTP server: sockets and connections, and the scripted faults that delay, cut or change a reply."""
 
 import asyncio
 import os
@@ -14,32 +14,32 @@ from multidict import CIMultiDict
 
 from fielding_async.__about__ import SANDBOX, __version__
 
-from .exchange import Arrival, Exchange
 from .faults import Cut, Delay, DropHeader, Hold, RawReply, Refuse, SetHeader
 from .faults import Reply as ReplyFault
-from .intake import Call
-from .replies import Reply
+from .front import IncomingRequest, RequestFront
+from .serving.replies import Reply
+from .serving.request_form import Request
 
 __all__ = ["Server"]
 
 _NAME = f"{SANDBOX}/{__version__}"
-_ACCEPTING = 3  # turns of the loop from accepting a connection to a server that knows of it
-_GOODBYE = 0.05  # seconds that requests under way get when the server stops, before they are dropped
+_ACCEPT_TURNS = 3  # turns of the event loop from accepting a connection until the server has recorded it
+_SHUTDOWN_SECONDS = 0.05  # time for requests in progress to end when the server stops, before they are dropped
 
 
 class Server:
-    """Serves an exchange on one event loop."""
+    """Serves a `RequestFront` on one event loop."""
 
-    def __init__(self, exchange: Exchange) -> None:
-        self._exchange = exchange
+    def __init__(self, front: RequestFront) -> None:
+        self._front = front
         self._runner: web.ServerRunner | None = None
         self._listener: asyncio.Server | None = None
 
     async def start(self, host: str, port: int) -> int:
-        """Listen, and return the port."""
-        runner = web.ServerRunner(web.Server(self._handle, access_log=None), shutdown_timeout=_GOODBYE)
+        """Start listening, and return the port."""
+        runner = web.ServerRunner(web.Server(self._handle, access_log=None), shutdown_timeout=_SHUTDOWN_SECONDS)
         await runner.setup()
-        assert runner.server is not None  # noqa: S101 - set up
+        assert runner.server is not None  # noqa: S101 - setup() has made it
         try:
             listener = await asyncio.get_running_loop().create_server(runner.server, host, port)
         except BaseException:
@@ -49,15 +49,15 @@ class Server:
         return int(listener.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:
-        """Close the socket and every connection; requests under way are dropped."""
+        """Close the socket and every connection. Requests in progress are dropped."""
         (runner, self._runner), (listener, self._listener) = (self._runner, None), (self._listener, None)
         if listener is not None:
-            # One that is being accepted when the listener closes would stay open, for asyncio cannot make a transport
-            # for it any more. So nothing new is accepted first.
-            for accepting in listener.sockets:
+            # A connection that is being accepted when the listener closes would stay open: asyncio can no longer make
+            # a transport for it. So accepting stops first.
+            for listening in listener.sockets:
                 with suppress(NotImplementedError):
-                    asyncio.get_running_loop().remove_reader(accepting)
-            for _ in range(_ACCEPTING):
+                    asyncio.get_running_loop().remove_reader(listening)
+            for _ in range(_ACCEPT_TURNS):
                 await asyncio.sleep(0)
             listener.close()
         if runner is not None:
@@ -69,48 +69,50 @@ class Server:
         try:
             body = await request.content.read()
         except (ConnectionError, web.RequestPayloadError):
-            return web.Response(status=400)  # the client has gone; nobody will read this
-        arrival = self._exchange.arrive(request.method, request.raw_path, headers, body, received_at)
-        if arrival.call is None:
-            return self._send(arrival, arrival.reply or Reply(404))
-        if not arrival.faults:
-            return self._send(arrival, self._exchange.judge(arrival, arrival.call))
-        return await self._struck(request, arrival, arrival.call)
+            return web.Response(status=400)  # the client has disconnected; nobody reads this
+        incoming = self._front.receive(request.method, request.raw_path, headers, body, received_at)
+        if incoming.request is None:
+            return self._response(incoming, incoming.reply or Reply(404))
+        if not incoming.faults:
+            return self._response(incoming, self._front.handle(incoming, incoming.request))
+        return await self._handle_with_faults(request, incoming, incoming.request)
 
-    async def _struck(self, request: web.BaseRequest, arrival: Arrival, call: Call) -> web.StreamResponse:
-        await _wait(arrival, "before")
-        if any(isinstance(fault, Refuse) for fault in arrival.faults):
-            return _reset(request)
-        cut = next((fault.at for fault in arrival.faults if isinstance(fault, Cut)), None)
+    async def _handle_with_faults(
+        self, connection: web.BaseRequest, incoming: IncomingRequest, request: Request
+    ) -> web.StreamResponse:
+        await _wait(incoming, "before")
+        if any(isinstance(fault, Refuse) for fault in incoming.faults):
+            return _reset(connection)
+        cut = next((fault.at for fault in incoming.faults if isinstance(fault, Cut)), None)
         if cut == "before":
-            return _close(request, b"")
-        reply = self._exchange.judge(arrival, call)
-        await _wait(arrival, "after")
-        raw = next((fault.data for fault in arrival.faults if isinstance(fault, RawReply)), None)
+            return _close(connection, b"")
+        reply = self._front.handle(incoming, request)
+        await _wait(incoming, "after")
+        raw = next((fault.data for fault in incoming.faults if isinstance(fault, RawReply)), None)
         if raw is not None or cut == "after":
-            return _close(request, raw or b"")
-        response = self._send(arrival, reply, note=cut is None)
+            return _close(connection, raw or b"")
+        response = self._response(incoming, reply, record_status=cut is None)
         if cut is None:
             return response
-        head, body = _on_the_wire(response)
+        head, body = _as_bytes(response)
         if cut == "body" and body:
-            self._exchange.answered(arrival.request_id, response.status)
-            return _close(request, head + body[: len(body) // 2])
-        return _close(request, head[: len(head) * 2 // 3])
+            self._front.record_status(incoming.request_id, response.status)
+            return _close(connection, head + body[: len(body) // 2])
+        return _close(connection, head[: len(head) * 2 // 3])
 
-    def _send(self, arrival: Arrival, reply: Reply, *, note: bool = True) -> web.Response:
+    def _response(self, incoming: IncomingRequest, reply: Reply, *, record_status: bool = True) -> web.Response:
         headers: CIMultiDict[str] = CIMultiDict(reply.headers)
-        if not any(isinstance(fault, ReplyFault) for fault in arrival.faults):
-            headers.extend(arrival.trace)
+        if not any(isinstance(fault, ReplyFault) for fault in incoming.faults):
+            headers.extend(incoming.trace_headers)
         headers.setdefault("Server", _NAME)
-        headers.setdefault("Date", format_datetime(self._exchange.now(), usegmt=True))
-        for fault in arrival.faults:
+        headers.setdefault("Date", format_datetime(self._front.now(), usegmt=True))
+        for fault in incoming.faults:
             if isinstance(fault, SetHeader):
                 headers[fault.name] = fault.value
             elif isinstance(fault, DropHeader):
                 headers.popall(fault.name, None)
-        if note:
-            self._exchange.answered(arrival.request_id, reply.status)
+        if record_status:
+            self._front.record_status(incoming.request_id, reply.status)
         return web.Response(status=reply.status, headers=headers, body=reply.body or None)
 
 
@@ -118,15 +120,15 @@ def _decode(raw: bytes) -> str:
     return raw.decode("utf-8", "surrogateescape")
 
 
-async def _wait(arrival: Arrival, when: Literal["before", "after"]) -> None:
-    for fault in arrival.faults:
+async def _wait(incoming: IncomingRequest, when: Literal["before", "after"]) -> None:
+    for fault in incoming.faults:
         if isinstance(fault, Delay) and fault.when == when:
             await asyncio.sleep(fault.seconds)
         elif isinstance(fault, Hold) and fault.when == when:
             await fault.pass_through()
 
 
-def _on_the_wire(response: web.Response) -> tuple[bytes, bytes]:
+def _as_bytes(response: web.Response) -> tuple[bytes, bytes]:
     body = response.body if isinstance(response.body, bytes) else b""
     lines = [f"HTTP/1.1 {response.status} {response.reason}"]
     lines += [f"{name}: {value}" for name, value in response.headers.items()]
@@ -147,7 +149,7 @@ def _reset(request: web.BaseRequest) -> web.Response:
     if transport is not None:
         connection: socket.socket | None = transport.get_extra_info("socket")
         if connection is not None:
-            # To linger for no time turns the close into a reset.
+            # A linger time of zero turns the close into a reset.
             connection.setsockopt(
                 socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
             )

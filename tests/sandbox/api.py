@@ -1,6 +1,7 @@
 """A plain HTTP client for the tests, no part of the SDK: the sandbox is met as any client would meet it."""
 
 import json
+import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -112,6 +113,13 @@ def group_path(group: RunRef | DraftRef) -> str:
 def run_path(ref: RunRef) -> str:
     """The path of a run."""
     return f"{group_path(ref)}/fielding-runs/{ref.fielding_run_id}"
+
+
+def status_of(sandbox: Sandbox, ref: RunRef) -> str:
+    """GET a run without an event loop."""
+    request = urllib.request.Request(sandbox.url + run_path(ref), headers={"Cint-API-Version": "2025-12-18"})
+    with urllib.request.urlopen(request, timeout=10) as reply:
+        return str(reply.read().decode())
 
 
 @asynccontextmanager

@@ -12,7 +12,6 @@ from fielding_async.sandbox import (
     Delay,
     DropHeader,
     Hold,
-    JobFails,
     RawReply,
     Refuse,
     Repeat,
@@ -23,7 +22,7 @@ from fielding_async.sandbox import (
     Status,
 )
 
-from .api import GONE, Api, group_path, serving
+from .api import GONE, Api
 
 
 @pytest.mark.parametrize("fault", [Refuse(), Cut("before"), RawReply(b"")])
@@ -188,50 +187,6 @@ async def test_a_repeated_request_conflicts_with_itself(api: Api) -> None:
     assert (await api.act(ref, "pause")).status == 412
     assert (await api.act(ref, "resume")).status == 204
     assert [write.operation for write in api.sandbox.history] == ["pause", "resume"]
-
-
-async def test_faults_strike_what_they_are_for(api: Api) -> None:
-    """Faults wait for their operation, method or run, in order among those that match, each used once."""
-    one, two = api.sandbox.add_run("live"), api.sandbox.add_run("live")
-    api.sandbox.script(Status(501), Status(502), on="get")
-    api.sandbox.script(Status(503), ref=two)
-    api.sandbox.script(Status(504), on="POST", ref=one)
-    assert (await api.send("GET", f"{group_path(one)}/fielding-runs")).status == 200
-    assert [(await api.get(one)).status for _ in range(3)] == [501, 502, 200]
-    assert [(await api.get(two)).status for _ in range(2)] == [503, 200]
-    assert (await api.act(one, "pause")).status == 504
-    assert (await api.act(one, "pause")).status == 204
-
-
-async def test_faults_that_cannot_strike_are_passed_over(api: Api) -> None:
-    """A second writer waits for a request about a run, a failing job for one that makes a job."""
-    ref, draft = api.sandbox.add_run("live"), api.sandbox.add_draft()
-    api.sandbox.script(SecondWriter(), JobFails())
-    assert (await api.send("GET", f"{group_path(draft)}/fielding-runs")).status == 200
-    assert len(api.sandbox.unused_faults) == 2
-    await api.get(ref)
-    await api.bulk("pause", ref.target_group_id)
-    assert api.sandbox.jobs[0].status == "Failed"
-
-
-async def test_unused_faults_are_named() -> None:
-    """Faults that never struck are listed, raised on request, and can be forgotten."""
-    async with serving() as api:
-        api.sandbox.script(Status(500), (Delay(1), Cut()))
-        assert api.sandbox.unused_faults == [Status(500), Delay(1), Cut()]
-        with pytest.raises(AssertionError, match=r"Status.*Delay.*Cut"):
-            api.sandbox.assert_faults_used()
-        api.sandbox.clear_faults()
-        api.sandbox.assert_faults_used()
-
-
-@pytest.mark.parametrize(("faults", "on"), [([Status(500)], "lanch-now"), (["cut"], None), ([(Cut(), 5)], None)])
-def test_bad_scripts_are_refused(faults: Any, on: str | None) -> None:
-    """What is no fault, and an operation that does not exist, is a ConfigurationError; nothing is scripted."""
-    sandbox = Sandbox()
-    with pytest.raises(ConfigurationError):
-        sandbox.script(Cut(), *faults, on=on)
-    assert sandbox.unused_faults == []
 
 
 @pytest.mark.parametrize("make", [lambda: Status(99), lambda: Reply(True), lambda: SecondWriter(status="dead")])

@@ -20,7 +20,7 @@ from fielding_async.core.conflict.judgement import (
     Why,
     judge,
 )
-from fielding_async.sandbox.rules import StoredRun, due, refusal
+from fielding_async.sandbox.world.rules import StoredRun, due, refusal
 from tests.tools.sessions import REF, longer, run_value
 
 BASE = run_value(version=7, etag='"7"', status="live")

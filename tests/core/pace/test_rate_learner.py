@@ -8,7 +8,7 @@ from attrs import define
 
 from fielding_async import Limits
 from fielding_async.core.pace.pacer import Pacer
-from fielding_async.sandbox.ratelimits import LimiterKind
+from fielding_async.sandbox.world.rate_limits import LimiterKind
 
 from .world import KINDS, Changing, Client, Free, RetryAfter, Server, ideal, limited, play, whole_seconds
 

@@ -11,7 +11,7 @@ from attrs import define, field, frozen
 
 from fielding_async import Limits
 from fielding_async.core.pace.pacer import Pacer, Permit
-from fielding_async.sandbox.ratelimits import LimiterKind, make_limiter
+from fielding_async.sandbox.world.rate_limits import LimiterKind, make_limiter
 
 __all__ = ["KINDS", "Changing", "Client", "Free", "RetryAfter", "Server", "ideal", "limited", "play", "whole_seconds"]
 

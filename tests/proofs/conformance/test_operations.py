@@ -5,7 +5,7 @@ import re
 import pytest
 
 from fielding_async.core.wire.operations import OPERATIONS, Operation
-from fielding_async.sandbox.routes import OPERATIONS as SERVED
+from fielding_async.sandbox.serving.routes import OPERATIONS as SERVED
 
 from .document import needs_document, operations
 

@@ -32,8 +32,8 @@ from fielding_async import (
     Update,
 )
 from fielding_async.core.actions import Action, Change
-from fielding_async.sandbox import Cut, Sandbox, SecondWriter
-from fielding_async.sandbox.faults import Fault, Script
+from fielding_async.sandbox import Cut, Fault, Sandbox, SecondWriter
+from fielding_async.sandbox.fault_script import Script
 from tests.tools.sessions import TOKEN
 
 __all__ = ["Called", "Kind", "Storm", "breaches", "main", "rage"]
@@ -160,7 +160,7 @@ async def rage(
     async with Sandbox(require_token=TOKEN, seed=seed) as sandbox:
         storm = Storm(sandbox)
         weather = Weather(seed)
-        sandbox._exchange.script = weather  # the script is a list; this is a die
+        sandbox._front.script = weather  # the script is a list; this is a die
         statuses = ("scheduled", "live", "paused", "completed") if kind == "orders" else ("live",)
         refs = [sandbox.add_run(statuses[number % len(statuses)]) for number in range(runs)]
         started, spent = time.perf_counter(), time.process_time()

@@ -1,0 +1,92 @@
+"""The requests received, in order of arrival, with what became of each."""
+
+from attrs import evolve, field, frozen
+
+from fielding_async.core.models import RunRef
+
+__all__ = ["ReceivedRequest", "RequestLog"]
+
+
+@frozen(kw_only=True)
+class ReceivedRequest:
+    """One request that reached the sandbox, in the order of arrival.
+
+    `path` is raw: as sent, with its query. `operation` is `None` for an unknown path or method. `status` is
+    the status of the reply, `None` while the request is in progress and when the connection was cut before a
+    status line. `applied` says whether it changed a run or made a job. `received_at` is in seconds of a
+    monotonic clock, good for differences only.
+    """
+
+    __module__ = "fielding_async.sandbox"
+
+    id: int
+    method: str
+    path: str
+    operation: str | None
+    ref: RunRef | None
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    body: bytes = field(repr=False)
+    received_at: float
+    status: int | None = None
+    applied: bool = False
+
+    def header(self, name: str) -> str | None:
+        """Return a header's value, whatever the case of its name: the first one, `None` if absent."""
+        return next(iter(self.header_values(name)), None)
+
+    def header_values(self, name: str) -> list[str]:
+        """Return all values of a header, whatever the case of its name."""
+        wanted = name.lower()
+        return [value for key, value in self.headers if key.lower() == wanted]
+
+
+class RequestLog:
+    """The latest `keep` requests received; all of them if `keep` is `None`. They are numbered from 1."""
+
+    def __init__(self, keep: int | None) -> None:
+        self._keep = keep
+        self._count = 0
+        self._requests: dict[int, ReceivedRequest] = {}
+
+    def add(
+        self,
+        *,
+        method: str,
+        path: str,
+        operation: str | None,
+        ref: RunRef | None,
+        headers: tuple[tuple[str, str], ...],
+        body: bytes,
+        received_at: float,
+    ) -> int:
+        """Record a request, and return its number."""
+        self._count += 1
+        self._requests[self._count] = ReceivedRequest(
+            id=self._count,
+            method=method,
+            path=path,
+            operation=operation,
+            ref=ref,
+            headers=headers,
+            body=body,
+            received_at=received_at,
+        )
+        if self._keep is not None and len(self._requests) > self._keep:
+            del self._requests[next(iter(self._requests))]
+        return self._count
+
+    def set_applied(self, request_id: int) -> None:
+        """Record that a request changed a run or made a job."""
+        known = self._requests.get(request_id)
+        if known is not None:
+            self._requests[request_id] = evolve(known, applied=True)
+
+    def set_status(self, request_id: int, status: int) -> None:
+        """Record the status of the reply to a request."""
+        known = self._requests.get(request_id)
+        if known is not None:
+            self._requests[request_id] = evolve(known, status=status)
+
+    def all(self) -> tuple[ReceivedRequest, ...]:
+        """Return the requests that are kept."""
+        return tuple(self._requests.values())

@@ -1,0 +1,110 @@
+"""Records of the state: ids of draft target groups, writes applied to runs, jobs made."""
+
+from datetime import datetime
+from typing import Literal
+
+from attrs import field, frozen
+
+from fielding_async.core.models import RunRef
+
+__all__ = ["By", "DraftRef", "FailureReason", "JobFailure", "JobRecord", "Write"]
+
+By = Literal["client", "colleague", "job", "clock"]
+"""The origin of a write: the client under test, another user, a draft or bulk job, or the clock."""
+
+
+@frozen
+class DraftRef:
+    """The ids of a draft target group, which has no run yet."""
+
+    __module__ = "fielding_async.sandbox"
+
+    account_id: int
+    project_id: str
+    target_group_id: str
+
+
+@frozen
+class FailureReason:
+    """One detailed reason of a failed draft job. A field that is `None` is left out of the response."""
+
+    __module__ = "fielding_async.sandbox"
+
+    name: str | None = None
+    reason: str | None = None
+    detail: str | None = None
+
+
+@frozen
+class JobFailure:
+    """Why a draft job, or one target group of a bulk job, failed."""
+
+    __module__ = "fielding_async.sandbox"
+
+    code: str
+    description: str
+    reasons: tuple[FailureReason, ...] = ()
+
+
+@frozen(kw_only=True)
+class Write:
+    """One change of a run, in the order applied.
+
+    `seq` counts from 1. `operation` is the operation's name; `"touch"` for a write by `Sandbox.touch` or
+    `SecondWriter`, `"start"` or `"end"` for the clock's. A field is `None` if the run did not exist before (a
+    job made it) or if the field does not apply. `request_id` is the `ReceivedRequest.id` of the request that
+    caused the write.
+    """
+
+    __module__ = "fielding_async.sandbox"
+
+    seq: int
+    ref: RunRef
+    operation: str
+    by: By
+    at: datetime
+    if_match: str | None = None
+    etag_before: str | None
+    etag_after: str
+    status_before: str | None
+    status_after: str
+    start_before: datetime | None
+    start_after: datetime
+    end_before: datetime | None
+    end_after: datetime
+    trace_id: str | None = None
+    body: bytes = b""
+    request_id: int | None = None
+
+
+@frozen(kw_only=True)
+class JobRecord:
+    """A draft or bulk job in its current state.
+
+    `target_group_ids` are those of the request (for a draft job its own one). `updated` and `failed` are a bulk
+    job's results, `created_fielding_run_id` and `failure` a draft job's. `polls` counts the status requests
+    answered.
+    """
+
+    __module__ = "fielding_async.sandbox"
+
+    job_id: str
+    operation: str
+    account_id: int
+    project_id: str
+    target_group_ids: tuple[str, ...]
+    start_fielding_at: datetime | None = None
+    end_fielding_at: datetime | None = None
+    idempotency_key: str
+    body: bytes = field(repr=False)
+    created_at: datetime
+    created_by: str
+    due_at: datetime
+    trace_id: str
+    request_id: int | None
+    status: Literal["Processing", "Completed", "Failed"] = "Processing"
+    polls: int = 0
+    updated: tuple[str, ...] = ()
+    failed: tuple[tuple[str, JobFailure], ...] = ()
+    created_fielding_run_id: str | None = None
+    failure: JobFailure | None = None
