@@ -1,4 +1,4 @@
-"""Where a journal is kept: a file, written off the event loop by one thread of its own."""
+"""A journal in a file. Its blocking calls are made in a thread of its own, so that the event loop never waits."""
 
 import asyncio
 import contextlib
@@ -7,50 +7,30 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
 
 from .locked_file import LockedFile
 from .replay import Replay
+from .storage import OnWritten
 from .values import Binding
 
-__all__ = ["FileStorage", "Storage"]
-
-_Written = Callable[[OSError | None], None]
-
-
-class Storage(Protocol):
-    """Where the lines of a journal are kept. The calls come from one event loop, one at a time."""
-
-    name: str
-
-    async def load(self, binding: Binding, replay: Replay) -> None:
-        """Lock it, bind it if it is new, have `replay` read it, and cut a torn tail. Raises `ConfigurationError`."""
-        ...
-
-    def write(self, blob: bytes, written: _Written) -> None:
-        """Append, and call `written` on the loop once it is durable, or with what went wrong."""
-        ...
-
-    def close(self) -> "asyncio.Future[None]":
-        """Unlock and close, after what was begun before. May be called more than once."""
-        ...
-
+__all__ = ["FileStorage"]
 
 _Job = Callable[[], None]
 
 
-def _work(jobs: "queue.SimpleQueue[_Job | None]", file: LockedFile) -> None:
+def _run_jobs(jobs: "queue.SimpleQueue[_Job | None]", file: LockedFile) -> None:
+    """Run jobs until `None` comes, then close the file: what the thread does."""
     while (job := jobs.get()) is not None:
         job()
-        del job  # what it holds is not to live until the next one comes
+        del job  # it must not keep alive what it refers to until the next one comes
     with contextlib.suppress(OSError):
         file.close()
 
 
 class FileStorage:
-    """A journal in a file, of the running loop. Its lock dies with the process.
+    """The `JournalStorage` in a file, for the running loop. Its lock ends with the process.
 
-    Its thread begins with `load`, and ends with `close` or once nobody uses it any more.
+    Its thread starts with `load`, and ends after `close` or once nothing refers to the storage any more.
     """
 
     def __init__(self, path: str) -> None:
@@ -59,14 +39,17 @@ class FileStorage:
         self._loop = asyncio.get_running_loop()
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._closed: asyncio.Future[None] | None = None
-        # what waits for the writes begun, in their order. The thread holds none of it: it would keep alive, for a
-        # moment too long, a journal that everybody else has forgotten
-        self._begun: deque[_Written] = deque()
-        self._end = weakref.finalize(self, self._jobs.put, None)
+        # callbacks of the writes under way, in order. The thread holds none of them: it would keep a journal alive for
+        # a moment after everything else has let go of it
+        self._under_way: deque[OnWritten] = deque()
+        self._end_thread = weakref.finalize(self, self._jobs.put, None)
 
     async def load(self, binding: Binding, replay: Replay) -> None:
-        """Lock it, bind it if it is new, have `replay` read it, and cut a torn tail. Raises `ConfigurationError`."""
-        threading.Thread(target=_work, args=(self._jobs, self._file), name="fielding-journal", daemon=True).start()
+        """Lock the file, bind it if it is new, have `replay` read it, and cut off an incomplete end.
+
+        Raises `ConfigurationError`.
+        """
+        threading.Thread(target=_run_jobs, args=(self._jobs, self._file), name="fielding-journal", daemon=True).start()
         loop, file = self._loop, self._file
         loaded: asyncio.Future[None] = loop.create_future()
 
@@ -76,15 +59,15 @@ class FileStorage:
                 file.load(binding, replay)
             except BaseException as error:  # noqa: BLE001 - it is raised where it is awaited
                 problem = error
-            _tell(loop, _settle, loaded, problem)
+            _call_on(loop, _resolve, loaded, problem)
 
         self._jobs.put(load)
         await loaded
 
-    def write(self, blob: bytes, written: _Written) -> None:
-        """Append, and call `written` on the loop once it is durable, or with what went wrong."""
+    def write(self, blob: bytes, on_written: OnWritten) -> None:
+        """Start to append `blob`. `on_written` is called on the loop once it is durable, or with what went wrong."""
         loop, file, storage = self._loop, self._file, weakref.ref(self)
-        self._begun.append(written)
+        self._under_way.append(on_written)
 
         def write() -> None:
             problem: OSError | None = None
@@ -92,21 +75,21 @@ class FileStorage:
                 file.write(blob)
             except OSError as error:
                 problem = error
-            _tell(loop, _wrote, storage, problem)
+            _call_on(loop, _complete_write, storage, problem)
 
         self._jobs.put(write)
 
-    def wrote(self, problem: OSError | None) -> None:
-        """Tell of the oldest write that was not told of yet."""
-        self._begun.popleft()(problem)
+    def complete_oldest_write(self, problem: OSError | None) -> None:
+        """Report the oldest write under way as durable, or as failed."""
+        self._under_way.popleft()(problem)
 
     def close(self) -> "asyncio.Future[None]":
-        """Unlock and close, after what was begun before. May be called more than once."""
+        """Start to unlock and close the file, after the writes so far. May be called more than once."""
         if self._closed is None:
             loop = self._loop
             closed = self._closed = loop.create_future()
             file = self._file
-            file.given_up = True
+            file.load_abandoned = True
 
             def close() -> None:
                 problem: BaseException | None = None
@@ -114,25 +97,25 @@ class FileStorage:
                     file.close()
                 except OSError as error:
                     problem = error
-                _tell(loop, _settle, closed, problem)
+                _call_on(loop, _resolve, closed, problem)
 
             self._jobs.put(close)
-            self._end()
+            self._end_thread()
         return self._closed
 
 
-def _tell(loop: asyncio.AbstractEventLoop, what: Callable[..., object], *args: object) -> None:
-    with contextlib.suppress(RuntimeError):  # the loop is gone, and with it whoever waited
+def _call_on(loop: asyncio.AbstractEventLoop, what: Callable[..., object], *args: object) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop is closed, so nothing waits for it
         loop.call_soon_threadsafe(what, *args)
 
 
-def _wrote(storage: "weakref.ref[FileStorage]", problem: OSError | None) -> None:
+def _complete_write(storage: "weakref.ref[FileStorage]", problem: OSError | None) -> None:
     alive = storage()
     if alive is not None:
-        alive.wrote(problem)
+        alive.complete_oldest_write(problem)
 
 
-def _settle(future: "asyncio.Future[None]", problem: BaseException | None) -> None:
+def _resolve(future: "asyncio.Future[None]", problem: BaseException | None) -> None:
     if future.done():
         return
     if problem is None:

@@ -19,13 +19,14 @@ from fielding_async import (
     JournalError,
     OutcomeUnknownError,
     Pause,
+    PerformAll,
     RunRef,
     SessionClosedError,
     read_journal,
 )
-from fielding_async.batch.perform_all import PerformAll
-from fielding_async.batch.row_tasks import Options
-from fielding_async.journal.file_thread import FileStorage
+from fielding_async.batch.options import Options
+from fielding_async.batch.perform_all import perform_all
+from fielding_async.journal.file_storage import FileStorage
 from fielding_async.journal.replay import Replay
 from fielding_async.journal.values import Binding
 from tests.tools import virtual_time
@@ -48,7 +49,7 @@ def live(exchange: FakeExchange, act: Callable[[FieldingSession], Awaitable[Any]
 
 
 def journalled(fielding: FieldingSession, rows: Any, disk: Disk, **options: Any) -> PerformAll:
-    return PerformAll(fielding, rows, Options(**options), storage=lambda: MemoryStorage(disk))
+    return perform_all(fielding, rows, Options(**options), storage=lambda: MemoryStorage(disk))
 
 
 async def everything(batch: Batch) -> list[Done]:
@@ -146,7 +147,7 @@ def test_a_batch_that_is_done_when_its_session_closes_is_done(journal: bool) -> 
     async def main() -> None:
         fielding = await session_on(FakeExchange()).__aenter__()
         options = {"storage": lambda: MemoryStorage(Disk(latency=1.0))} if journal else {}
-        async with PerformAll(fielding, pauses(3), Options(concurrency=3), **options) as batch:  # type: ignore[arg-type]
+        async with perform_all(fielding, pauses(3), Options(concurrency=3), **options) as batch:  # type: ignore[arg-type]
             waiting = asyncio.create_task(everything(batch))
             await asyncio.sleep(0.01)
             while batch.in_flight:
@@ -255,7 +256,7 @@ def test_nothing_is_written_to_a_journal_that_was_closed() -> None:
         others: list[asyncio.Task[list[Done]]] = []
 
         async def consume() -> AsyncIterator[Done]:
-            async with PerformAll(fielding, pauses(40), Options(), storage=lambda: storage) as batch:
+            async with perform_all(fielding, pauses(40), Options(), storage=lambda: storage) as batch:
                 others.append(asyncio.create_task(everything(batch)))
                 await asyncio.sleep(0.011)  # intents are being written
                 yield Done(*pauses(1)[0])

@@ -29,7 +29,7 @@ from fielding_async import (
     SkippedError,
     Update,
 )
-from fielding_async.batch.row_order import Failures, KeySet
+from fielding_async.batch.row_order import FailedRuns, Uint64Set
 from tests.tools import virtual_time
 from tests.tools.fake_exchange import FakeExchange, ref_of, session_on
 
@@ -744,7 +744,7 @@ def test_rows_that_are_done_with_are_not_kept() -> None:
 
 def test_keys_are_kept_exactly() -> None:
     """A set of keys holds what was added, also after it has grown, and nothing else."""
-    keys = KeySet()
+    keys = Uint64Set()
     added = [number * 2654435761 % (1 << 64) for number in range(1, 5000)]
     for key in (*added, *added):
         keys.add(key)
@@ -755,14 +755,14 @@ def test_keys_are_kept_exactly() -> None:
 
 def test_failures_are_remembered_beyond_their_errors() -> None:
     """Of runs that failed long ago only the fact is kept, not the error."""
-    failures = Failures()
+    failures = FailedRuns()
     errors = [FieldingError(str(number)) for number in range(3000)]
     for number, error in enumerate(errors):
         failures.add(ref_of(number), error)
     failures.add(ref_of(2999), FieldingError("later"))
-    assert failures.why(ref_of(2999)) is errors[2999]
-    assert "too long ago" in str(failures.why(ref_of(0)))
-    assert failures.why(ref_of(3000)) is None
+    assert failures.error_of(ref_of(2999)) is errors[2999]
+    assert "too long ago" in str(failures.error_of(ref_of(0)))
+    assert failures.error_of(ref_of(3000)) is None
 
 
 @settings(max_examples=60, deadline=None)

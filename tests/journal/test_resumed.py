@@ -30,13 +30,13 @@ from fielding_async import (
     journal_rows,
     read_journal,
 )
-from fielding_async.batch.perform_all import PerformAll
-from fielding_async.batch.row_tasks import Options
+from fielding_async.batch.options import Options
+from fielding_async.batch.perform_all import perform_all
 from fielding_async.core.actions import StatusAction
 from fielding_async.core.wire.replies import Attempted, Response
 from fielding_async.http.transport import Outgoing
 from fielding_async.journal.lines import commit_line, header_line, intent_line, row_digest
-from fielding_async.journal.locked_file import read_lines
+from fielding_async.journal.reader import read_lines
 from fielding_async.journal.replay import DamagedError, Replay, read_binding
 from fielding_async.journal.values import Binding
 from fielding_async.sandbox import Cut, Sandbox
@@ -233,7 +233,7 @@ async def test_a_folder_that_cannot_be_synced_is_no_obstacle(
 def one_life(disk: Disk, exchange: FakeExchange, rows: Rows, **options: Any) -> list[Done]:
     async def main() -> list[Done]:
         async with session_on(exchange) as fielding:
-            context = PerformAll(fielding, rows, Options(**options), storage=lambda: MemoryStorage(disk))
+            context = perform_all(fielding, rows, Options(**options), storage=lambda: MemoryStorage(disk))
             async with context as batch:
                 return [done async for done in batch]
 
@@ -290,7 +290,7 @@ def test_a_session_closed_while_the_journal_is_read_is_told_at_once() -> None:
     async def main() -> None:
         async with session_on(FakeExchange()) as fielding:
             closing = asyncio.create_task(close(fielding))
-            context = PerformAll(fielding, rows(), Options(), storage=lambda: Slow(Disk()))
+            context = perform_all(fielding, rows(), Options(), storage=lambda: Slow(Disk()))
             with pytest.raises(SessionClosedError):
                 await context.__aenter__()
             await closing
@@ -334,7 +334,7 @@ def test_a_row_that_cannot_even_be_named_ends_the_input(pair: Any) -> None:
         async def consume() -> None:
             async with session_on(exchange) as fielding:
                 rows: Any = [(ref_of(0), Pause()), pair, (ref_of(2), Pause())]
-                async with PerformAll(fielding, rows, Options()) as batch:
+                async with perform_all(fielding, rows, Options()) as batch:
                     found.extend([done async for done in batch])
 
         with pytest.raises(ZeroDivisionError):
@@ -390,7 +390,7 @@ def test_without_a_journal_nobody_is_waited_for() -> None:
     async def main() -> list[Done]:
         async with session_on(Broken()) as fielding:
             rows: Rows = [(ref_of(1), Pause()), (ref_of(1), Pause())]
-            async with PerformAll(fielding, rows, Options(on_row_failure="continue")) as batch:
+            async with perform_all(fielding, rows, Options(on_row_failure="continue")) as batch:
                 return [done async for done in batch]
 
     first, second = virtual_time.run(main())

@@ -27,8 +27,8 @@ from fielding_async import (
     RunRef,
     Update,
 )
-from fielding_async.batch.perform_all import PerformAll
-from fielding_async.batch.row_tasks import Options
+from fielding_async.batch.options import Options
+from fielding_async.batch.perform_all import perform_all
 from fielding_async.core.wire.replies import Attempted, Lost
 from fielding_async.http.transport import Outgoing
 from fielding_async.journal.replay import Replay
@@ -139,7 +139,7 @@ def rows_of(dice: Random, *, legal: bool) -> Rows:
 async def process(world: World, line: Line, rows: Rows) -> None:
     """Perform the plan, or what is left of it, as a process of its own would."""
     async with new_session(line, world.dice) as fielding:
-        context = PerformAll(fielding, iter(rows), Options(), storage=lambda: MemoryStorage(world.disk))
+        context = perform_all(fielding, iter(rows), Options(), storage=lambda: MemoryStorage(world.disk))
         async with context as batch:
             async for done in batch:
                 if not line.dead:
@@ -279,7 +279,7 @@ def test_a_full_disk_sends_nothing_that_is_not_on_record(writes: int) -> None:
         batches: list[Batch] = []
         async with session_on(exchange) as fielding:
             rows: Rows = [(ref_of(number), Pause()) for number in range(200)]
-            context = PerformAll(fielding, rows, Options(), storage=lambda: MemoryStorage(disk))
+            context = perform_all(fielding, rows, Options(), storage=lambda: MemoryStorage(disk))
 
             async def consume() -> None:
                 async with context as batch:
@@ -315,7 +315,7 @@ def test_an_exception_of_the_block_goes_before_that_of_the_journal() -> None:
         batches: list[Batch] = []
         async with session_on(FakeExchange(latency=0.5)) as fielding:
             rows: Rows = [(ref_of(number), Pause()) for number in range(200)]
-            context = PerformAll(fielding, rows, Options(), storage=lambda: MemoryStorage(disk))
+            context = perform_all(fielding, rows, Options(), storage=lambda: MemoryStorage(disk))
 
             async def consume() -> None:
                 async with context as batch:

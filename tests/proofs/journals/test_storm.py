@@ -34,8 +34,8 @@ from fielding_async import (
     SkippedError,
     Update,
 )
-from fielding_async.batch.perform_all import PerformAll
-from fielding_async.batch.row_tasks import Options
+from fielding_async.batch.options import Options
+from fielding_async.batch.perform_all import perform_all
 from fielding_async.core.wire.replies import Attempted, Lost, Response
 from fielding_async.engine.engine import DEFAULT
 from fielding_async.http.transport import Outgoing
@@ -349,7 +349,7 @@ async def perform_one(
         rows = input_of(dice, world.rows, whole=whole)
         if not whole and dice.random() < 0.3:
             direct = loop.create_task(directly())
-        context = PerformAll(fielding, rows, life.options, storage=lambda: StormStorage(life))
+        context = perform_all(fielding, rows, life.options, storage=lambda: StormStorage(life))
         async with context as batch:
             batches.append(batch)
             assert batch.earlier == life.found.counts()
