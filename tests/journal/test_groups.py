@@ -42,8 +42,8 @@ def perform(rows: "list[tuple[RunRef, Action]]", concurrency: int) -> tuple[floa
 def test_rows_one_at_a_time_wait_for_the_disk_alone(rows: "list[tuple[RunRef, Action]]") -> None:
     """An intent that no other can join is made durable at once, among many runs and within one."""
     seconds, _ = perform(rows, concurrency=1)
-    looks = len({ref for ref, _ in rows})
-    assert seconds <= (looks + len(rows)) * LATENCY + (len(rows) + 2) * DISK + 0.01
+    gets = len({ref for ref, _ in rows})
+    assert seconds <= (gets + len(rows)) * LATENCY + (len(rows) + 2) * DISK + 0.01
 
 
 def test_rows_side_by_side_are_made_durable_together() -> None:
