@@ -66,8 +66,8 @@ if TYPE_CHECKING:
     from .handles.project import Project as Project
     from .handles.run import Run as Run
     from .handles.target_group import TargetGroup as TargetGroup
-    from .journal.journal import journal_rows as journal_rows
-    from .journal.journal import read_journal as read_journal
+    from .journal.reader import journal_rows as journal_rows
+    from .journal.reader import read_journal as read_journal
     from .journal.values import JournalCounts as JournalCounts
     from .journal.values import JournalRow as JournalRow
     from .journal.values import JournalSummary as JournalSummary
@@ -117,8 +117,8 @@ _HOME_OF = {
     "trace_context": "telemetry.incoming_context",
     "BatchJob": "handles.job",
     "DraftJob": "handles.job",
-    "journal_rows": "journal.journal",
-    "read_journal": "journal.journal",
+    "journal_rows": "journal.reader",
+    "read_journal": "journal.reader",
     "JournalCounts": "journal.values",
     "JournalRow": "journal.values",
     "JournalSummary": "journal.values",

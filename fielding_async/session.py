@@ -262,9 +262,10 @@ class FieldingSession:
         `SessionClosedError` on entering. Out of the iteration: `JournalError`, `SessionClosedError`, what the input or
         `stop_on` raised, and `ConfigurationError` for an input that is not what the journal holds.
         """
-        from .batch.perform_all import PerformAll, check_options, check_pairs, file_storage
+        from .batch.options import Options
+        from .batch.perform_all import journal_file, perform_all
 
-        options = check_options(
+        options = Options(
             concurrency=concurrency,
             look_ahead=look_ahead,
             on_row_failure=on_row_failure,
@@ -273,7 +274,7 @@ class FieldingSession:
             on_conflict=on_conflict,
             timeout=timeout,
         )
-        return PerformAll(self, check_pairs(pairs), options, storage=file_storage(journal, plan), plan=plan)
+        return perform_all(self, pairs, options, storage=journal_file(journal), plan=plan)
 
 
 def session_over(transport: Transport, *, dice: random.Random | None = None, **arguments: Any) -> FieldingSession:

@@ -1,8 +1,8 @@
-"""Webhooks of the exchange: is this delivery really from Cint, and is it recent?
+"""Verifies deliveries of the exchange's webhooks: that they come from Cint, and are recent.
 
 Pass the body exactly as it came, before any JSON parsing, and the text of its `Cint-Signature` header:
 
-    from .webhooks import WebhookVerificationError, verify
+    from fielding_async.webhooks import WebhookVerificationError, verify
 
     try:
         signed_at = verify(await request.read(), request.headers.get("Cint-Signature", ""), secret)
@@ -24,7 +24,7 @@ __all__ = ["WebhookVerificationError", "verify"]
 
 _DIGITS = re.compile(r"[0-9]+")
 _SIGNATURE = re.compile(r"[0-9a-fA-F]{64}")
-_LAST_SECOND = 253_402_300_799  # of the year 9999, the last one that a datetime can hold
+_LAST_SECOND = 253_402_300_799  # of the year 9999: a datetime can hold no later one
 _LONGEST = 20  # digits of a timestamp, leading zeros included
 
 
@@ -51,9 +51,9 @@ def verify(
     `tolerance`: by how many seconds the signing time may lie before or after `now`. `now`: unix seconds; left out, the
     wall clock.
 
-    The signature covers time and body, so an old delivery that is sent again is refused for its age; one sent again
-    within `tolerance` is not, and is the caller's to notice. Raises `WebhookVerificationError`; `ConfigurationError`
-    for a bad argument.
+    The signature covers time and body, so an old delivery that is sent again is refused for its age. One that is sent
+    again within `tolerance` is accepted: the caller has to notice it. Raises `WebhookVerificationError`;
+    `ConfigurationError` for a bad argument.
 
     Source: header `Cint-Signature` of the account's webhooks.
     """
@@ -67,7 +67,7 @@ def verify(
     digest = hmac.new(key, f"{signed_at}.".encode(), sha256)
     digest.update(raw)
     expected = digest.digest()
-    # every candidate is compared, so that the time taken says nothing about which one came close
+    # all candidates are compared, so that the time taken does not depend on which one matches
     matches = [hmac.compare_digest(expected, candidate) for candidate in candidates]
     if not any(matches):
         raise WebhookVerificationError(

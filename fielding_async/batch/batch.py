@@ -1,7 +1,7 @@
-"""Many rows at once: taken lazily, performed side by side, given back as they end.
+"""The batch that the caller iterates over: takes rows lazily, has them performed, and yields them as they end.
 
-Everything happens in callbacks of the loop and in one task for each row under way; the consumer's `async for` only
-takes from a queue, so that nothing is ever suspended inside somebody else's timeout or task group (PEP 789).
+The work is done in callbacks of the loop and in one task for each row under way. The caller's `async for` only takes
+from a queue, so that nothing is suspended inside a timeout or a task group of the caller (PEP 789).
 """
 
 import asyncio
@@ -14,9 +14,10 @@ from fielding_async.engine.engine import Engine
 from fielding_async.journal.journal import Journal
 from fielding_async.journal.values import JournalCounts
 
-from .input_reader import Intake
-from .row import Row, make_row, resume, too_short
-from .row_tasks import Options, RowTasks
+from .input_reader import InputReader
+from .options import Options
+from .row import Row, input_too_short, make_row, resume
+from .row_tasks import RowTasks
 
 __all__ = ["Batch"]
 
@@ -33,29 +34,31 @@ class Batch:
         self._journal = journal
         self._engine = engine
         self._loop = engine.loop
-        self._rows = RowTasks(engine, options, journal, on_over=self._pump_soon, on_ended=self._wake, stop=self._stop)
+        self._rows = RowTasks(
+            engine, options, journal, on_task_end=self._advance_soon, on_ended=self._wake, stop=self._stop
+        )
         self._earlier = JournalCounts() if journal is None else journal.replay.counts()
-        self._on_record = 0 if journal is None else len(journal.replay)  # rows from here on are new to the journal
-        self._intake: Intake | None = None
+        self._on_record = 0 if journal is None else len(journal.replay)  # rows from this number on are new
+        self._reader: InputReader | None = None
         self._taken = 0
         self._passed = 0
-        self._begun = False
+        self._iterated = False
         self._exhausted = False
         self._left = False
         self._error: BaseException | None = None
         self._consumer: asyncio.Future[None] | None = None
-        self._pumping: asyncio.Handle | None = None
+        self._advance_handle: asyncio.Handle | None = None
         self._context = contextvars.copy_context()
 
     def __repr__(self) -> str:
         state = "left" if self._left else "stopping" if self._rows.stopping else "open"
         return f"<Batch: {self._taken} rows taken, {self._rows.in_flight} in flight ({state})>"
 
-    # -- what the consumer sees
+    # -- the caller's side
 
     @property
     def taken(self) -> int:
-        """How many rows were taken from the input, those passed over included."""
+        """How many rows were taken from the input, including those passed over."""
         return self._taken
 
     @property
@@ -76,7 +79,7 @@ class Batch:
     @property
     def leftover(self) -> tuple[Leftover, ...]:
         """Every row that was taken and not yielded, in input order: never sent, unknown, or ended since."""
-        return tuple(sorted(self._rows.left(), key=lambda row: row.number))
+        return tuple(sorted(self._rows.leftover(), key=lambda row: row.number))
 
     def stop(self, *, cancel: bool = False) -> None:
         """Start no more rows. What is in flight is still yielded, or with `cancel` cut off; then the iteration ends.
@@ -102,10 +105,10 @@ class Batch:
             raise ConfigurationError("perform_all: the batch is being iterated by another task")
         ended = self._rows.ended
         while not ended:
-            if not self._begun:
-                self._begun = True
-                self._pump_soon()
-            elif self._at_rest():
+            if not self._iterated:
+                self._iterated = True
+                self._advance_soon()
+            elif self._is_over():
                 await self._finish()
             self._consumer = self._loop.create_future()
             try:
@@ -113,26 +116,26 @@ class Batch:
             finally:
                 self._consumer = None
         row = ended.popleft()
-        if self._rows.was_full():
-            self._pump_soon()
-        assert row.done is not None  # noqa: S101 - that is why it is among the ended
+        if self._rows.made_room():
+            self._advance_soon()
+        assert row.done is not None  # noqa: S101 - all rows in `ended` have it
         return row.done
 
-    def _at_rest(self) -> bool:
-        return not self._rows.under_way and self._no_more_start()
+    def _is_over(self) -> bool:
+        return not self._rows.under_way and self._no_row_starts()
 
-    def _no_more_start(self) -> bool:
+    def _no_row_starts(self) -> bool:
         return self._rows.stopping or (self._exhausted and not self._rows.waiting)
 
     async def _finish(self) -> None:
-        """End the iteration. Raises `StopAsyncIteration`, or what is wrong."""
+        """End the iteration: raise `StopAsyncIteration`, or what went wrong."""
         if self._journal is not None and not isinstance(self._error, JournalError):
             try:
                 await self._journal.flush()
             except JournalError as problem:
                 self._stop(problem)
         error, self._error = self._error, None
-        if isinstance(error, StopIteration | StopAsyncIteration):  # it would end the iteration as if all were done
+        if isinstance(error, StopIteration | StopAsyncIteration):  # it would end the iteration as if nothing were wrong
             raise RuntimeError(f"perform_all: the input or stop_on raised {type(error).__name__}") from error
         if error is not None:
             raise error
@@ -140,81 +143,81 @@ class Batch:
 
     # -- the input
 
-    def begin(self, intake: Intake) -> None:
-        """Set where the rows come from."""
-        self._intake = intake
+    def read_from(self, reader: InputReader) -> None:
+        """Set what the rows are read with."""
+        self._reader = reader
         self._engine.on_close[self._session_closes] = None
 
     def has_room(self) -> bool:
-        """Whether one more row may be taken: if it could start now, or others wait for their runs alone."""
+        """Whether one more row may be taken: it could start now, or all that wait do so for their runs alone."""
         return not self._rows.stopping and not self._exhausted and self._rows.has_room()
 
     def take(self, pair: object) -> None:
-        """Take a row of the input."""
+        """Take a row from the input."""
         number = self._taken
         try:
             row = make_row(number, pair, self._journal)
-        except Exception as error:  # noqa: BLE001 - to name a bad one its repr is called, which may raise anything
+        except Exception as error:  # noqa: BLE001 - the repr of a bad row is called, and may raise anything
             self.input_ended(error)
             return
         self._taken += 1
         if number < self._on_record and self._journal is not None and self._passes(row, self._journal):
             return
         if self._rows.stopping:
-            self._rows.cut.append(row)
+            self._rows.cut_off.append(row)
         else:
-            self._rows.offer(row)
+            self._rows.add(row)
 
     def _passes(self, row: Row, journal: Journal) -> bool:
-        """Whether the row is not to be performed, as its end is on record, or it is not the row on record."""
+        """Whether the row is not performed: its end is on record, or another row is on record in its place."""
         try:
             state = resume(row, journal)
         except ConfigurationError as error:
-            self._rows.cut.append(row)
+            self._rows.cut_off.append(row)
             self._stop(error)
             return True
         if state is None:
             return False
         self._passed += 1
-        self._rows.passed(row, state)
+        self._rows.pass_over(row, state)
         return True
 
     def input_ended(self, error: BaseException | None) -> None:
-        """Take note that no more rows come. An `error` is raised once those taken have been yielded."""
+        """Take note that there are no more rows. An `error` is raised once those taken have been yielded."""
         self._exhausted = True
-        if self._intake is not None:
-            self._intake.close()
+        if self._reader is not None:
+            self._reader.close()
         if error is None and self._journal is not None and not self._rows.stopping:
-            error = too_short(self._taken, self._journal)
+            error = input_too_short(self._taken, self._journal)
         self._error = self._error or error
         self._wake()
 
-    def _pump_soon(self) -> None:
-        if self._pumping is None:
-            self._pumping = self._loop.call_soon(self._pump, context=self._context)
+    def _advance_soon(self) -> None:
+        if self._advance_handle is None:
+            self._advance_handle = self._loop.call_soon(self._advance, context=self._context)
 
-    def _pump(self) -> None:
-        self._pumping = None
-        self._rows.launch()
-        if self._intake is not None and not self._rows.stopping:
-            self._intake.pull()
+    def _advance(self) -> None:
+        self._advance_handle = None
+        self._rows.start_ready()
+        if self._reader is not None and not self._rows.stopping:
+            self._reader.read_on()
         self._wake()
 
     # -- the end
 
     def _wake(self) -> None:
-        if self._consumer is not None and not self._consumer.done() and (self._rows.ended or self._at_rest()):
+        if self._consumer is not None and not self._consumer.done() and (self._rows.ended or self._is_over()):
             self._consumer.set_result(None)
 
     def _stop(self, error: BaseException | None) -> None:
         self._error = self._error or error
         self._rows.stopping = True
-        if self._intake is not None:
-            self._intake.close()
+        if self._reader is not None:
+            self._reader.close()
         self._wake()
 
     def _session_closes(self) -> None:
-        if self._rows.in_flight or not self._no_more_start():  # else all is done already
+        if self._rows.in_flight or not self._no_row_starts():  # if not, all rows have ended already
             self._stop(SessionClosedError("the session was closed while the batch was under way"))
 
     def _leave(self) -> None:
@@ -223,7 +226,7 @@ class Batch:
         self._stop(None)
 
     async def leave(self, *, at_once: bool) -> None:
-        """Start nothing new, and wait for what is in flight or cut it off. A cancellation meanwhile cuts it off."""
+        """Start nothing new, and wait for what is in flight or cut it off. A cancellation while waiting cuts it off."""
         self._leave()
         if at_once:
             self._rows.cancel()
@@ -246,13 +249,13 @@ class Batch:
             raise cancelled
 
     def _under_way(self) -> "list[asyncio.Task[Outcome] | asyncio.Task[None]]":
-        reading = None if self._intake is None else self._intake.task
+        reading = None if self._reader is None else self._reader.task
         return [*self._rows.tasks, *([] if reading is None or reading.done() else [reading])]
 
     def abandon(self) -> None:
-        """Cut everything off, and wait for nothing: the consumer's coroutine is being closed."""
-        if not self._loop.is_closed():  # else nothing moves any more
+        """Cut everything off, and wait for nothing: the caller's coroutine is being closed."""
+        if not self._loop.is_closed():  # if it is, no task can be cancelled
             self._leave()
             self._rows.cancel()
         if self._journal is not None:
-            self._journal.close_soon()
+            self._journal.start_closing()

@@ -1,25 +1,25 @@
-"""`FieldingSession.perform_all`: its arguments checked, and the context that a batch lives in."""
+"""`perform_all`: what `FieldingSession.perform_all` returns, with the journal in a file or in another storage."""
 
-import inspect
 import os
-from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Never, cast
 
-from fielding_async.core.actions import Action, check_on_conflict
-from fielding_async.core.batch_values import Done, OnRowFailure, Stop
+from fielding_async.core.actions import Action
 from fielding_async.core.errors import ConfigurationError, JournalError
-from fielding_async.core.models import OnConflict, RunRef
-from fielding_async.engine.engine import EngineSource, TimeoutArg, check_timeout
-from fielding_async.journal.file_thread import FileStorage, Storage
-from fielding_async.journal.journal import Journal, check_path
+from fielding_async.core.models import RunRef
+from fielding_async.engine.engine import EngineSource
+from fielding_async.journal.file_storage import FileStorage
+from fielding_async.journal.journal import Journal
+from fielding_async.journal.reader import check_path
+from fielding_async.journal.storage import OpenStorage
 from fielding_async.journal.values import Binding
 
 from .batch import Batch
-from .input_reader import AsyncIntake, SyncIntake
-from .row_tasks import Options
+from .input_reader import AsyncIteratorReader, IteratorReader
+from .options import Options
 
-__all__ = ["Pairs", "PerformAll", "check_options", "check_pairs", "file_storage"]
+__all__ = ["Pairs", "PerformAll", "journal_file", "perform_all"]
 
 Pairs = Iterable[tuple[RunRef, Action]] | AsyncIterable[tuple[RunRef, Action]]
 """The rows of a batch, sync or async; they are read lazily."""
@@ -27,61 +27,40 @@ Pairs = Iterable[tuple[RunRef, Action]] | AsyncIterable[tuple[RunRef, Action]]
 _LONGEST_PLAN = 4096
 
 
-def _count(name: str, value: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigurationError(f"{name}={value!r:.60}: must be a whole number of at least 1")
-    return value
+def perform_all(
+    session: EngineSource,
+    pairs: Pairs,
+    options: Options,
+    *,
+    storage: OpenStorage | None = None,
+    plan: str | None = None,
+) -> "PerformAll":
+    """Return a batch to enter. `FieldingSession.perform_all` is this with `storage=journal_file(…)`.
 
+    `storage`: opens the storage of the batch's journal; left out, there is no journal. Tests and simulations pass a
+    storage of their own, a `journal.storage.JournalStorage`. `plan`: a digest of the plan that the journal belongs to.
 
-def check_pairs(pairs: Pairs) -> Pairs:
-    """Return `pairs` if rows can be read from it; raises `ConfigurationError`."""
+    Raises `ConfigurationError` for a bad argument.
+    """
     given = cast("object", pairs)
     if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable | AsyncIterable):
         kind = type(pairs).__name__
         raise ConfigurationError(f"pairs: must be an iterable or async iterable of (RunRef, action), not {kind}")
-    return pairs
-
-
-def check_options(
-    *,
-    concurrency: int | None,
-    look_ahead: int,
-    on_row_failure: OnRowFailure,
-    stop: Stop,
-    stop_on: Callable[[Done], object] | None,
-    on_conflict: OnConflict,
-    timeout: TimeoutArg,
-) -> Options:
-    """Return the options of a batch; raises `ConfigurationError`."""
-    if on_row_failure not in {"skip", "continue"}:
-        raise ConfigurationError(f'on_row_failure={on_row_failure!r}: must be "skip" or "continue"')
-    if stop not in {"drain", "cancel"}:
-        raise ConfigurationError(f'stop={stop!r}: must be "drain" or "cancel"')
-    if stop_on is not None and (not callable(stop_on) or inspect.iscoroutinefunction(stop_on)):
-        raise ConfigurationError(f"stop_on={stop_on!r:.60}: must be a plain callable that takes a Done")
-    return Options(
-        concurrency=None if concurrency is None else _count("concurrency", concurrency),
-        look_ahead=_count("look_ahead", look_ahead),
-        on_row_failure=on_row_failure,
-        stop=stop,
-        stop_on=stop_on,
-        on_conflict=check_on_conflict(on_conflict),
-        timeout=check_timeout(timeout),
-    )
-
-
-def file_storage(journal: "str | os.PathLike[str] | None", plan: str | None) -> Callable[[], Storage] | None:
-    """Return what opens the journal in a file; raises `ConfigurationError` for a bad path or plan."""
     if plan is not None and (not isinstance(plan, str) or not 0 < len(plan) <= _LONGEST_PLAN):
         raise ConfigurationError(
             f"plan={plan!r:.60}: must be a str of 1 to {_LONGEST_PLAN} characters, a digest of the plan"
         )
-    if journal is None:
-        if plan is not None:
-            raise ConfigurationError("plan: has no use without a journal")
+    if plan is not None and storage is None:
+        raise ConfigurationError("plan: has no use without a journal")
+    return PerformAll(session, pairs, options, storage, plan)
+
+
+def journal_file(path: "str | os.PathLike[str] | None") -> OpenStorage | None:
+    """Return what opens the journal in a file; `None` without a path. Raises `ConfigurationError` for a bad one."""
+    if path is None:
         return None
-    path = check_path(journal)
-    return lambda: FileStorage(path)
+    checked = check_path(path)
+    return lambda: FileStorage(checked)
 
 
 class PerformAll:
@@ -90,13 +69,7 @@ class PerformAll:
     __module__ = "fielding_async"
 
     def __init__(
-        self,
-        session: EngineSource,
-        pairs: Pairs,
-        options: Options,
-        *,
-        storage: Callable[[], Storage] | None = None,
-        plan: str | None = None,
+        self, session: EngineSource, pairs: Pairs, options: Options, storage: OpenStorage | None, plan: str | None
     ) -> None:
         self._session = session
         self._pairs: Pairs | None = pairs
@@ -122,16 +95,16 @@ class PerformAll:
             journal = Journal(self._storage(), Binding(settings.base_url, settings.api_version, self._plan))
             await journal.open()
         try:
-            engine.check()  # to read a long journal takes a while
+            engine.check()  # the session may have been closed while a long journal was read
             batch = Batch(engine, self._options, journal)
-            # one that is both is meant for async code
+            # an input that is both is read as async: it is meant for async code
             if isinstance(pairs, AsyncIterable):
-                batch.begin(AsyncIntake(aiter(cast("AsyncIterable[Any]", pairs)), batch))
+                batch.read_from(AsyncIteratorReader(aiter(cast("AsyncIterable[Any]", pairs)), batch))
             else:
-                batch.begin(SyncIntake(iter(pairs), batch))
+                batch.read_from(IteratorReader(iter(pairs), batch))
         except BaseException:
             if journal is not None:
-                journal.close_soon()
+                journal.start_closing()
             raise
         self._batch = batch
         return batch
@@ -142,13 +115,13 @@ class PerformAll:
         batch = self._batch
         assert batch is not None  # noqa: S101 - it was entered
         if isinstance(error, GeneratorExit):
-            batch.abandon()  # nothing can be awaited any more
+            batch.abandon()  # the coroutine is being closed: nothing can be awaited
             return
         try:
             await batch.leave(at_once=self._options.stop == "cancel")
         except JournalError as problem:
             if error is None:
                 raise
-            # what ended the block goes first
+            # the exception that ended the block passes through, with a note
             if not isinstance(error, JournalError):
                 error.add_note(f"fielding-async: {problem}")

@@ -1,4 +1,4 @@
-"""The rows of a batch: taken from the caller's input, checked, and kept with what is known of them."""
+"""A row of a batch: made from the caller's input, checked, and kept with what is known of its writes."""
 
 from collections.abc import Awaitable, Container, Sized
 from typing import cast
@@ -23,76 +23,79 @@ from fielding_async.journal.journal import Journal
 from fielding_async.journal.lines import NO_ROW, row_digest
 from fielding_async.journal.values import EndState
 
-__all__ = ["Row", "in_truth", "is_for_good", "make_row", "resume", "too_short"]
+__all__ = ["Row", "input_too_short", "is_final", "make_row", "outcome_unknown_if_unjudged", "resume"]
 
 
 @define(eq=False)
 class Row:
-    """A row on its way: the ledger of its call.
+    """A row that was taken from the input and has not been yielded. It is the write log of its call.
 
-    `ref`: as it was given. `problem`: what is wrong with it or with the action. `lane`: the run that it names, if any,
-    in whose order the row goes. `intended`: a write of it is on record. `done`: how it ended.
+    `ref`: as the caller gave it. `checked_ref`: the run that it names, `None` if it names none. `problem`: what is
+    wrong with `ref` or `action`, if anything. `digest`: of what the row asks for, as the journal has it. `resumed`: the
+    write of an earlier process that may be applied, as the action and the run under whose ETag it was sent. `in_doubt`:
+    the call was cut off, and a write of it may be applied. `has_intent`: a write of this process is on record. `done`:
+    how the row ended.
     """
 
     number: int
     ref: RunRef
     action: Action
-    lane: RunRef | None
+    checked_ref: RunRef | None
     problem: ConfigurationError | None
     digest: int = NO_ROW
     journal: Journal | None = None
     resumed: tuple[Action, FieldingRun] | None = None
     in_doubt: bool = False
-    intended: bool = False
+    has_intent: bool = False
     done: Done | None = None
 
     def intend(self, action: Action, base: FieldingRun) -> Awaitable[None] | None:
         """Return what to wait for before `action` leaves under the ETag of `base`. If that raises, nothing leaves."""
         if self.journal is None:
             return None
-        self.intended = True
-        return self.journal.intend(self.number, self.digest, action, base)
+        self.has_intent = True
+        return self.journal.record_intent(self.number, self.digest, action, base)
 
     def settled(self) -> None:
         """Take note that nothing sent so far can be applied any more, or that nothing was sent."""
         if self.journal is not None:
-            self.journal.settled(self.number, self.digest)
+            self.journal.record_settled(self.number, self.digest)
 
     @property
-    def unjudged(self) -> bool:
-        """Whether a write of an earlier process may be applied: a new intent of ours proves that it is not."""
-        return self.resumed is not None and not self.intended
+    def is_unjudged(self) -> bool:
+        """Whether a write of an earlier process may be applied. An intent of this one proves that it was not."""
+        return self.resumed is not None and not self.has_intent
 
-    def left(self, *, started: bool) -> Leftover:
-        """Return what is to be said of the row if it is not yielded."""
+    def leftover(self, *, started: bool) -> Leftover:
+        """Return what the batch lists of the row if it is not yielded."""
         if self.done is not None:
             return Leftover(self.ref, self.action, "ended", self.done, number=self.number)
-        state: LeftState = "unknown" if started or self.unjudged else "never sent"
+        state: LeftState = "unknown" if started or self.is_unjudged else "never sent"
         return Leftover(self.ref, self.action, state, number=self.number)
 
 
 def make_row(number: int, pair: object, journal: Journal | None) -> Row:
-    """Return the row that an element of the input is. Raises `ConfigurationError` if it is no pair at all."""
+    """Return the row for an element of the input. Raises `ConfigurationError` if that is not a pair at all."""
     if not isinstance(pair, tuple | list) or len(cast("Sized", pair)) != 2:
         raise ConfigurationError(f"pairs: row {number} is {pair!r:.100}: must be a pair of a RunRef and an action")
     ref, action = cast("tuple[RunRef, Action]", pair)
-    lane: RunRef | None = None
+    checked_ref: RunRef | None = None
     problem: ConfigurationError | None = None
     try:
         if not isinstance(ref, RunRef):
             raise ConfigurationError(f"ref={ref!r:.100}: must be a RunRef (a run's handle has one as .ref)")
-        lane = check_ref(ref)
+        checked_ref = check_ref(ref)
         check_action(action)
     except ConfigurationError as error:
-        problem = error.filled(ref=lane)
-    row = Row(number, ref, action, lane, problem, journal=journal)
-    if journal is not None and lane is not None and problem is None:
-        row.digest = row_digest(lane, action)
+        problem = error.filled(ref=checked_ref)
+    row = Row(number, ref, action, checked_ref, problem, journal=journal)
+    if journal is not None and checked_ref is not None and problem is None:
+        row.digest = row_digest(checked_ref, action)
     return row
 
 
 def resume(row: Row, journal: Journal) -> EndState | None:
-    """Return how the row ended, if that is on record; otherwise set what is known of an attempt in flight.
+    """Return how the row ended, if that is on record. If not, set `resumed` from a write that was in flight.
 
     Raises `ConfigurationError` if another row is on record in its place.
     """
@@ -103,8 +106,8 @@ def resume(row: Row, journal: Journal) -> EndState | None:
     return replay.state(row.number)
 
 
-def too_short(taken: int, journal: Journal) -> ConfigurationError | None:
-    """Return what is wrong with an input of so many rows, if the journal has more on record."""
+def input_too_short(taken: int, journal: Journal) -> ConfigurationError | None:
+    """Return the error for an input that ended after `taken` rows although the journal has more; `None` if not."""
     rows = len(journal.replay)
     if taken >= rows:
         return None
@@ -113,25 +116,26 @@ def too_short(taken: int, journal: Journal) -> ConfigurationError | None:
     )
 
 
-def in_truth(row: Row, error: Exception) -> Exception:
-    """Return what a row has ended in: if nothing left, a write of an earlier process may be applied all the same."""
-    if not row.unjudged or not isinstance(error, DeadlineExceededError | SessionClosedError):
+def outcome_unknown_if_unjudged(row: Row, error: Exception) -> Exception:
+    """Return the error that a row ended in: unknown for one that sent nothing, if an earlier process may have."""
+    if not row.is_unjudged or not isinstance(error, DeadlineExceededError | SessionClosedError):
         return error
     out_of_time = isinstance(error, DeadlineExceededError)
     what = f"{row.action.name} may or may not have been applied by an earlier process"
     found = outcome_unknown(what, error, None, out_of_time=out_of_time)
-    return found.filled(ref=error.ref or row.lane, trace_id=error.trace_id)
+    return found.filled(ref=error.ref or row.checked_ref, trace_id=error.trace_id)
 
 
-def is_for_good(row: Row, error: Exception, *, closing: bool, unsettled: Container[RunRef | None]) -> bool:
-    """Whether a row has failed for good, or is to be gone on with by whoever resumes the journal.
+def is_final(row: Row, error: Exception, *, closing: bool, open_runs: Container[RunRef | None]) -> bool:
+    """Whether the failure of a row goes on record as its end. If not, a batch that resumes the journal tries it again.
 
-    `unsettled`: runs of rows that have not ended for good, and so nor have the later ones of their run.
+    `closing`: the session is being closed. `open_runs`: runs with a row whose failure was not final; later rows of
+    these that were not sent stay open too.
     """
     if isinstance(error, JournalError | SessionClosedError) or not isinstance(error, FieldingError):
         return False
     if isinstance(error, OutcomeUnknownError):
-        learnt_nothing = row.resumed is not None and error.current is None
-        return not learnt_nothing and not closing
+        learned_nothing = row.resumed is not None and error.current is None
+        return not learned_nothing and not closing
     never_sent = isinstance(error, SkippedError) or error is row.problem
-    return not never_sent or row.lane not in unsettled
+    return not never_sent or row.checked_ref not in open_runs

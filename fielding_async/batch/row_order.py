@@ -1,4 +1,4 @@
-"""Rows of one run one after the other, in input order; after one that failed the later ones are skipped. Pure."""
+"""The order of the rows of a run: one after the other; after one that failed the later ones are skipped. Pure."""
 
 from array import array
 from collections import OrderedDict, deque
@@ -9,14 +9,17 @@ from typing import Generic, TypeVar
 from fielding_async.core.errors import FieldingError
 from fielding_async.core.models import RunRef
 
-__all__ = ["Failures", "KeySet", "Lanes"]
+__all__ = ["FailedRuns", "RunQueues", "Uint64Set"]
 
 _Row = TypeVar("_Row")
 _ERRORS_KEPT = 1024
 
 
-class KeySet:
-    """A set of 64-bit keys in 16 to 24 bytes each: a million failed runs must not fill the memory."""
+class Uint64Set:
+    """A set of 64-bit integers other than 0, in 16 to 24 bytes each: it may have to hold a million failed runs.
+
+    An open-addressing hash table, in which 0 marks a free slot. The integers must be evenly distributed, as hashes are.
+    """
 
     def __init__(self) -> None:
         self._slots = array("Q", bytes(8 * 64))
@@ -51,66 +54,69 @@ class KeySet:
             self._slots = grown
 
 
-def _key(ref: RunRef) -> int:
+def _hash(ref: RunRef) -> int:
     return int.from_bytes(blake2b(str(ref).encode(), digest_size=8).digest(), "big") or 1
 
 
-class Failures:
-    """The runs of which a row failed or is unknown, and why: the last thousand errors, and the keys of all."""
+class FailedRuns:
+    """The runs with a row that failed or is unknown: hashes of all of them, and the errors of the last thousand."""
 
     def __init__(self) -> None:
         self._errors: OrderedDict[RunRef, Exception] = OrderedDict()
-        self._keys = KeySet()
+        self._hashes = Uint64Set()
 
     def add(self, ref: RunRef, error: Exception) -> None:
-        """Note the first failure of a run."""
+        """Add a run with its first failure."""
         if ref in self._errors:
             return
         self._errors[ref] = error
-        self._keys.add(_key(ref))
+        self._hashes.add(_hash(ref))
         if len(self._errors) > _ERRORS_KEPT:
             self._errors.popitem(last=False)
 
-    def why(self, ref: RunRef) -> Exception | None:
-        """Return what became of an earlier row of this run; `None` if none failed."""
-        if not self._keys:
+    def error_of(self, ref: RunRef) -> Exception | None:
+        """Return the error of an earlier row of this run; `None` if none failed."""
+        if not self._hashes:
             return None
         error = self._errors.get(ref)
-        if error is None and _key(ref) in self._keys:
+        if error is None and _hash(ref) in self._hashes:
             return FieldingError("an earlier row of this run failed, too long ago for its error to be kept")
         return error
 
 
-class Lanes(Generic[_Row]):
-    """Which row may start. A run with one row under way and none waiting costs one entry."""
+class RunQueues(Generic[_Row]):
+    """A first-in, first-out queue of rows for each run, of which one at a time is under way.
+
+    A run with one row under way and none waiting costs one entry of a dict.
+    """
 
     def __init__(self) -> None:
-        self._lanes: dict[RunRef, deque[_Row] | None] = {}
+        self._queues: dict[RunRef, deque[_Row] | None] = {}
         self.waiting: int = 0
         """How many rows wait behind an earlier one of their run."""
 
-    def offer(self, ref: RunRef, row: _Row) -> bool:
-        """Return whether the row may start now; otherwise it waits for those before it."""
-        if ref not in self._lanes:
-            self._lanes[ref] = None
+    def enter(self, ref: RunRef, row: _Row) -> bool:
+        """Return whether the row may start now; if not, it waits for those before it."""
+        if ref not in self._queues:
+            self._queues[ref] = None
             return True
-        queue = self._lanes[ref]
+        queue = self._queues[ref]
         if queue is None:
-            queue = self._lanes[ref] = deque()
+            queue = self._queues[ref] = deque()
         queue.append(row)
         self.waiting += 1
         return False
 
-    def ended(self, ref: RunRef) -> _Row | None:
-        """Note that the row under way has ended. Return the next one of its run, which then is under way."""
-        queue = self._lanes[ref]
+    def leave(self, ref: RunRef) -> _Row | None:
+        """Take note that the row under way has ended. Return the next one of its run, which may start now, if any."""
+        queue = self._queues[ref]
         if not queue:
-            del self._lanes[ref]
+            del self._queues[ref]
             return None
         self.waiting -= 1
         return queue.popleft()
 
     def __iter__(self) -> Iterator[_Row]:
         """Yield the rows that wait."""
-        for queue in self._lanes.values():
+        for queue in self._queues.values():
             yield from queue or ()

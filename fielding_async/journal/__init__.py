@@ -1,4 +1,4 @@
-"""The durable record of a batch: one file, written in groups, read again after a crash.
+"""The durable record of a batch: JSON lines, written in groups, read again after a crash.
 
 May be imported by `batch`, `cli` and the public package. Imports `core`.
 """

@@ -1,105 +1,45 @@
-"""The journal of a batch: intents made durable in groups before their writes leave, ends noted after."""
+"""The journal of a batch: intents are made durable before their writes leave, and ends before they are reported.
+
+Records are committed in groups, each written and synced as one. The first record of a group waits for others for
+`_LINGER` seconds; an intent does not wait if every row under way waits for the same group, for then nothing else can
+join it.
+"""
 
 import asyncio
 import copy
-import os
-import stat
-from collections.abc import Callable, Iterator, Sized
+from collections.abc import Callable, Sized
 from functools import partial
 
 from attrs import Factory, define
 
 from fielding_async.core.actions import Action
 from fielding_async.core.batch_values import Done
-from fielding_async.core.errors import ConfigurationError, JournalError, OutcomeUnknownError, SkippedError
+from fielding_async.core.errors import JournalError, OutcomeUnknownError, SkippedError
 from fielding_async.core.models import FieldingRun
 
-from .file_thread import Storage
 from .lines import NO_ROW, commit_line, end_line, failure_line, intent_line, settled_line
-from .locked_file import read_lines
 from .replay import Replay
-from .values import Binding, EndState, JournalRow, JournalSummary
+from .storage import JournalStorage
+from .values import Binding, EndState
 
-__all__ = ["Journal", "check_path", "journal_rows", "read_journal"]
+__all__ = ["Journal"]
 
-_LINGER = 0.004  # seconds that the first record of a group waits for more
-
-
-def check_path(path: "str | os.PathLike[str]") -> str:
-    """Return the path of a journal as a text; raises `ConfigurationError`."""
-    text = os.fspath(path) if isinstance(path, str | os.PathLike) else None
-    if not isinstance(text, str) or not text or "\0" in text:
-        raise ConfigurationError(
-            f"journal={path!r:.100}: must be the path of a file, as a str or an os.PathLike of one"
-        )
-    return text
+_LINGER = 0.004
 
 
-def read_journal(path: "str | os.PathLike[str]") -> JournalSummary:
-    """Return what a journal holds: without a lock, and also while a batch writes it.
-
-    Raises `ConfigurationError` if it cannot be read or is no journal.
-    """
-    replay = Replay()
-    binding = None
-    for binding in _read(path, replay):  # noqa: B007
-        pass
-    assert binding is not None  # noqa: S101 - the first line yields it, or raises
-    return JournalSummary(
-        base_url=binding.base_url,
-        api_version=binding.api_version,
-        plan=binding.plan,
-        counts=replay.counts(),
-        outcomes=dict(replay.outcomes),
-    )
-
-
-read_journal.__module__ = "fielding_async"
-
-
-def journal_rows(path: "str | os.PathLike[str]") -> Iterator[JournalRow]:
-    """Yield the rows that did not end well, in the order in which they ended; rows in flight come last.
-
-    Raises `ConfigurationError` if the journal cannot be read or is no journal.
-    """
-    replay = Replay(keep=True)
-    for _ in _read(path, replay):
-        if replay.rows:
-            yield from replay.rows
-            replay.rows.clear()
-    yield from replay.in_flight()
-
-
-journal_rows.__module__ = "fielding_async"
-
-
-def _read(path: "str | os.PathLike[str]", replay: Replay) -> Iterator[Binding]:
-    text = check_path(path)
-    try:
-        fd = os.open(text, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-        try:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise ConfigurationError(f"journal={text!r}: is not a regular file")
-            yield from read_lines(fd, f"journal={text!r}", replay)
-        finally:
-            os.close(fd)
-    except OSError as error:
-        raise ConfigurationError(f"journal={text!r}: cannot be read: {error.strerror or error}") from error
-
-
-def _nobody(rows: list[int]) -> None:
-    """Stand for a batch that is not there yet."""
+def _ignore(rows: list[int]) -> None:
+    """Stand in for a batch until there is one."""
 
 
 @define(eq=False)
 class _Group:
-    """What waits for a group of lines: intents for leave to be sent, and rows whose ends are to be told of."""
+    """What happens once a group of lines is durable: the waiting writes leave, and the ends of rows are reported."""
 
     waiters: "list[asyncio.Future[None]]" = Factory(list["asyncio.Future[None]"])
     ends: list[int] = Factory(list[int])
 
-    def confirm(self, error: JournalError | None) -> None:
-        """Let the intents go: they are durable, or cannot be made so."""
+    def resolve_waiters(self, error: JournalError | None) -> None:
+        """Let the writes leave, or with an `error` keep them from it."""
         for waiter in self.waiters:
             if waiter.done():
                 continue
@@ -114,22 +54,22 @@ class _Group:
 class Journal:
     """The journal of one batch, on its event loop.
 
-    `replay`: what earlier batches left in it. `error`: what went wrong in writing; from then on nothing is written any
-    more, and no intent is confirmed.
+    `replay`: what earlier batches left in it. `error`: why it could not be written; from then on nothing is written,
+    and every intent fails.
     """
 
-    def __init__(self, storage: Storage, binding: Binding) -> None:
+    def __init__(self, storage: JournalStorage, binding: Binding) -> None:
         self._storage = storage
         self._binding = binding
         self._loop = asyncio.get_running_loop()
-        self._lines: list[bytes] = []
-        self._group = _Group()  # who waits for what was added since the last one
-        self._writing: _Group | None = None
-        self._timer: asyncio.Handle | None = None
-        self._look: asyncio.Handle | None = None
+        self._lines: list[bytes] = []  # for the next group
+        self._group = _Group()  # the next one
+        self._writing: _Group | None = None  # the one that is being made durable
+        self._linger: asyncio.Handle | None = None
+        self._early_commit: asyncio.Handle | None = None
         self._closed = False
         self._rows: Sized = ()
-        self._recorded: Callable[[list[int]], None] = _nobody
+        self._on_durable_ends: Callable[[list[int]], None] = _ignore
         self.replay: Replay = Replay()
         self.error: JournalError | None = None
 
@@ -141,13 +81,13 @@ class Journal:
             self._storage.close()
             raise
 
-    def serve(self, rows: Sized, recorded: Callable[[list[int]], None]) -> None:
-        """Take note of the `rows` under way, and of what to call with the numbers of those whose ends are on record.
+    def attach(self, rows: Sized, on_durable_ends: Callable[[list[int]], None]) -> None:
+        """Set the `rows` under way, and what to call with the numbers of rows whose ends are durable.
 
-        It is called for ends that cannot be put on record as well.
+        It is also called for ends that cannot be made durable; `error` is set then.
         """
         self._rows = rows
-        self._recorded = recorded
+        self._on_durable_ends = on_durable_ends
 
     @property
     def name(self) -> str:
@@ -156,29 +96,32 @@ class Journal:
 
     # -- records
 
-    def intend(self, number: int, digest: int, action: Action, base: FieldingRun) -> "asyncio.Future[None]":
-        """Return a future of the moment when an intent is durable, or of `JournalError` if it cannot be made so."""
+    def record_intent(self, number: int, digest: int, action: Action, base: FieldingRun) -> "asyncio.Future[None]":
+        """Record a write that is about to leave. Return a future that is done when the record is durable.
+
+        It raises `JournalError` if the record cannot be made durable.
+        """
         durable: asyncio.Future[None] = self._loop.create_future()
         if self._is_open():
             self._group.waiters.append(durable)
             self._add(intent_line(number, digest, action, base))
-            if self._all_wait() and self._look is None:
-                # a row that has just ended may make room for another one first
-                self._look = self._loop.call_soon(self._write_if_all_wait)
+            if self._every_row_waits() and self._early_commit is None:
+                # in the next round of the loop: a row that has just ended may start another one first
+                self._early_commit = self._loop.call_soon(self._commit_if_every_row_waits)
         else:
-            durable.set_exception(self._failed())
+            durable.set_exception(self._failure())
         return durable
 
-    def settled(self, number: int, digest: int) -> None:
-        """Note that the last intent of a row cannot be applied any more, or never left."""
+    def record_settled(self, number: int, digest: int) -> None:
+        """Record that the last intent of a row cannot be applied any more, or never left."""
         if self._is_open():
             self._add(settled_line(number, digest))
 
-    def ended(self, digest: int, done: Done) -> None:
-        """Note how a row ended; it is told of with others, later."""
+    def record_end(self, digest: int, done: Done) -> None:
+        """Record how a row ended. It is reported through `attach`, later and with others."""
         number, error = done.number, done.error
         if not self._is_open():
-            self._loop.call_soon(self._recorded, [number])
+            self._loop.call_soon(self._on_durable_ends, [number])
             return
         if error is None:
             line = end_line(number, digest, done.action, done.result())
@@ -200,57 +143,57 @@ class Journal:
 
     def _add(self, line: bytes) -> None:
         self._lines.append(line)
-        if self._timer is None and self._writing is None:
-            self._timer = self._loop.call_later(_LINGER, self._write)
+        if self._linger is None and self._writing is None:
+            self._linger = self._loop.call_later(_LINGER, self._commit)
 
-    def _all_wait(self) -> bool:
-        """Whether nothing more can come before the group is durable: every row under way waits for it."""
+    def _every_row_waits(self) -> bool:
+        """Whether nothing more can join the group: every row under way waits for it to be durable."""
         return self._writing is None and len(self._group.waiters) >= len(self._rows)
 
-    def _write_if_all_wait(self) -> None:
-        self._look = None
-        if self._all_wait():
-            self._write()
+    def _commit_if_every_row_waits(self) -> None:
+        self._early_commit = None
+        if self._every_row_waits():
+            self._commit()
 
-    def _write(self) -> None:
-        self._stop_waiting()
+    def _commit(self) -> None:
+        """Start to write the group, unless another one is being written: then it follows."""
+        self._cancel_timers()
         if self._writing is None and self._lines:
-            self._begin()
+            self._write_group()
 
-    def _stop_waiting(self) -> None:
-        for handle in (self._timer, self._look):
+    def _cancel_timers(self) -> None:
+        for handle in (self._linger, self._early_commit):
             if handle is not None:
                 handle.cancel()
-        self._timer = self._look = None
+        self._linger = self._early_commit = None
 
-    def _begin(self) -> None:
-        """Have all that was added written as one group."""
+    def _write_group(self) -> None:
         self.replay.commits += 1
         blob = b"".join([commit_line(self.replay.commits), *self._lines])
         self._lines.clear()
         group = self._writing = self._group
         self._group = _Group()
-        self._storage.write(blob, partial(self._written, group))
+        self._storage.write(blob, partial(self._on_written, group))
 
-    def _written(self, group: "_Group", problem: OSError | None) -> None:
+    def _on_written(self, group: "_Group", problem: OSError | None) -> None:
         self._writing = None
         if problem is not None:
-            self.error = self._failed(problem)
+            self.error = self._failure(problem)
             self._lines.clear()
-            self._end(group)
+            self._report(group)
             group, self._group = self._group, _Group()
-        self._end(group)
-        if self._all_wait():
-            self._write()
+        self._report(group)
+        if self._every_row_waits():
+            self._commit()
         elif self._lines:
-            self._timer = self._loop.call_later(_LINGER, self._write)
+            self._linger = self._loop.call_later(_LINGER, self._commit)
 
-    def _end(self, group: "_Group") -> None:
-        group.confirm(self.error)
+    def _report(self, group: "_Group") -> None:
+        group.resolve_waiters(self.error)
         if group.ends:
-            self._recorded(group.ends)
+            self._on_durable_ends(group.ends)
 
-    def _failed(self, problem: BaseException | None = None) -> JournalError:
+    def _failure(self, problem: BaseException | None = None) -> JournalError:
         problem = problem or (self.error and self.error.__cause__)
         why = getattr(problem, "strerror", None) or problem or "the batch was left"
         error = JournalError(f"{self._storage.name}: cannot be written: {why}; nothing more is sent")
@@ -258,10 +201,10 @@ class Journal:
         return error
 
     async def flush(self) -> None:
-        """Return once all that was noted is durable. Raises `JournalError` if it cannot be made so."""
+        """Return once all records so far are durable. Raises `JournalError` if that cannot be."""
         if self.error is not None:
-            raise self._failed()
-        self._write()
+            raise self._failure()
+        self._commit()
         group = self._group if self._lines else self._writing
         if group is not None:
             durable: asyncio.Future[None] = self._loop.create_future()
@@ -273,18 +216,18 @@ class Journal:
         try:
             await self.flush()
         finally:
-            closed = self.close_soon()
+            closed = self.start_closing()
             try:
                 await asyncio.shield(closed)
             except asyncio.CancelledError:
-                await asyncio.shield(closed)  # who resumes at once is not to find it locked
+                await asyncio.shield(closed)  # whoever resumes the batch at once must not find the journal locked
                 raise
 
-    def close_soon(self) -> "asyncio.Future[None]":
-        """Begin a last write and the closing after it, and wait for nothing."""
-        self._stop_waiting()
+    def start_closing(self) -> "asyncio.Future[None]":
+        """Start a last write, and closing after it. Return a future of the latter."""
+        self._cancel_timers()
         if self._lines and self._is_open():
-            # behind the write that may be under way: the storage keeps the order
-            self._begin()
+            # another write may be under way: the storage keeps the order
+            self._write_group()
         self._closed = True
         return self._storage.close()

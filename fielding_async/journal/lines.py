@@ -1,8 +1,9 @@
 """The lines of a journal, as they are written.
 
-A journal is JSON lines. The first binds it to a format, an exchange and a plan; then come groups of records, each group
-made durable as one and begun by a `commit` line. A row is named by its place in the input and a digest of what it asks
-for. Records of a row: `intent` (this leaves now, under this ETag), `settled` (that cannot be applied any more), `end`.
+A journal is JSON lines. The first line binds it to a format, an exchange and a plan. Groups of records follow; each
+starts with a `commit` line, and is made durable as one. A row is identified by its place in the input and a digest of
+what it asks for. The records of a row: `intent` (a write is about to leave under this ETag), `settled` (that write
+cannot be applied any more) and `end`.
 """
 
 import json
@@ -32,7 +33,7 @@ __all__ = [
 
 FORMAT = 1
 NO_ROW = 1
-"""The digest of a row that is none: its ref or its action is bad."""
+"""The digest of a bad row: its ref or its action is not valid."""
 
 _LONGEST_MESSAGE = 2000
 
@@ -49,7 +50,7 @@ def row_digest(ref: RunRef, action: Action) -> int:
 
 
 def header_line(binding: Binding) -> bytes:
-    """Return the first line."""
+    """Return the first line, which binds the journal."""
     return _line(
         {
             "fielding_journal": FORMAT,
@@ -61,13 +62,13 @@ def header_line(binding: Binding) -> bytes:
 
 
 def commit_line(number: int) -> bytes:
-    """Return the line that begins a group."""
+    """Return the line that starts a group."""
     return b'{"commit":%d}\n' % number
 
 
 def intent_line(number: int, digest: int, action: Action, base: FieldingRun) -> bytes:
     """Return the record of a write that is about to leave under the ETag of `base`."""
-    # written out by hand: it is made for every write, and takes half the time this way
+    # formatted by hand, in half the time of the encoder: there is one for every write
     what = f'"{action.name}"' if isinstance(action, StatusAction) else _encode(_action(action))
     return (
         f'{{"intent":{number},"row":"{digest:08x}","action":{what},'
@@ -79,7 +80,7 @@ def intent_line(number: int, digest: int, action: Action, base: FieldingRun) -> 
 
 
 def settled_line(number: int, digest: int) -> bytes:
-    """Return the record that nothing sent for this row so far can be applied any more."""
+    """Return the record which says that nothing sent for this row so far can be applied any more."""
     return b'{"settled":%d,"row":"%08x"}\n' % (number, digest)
 
 
@@ -97,7 +98,7 @@ def end_line(number: int, digest: int, action: Action, outcome: Outcome) -> byte
 def failure_line(
     number: int, digest: int, ref: RunRef | None, action: Action | None, state: EndState, error: Exception
 ) -> bytes:
-    """Return the record of a row that failed, is unknown or was skipped, with all that a new plan would need."""
+    """Return the record of a row that failed, is unknown or was skipped, with what a new plan needs to repeat it."""
     return _line(
         {
             "end": number,

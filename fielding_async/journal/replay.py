@@ -1,4 +1,4 @@
-"""The lines of a journal, read: what they add up to, what is torn, what is damaged. Pure."""
+"""What the lines of a journal say about its rows, and which lines are incomplete or damaged. Pure."""
 
 import json
 from array import array
@@ -21,11 +21,11 @@ _STATUS_ACTIONS = {action.name: action for action in (LaunchNow(), Pause(), Resu
 _STATES: tuple[EndState, ...] = ("done", "failed", "unknown", "skipped")
 _CODE_OF: dict[str, int] = {"accepted": 1, "already": 1, "unconfirmed": 1, "failed": 2, "unknown": 3, "skipped": 4}
 
-_moment = lru_cache(4096)(parse_timestamp)  # there may be millions of dates, and many of them the same
+_parse_date = lru_cache(4096)(parse_timestamp)  # of millions of dates many may be the same
 
 
 class DamagedError(Exception):
-    """The journal cannot be trusted: a line in the middle of it cannot be read."""
+    """A line cannot be read, and no crash can have left it: the journal cannot be trusted."""
 
 
 def begins_a_journal(data: bytes) -> bool:
@@ -35,7 +35,7 @@ def begins_a_journal(data: bytes) -> bool:
 
 
 def read_binding(line: bytes) -> Binding:
-    """Read the first line. Raises `ConfigurationError`, which says what is wrong with it but not where."""
+    """Read the first line. Raises `ConfigurationError`, which says what is wrong but not in which file."""
     try:
         record = json.loads(line)
         version = record["fielding_journal"]
@@ -61,9 +61,9 @@ def _read_intent(record: dict[str, Any]) -> tuple[Action, FieldingRun]:
         id=_text(record["run"]),
         status=_text(record["status"]),
         version=int(record["version"]),
-        start_fielding_at=_moment(record["start_at"]),
-        end_fielding_at=_moment(record["end_at"]),
-        last_changed_at=_moment(record["changed_at"]),
+        start_fielding_at=_parse_date(record["start_at"]),
+        end_fielding_at=_parse_date(record["end_at"]),
+        last_changed_at=_parse_date(record["changed_at"]),
         last_changed_by=_text(record["changed_by"]),
         etag=_text(record["etag"]),
         start_text=record["start_at"],
@@ -73,11 +73,11 @@ def _read_intent(record: dict[str, Any]) -> tuple[Action, FieldingRun]:
 
 
 def _read_line(line: bytes) -> Any:
-    """Return what a line says; `None` if it was torn."""
+    """Return the record in a line; `None` if the line is incomplete or no JSON."""
     if not line.endswith(b"\n"):
         return None
     try:
-        return json.loads(line.decode())  # it would look for the encoding otherwise
+        return json.loads(line.decode())  # from bytes it would detect the encoding first
     except (ValueError, RecursionError):
         return None
 
@@ -89,63 +89,64 @@ def _text(value: Any) -> str:
 
 
 class Replay:
-    """What the lines of a journal add up to. A row that ended takes five bytes.
+    """The state of every row of a journal, from its lines. A row that ended takes five bytes of memory.
 
-    `good_bytes`: the length of what could be read; what comes after it is a torn tail. `open`: rows in flight, with the
-    action and the run that their last intent names.
+    `commits`: the number of the last group. `good_bytes`: the length of what could be read, in bytes; the rest is an
+    incomplete end. `open`: the rows in flight, with the action and the run in their last intent. `outcomes`: how many
+    rows ended, by the name of the action and the outcome.
     """
 
     def __init__(self, *, keep: bool = False) -> None:
         self._states = bytearray()
         self._digests = array("I")
         self._keep = keep
-        self._torn_at = 0
+        self._unreadable_at = 0
         self._lines = 0
         self.commits: int = 0
         self.good_bytes: int = 0
         self.open: dict[int, tuple[Action, FieldingRun]] = {}
         self.outcomes: dict[tuple[str, str], int] = {}
         self.rows: list[JournalRow] = []
-        """With `keep`: the rows that did not end well, since the caller last emptied this list."""
+        """With `keep`: the rows that did not end well, until the caller empties this list."""
 
     def feed(self, line: bytes) -> None:
-        """Take the next line after the first, with its newline. Raises `DamagedError`.
+        """Take the next line after the first, newline included. Raises `DamagedError`.
 
-        Of what a crash tore nobody had been told that it is durable, so it can be cut; but a line that cannot be read
-        before a later group means that the file was changed by something else, and so does a whole line that is no
-        record: no crash leaves one.
+        A crash can leave the last group incomplete. Nothing was sent or reported that relies on it, so it can be cut
+        off. An unreadable line with another group behind it, or a whole line that is no record, does not come from a
+        crash: something else changed the file, or a newer version wrote it.
         """
         self._lines += 1
-        if self._torn_at:
+        if self._unreadable_at:
             if line.startswith(b'{"commit":') and line.endswith(b"}\n"):
-                raise DamagedError(f"line {self._torn_at + 1} cannot be read, and is not the end of the file")
+                raise DamagedError(f"line {self._unreadable_at + 1} cannot be read, and is not the end of the file")
             return
         record = _read_line(line)
         if record is None:
-            self._torn_at = self._lines
+            self._unreadable_at = self._lines
             return
         try:
-            self._take(record)
+            self._apply(record)
         except (ValueError, KeyError, TypeError, OverflowError):
             raise DamagedError(
                 f"line {self._lines + 1} is no record that this version knows; a newer version may have written it"
             ) from None
         self.good_bytes += len(line)
 
-    def _take(self, record: dict[str, Any]) -> None:
+    def _apply(self, record: dict[str, Any]) -> None:
         if "end" in record:
-            self._end(record)
+            self._apply_end(record)
         elif "intent" in record:
-            number = self._row(record["intent"], record)
+            number = self._number(record["intent"], record)
             intent = _read_intent(record)
             if not self._states[number]:
                 self.open[number] = intent
         elif "settled" in record:
-            self.open.pop(self._row(record["settled"], record), None)
+            self.open.pop(self._number(record["settled"], record), None)
         else:
             self.commits = int(record["commit"])
 
-    def _end(self, record: dict[str, Any]) -> None:
+    def _apply_end(self, record: dict[str, Any]) -> None:
         code = _CODE_OF[record["as"]]
         key = _text(record["do"]), _text(record["as"])
         ref = record.get("ref")
@@ -160,7 +161,7 @@ class Replay:
                 message=_text(record["message"]),
                 trace_id=record["trace"],
             )
-        number = self._row(record["end"], record)
+        number = self._number(record["end"], record)
         self.open.pop(number, None)
         if self._states[number]:
             return
@@ -169,7 +170,8 @@ class Replay:
         if row is not None:
             self.rows.append(row)
 
-    def _row(self, number: Any, record: dict[str, Any]) -> int:
+    def _number(self, number: Any, record: dict[str, Any]) -> int:
+        """Return the number of a row, and keep its digest. Raises `ValueError` if it is none."""
         digest = int(record["row"], 16)
         if type(number) is not int or not 0 <= number < _MOST_ROWS or not 0 < digest < 1 << 32:
             raise ValueError(number)
@@ -181,20 +183,20 @@ class Replay:
         return number
 
     def __len__(self) -> int:
-        """Return one more than the highest number of a row on record."""
+        """Return the highest number of a row on record, plus one."""
         return len(self._states)
 
     def differs(self, number: int, digest: int) -> bool:
-        """Whether this row is on record as another one."""
+        """Whether another row is on record under this number."""
         return number < len(self._digests) and self._digests[number] not in {0, digest}
 
     def state(self, number: int) -> EndState | None:
-        """Return how a row ended; `None` if that is not on record."""
+        """Return how a row ended; `None` if no end is on record."""
         code = self._states[number] if number < len(self._states) else 0
         return _STATES[code - 1] if code else None
 
     def counts(self) -> JournalCounts:
-        """Count the rows."""
+        """Return how many rows ended in each way, and how many are in flight."""
         by_state = dict.fromkeys(_STATES, 0)
         for (_, outcome), rows in self.outcomes.items():
             by_state[_STATES[_CODE_OF[outcome] - 1]] += rows

@@ -1,4 +1,4 @@
-"""What a journal holds, as values."""
+"""The values that a journal is read into, and the one that says what it belongs to."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -17,7 +17,7 @@ EndState = Literal["done", "failed", "unknown", "skipped"]
 
 @frozen
 class Binding:
-    """What a journal belongs to. `plan`: a digest of the whole plan, where the caller knew it."""
+    """What a journal belongs to. `plan`: a digest of the whole plan, if the caller passed one."""
 
     base_url: str
     api_version: str
@@ -25,11 +25,11 @@ class Binding:
 
 
 def is_same_exchange(url: str, other: str) -> bool:
-    """Whether two base URLs lead to the same place: hosts may be in capitals, and a port may go without saying."""
-    return url == other or _place(url) == _place(other)
+    """Whether two base URLs are of one exchange. Hosts compare without case; a scheme's own port may be left out."""
+    return url == other or _address(url) == _address(other)
 
 
-def _place(url: str) -> object:
+def _address(url: str) -> object:
     try:
         parts = urlsplit(url)
         return parts.scheme, parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme), parts.path
@@ -39,7 +39,7 @@ def _place(url: str) -> object:
 
 @frozen(kw_only=True)
 class JournalCounts:
-    """How many rows of a journal ended in which way. `in_flight`: begun, and their end is not on record."""
+    """How many rows of a journal ended in each way. `in_flight`: a write may be applied, and no end is on record."""
 
     __module__ = "fielding_async"
 
@@ -59,7 +59,7 @@ class JournalCounts:
 class JournalSummary:
     """What a journal holds.
 
-    `plan` is the digest of the plan that it is bound to, if one was named. `outcomes` counts the rows that ended, by
+    `plan` is the digest of the plan that it is bound to, if one was passed. `outcomes` counts the rows that ended, by
     the name of the action and by `accepted`, `already`, `unconfirmed`, `failed`, `unknown` or `skipped`.
     """
 
@@ -76,9 +76,9 @@ class JournalSummary:
 class JournalRow:
     """A row of a journal that did not end well.
 
-    `number` is its place in the input, from 0. `ref` and `action` are `None` if they were no such thing (and for a row
-    in flight `ref` is not on record). `error` is the name of the error's class, `message` its text; both are empty for
-    a row in flight.
+    `number` is its place in the input, from 0. `ref` and `action` are `None` if they were not valid; for a row in
+    flight `ref` is not on record. `error` is the name of the error's class, `message` its text; both are empty for a
+    row in flight.
     """
 
     __module__ = "fielding_async"

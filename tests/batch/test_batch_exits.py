@@ -1,9 +1,8 @@
-"""Batches that end otherwise than by their last row: what is waited for, what is told, what stays on record."""
+"""Batches that end before their last row: what is waited for, what is reported, what stays on record."""
 
 import asyncio
 import contextvars
 import gc
-import os
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
@@ -19,15 +18,12 @@ from fielding_async import (
     JournalError,
     OutcomeUnknownError,
     Pause,
+    PerformAll,
     RunRef,
     SessionClosedError,
-    read_journal,
 )
-from fielding_async.batch.perform_all import PerformAll
-from fielding_async.batch.row_tasks import Options
-from fielding_async.journal.file_thread import FileStorage
-from fielding_async.journal.replay import Replay
-from fielding_async.journal.values import Binding
+from fielding_async.batch.options import Options
+from fielding_async.batch.perform_all import perform_all
 from tests.tools import virtual_time
 from tests.tools.fake_exchange import FakeExchange, ref_of, session_on
 from tests.tools.fake_storage import Disk, MemoryStorage
@@ -39,7 +35,7 @@ def pauses(count: int) -> Rows:
     return [(ref_of(number), Pause()) for number in range(count)]
 
 
-def live(exchange: FakeExchange, act: Callable[[FieldingSession], Awaitable[Any]]) -> Any:
+def run_with_session(exchange: FakeExchange, act: Callable[[FieldingSession], Awaitable[Any]]) -> Any:
     async def main() -> Any:
         async with session_on(exchange) as fielding:
             return await act(fielding)
@@ -47,15 +43,15 @@ def live(exchange: FakeExchange, act: Callable[[FieldingSession], Awaitable[Any]
     return virtual_time.run(main())
 
 
-def journalled(fielding: FieldingSession, rows: Any, disk: Disk, **options: Any) -> PerformAll:
-    return PerformAll(fielding, rows, Options(**options), storage=lambda: MemoryStorage(disk))
+def batch_on_disk(fielding: FieldingSession, rows: Any, disk: Disk, **options: Any) -> PerformAll:
+    return perform_all(fielding, rows, Options(**options), storage=lambda: MemoryStorage(disk))
 
 
-async def everything(batch: Batch) -> list[Done]:
+async def all_rows(batch: Batch) -> list[Done]:
     return [done async for done in batch]
 
 
-def test_an_input_that_keeps_its_cancellation_to_itself_holds_up_nobody() -> None:
+def test_an_input_that_swallows_its_cancellation_does_not_block_leaving() -> None:
     """A row that an async input still gives when it is cancelled is left over as never sent, and the batch is left."""
 
     async def rows() -> AsyncIterator[tuple[RunRef, Action]]:
@@ -70,7 +66,7 @@ def test_an_input_that_keeps_its_cancellation_to_itself_holds_up_nobody() -> Non
             await anext(batch)
         assert [(row.number, row.state) for row in batch.leftover] == [(1, "never sent")]
 
-    live(FakeExchange(), act)
+    run_with_session(FakeExchange(), act)
 
 
 def test_an_input_that_is_stopped_may_clean_up() -> None:
@@ -93,7 +89,7 @@ def test_an_input_that_is_stopped_may_clean_up() -> None:
             batch.stop()
         assert cleaned == ["up"]
 
-    live(FakeExchange(), act)
+    run_with_session(FakeExchange(), act)
 
 
 def test_a_cancellation_while_leaving_cuts_off_an_input_that_does_not_end() -> None:
@@ -114,7 +110,7 @@ def test_a_cancellation_while_leaving_cuts_off_an_input_that_does_not_end() -> N
                 await anext(batch)
         assert loop.time() - began == 5
 
-    live(FakeExchange(), act)
+    run_with_session(FakeExchange(), act)
 
 
 async def one_row_and_no_end() -> AsyncIterator[tuple[RunRef, Action]]:
@@ -130,7 +126,7 @@ def test_closing_the_session_ends_a_batch_whose_input_waits() -> None:
         fielding = await session_on(FakeExchange()).__aenter__()
         async with fielding.perform_all(one_row_and_no_end()) as batch:
             assert (await anext(batch)).error is None
-            waiting = asyncio.create_task(everything(batch))
+            waiting = asyncio.create_task(all_rows(batch))
             await asyncio.sleep(1)
             await fielding.aclose()
             with pytest.raises(SessionClosedError, match="while the batch"):
@@ -141,13 +137,13 @@ def test_closing_the_session_ends_a_batch_whose_input_waits() -> None:
 
 @pytest.mark.parametrize("journal", [False, True])
 def test_a_batch_that_is_done_when_its_session_closes_is_done(journal: bool) -> None:
-    """Rows that had ended are told of, and the iteration ends as if nothing had happened."""
+    """Rows that had ended are yielded, and the iteration ends as if nothing had happened."""
 
     async def main() -> None:
         fielding = await session_on(FakeExchange()).__aenter__()
         options = {"storage": lambda: MemoryStorage(Disk(latency=1.0))} if journal else {}
-        async with PerformAll(fielding, pauses(3), Options(concurrency=3), **options) as batch:  # type: ignore[arg-type]
-            waiting = asyncio.create_task(everything(batch))
+        async with perform_all(fielding, pauses(3), Options(concurrency=3), **options) as batch:  # type: ignore[arg-type]
+            waiting = asyncio.create_task(all_rows(batch))
             await asyncio.sleep(0.01)
             while batch.in_flight:
                 await asyncio.sleep(0.01)
@@ -163,10 +159,10 @@ def test_a_journal_that_fails_ends_a_batch_whose_input_waits() -> None:
     async def act(fielding: FieldingSession) -> None:
         async with asyncio.timeout(60):
             with pytest.raises(JournalError, match="No space left"):
-                async with journalled(fielding, one_row_and_no_end(), Disk(fail_after=1)) as batch:
-                    await everything(batch)
+                async with batch_on_disk(fielding, one_row_and_no_end(), Disk(fail_after=1)) as batch:
+                    await all_rows(batch)
 
-    live(FakeExchange(), act)
+    run_with_session(FakeExchange(), act)
 
 
 @pytest.mark.parametrize("ending", ["deadline", "closed"])
@@ -177,13 +173,13 @@ def test_a_write_in_flight_on_record_is_not_said_to_have_failed_unjudged(ending:
     async def main() -> None:
         loop = asyncio.get_running_loop()
         fielding = await session_on(exchange).__aenter__()
-        async with journalled(fielding, pauses(1), disk, stop="cancel") as batch:
-            loop.call_later(0.012, setattr, exchange, "latency", 4.0)  # after the look, before the write
+        async with batch_on_disk(fielding, pauses(1), disk, stop="cancel") as batch:
+            loop.call_later(0.012, setattr, exchange, "latency", 4.0)  # after the GET, before the write
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.5):
                     await anext(batch)
         assert [row.state for row in batch.leftover] == ["unknown"]
-        async with journalled(fielding, pauses(1), disk, timeout=0.5) as batch:
+        async with batch_on_disk(fielding, pauses(1), disk, timeout=0.5) as batch:
             if ending == "closed":
                 loop.call_later(0.1, lambda: closing.append(asyncio.create_task(fielding.aclose())))
             closing: list[asyncio.Task[None]] = []
@@ -194,9 +190,9 @@ def test_a_write_in_flight_on_record_is_not_said_to_have_failed_unjudged(ending:
         await asyncio.sleep(10)
         await fielding.aclose()
 
-        async with session_on(exchange) as fielding, journalled(fielding, pauses(1), disk) as batch:
+        async with session_on(exchange) as fielding, batch_on_disk(fielding, pauses(1), disk) as batch:
             assert batch.earlier.in_flight == 1
-            (done,) = await everything(batch)
+            (done,) = await all_rows(batch)
             assert done.result().effect in {"accepted", "unconfirmed"}
 
     virtual_time.run(main())
@@ -208,8 +204,8 @@ def test_rows_on_record_that_come_after_a_stop_are_not_left_over() -> None:
     disk = Disk()
 
     async def act(fielding: FieldingSession) -> None:
-        async with journalled(fielding, pauses(5), disk) as batch:
-            await everything(batch)
+        async with batch_on_disk(fielding, pauses(5), disk) as batch:
+            await all_rows(batch)
 
         def rows() -> Iterator[tuple[RunRef, Action]]:
             yield from pauses(2)
@@ -221,11 +217,11 @@ def test_rows_on_record_that_come_after_a_stop_are_not_left_over() -> None:
             batch.stop()
 
         for given, passed in ((rows(), 3), (fewer(), 2)):
-            async with journalled(fielding, given, disk) as batch:
-                assert await everything(batch) == []
+            async with batch_on_disk(fielding, given, disk) as batch:
+                assert await all_rows(batch) == []
             assert (batch.leftover, batch.passed) == ((), passed)
 
-    live(FakeExchange(), act)
+    run_with_session(FakeExchange(), act)
 
 
 class StrictStorage(MemoryStorage):
@@ -255,8 +251,8 @@ def test_nothing_is_written_to_a_journal_that_was_closed() -> None:
         others: list[asyncio.Task[list[Done]]] = []
 
         async def consume() -> AsyncIterator[Done]:
-            async with PerformAll(fielding, pauses(40), Options(), storage=lambda: storage) as batch:
-                others.append(asyncio.create_task(everything(batch)))
+            async with perform_all(fielding, pauses(40), Options(), storage=lambda: storage) as batch:
+                others.append(asyncio.create_task(all_rows(batch)))
                 await asyncio.sleep(0.011)  # intents are being written
                 yield Done(*pauses(1)[0])
 
@@ -268,32 +264,7 @@ def test_nothing_is_written_to_a_journal_that_was_closed() -> None:
         assert others[0].exception() is None
         assert storage.late == 0
 
-    live(FakeExchange(), act)
-
-
-async def test_nothing_is_written_behind_a_group_that_was_torn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a write that failed half-way the file stays as it is, although there is space again: it can be resumed."""
-    path = tmp_path / "rows.journal"
-    storage = FileStorage(str(path))
-    await storage.load(Binding("https://fake.invalid/v1", "2025-12-18", None), Replay())
-    real, full = os.write, [True]
-
-    def write(fd: int, data: Any) -> int:
-        if bytes(data[:9]) != b'{"commit"' and full:
-            full.clear()
-            raise OSError(28, "No space left on device")
-        return real(fd, data[:20])
-
-    monkeypatch.setattr(os, "write", write)
-    loop = asyncio.get_running_loop()
-    problems: list[OSError | None] = []
-    for number in (1, 2):
-        written: asyncio.Future[OSError | None] = loop.create_future()
-        storage.write(b'{"commit":%d}\n{"settled":0,"row":"0000000a"}\n' % number, written.set_result)
-        problems.append(await written)
-    await storage.close()
-    assert [problem and problem.errno for problem in problems] == [28, 28]
-    assert read_journal(path).counts.done == 0
+    run_with_session(FakeExchange(), act)
 
 
 @pytest.mark.parametrize(("cancels", "seconds"), [(1, 1.0), (2, 0.5)])
@@ -304,8 +275,8 @@ def test_a_batch_that_was_left_has_unlocked_its_journal(cancels: int, seconds: f
         loop = asyncio.get_running_loop()
 
         async def consume() -> None:
-            async with journalled(fielding, [], Disk(latency=1.0)) as batch:
-                assert await everything(batch) == []
+            async with batch_on_disk(fielding, [], Disk(latency=1.0)) as batch:
+                assert await all_rows(batch) == []
 
         task = asyncio.create_task(consume())
         began = loop.time()
@@ -317,7 +288,7 @@ def test_a_batch_that_was_left_has_unlocked_its_journal(cancels: int, seconds: f
         assert task.cancelled()
         assert loop.time() - began == seconds
 
-    live(FakeExchange(), act)
+    run_with_session(FakeExchange(), act)
 
 
 def test_a_cancellation_while_leaving_goes_before_what_the_journal_raises() -> None:
@@ -326,7 +297,7 @@ def test_a_cancellation_while_leaving_goes_before_what_the_journal_raises() -> N
 
     async def act(fielding: FieldingSession) -> None:
         async def consume() -> None:
-            async with journalled(fielding, pauses(40), disk, concurrency=4) as batch:
+            async with batch_on_disk(fielding, pauses(40), disk, concurrency=4) as batch:
                 await anext(batch)
                 disk.fail_after = 0
 
@@ -338,23 +309,23 @@ def test_a_cancellation_while_leaving_goes_before_what_the_journal_raises() -> N
             await task
         assert any("nothing more is sent" in note for note in caught.value.__notes__)
 
-    live(exchange, act)
+    run_with_session(exchange, act)
 
 
-class _HeldThread(asyncio.SelectorEventLoop):
-    """A loop on which the journal's thread gets no further than its last word until `forgotten` is set."""
+class _ThreadHoldingLoop(asyncio.SelectorEventLoop):
+    """A loop that holds the journal's thread in its last call from another thread until `forgotten` is set."""
 
-    def __init__(self, tells: int) -> None:
+    def __init__(self, calls_left: int) -> None:
         super().__init__()
-        self.tells = tells
+        self.calls_left = calls_left
         self.forgotten = threading.Event()
 
     def call_soon_threadsafe(
         self, callback: Callable[..., object], *args: object, context: contextvars.Context | None = None
     ) -> asyncio.Handle:
         handle = super().call_soon_threadsafe(callback, *args, context=context)
-        self.tells -= 1
-        if self.tells == 0:
+        self.calls_left -= 1
+        if self.calls_left == 0:
             assert self.forgotten.wait(10)
         return handle
 
@@ -371,19 +342,19 @@ def test_a_batch_that_outlives_its_loop_gives_its_journal_back(tmp_path: Path, i
 
     async def begin() -> AsyncGenerator[Done]:
         async with session_on(exchange) as fielding:
-            begun = rows(fielding)
-            assert (await anext(begun)).error is None
-            return begun
+            generator = rows(fielding)
+            assert (await anext(generator)).error is None
+            return generator
 
-    loop = _HeldThread(tells=3)  # of the loading, the intent and the end
-    begun = loop.run_until_complete(begin())
+    loop = _ThreadHoldingLoop(calls_left=3)  # of the loading, the intent and the end
+    generator = loop.run_until_complete(begin())
     loop.close()
     if is_closed:
         with pytest.raises(StopIteration):
-            begun.aclose().send(None)
-    del begun
+            generator.aclose().send(None)
+    del generator
     gc.collect()
-    assert loop.tells == 0
+    assert loop.calls_left == 0
     loop.forgotten.set()
     for thread in threading.enumerate():
         if thread.name == "fielding-journal":
@@ -391,7 +362,7 @@ def test_a_batch_that_outlives_its_loop_gives_its_journal_back(tmp_path: Path, i
 
     async def resume() -> None:
         async with session_on(exchange) as fielding, fielding.perform_all(pauses(1), journal=path) as batch:
-            assert await everything(batch) == []
+            assert await all_rows(batch) == []
             assert batch.passed == 1
 
     asyncio.run(resume())

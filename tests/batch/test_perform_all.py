@@ -29,7 +29,8 @@ from fielding_async import (
     SkippedError,
     Update,
 )
-from fielding_async.batch.row_order import Failures, KeySet
+from fielding_async.core.wire.replies import Attempted
+from fielding_async.http.transport import Outgoing
 from tests.tools import virtual_time
 from tests.tools.fake_exchange import FakeExchange, ref_of, session_on
 
@@ -41,7 +42,7 @@ def pauses(count: int, first: int = 0) -> Rows:
     return [(ref_of(number), Pause()) for number in range(first, first + count)]
 
 
-def live(exchange: FakeExchange, act: Callable[[FieldingSession], Awaitable[Any]], **arguments: Any) -> Any:
+def run_with_session(exchange: FakeExchange, act: Callable[[FieldingSession], Awaitable[Any]], **arguments: Any) -> Any:
     """Do something with a session over the exchange, in virtual time."""
 
     async def main() -> Any:
@@ -53,11 +54,11 @@ def live(exchange: FakeExchange, act: Callable[[FieldingSession], Awaitable[Any]
     return virtual_time.run(main())
 
 
-async def everything(batch: Batch) -> list[Done]:
+async def all_rows(batch: Batch) -> list[Done]:
     return [done async for done in batch]
 
 
-async def into(seen: list[Done], batch: Batch) -> None:
+async def collect_into(seen: list[Done], batch: Batch) -> None:
     async for done in batch:
         seen.append(done)
 
@@ -68,7 +69,7 @@ def test_each_row_comes_back_once_with_its_outcome() -> None:
 
     async def act(fielding: FieldingSession) -> None:
         async with fielding.perform_all(pauses(100)) as batch:
-            rows = await everything(batch)
+            rows = await all_rows(batch)
             assert batch.leftover == ()
             assert (batch.taken, batch.in_flight, batch.passed) == (100, 0, 0)
         assert sorted(done.number for done in rows) == list(range(100))
@@ -77,7 +78,7 @@ def test_each_row_comes_back_once_with_its_outcome() -> None:
             assert done.result() is done.outcome
             assert done.result().effect == "accepted"
 
-    live(exchange, act)
+    run_with_session(exchange, act)
     assert sorted(exchange.applied) == sorted((f"run{number}", "pause") for number in range(100))
 
 
@@ -88,9 +89,9 @@ def test_rows_come_back_as_they_end() -> None:
 
     async def act(fielding: FieldingSession) -> list[int]:
         async with fielding.perform_all(pauses(30)) as batch:
-            return [done.number for done in await everything(batch)]
+            return [done.number for done in await all_rows(batch)]
 
-    numbers = live(exchange, act)
+    numbers = run_with_session(exchange, act)
     assert numbers[-1] == 0
     assert sorted(numbers) == list(range(30))
 
@@ -105,7 +106,7 @@ def test_the_batch_keeps_to_its_concurrency() -> None:
                 async for _ in batch:
                     assert batch.in_flight <= (concurrency or 8)
 
-        live(exchange, act)
+        run_with_session(exchange, act)
         assert exchange.most_active == most
 
 
@@ -131,7 +132,7 @@ def test_the_input_is_read_lazily_and_waits_for_a_slow_consumer() -> None:
             assert taken >= 19 + 4
             batch.stop()
 
-    live(FakeExchange(), act)
+    run_with_session(FakeExchange(), act)
 
 
 def test_async_input_is_read_lazily_too() -> None:
@@ -151,29 +152,29 @@ def test_async_input_is_read_lazily_too() -> None:
             first = await anext(batch)
             await asyncio.sleep(100)
             assert taken <= 1 + 8
-            assert sorted(done.number for done in [first, *await everything(batch)]) == list(range(50))
+            assert sorted(done.number for done in [first, *await all_rows(batch)]) == list(range(50))
 
-    live(FakeExchange(), act)
+    run_with_session(FakeExchange(), act)
 
 
-def test_a_bad_row_is_told_of_while_the_async_input_waits() -> None:
+def test_a_bad_row_is_yielded_while_the_async_input_waits() -> None:
     """A row that is never sent comes back at once, although the input gives the next one only after that."""
-    told = asyncio.Event()
+    reported = asyncio.Event()
 
     async def rows() -> AsyncIterator[tuple[RunRef, Action]]:
         yield ref_of(0), cast("Action", "pause")
-        await told.wait()
+        await reported.wait()
         yield ref_of(1), Pause()
 
     async def act(fielding: FieldingSession) -> None:
         async with asyncio.timeout(60), fielding.perform_all(rows()) as batch:
             bad = await anext(batch)
             assert isinstance(bad.error, ConfigurationError)
-            told.set()
-            (good,) = await everything(batch)
+            reported.set()
+            (good,) = await all_rows(batch)
             assert good.error is None
 
-    live(FakeExchange(), act)
+    run_with_session(FakeExchange(), act)
 
 
 def test_rows_of_one_run_keep_their_order_and_hold_up_no_others() -> None:
@@ -198,7 +199,7 @@ def test_rows_of_one_run_keep_their_order_and_hold_up_no_others() -> None:
         assert last_other < 2.0
         assert loop.time() - start >= 60.0
 
-    live(exchange, act)
+    run_with_session(exchange, act)
     actions = [action for run, action in exchange.applied if run == "runslow"]
     assert actions == ["pause", "resume"] * 30
 
@@ -221,7 +222,7 @@ def test_rows_waiting_for_their_run_are_bounded() -> None:
         assert len(batch.leftover) == taken - 199
         assert [row.number for row in batch.leftover] == list(range(199, taken))
 
-    live(FakeExchange(), act)
+    run_with_session(FakeExchange(), act)
 
 
 def test_after_a_failed_row_the_later_ones_of_its_run_are_skipped() -> None:
@@ -232,9 +233,9 @@ def test_after_a_failed_row_the_later_ones_of_its_run_are_skipped() -> None:
 
     async def act(fielding: FieldingSession) -> dict[int, Done]:
         async with fielding.perform_all(rows) as batch:
-            return {done.number: done for done in await everything(batch)}
+            return {done.number: done for done in await all_rows(batch)}
 
-    found = live(exchange, act)
+    found = run_with_session(exchange, act)
     first = found[1].error
     assert isinstance(first, PermissionDeniedError)
     for number in (4, 7):
@@ -249,15 +250,15 @@ def test_after_a_failed_row_the_later_ones_of_its_run_are_skipped() -> None:
 
 
 def test_after_an_unknown_row_the_later_ones_of_its_run_are_skipped() -> None:
-    """A row that cannot be told stops its run as well."""
+    """A row whose outcome is unknown stops its run as well."""
     exchange = FakeExchange()
     exchange.lose = lambda run, action: "before"
 
     async def act(fielding: FieldingSession) -> list[Done]:
         async with fielding.perform_all([(ref_of(0), Pause()), (ref_of(0), Complete())]) as batch:
-            return await everything(batch)
+            return await all_rows(batch)
 
-    first, second = live(exchange, act)
+    first, second = run_with_session(exchange, act)
     assert isinstance(first.error, OutcomeUnknownError)
     assert isinstance(second.error, SkippedError)
     assert second.error.because is first.error
@@ -271,9 +272,9 @@ def test_rows_can_go_on_after_a_failure() -> None:
 
     async def act(fielding: FieldingSession) -> list[Done]:
         async with fielding.perform_all(rows, on_row_failure="continue") as batch:
-            return await everything(batch)
+            return await all_rows(batch)
 
-    assert [type(done.error) for done in live(exchange, act)] == [InvalidRunStateError] * 3
+    assert [type(done.error) for done in run_with_session(exchange, act)] == [InvalidRunStateError] * 3
 
 
 @pytest.mark.parametrize(
@@ -293,9 +294,9 @@ def test_a_bad_row_is_a_failed_row(pair: Any, match: str) -> None:
 
     async def act(fielding: FieldingSession) -> dict[int, Done]:
         async with fielding.perform_all([*pauses(2, first=5), pair, *pauses(2, first=8)]) as batch:
-            return {done.number: done for done in await everything(batch)}
+            return {done.number: done for done in await all_rows(batch)}
 
-    found = live(exchange, act)
+    found = run_with_session(exchange, act)
     assert isinstance(found[2].error, ConfigurationError)
     assert match in str(found[2].error)
     assert (found[2].ref, found[2].action) == pair
@@ -309,9 +310,9 @@ def test_a_bad_row_keeps_its_place_in_its_run() -> None:
 
     async def act(fielding: FieldingSession) -> list[Done]:
         async with fielding.perform_all(rows) as batch:
-            return await everything(batch)
+            return await all_rows(batch)
 
-    errors = [done.error for done in live(FakeExchange(), act)]
+    errors = [done.error for done in run_with_session(FakeExchange(), act)]
     assert [type(error) for error in errors] == [type(None), ConfigurationError, SkippedError]
 
 
@@ -337,12 +338,12 @@ def test_what_the_input_raises_is_raised_after_its_rows(is_async: bool) -> None:
     async def act(fielding: FieldingSession) -> None:
         async with fielding.perform_all(async_rows() if is_async else rows()) as batch:
             with pytest.raises(InputError, match="line 12"):
-                await into(seen, batch)
+                await collect_into(seen, batch)
             with pytest.raises(StopAsyncIteration):
                 await anext(batch)
             assert batch.leftover == ()
 
-    live(FakeExchange(), act)
+    run_with_session(FakeExchange(), act)
     assert sorted(done.number for done in seen) == list(range(11))
     assert all(done.error is None for done in seen)
 
@@ -354,10 +355,10 @@ def test_an_element_that_is_no_pair_ends_the_input() -> None:
         seen: list[Done] = []
         async with fielding.perform_all([*pauses(3), ref_of(4)]) as batch:  # type: ignore[list-item]
             with pytest.raises(ConfigurationError, match="row 3 is RunRef"):
-                await into(seen, batch)
+                await collect_into(seen, batch)
         return [done.number for done in seen]
 
-    assert sorted(live(FakeExchange(), act)) == [0, 1, 2]
+    assert sorted(run_with_session(FakeExchange(), act)) == [0, 1, 2]
 
 
 def test_a_bare_async_for_is_refused() -> None:
@@ -373,7 +374,7 @@ def test_a_bare_async_for_is_refused() -> None:
             with pytest.raises(ConfigurationError, match="entered already"):
                 await batch.__aenter__()
 
-    live(exchange, act)
+    run_with_session(exchange, act)
     assert not exchange.requests
 
 
@@ -440,7 +441,7 @@ def test_leaving_early_drains() -> None:
         with pytest.raises(ConfigurationError, match="has been left"):
             await anext(batch)
 
-    live(exchange, act)
+    run_with_session(exchange, act)
 
 
 def test_leaving_early_can_cancel() -> None:
@@ -460,7 +461,7 @@ def test_leaving_early_can_cancel() -> None:
         assert states == {1: "ended", 2: "never sent", 3: "unknown", 4: "unknown"}
         await asyncio.sleep(5)  # the exchanges themselves go on to their end
 
-    live(exchange, act)
+    run_with_session(exchange, act)
 
 
 def test_an_exception_in_the_block_drains_and_passes_through() -> None:
@@ -482,7 +483,7 @@ def test_an_exception_in_the_block_drains_and_passes_through() -> None:
         assert batch.in_flight == 0
         assert len(exchange.applied) == batch.taken == 1 + len(batch.leftover)
 
-    live(exchange, act)
+    run_with_session(exchange, act)
 
 
 @pytest.mark.parametrize(("cancels", "longest", "states"), [(1, 1.5, {"ended"}), (2, 0.0, {"unknown", "ended"})])
@@ -516,10 +517,10 @@ def test_a_cancelled_consumer_drains_and_a_second_cancellation_cuts_off(
         assert len(batches[0].leftover) == 8
         await asyncio.sleep(10)
 
-    live(exchange, act)
+    run_with_session(exchange, act)
 
 
-def test_stop_ends_the_intake_and_yields_what_is_in_flight() -> None:
+def test_stop_ends_the_input_and_yields_what_is_in_flight() -> None:
     """After `stop()` no row starts; those in flight are still yielded, those that wait are left over as never sent."""
     exchange = FakeExchange(latency=1.0)
     exchange.latencies["run1"] = 0.1
@@ -535,7 +536,7 @@ def test_stop_ends_the_intake_and_yields_what_is_in_flight() -> None:
         assert sorted(seen) == [0, 1, 2, 4, 5]
         assert batch.taken == 6
 
-    live(exchange, act)
+    run_with_session(exchange, act)
 
 
 def test_stop_can_cut_off() -> None:
@@ -546,31 +547,31 @@ def test_stop_can_cut_off() -> None:
         loop = asyncio.get_running_loop()
         async with fielding.perform_all(pauses(50), concurrency=4) as batch:
             loop.call_later(1.5, lambda: batch.stop(cancel=True))
-            assert await everything(batch) == []
+            assert await all_rows(batch) == []
             assert loop.time() == 1001.5
             assert {row.state for row in batch.leftover} == {"unknown"}
         await asyncio.sleep(5)
 
-    live(exchange, act)
+    run_with_session(exchange, act)
 
 
-def test_stop_on_ends_the_intake() -> None:
+def test_stop_on_ends_the_input() -> None:
     """A row that `stop_on` says yes to is the last to be waited for, with those that were in flight beside it."""
     exchange = FakeExchange()
     exchange.refuse["run20"] = 403
 
     async def act(fielding: FieldingSession) -> None:
         async with fielding.perform_all(pauses(1000), stop_on=lambda done: done.error is not None) as batch:
-            rows = await everything(batch)
+            rows = await all_rows(batch)
         assert [done.number for done in rows if done.error] == [20]
         assert batch.taken < 40
         assert len(exchange.applied) == len(rows) - 1 == batch.taken - 1
 
-    live(exchange, act)
+    run_with_session(exchange, act)
 
 
 def test_what_stop_on_raises_is_raised() -> None:
-    """An exception of `stop_on` ends the intake, and comes out after what was in flight."""
+    """An exception of `stop_on` ends the input, and comes out after what was in flight."""
 
     def broken(done: Done) -> bool:
         raise InputError("in stop_on")
@@ -579,10 +580,10 @@ def test_what_stop_on_raises_is_raised() -> None:
         seen: list[Done] = []
         async with fielding.perform_all(pauses(1000), stop_on=broken) as batch:
             with pytest.raises(InputError, match="in stop_on"):
-                await into(seen, batch)
+                await collect_into(seen, batch)
         assert len(seen) == batch.taken <= 16
 
-    live(FakeExchange(), act)
+    run_with_session(FakeExchange(), act)
 
 
 class _Abort(BaseException):
@@ -591,7 +592,7 @@ class _Abort(BaseException):
 
 @pytest.mark.parametrize("raised", [_Abort("now"), asyncio.CancelledError("now"), GeneratorExit("now")])
 def test_what_stop_on_raises_is_raised_whatever_it_is(raised: BaseException) -> None:
-    """A `BaseException` of `stop_on` ends the intake like any other, and comes out."""
+    """A `BaseException` of `stop_on` ends the input like any other, and comes out."""
 
     def broken(done: Done) -> bool:
         raise raised
@@ -599,10 +600,10 @@ def test_what_stop_on_raises_is_raised_whatever_it_is(raised: BaseException) -> 
     async def act(fielding: FieldingSession) -> None:
         async with fielding.perform_all(pauses(1000), stop_on=broken) as batch:
             with pytest.raises(type(raised), match="now"):
-                await everything(batch)
+                await all_rows(batch)
             assert batch.taken <= 64
 
-    live(FakeExchange(1000), act)
+    run_with_session(FakeExchange(1000), act)
 
 
 @pytest.mark.parametrize("raised", [StopAsyncIteration("not over"), StopIteration("not over")])
@@ -627,7 +628,7 @@ def test_what_would_end_an_iteration_does_not_end_this_one(raised: Exception) ->
     async def act(fielding: FieldingSession) -> None:
         async with fielding.perform_all(pauses(1000), stop_on=broken) as batch:
             with pytest.raises(RuntimeError, match=f"raised {type(raised).__name__}") as caught:
-                await everything(batch)
+                await all_rows(batch)
             assert caught.value.__cause__ is raised
         ended: list[Done] = []
         async with fielding.perform_all(Rows()) as batch:
@@ -635,7 +636,7 @@ def test_what_would_end_an_iteration_does_not_end_this_one(raised: Exception) ->
                 ended.extend([done async for done in batch])
             assert batch.taken == 3
 
-    live(FakeExchange(1000), act)
+    run_with_session(FakeExchange(1000), act)
 
 
 def test_closing_the_session_ends_the_batch() -> None:
@@ -649,7 +650,7 @@ def test_closing_the_session_ends_the_batch() -> None:
         seen: list[Done] = []
         async with fielding.perform_all(pauses(1000)) as batch:
             with pytest.raises(SessionClosedError, match="while the batch"):
-                await into(seen, batch)
+                await collect_into(seen, batch)
         assert len(seen) == batch.taken == 8
         assert {type(done.error) for done in seen} == {OutcomeUnknownError}
         await tasks[0]
@@ -662,13 +663,13 @@ def test_two_tasks_cannot_iterate_at_once() -> None:
 
     async def act(fielding: FieldingSession) -> None:
         async with fielding.perform_all(pauses(5)) as batch:
-            first = asyncio.create_task(everything(batch))
+            first = asyncio.create_task(all_rows(batch))
             await asyncio.sleep(0)
             with pytest.raises(ConfigurationError, match="another task"):
                 await anext(batch)
             assert len(await first) == 5
 
-    live(FakeExchange(), act)
+    run_with_session(FakeExchange(), act)
 
 
 def test_a_timeout_around_one_step_loses_no_row() -> None:
@@ -688,11 +689,11 @@ def test_a_timeout_around_one_step_loses_no_row() -> None:
                     break
         assert sorted(seen) == list(range(40))
 
-    live(exchange, act)
+    run_with_session(exchange, act)
 
 
 def test_a_row_cancelled_from_outside_ends_the_batch() -> None:
-    """Nobody else's business, but not lost either: the row is left over, and the iteration raises."""
+    """The row is not lost: it is left over, and the iteration raises."""
     exchange = FakeExchange(latency=1.0)
 
     async def act(fielding: FieldingSession) -> None:
@@ -702,11 +703,11 @@ def test_a_row_cancelled_from_outside_ends_the_batch() -> None:
                 1.5, lambda: next(iter({t for t in asyncio.all_tasks() - others if "perform" in repr(t)})).cancel()
             )
             with pytest.raises(FieldingError, match="from outside"):
-                await everything(batch)
+                await all_rows(batch)
             assert [row.state for row in batch.leftover] == ["unknown"] + ["ended"] * 0
         await asyncio.sleep(5)
 
-    live(exchange, act)
+    run_with_session(exchange, act)
 
 
 def test_a_closed_consumer_leaves_no_task() -> None:
@@ -724,7 +725,7 @@ def test_a_closed_consumer_leaves_no_task() -> None:
         await cast("AsyncGenerator[int]", rows).aclose()
         await asyncio.sleep(10)
 
-    live(exchange, act)
+    run_with_session(exchange, act)
 
 
 def test_rows_that_are_done_with_are_not_kept() -> None:
@@ -739,30 +740,7 @@ def test_rows_that_are_done_with_are_not_kept() -> None:
             gc.collect()
             assert sum(ref() is not None for ref in seen) <= 1
 
-    live(FakeExchange(), act)
-
-
-def test_keys_are_kept_exactly() -> None:
-    """A set of keys holds what was added, also after it has grown, and nothing else."""
-    keys = KeySet()
-    added = [number * 2654435761 % (1 << 64) for number in range(1, 5000)]
-    for key in (*added, *added):
-        keys.add(key)
-    assert len(keys) == len(added)
-    assert all(key in keys for key in added)
-    assert not any(key + 1 in keys for key in added)
-
-
-def test_failures_are_remembered_beyond_their_errors() -> None:
-    """Of runs that failed long ago only the fact is kept, not the error."""
-    failures = Failures()
-    errors = [FieldingError(str(number)) for number in range(3000)]
-    for number, error in enumerate(errors):
-        failures.add(ref_of(number), error)
-    failures.add(ref_of(2999), FieldingError("later"))
-    assert failures.why(ref_of(2999)) is errors[2999]
-    assert "too long ago" in str(failures.why(ref_of(0)))
-    assert failures.why(ref_of(3000)) is None
+    run_with_session(FakeExchange(), act)
 
 
 @settings(max_examples=60, deadline=None)
@@ -792,7 +770,7 @@ def test_order_and_skips_hold_in_any_batch(data: st.DataObject) -> None:
                 assert batch.taken - len(seen) <= 2 * concurrency + look_ahead
         return seen
 
-    seen = live(exchange, act)
+    seen = run_with_session(exchange, act)
     assert sorted(done.number for done in seen) == list(range(len(rows)))
     for number in range(runs):
         mine = [done for done in seen if done.ref == ref_of(number)]
@@ -803,3 +781,24 @@ def test_order_and_skips_hold_in_any_batch(data: st.DataObject) -> None:
             wanted = [PermissionDeniedError] + [SkippedError] * (len(mine) - 1)
         assert kinds == wanted
         assert exchange.times(number) == (0 if number in refused else len(mine))
+
+
+def test_without_a_journal_rows_go_on_behind_an_unforeseen_error() -> None:
+    """Behind it the rows of its run go on with `on_row_failure="continue"`, as no later process resumes the batch."""
+
+    class Broken(FakeExchange):
+        def answer(self, outgoing: Outgoing, name: str, action: str) -> Attempted:
+            if not self.requests:
+                self.requests["broken"] += 1
+                raise ZeroDivisionError
+            return super().answer(outgoing, name, action)
+
+    async def main() -> list[Done]:
+        async with session_on(Broken()) as fielding:
+            rows: Rows = [(ref_of(1), Pause()), (ref_of(1), Pause())]
+            async with fielding.perform_all(rows, on_row_failure="continue") as batch:
+                return [done async for done in batch]
+
+    first, second = virtual_time.run(main())
+    assert isinstance(first.error, ZeroDivisionError)
+    assert second.result().effect == "accepted"

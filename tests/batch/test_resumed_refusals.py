@@ -37,19 +37,19 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "rows.journal"
 
 
-def killed(box: Sandbox, path: Path, ref: RunRef, action: Action) -> None:
+def leave_journal_of_killed_process(box: Sandbox, path: Path, ref: RunRef, action: Action) -> None:
     """Leave the journal of a process that was killed with this write in flight."""
     records = [commit_line(1), intent_line(0, row_digest(ref, action), action, box.inspect(ref))]
     path.write_bytes(header_line(Binding(box.url, "2025-12-18", None)) + b"".join(records))
 
 
-async def gone_on(box: Sandbox, path: Path, *rows: tuple[RunRef, Action], **arguments: Any) -> list[Done]:
+async def resumed(box: Sandbox, path: Path, *rows: tuple[RunRef, Action], **arguments: Any) -> list[Done]:
     async with session(box) as fielding, fielding.perform_all(rows, journal=path, **arguments) as batch:
         return [done async for done in batch]
 
 
-async def land(box: Sandbox, ref: RunRef, action: Action, etag: str) -> int:
-    """Have the earlier copy of a request come in after all; return the status it gets."""
+async def deliver_earlier_request(box: Sandbox, ref: RunRef, action: Action, etag: str) -> int:
+    """Send the request of the killed process, as if it arrived only now; return the status of its reply."""
     url = (
         f"{box.url}/demand/accounts/{ref.account_id}/projects/{ref.project_id}"
         f"/target-groups/{ref.target_group_id}/fielding-runs/{ref.fielding_run_id}"
@@ -59,7 +59,7 @@ async def land(box: Sandbox, ref: RunRef, action: Action, etag: str) -> int:
         return response.status
 
 
-REFUSED_FOR_GOOD: list[tuple[Action, str]] = [
+REFUSED_FINALLY: list[tuple[Action, str]] = [
     (LaunchNow(), "paused"),
     (LaunchNow(), "completed"),
     (Pause(), "completed"),
@@ -68,19 +68,19 @@ REFUSED_FOR_GOOD: list[tuple[Action, str]] = [
     (Complete(), "paused"),
     (UPDATE, "completed"),
 ]
-NAMES = [f"{action.name} of a {status} run" for action, status in REFUSED_FOR_GOOD]
+NAMES = [f"{action.name} of a {status} run" for action, status in REFUSED_FINALLY]
 
 
-@pytest.mark.parametrize(("action", "status"), REFUSED_FOR_GOOD, ids=NAMES)
+@pytest.mark.parametrize(("action", "status"), REFUSED_FINALLY, ids=NAMES)
 async def test_a_row_refused_for_good_ends_as_in_an_undisturbed_run(
     sandbox: Sandbox, path: Path, action: Action, status: str
 ) -> None:
     """It has failed, with the very error of a batch that nobody killed, in the journal as in what is yielded."""
     calm, struck = sandbox.add_run(status=status), sandbox.add_run(status=status)
-    killed(sandbox, path, struck, action)
+    leave_journal_of_killed_process(sandbox, path, struck, action)
     async with session(sandbox) as fielding, fielding.perform_all([(calm, action)]) as batch:
         (expected,) = [done async for done in batch]
-    (found,) = await gone_on(sandbox, path, (struck, action))
+    (found,) = await resumed(sandbox, path, (struck, action))
     for done, ref in ((expected, calm), (found, struck)):
         assert type(done.error) is InvalidRunStateError
         assert done.error.current is not None
@@ -93,7 +93,7 @@ async def test_a_row_refused_for_good_ends_as_in_an_undisturbed_run(
 
 
 @pytest.mark.parametrize("clock_steps_version", [True, False])
-@pytest.mark.parametrize(("action", "status"), REFUSED_FOR_GOOD[:-1], ids=NAMES[:-1])
+@pytest.mark.parametrize(("action", "status"), REFUSED_FINALLY[:-1], ids=NAMES[:-1])
 async def test_the_earlier_copy_is_never_taken_after_that(
     path: Path, action: Action, status: str, clock_steps_version: bool
 ) -> None:
@@ -102,11 +102,11 @@ async def test_the_earlier_copy_is_never_taken_after_that(
         ref = box.add_run(status=status)
         etag = box.inspect(ref).etag
         assert etag is not None
-        killed(box, path, ref, action)
-        (done,) = await gone_on(box, path, (ref, action))
+        leave_journal_of_killed_process(box, path, ref, action)
+        (done,) = await resumed(box, path, (ref, action))
         assert isinstance(done.error, InvalidRunStateError)
         for _ in range(12):
-            assert await land(box, ref, action, etag) in {412, 422}
+            assert await deliver_earlier_request(box, ref, action, etag) in {412, 422}
             box.advance(86_400)
 
 
@@ -125,8 +125,8 @@ async def test_a_row_whose_refusal_may_pass_is_unknown(
 ) -> None:
     """Where the clock, or the completes goal, may yet have the earlier copy taken, nothing is said of the row."""
     ref = sandbox.add_run(status=status, **more)
-    killed(sandbox, path, ref, action)
-    (done,) = await gone_on(sandbox, path, (ref, action))
+    leave_journal_of_killed_process(sandbox, path, ref, action)
+    (done,) = await resumed(sandbox, path, (ref, action))
     assert isinstance(done.error, OutcomeUnknownError)
     assert isinstance(done.error.__cause__, InvalidRunStateError)
     assert read_journal(path).counts.unknown == 1
@@ -138,18 +138,18 @@ async def test_a_copy_that_was_waiting_for_the_clock_is_why(path: Path) -> None:
         ref = box.add_run(status="scheduled")
         etag = box.inspect(ref).etag
         assert etag is not None
-        killed(box, path, ref, Pause())
-        (done,) = await gone_on(box, path, (ref, Pause()))
+        leave_journal_of_killed_process(box, path, ref, Pause())
+        (done,) = await resumed(box, path, (ref, Pause()))
         assert isinstance(done.error, OutcomeUnknownError)
         box.advance(1.5 * 86_400)
-        assert await land(box, ref, Pause(), etag) == 204
+        assert await deliver_earlier_request(box, ref, Pause(), etag) == 204
 
 
 async def test_dates_that_are_refused_are_refused_for_good(sandbox: Sandbox, path: Path) -> None:
     """A 400 of the exchange is about what the request says, and its copy says the same."""
     ref = sandbox.add_run(status="live")
-    killed(sandbox, path, ref, EARLIER)
-    (done,) = await gone_on(sandbox, path, (ref, EARLIER))
+    leave_journal_of_killed_process(sandbox, path, ref, EARLIER)
+    (done,) = await resumed(sandbox, path, (ref, EARLIER))
     assert isinstance(done.error, BadRequestError)
     assert [(row.state, row.error) for row in journal_rows(path)] == [("failed", "BadRequestError")]
 
@@ -157,9 +157,9 @@ async def test_dates_that_are_refused_are_refused_for_good(sandbox: Sandbox, pat
 async def test_a_400_of_somebody_else_proves_nothing(sandbox: Sandbox, path: Path) -> None:
     """A proxy that could not read the request says nothing of its copy: only the exchange's own 400 counts."""
     ref = sandbox.add_run(status="live")
-    killed(sandbox, path, ref, UPDATE)
+    leave_journal_of_killed_process(sandbox, path, ref, UPDATE)
     sandbox.script(Status(400, body=b"<html>bad request</html>"), on="update")
-    (done,) = await gone_on(sandbox, path, (ref, UPDATE))
+    (done,) = await resumed(sandbox, path, (ref, UPDATE))
     assert isinstance(done.error, OutcomeUnknownError)
 
 
@@ -167,25 +167,25 @@ async def test_a_400_of_somebody_else_proves_nothing(sandbox: Sandbox, path: Pat
 async def test_other_refusals_prove_nothing(sandbox: Sandbox, path: Path, status: int) -> None:
     """What is forbidden, missing or in the way now may not have been when the earlier copy came in."""
     ref = sandbox.add_run(status="completed")
-    killed(sandbox, path, ref, Pause())
+    leave_journal_of_killed_process(sandbox, path, ref, Pause())
     sandbox.script(Status(status), on="pause")
-    (done,) = await gone_on(sandbox, path, (ref, Pause()))
+    (done,) = await resumed(sandbox, path, (ref, Pause()))
     assert isinstance(done.error, OutcomeUnknownError)
 
 
 async def test_replies_lost_after_resuming_are_judged_as_ever(sandbox: Sandbox, path: Path) -> None:
     """A reply that the second process loses itself leaves the doubt that any lost reply leaves."""
     ref = sandbox.add_run(status="completed")
-    killed(sandbox, path, ref, Pause())
+    leave_journal_of_killed_process(sandbox, path, ref, Pause())
     sandbox.script(Cut("before"), on="pause")
-    (done,) = await gone_on(sandbox, path, (ref, Pause()))
+    (done,) = await resumed(sandbox, path, (ref, Pause()))
     assert isinstance(done.error, OutcomeUnknownError)
 
 
 async def test_no_doubt_is_left_behind(sandbox: Sandbox, path: Path) -> None:
     """A later row of the run, if it is to be performed all the same, finds a run that nothing can still change."""
     ref = sandbox.add_run(status="completed")
-    killed(sandbox, path, ref, Pause())
-    found = await gone_on(sandbox, path, (ref, Pause()), (ref, Complete()), on_row_failure="continue")
+    leave_journal_of_killed_process(sandbox, path, ref, Pause())
+    found = await resumed(sandbox, path, (ref, Pause()), (ref, Complete()), on_row_failure="continue")
     assert isinstance(found[0].error, InvalidRunStateError)
     assert found[1].result().effect == "already"

@@ -29,7 +29,9 @@ from fielding_async import (
     journal_rows,
     read_journal,
 )
+from fielding_async.journal.file_storage import FileStorage
 from fielding_async.journal.replay import Replay
+from fielding_async.journal.values import Binding
 from fielding_async.sandbox import Sandbox
 from tests.tools.sessions import TOKEN, applied, session
 
@@ -41,7 +43,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "rows.journal"
 
 
-def rows_of(sandbox: Sandbox, count: int = 20, *actions: Action) -> Rows:
+def rows_on_new_runs(sandbox: Sandbox, count: int = 20, *actions: Action) -> Rows:
     refs = [sandbox.add_run(status="live") for _ in range(count)]
     return [(ref, action) for action in actions or (Pause(),) for ref in refs]
 
@@ -53,7 +55,7 @@ async def performed(fielding: FieldingSession, rows: Any, path: Path, **argument
 
 async def test_a_finished_batch_is_passed_over(sandbox: Sandbox, path: Path) -> None:
     """Run again with the same rows nothing is sent, nothing is yielded, and the counts are known."""
-    rows = rows_of(sandbox, 20, Pause(), Resume())
+    rows = rows_on_new_runs(sandbox, 20, Pause(), Resume())
     async with session(sandbox) as fielding:
         assert len(await performed(fielding, rows, path)) == 40
         before = len(sandbox.requests)
@@ -68,21 +70,21 @@ async def test_a_finished_batch_is_passed_over(sandbox: Sandbox, path: Path) -> 
     assert list(journal_rows(path)) == []
 
 
-async def test_a_batch_that_was_left_is_gone_on_with(sandbox: Sandbox, path: Path) -> None:
+async def test_a_batch_that_was_left_is_resumed(sandbox: Sandbox, path: Path) -> None:
     """What was done is not done again, what was drained counts as done, the rest is performed."""
-    rows = rows_of(sandbox, 50, Pause(), Resume())
+    rows = rows_on_new_runs(sandbox, 50, Pause(), Resume())
     async with session(sandbox) as fielding:
         async with fielding.perform_all(rows, journal=path, concurrency=4) as batch:
             for _ in range(30):
                 await anext(batch)
         first = batch.taken
         later = await performed(fielding, rows, path)
-    assert len(later) == 100 - read_journal_before(first, batch)
+    assert len(later) == 100 - rows_ended(first, batch)
     assert Counter(applied(sandbox)) == {"pause": 50, "resume": 50}
     assert read_journal(path).counts.done == 100
 
 
-def read_journal_before(taken: int, batch: Batch) -> int:
+def rows_ended(taken: int, batch: Batch) -> int:
     """Return how many rows had ended when the batch was left."""
     return taken - sum(row.state == "never sent" for row in batch.leftover)
 
@@ -107,19 +109,19 @@ async def test_failures_are_final_and_skips_follow_from_them(sandbox: Sandbox, p
 
 
 async def test_bad_rows_are_on_record_too(sandbox: Sandbox, path: Path) -> None:
-    """A row that is none is failed for good, and keeps its place."""
-    rows: Any = [*rows_of(sandbox, 2), ("no ref", Pause()), *rows_of(sandbox, 2)]
+    """A bad row has failed finally, and keeps its place."""
+    rows: Any = [*rows_on_new_runs(sandbox, 2), ("no ref", Pause()), *rows_on_new_runs(sandbox, 2)]
     async with session(sandbox) as fielding:
         assert len(await performed(fielding, rows, path)) == 5
         assert await performed(fielding, rows, path) == []
-        rows[2] = rows_of(sandbox, 1)[0]
+        rows[2] = rows_on_new_runs(sandbox, 1)[0]
         with pytest.raises(ConfigurationError, match="row 2 is not the one on record"):
             await performed(fielding, rows, path)
 
 
 async def test_another_exchange_is_refused(sandbox: Sandbox, path: Path) -> None:
     """The journal of a rehearsal on a sandbox cannot be taken for that of the exchange, nor of another API version."""
-    rows = rows_of(sandbox, 2)
+    rows = rows_on_new_runs(sandbox, 2)
     async with session(sandbox) as fielding:
         await performed(fielding, rows, path, plan="digest 1")
         with pytest.raises(ConfigurationError, match=r"another plan: .* digest 1, and this batch is for digest 2"):
@@ -147,20 +149,20 @@ async def test_another_exchange_is_refused(sandbox: Sandbox, path: Path) -> None
 )
 async def test_another_plan_is_refused(sandbox: Sandbox, path: Path, change: Any, match: str) -> None:
     """Rows that were changed, moved or taken away are found out, also without a digest of the plan; added ones run."""
-    rows = rows_of(sandbox, 10)
+    rows = rows_on_new_runs(sandbox, 10)
     async with session(sandbox) as fielding:
         await performed(fielding, rows, path)
         before = len(sandbox.requests)
         with pytest.raises(ConfigurationError, match=match):
             await performed(fielding, change(rows), path)
         assert len(sandbox.requests) == before
-        assert len(await performed(fielding, [*rows, *rows_of(sandbox, 3)], path)) == 3
+        assert len(await performed(fielding, [*rows, *rows_on_new_runs(sandbox, 3)], path)) == 3
 
 
 async def test_two_batches_cannot_share_a_journal(sandbox: Sandbox, path: Path) -> None:
     """The second is refused, in this process and in another; when the first is over, it may go on."""
-    rows = rows_of(sandbox, 5)
-    code = f"import sys; sys.path[:0] = {sys.path!r}\n" + OPEN
+    rows = rows_on_new_runs(sandbox, 5)
+    code = f"import sys; sys.path[:0] = {sys.path!r}\n" + SCRIPT_THAT_OPENS
     async with session(sandbox) as fielding:
         async with fielding.perform_all(rows, journal=path) as batch:
             with pytest.raises(ConfigurationError, match="in use by another batch"):
@@ -168,13 +170,13 @@ async def test_two_batches_cannot_share_a_journal(sandbox: Sandbox, path: Path) 
             other = await asyncio.create_subprocess_exec(
                 sys.executable, "-c", code, str(path), sandbox.url, stdout=subprocess.PIPE
             )
-            said, _ = await other.communicate()
-            assert b"in use by another batch" in said
+            output, _ = await other.communicate()
+            assert b"in use by another batch" in output
             assert len([done async for done in batch]) == 5
         assert await performed(fielding, rows, path) == []
 
 
-OPEN = """
+SCRIPT_THAT_OPENS = """
 import asyncio
 from fielding_async import ConfigurationError, FieldingSession
 async def main():
@@ -194,20 +196,20 @@ async def test_only_its_owner_may_read_it(sandbox: Sandbox, path: Path) -> None:
     async with session(sandbox) as fielding:
         old = os.umask(0)
         try:
-            await performed(fielding, rows_of(sandbox, 1), path)
+            await performed(fielding, rows_on_new_runs(sandbox, 1), path)
         finally:
             os.umask(old)
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         other = path.with_name("other")
         other.touch(0o666)
-        await performed(fielding, rows_of(sandbox, 1), other)
+        await performed(fielding, rows_on_new_runs(sandbox, 1), other)
         assert stat.S_IMODE(other.stat().st_mode) == 0o600
 
 
 async def test_no_secret_is_in_it(sandbox: Sandbox, path: Path) -> None:
     """The token is nowhere in the journal."""
     async with session(sandbox) as fielding:
-        await performed(fielding, rows_of(sandbox, 3, Resume()), path)
+        await performed(fielding, rows_on_new_runs(sandbox, 3, Resume()), path)
     assert TOKEN not in path.read_text()
 
 
@@ -217,7 +219,7 @@ async def test_a_file_that_is_no_journal_is_left_alone(sandbox: Sandbox, path: P
     path.write_text(content)
     async with session(sandbox) as fielding:
         with pytest.raises(ConfigurationError, match="not a journal"):
-            await performed(fielding, rows_of(sandbox, 1), path)
+            await performed(fielding, rows_on_new_runs(sandbox, 1), path)
     assert path.read_text() == content
     with pytest.raises(ConfigurationError, match="not a journal"):
         read_journal(path)
@@ -229,7 +231,7 @@ async def test_places_where_no_journal_can_be(sandbox: Sandbox, tmp_path: Path) 
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     async with session(sandbox) as fielding:
-        rows = rows_of(sandbox, 1)
+        rows = rows_on_new_runs(sandbox, 1)
         for bad, match in (
             (tmp_path / "none" / "x", "No such file"),
             (tmp_path, "Is a directory"),
@@ -248,7 +250,7 @@ async def test_a_folder_that_is_read_only_is_refused(sandbox: Sandbox, tmp_path:
     tmp_path.chmod(0o500)
     async with session(sandbox) as fielding:
         with pytest.raises(ConfigurationError, match="Permission denied"):
-            await performed(fielding, rows_of(sandbox, 1), tmp_path / "x")
+            await performed(fielding, rows_on_new_runs(sandbox, 1), tmp_path / "x")
     tmp_path.chmod(0o700)
 
 
@@ -256,7 +258,7 @@ async def test_entering_that_is_cancelled_does_not_read_to_the_end(
     sandbox: Sandbox, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A long journal is free again soon after, and not when all of it was read."""
-    rows = rows_of(sandbox)
+    rows = rows_on_new_runs(sandbox)
     async with session(sandbox) as fielding:
         await performed(fielding, rows, path)
     lines: list[bytes] = []
@@ -288,9 +290,9 @@ async def test_entering_that_is_cancelled_does_not_read_to_the_end(
     assert read_journal(path).counts.done == 20
 
 
-async def test_a_torn_journal_is_cut_and_gone_on_with(sandbox: Sandbox, path: Path) -> None:
+async def test_a_torn_journal_is_cut_and_resumed(sandbox: Sandbox, path: Path) -> None:
     """Cut anywhere after its first line, the journal is resumed, and every row is applied once all the same."""
-    rows = rows_of(sandbox, 6)
+    rows = rows_on_new_runs(sandbox, 6)
     async with session(sandbox) as fielding:
         await performed(fielding, rows, path)
         whole = path.read_bytes()
@@ -306,7 +308,7 @@ async def test_a_torn_journal_is_cut_and_gone_on_with(sandbox: Sandbox, path: Pa
 
 async def test_a_damaged_journal_is_refused(sandbox: Sandbox, path: Path) -> None:
     """A line changed in the middle is named, and nothing is sent."""
-    rows = rows_of(sandbox, 6)
+    rows = rows_on_new_runs(sandbox, 6)
     async with session(sandbox) as fielding:
         await performed(fielding, rows, path, concurrency=1)
         lines = path.read_bytes().splitlines(keepends=True)
@@ -315,7 +317,7 @@ async def test_a_damaged_journal_is_refused(sandbox: Sandbox, path: Path) -> Non
             await performed(fielding, rows, path)
 
 
-FULL = """
+SCRIPT_WITH_FULL_DISK = """
 import asyncio, json, resource, signal
 from fielding_async import FieldingSession, JournalError, Pause, RunRef
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -346,15 +348,15 @@ async def test_a_full_disk_ends_the_batch_with_nothing_lost(sandbox: Sandbox, pa
 
     The disk is full in a process of its own, whose files may not grow beyond a size.
     """
-    rows = rows_of(sandbox, 60)
+    rows = rows_on_new_runs(sandbox, 60)
     ids = json.dumps([[ref.account_id, ref.project_id, ref.target_group_id, ref.fielding_run_id] for ref, _ in rows])
-    code = f"import sys; sys.path[:0] = {sys.path!r}\n" + FULL
+    code = f"import sys; sys.path[:0] = {sys.path!r}\n" + SCRIPT_WITH_FULL_DISK
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", code, str(path), sandbox.url, ids, str(size), stdout=subprocess.PIPE
     )
-    said, _ = await process.communicate()
+    output, _ = await process.communicate()
     assert process.returncode == 0
-    found, ended, left, taken = json.loads(said)
+    found, ended, left, taken = json.loads(output)
     assert "cannot be written: File too large; nothing more is sent" in ended
     assert sorted([*(number for number, _ in found), *(number for number, _ in left)]) == list(range(taken))
     assert {kind for _, kind in found} <= {"done", "JournalError"}
@@ -367,7 +369,7 @@ async def test_a_full_disk_ends_the_batch_with_nothing_lost(sandbox: Sandbox, pa
     assert read_journal(path).counts.done == 60
 
 
-CHILD = """
+SCRIPT_TO_KILL = """
 import asyncio, json
 from fielding_async import Complete, FieldingSession, Limits, Pause, Resume, RunRef
 async def main():
@@ -376,7 +378,7 @@ async def main():
     limits = Limits(concurrency=16, adaptive=False)
     async with FieldingSession("secret-token-of-the-test", base_url=url, limits=limits) as fielding:
         async with fielding.perform_all(rows, journal=path) as batch:
-            print("begun", flush=True)
+            print("started", flush=True)
             async for done in batch:
                 assert done.error is None, done
     print("finished", flush=True)
@@ -389,26 +391,51 @@ async def test_a_batch_survives_sigkill(sandbox: Sandbox, path: Path) -> None:
     """Killed again and again in the midst of it and resumed each time, every row is applied exactly once, in order."""
     refs = [sandbox.add_run(status="live") for _ in range(150)]
     ids = json.dumps([[ref.account_id, ref.project_id, ref.target_group_id, ref.fielding_run_id] for ref in refs])
-    code = f"import sys; sys.path[:0] = {sys.path!r}\n" + CHILD
+    code = f"import sys; sys.path[:0] = {sys.path!r}\n" + SCRIPT_TO_KILL
     kills = 0
     while True:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-c", code, str(path), sandbox.url, ids, stdout=subprocess.PIPE
         )
         assert process.stdout is not None
-        assert await process.stdout.readline() == b"begun\n"
+        assert await process.stdout.readline() == b"started\n"
         goal = len(sandbox.history) + 70
         while len(sandbox.history) < goal and process.returncode is None:
             await asyncio.sleep(0.001)
         if process.returncode is None and len(sandbox.history) < 450:
             process.send_signal(signal.SIGKILL)
             kills += 1
-        said = await process.stdout.read()
+        output = await process.stdout.read()
         if await process.wait() == 0:
-            assert said == b"finished\n"
+            assert output == b"finished\n"
             break
     assert kills >= 4
     for ref in refs:
         assert [write.operation for write in sandbox.history if write.ref == ref] == ["pause", "resume", "complete"]
     counts = read_journal(path).counts
     assert (counts.done, counts.ended, counts.in_flight) == (450, 450, 0)
+
+
+async def test_nothing_is_written_behind_a_group_that_was_torn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a write that failed half-way the file stays as it is, although there is space again: it can be resumed."""
+    path = tmp_path / "rows.journal"
+    storage = FileStorage(str(path))
+    await storage.load(Binding("https://fake.invalid/v1", "2025-12-18", None), Replay())
+    real, full = os.write, [True]
+
+    def write(fd: int, data: Any) -> int:
+        if bytes(data[:9]) != b'{"commit"' and full:
+            full.clear()
+            raise OSError(28, "No space left on device")
+        return real(fd, data[:20])
+
+    monkeypatch.setattr(os, "write", write)
+    loop = asyncio.get_running_loop()
+    problems: list[OSError | None] = []
+    for number in (1, 2):
+        written: asyncio.Future[OSError | None] = loop.create_future()
+        storage.write(b'{"commit":%d}\n{"settled":0,"row":"0000000a"}\n' % number, written.set_result)
+        problems.append(await written)
+    await storage.close()
+    assert [problem and problem.errno for problem in problems] == [28, 28]
+    assert read_journal(path).counts.done == 0

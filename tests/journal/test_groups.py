@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from fielding_async import Action, Limits, Pause, Resume, RunRef
-from fielding_async.batch.perform_all import PerformAll
-from fielding_async.batch.row_tasks import Options
+from fielding_async.batch.options import Options
+from fielding_async.batch.perform_all import perform_all
 from tests.tools import virtual_time
 from tests.tools.fake_exchange import FakeExchange, ref_of, session_on
 from tests.tools.fake_storage import Disk, MemoryStorage
@@ -23,7 +23,7 @@ def perform(rows: "list[tuple[RunRef, Action]]", concurrency: int) -> tuple[floa
         began = asyncio.get_running_loop().time()
         async with (
             session_on(exchange, limits=Limits(concurrency=32, adaptive=False)) as fielding,
-            PerformAll(
+            perform_all(
                 fielding, iter(rows), Options(concurrency=concurrency), storage=lambda: MemoryStorage(disk)
             ) as batch,
         ):
@@ -42,8 +42,8 @@ def perform(rows: "list[tuple[RunRef, Action]]", concurrency: int) -> tuple[floa
 def test_rows_one_at_a_time_wait_for_the_disk_alone(rows: "list[tuple[RunRef, Action]]") -> None:
     """An intent that no other can join is made durable at once, among many runs and within one."""
     seconds, _ = perform(rows, concurrency=1)
-    looks = len({ref for ref, _ in rows})
-    assert seconds <= (looks + len(rows)) * LATENCY + (len(rows) + 2) * DISK + 0.01
+    gets = len({ref for ref, _ in rows})
+    assert seconds <= (gets + len(rows)) * LATENCY + (len(rows) + 2) * DISK + 0.01
 
 
 def test_rows_side_by_side_are_made_durable_together() -> None:

@@ -205,3 +205,10 @@ def test_no_record_is_too_strange(record: Any) -> None:
     except DamagedError:
         assert replay.good_bytes == 0
     assert len(replay) <= 1 << 27
+
+
+def test_damage_is_named_before_anything_is_fed_further() -> None:
+    """A whole record that is none raises from the line itself, not from a group behind it."""
+    replay = Replay()
+    with pytest.raises(DamagedError, match="line 2"):
+        replay.feed(b'{"note":1}\n')

@@ -1,4 +1,4 @@
-"""What is on record and how it is gone on with: limits of lines, other formats, options that change, odd rows."""
+"""How a journal is resumed: long lines, other formats, deleted files, options and sessions that change."""
 
 import asyncio
 import errno
@@ -6,13 +6,10 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import nullcontext
-from datetime import UTC, datetime
-from enum import Enum
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
-from attrs import astuple, frozen
 
 from fielding_async import (
     Action,
@@ -27,22 +24,21 @@ from fielding_async import (
     SessionClosedError,
     SkippedError,
     Update,
-    journal_rows,
     read_journal,
 )
-from fielding_async.batch.perform_all import PerformAll
-from fielding_async.batch.row_tasks import Options
-from fielding_async.core.actions import StatusAction
+from fielding_async.batch.options import Options
+from fielding_async.batch.perform_all import perform_all
 from fielding_async.core.wire.replies import Attempted, Response
 from fielding_async.http.transport import Outgoing
 from fielding_async.journal.lines import commit_line, header_line, intent_line, row_digest
-from fielding_async.journal.locked_file import read_lines
-from fielding_async.journal.replay import DamagedError, Replay, read_binding
+from fielding_async.journal.reader import read_lines
+from fielding_async.journal.replay import Replay, read_binding
 from fielding_async.journal.values import Binding
 from fielding_async.sandbox import Cut, Sandbox
 from tests.tools import virtual_time
 from tests.tools.fake_exchange import FakeExchange, ref_of, session_on
 from tests.tools.fake_storage import Disk, MemoryStorage
+from tests.tools.journal_lives import one_process
 from tests.tools.sessions import END, applied, run_value, sent, session
 
 Rows = list[tuple[RunRef, Action]]
@@ -189,7 +185,7 @@ async def test_a_journal_that_is_deleted_in_the_midst_ends_the_batch(sandbox: Sa
 
 
 @pytest.mark.parametrize(
-    ("begun", "resumed", "is_same"),
+    ("started", "resumed", "is_same"),
     [
         ("https://api.cint.com/v1", "HTTPS://API.Cint.com/v1", True),
         ("https://API.cint.com:443/v1", "https://api.cint.com/v1/", True),
@@ -202,10 +198,10 @@ async def test_a_journal_that_is_deleted_in_the_midst_ends_the_batch(sandbox: Sa
     ],
 )
 async def test_an_exchange_is_the_same_however_its_host_is_spelled(
-    path: Path, begun: str, resumed: str, is_same: bool
+    path: Path, started: str, resumed: str, is_same: bool
 ) -> None:
     """Case of scheme and host, and the port of the scheme, make no other exchange; path and other ports do."""
-    async with session_on(FakeExchange(), base_url=begun) as fielding, fielding.perform_all([], journal=path):
+    async with session_on(FakeExchange(), base_url=started) as fielding, fielding.perform_all([], journal=path):
         pass
     expected = nullcontext() if is_same else pytest.raises(ConfigurationError, match="another exchange")
     async with session_on(FakeExchange(), base_url=resumed) as fielding:
@@ -227,51 +223,41 @@ async def test_a_folder_that_cannot_be_synced_is_no_obstacle(
     assert len(await performed(sandbox, [(sandbox.add_run(status="live"), Pause())], path)) == 1
 
 
-# -- lives with other options
-
-
-def one_life(disk: Disk, exchange: FakeExchange, rows: Rows, **options: Any) -> list[Done]:
-    async def main() -> list[Done]:
-        async with session_on(exchange) as fielding:
-            context = PerformAll(fielding, rows, Options(**options), storage=lambda: MemoryStorage(disk))
-            async with context as batch:
-                return [done async for done in batch]
-
-    return virtual_time.run(main())
+# -- resumed with other options
 
 
 @pytest.mark.parametrize("on_row_failure", ["skip", "continue"])
 def test_a_row_that_is_still_in_flight_is_not_overtaken(on_row_failure: str) -> None:
-    """Where nothing could be learnt of a row, those behind it on its run wait for another life, whatever the option."""
+    """Where nothing could be learned of a row, those behind it on its run wait for another process, with any option."""
 
-    class Blind(FakeExchange):
+    class ForbidsFirstGet(FakeExchange):
         def answer(self, outgoing: Outgoing, name: str, action: str) -> Attempted:
             answer = super().answer(outgoing, name, action)
             return Response(403, {}, b"{}") if self.requests["get"] == 1 and action == "get" else answer
 
-    exchange, disk = Blind(), Disk()
+    exchange, disk = ForbidsFirstGet(), Disk()
     rows: Rows = [(ref_of(1), Pause()), (ref_of(1), Update(end_fielding_at=END))]
     base = run_value(id="run1", etag='W/"1"', version=1)
     disk.data = header_line(Binding("https://fake.invalid/v1", "2025-12-18"))
     disk.data += commit_line(1) + intent_line(0, row_digest(*rows[0]), Pause(), base)
     exchange.run("run1")["version"] = 2  # by a colleague
-    found = {done.number: done for done in one_life(disk, exchange, rows, on_row_failure=on_row_failure)}
+    found = {done.number: done for done in one_process(disk, exchange, rows, on_row_failure=on_row_failure)}
     assert isinstance(found[0].error, OutcomeUnknownError)
     assert isinstance(found[1].error, SkippedError)
     assert exchange.times(1) == 0
-    later = one_life(disk, exchange, rows, on_row_failure=on_row_failure)
+    later = one_process(disk, exchange, rows, on_row_failure=on_row_failure)
     assert [done.result().effect for done in later] == ["accepted", "accepted"]
     assert exchange.applied == [("run1", "pause"), ("run1", "update")]
 
 
-# -- rows and sessions
+# -- sessions and readers
 
 
-def test_a_session_closed_while_the_journal_is_read_is_told_at_once() -> None:
+def test_a_session_closed_while_the_journal_is_read_is_reported_at_once() -> None:
     """Entering raises, no row is taken, and the journal is unlocked."""
     taken: list[int] = []
 
-    class Slow(MemoryStorage):
+    class SlowStorage(MemoryStorage):
         closed = False
 
         async def load(self, binding: Binding, replay: Replay) -> None:
@@ -279,7 +265,7 @@ def test_a_session_closed_while_the_journal_is_read_is_told_at_once() -> None:
             await super().load(binding, replay)
 
         def close(self) -> "asyncio.Future[None]":
-            Slow.closed = True
+            SlowStorage.closed = True
             return super().close()
 
     def rows() -> Iterator[tuple[RunRef, Action]]:
@@ -290,7 +276,7 @@ def test_a_session_closed_while_the_journal_is_read_is_told_at_once() -> None:
     async def main() -> None:
         async with session_on(FakeExchange()) as fielding:
             closing = asyncio.create_task(close(fielding))
-            context = PerformAll(fielding, rows(), Options(), storage=lambda: Slow(Disk()))
+            context = perform_all(fielding, rows(), Options(), storage=lambda: SlowStorage(Disk()))
             with pytest.raises(SessionClosedError):
                 await context.__aenter__()
             await closing
@@ -301,187 +287,39 @@ def test_a_session_closed_while_the_journal_is_read_is_told_at_once() -> None:
 
     virtual_time.run(main())
     assert not taken
-    assert Slow.closed
+    assert SlowStorage.closed
 
 
-class Archive(StatusAction):
-    name: ClassVar[str] = "archive"
-    target: ClassVar[str] = "archived"
-
-
-async def test_an_action_of_the_callers_own_is_a_bad_row(sandbox: Sandbox, path: Path) -> None:
-    """What is no action of the exchange is told as such, and never put on record as a write in flight."""
-    rows: Rows = [(sandbox.add_run(status="live"), Archive())]
-    (done,) = await performed(sandbox, rows, path)
-    assert isinstance(done.error, ConfigurationError)
-    assert not sandbox.requests
-    assert read_journal(path).counts.failed == 1
-
-
-class Unspeakable:
-    def __repr__(self) -> str:
-        raise ZeroDivisionError
-
-
-@pytest.mark.parametrize("pair", [(ref_of(1), Unspeakable()), Unspeakable(), (Unspeakable(), Pause())])
-def test_a_row_that_cannot_even_be_named_ends_the_input(pair: Any) -> None:
-    """What its repr raises comes out of the iteration after the rows before it; nothing hangs and nothing is lost."""
-    exchange = FakeExchange()
-
-    async def main() -> list[Done]:
-        found: list[Done] = []
-
-        async def consume() -> None:
-            async with session_on(exchange) as fielding:
-                rows: Any = [(ref_of(0), Pause()), pair, (ref_of(2), Pause())]
-                async with PerformAll(fielding, rows, Options()) as batch:
-                    found.extend([done async for done in batch])
-
-        with pytest.raises(ZeroDivisionError):
-            await consume()
-        return found
-
-    virtual_time.run(main())
-    assert exchange.times(0) == 1
-
-
-async def test_strange_texts_survive(sandbox: Sandbox, path: Path) -> None:
-    """Ids, messages and ETags of any characters are on record as they are, and the journal stays readable."""
-    names = ["r\N{SNOWMAN}n", "x" * 4000, "\N{GRINNING FACE}" * 3, '"quoted"', "a:b@c;d,e", "{}"]
-    rows: Rows = [(RunRef(101, "0" * 26, "1" * 26, name), Pause()) for name in names]
-    found = await performed(sandbox, rows, path)
-    assert all(done.error is not None for done in found)
-    assert [
-        row.ref and row.ref.fielding_run_id for row in sorted(journal_rows(path), key=lambda row: row.number)
-    ] == names
-    assert await performed(sandbox, rows, path) == []
-    assert read_journal(path).counts.failed == len(names)
-
-
-def test_damage_is_named_before_anything_is_fed_further() -> None:
-    """A whole record that is none raises from the line itself, not from a group behind it."""
-    replay = Replay()
-    with pytest.raises(DamagedError, match="line 2"):
-        replay.feed(b'{"note":1}\n')
-
-
-async def test_a_lost_reply_is_not_lost_on_whoever_reads_the_journal_meanwhile(sandbox: Sandbox, path: Path) -> None:
+async def test_the_journal_of_a_lost_reply_can_be_read_while_it_is_written(sandbox: Sandbox, path: Path) -> None:
     """What is yielded, what is on record and what the journal counts are the same at every row."""
     rows: Rows = [(sandbox.add_run(status="live"), Pause()) for _ in range(20)]
     sandbox.script(Cut("after"), on="pause")
-    told = 0
+    yielded = 0
     async with session(sandbox) as fielding, fielding.perform_all(rows, journal=path, concurrency=3) as batch:
         async for _ in batch:
-            told += 1
-            assert read_journal(path).counts.ended >= told
+            yielded += 1
+            assert read_journal(path).counts.ended >= yielded
     assert len(applied(sandbox)) == 20
-
-
-def test_without_a_journal_nobody_is_waited_for() -> None:
-    """Behind a row that broke in an unforeseen way those of its run go on, if they are to, as no life comes after."""
-
-    class Broken(FakeExchange):
-        def answer(self, outgoing: Outgoing, name: str, action: str) -> Attempted:
-            if not self.requests:
-                self.requests["broken"] += 1
-                raise ZeroDivisionError
-            return super().answer(outgoing, name, action)
-
-    async def main() -> list[Done]:
-        async with session_on(Broken()) as fielding:
-            rows: Rows = [(ref_of(1), Pause()), (ref_of(1), Pause())]
-            async with PerformAll(fielding, rows, Options(on_row_failure="continue")) as batch:
-                return [done async for done in batch]
-
-    first, second = virtual_time.run(main())
-    assert isinstance(first.error, ZeroDivisionError)
-    assert second.result().effect == "accepted"
 
 
 def test_a_row_is_not_skipped_for_a_later_one() -> None:
     """A bad row behind one that is still in flight is not on record before it: it cannot stop what comes before."""
 
-    class Down(FakeExchange):
+    class ForbidsAll(FakeExchange):
         down = True
 
         def answer(self, outgoing: Outgoing, name: str, action: str) -> Attempted:
             return Response(403, {}, b"{}") if self.down else super().answer(outgoing, name, action)
 
-    exchange, disk = Down(), Disk()
+    exchange, disk = ForbidsAll(), Disk()
     rows: Rows = [(ref_of(1), Pause()), (ref_of(1), Resume()), (ref_of(1), Update())]
     disk.data = header_line(Binding("https://fake.invalid/v1", "2025-12-18"))
     base = run_value(id="run1", etag='W/"1"', version=1)
     disk.data += commit_line(1) + intent_line(0, row_digest(*rows[0]), Pause(), base)
-    first = one_life(disk, exchange, rows)
+    first = one_process(disk, exchange, rows)
     assert [type(done.error) for done in first] == [OutcomeUnknownError, SkippedError, ConfigurationError]
     exchange.down = False
-    second = one_life(disk, exchange, rows)
+    second = one_process(disk, exchange, rows)
     assert [done.error and type(done.error) for done in second] == [None, None, ConfigurationError]
     assert exchange.applied == [("run1", "pause"), ("run1", "resume")]
-    assert one_life(disk, exchange, rows) == []
-
-
-@frozen
-class Labelled(RunRef):
-    """A ref that carries something of its caller's."""
-
-    label: str = ""
-
-
-def test_a_run_is_one_run_whatever_its_ref_carries() -> None:
-    """Refs of a class of the caller's own share the lane of their run, and come back as they were given."""
-    exchange = FakeExchange()
-    exchange.refuse["run1"] = 403
-    plain = ref_of(1)
-    refs = [Labelled(101, plain.project_id, plain.target_group_id, "run1", label) for label in "ab"]
-    rows: Rows = [(plain, Pause()), *((ref, Pause()) for ref in refs)]
-    found = sorted(one_life(Disk(), exchange, rows), key=lambda done: done.number)
-    assert [done.ref for done in found] == [plain, *refs]
-    assert [isinstance(done.error, SkippedError) for done in found] == [False, True, True]
-    assert exchange.requests["pause"] == 1
-
-
-class Stamp(datetime):
-    """A datetime that knows of nanoseconds, as those of data frames do: it equals none without."""
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Stamp) and super().__eq__(other)
-
-    __hash__ = datetime.__hash__
-
-
-def test_a_date_is_what_is_sent_of_it() -> None:
-    """An update made with a finer kind of datetime is there once the run has the milliseconds that were sent."""
-    update = Update(end_fielding_at=Stamp(2031, 1, 31, 8, 0, 1, 5999, tzinfo=UTC))
-    assert update == Update(end_fielding_at=datetime(2031, 1, 31, 8, 0, 1, 5000, tzinfo=UTC))
-    (done,) = one_life(Disk(), FakeExchange(), [(ref_of(1), update)])
-    assert done.result().effect == "already"
-
-
-class Project(str, Enum):  # noqa: UP042 - what older code has
-    MINE = "0" * 26
-
-
-def test_an_id_is_what_it_equals() -> None:
-    """A member of an enumeration of texts goes out as its text."""
-    exchange = FakeExchange()
-    plain = ref_of(1)
-    odd = RunRef(101, Project.MINE, plain.target_group_id, plain.fielding_run_id)
-    urls: list[str] = []
-
-    class Listening(FakeExchange):
-        async def send(self, outgoing: Outgoing, *, timeout: float, connect_timeout: float) -> Attempted:
-            urls.append(outgoing.url)
-            return await super().send(outgoing, timeout=timeout, connect_timeout=connect_timeout)
-
-    exchange = Listening()
-    one_life(Disk(), exchange, [(odd, Pause())])
-    assert all(f"/projects/{'0' * 26}/" in url for url in urls)
-    assert urls
-
-
-def test_the_ids_of_handles_are_plain() -> None:
-    """So it is wherever an id is taken."""
-    project = FieldingSession("token").project(101, Project.MINE)
-    run = project.target_group(Project.MINE).run(Project.MINE)
-    assert {type(each) for each in (project.project_id, *astuple(run.ref)[1:])} == {str}
+    assert one_process(disk, exchange, rows) == []

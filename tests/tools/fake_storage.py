@@ -37,7 +37,7 @@ class Disk:
 
 
 class MemoryStorage:
-    """A `Storage` on a `Disk`."""
+    """A `JournalStorage` on a `Disk`."""
 
     name = "journal='memory'"
 

@@ -5,14 +5,19 @@ import json
 from random import Random
 from typing import Any
 
-from fielding_async import FieldingSession, Limits, Retry, Timeout
+from fielding_async import Action, Done, FieldingSession, Limits, Retry, RunRef, Timeout
+from fielding_async.batch.options import Options
+from fielding_async.batch.perform_all import perform_all
 from fielding_async.http.transport import Outgoing, Transport
 from fielding_async.session import session_over
 
-from .fake_exchange import FakeExchange
-from .fake_storage import Disk
+from . import virtual_time
+from .fake_exchange import FakeExchange, session_on
+from .fake_storage import Disk, MemoryStorage
 
-__all__ = ["colleague", "intent_on_record", "kill", "new_session", "target"]
+__all__ = ["colleague", "intent_on_record", "kill", "new_session", "one_process", "target"]
+
+Rows = list[tuple[RunRef, Action]]
 
 
 def new_session(transport: Transport, dice: Random) -> FieldingSession:
@@ -74,3 +79,15 @@ def colleague(
 
     if rate:
         loop.call_later(dice.expovariate(rate), act)
+
+
+def one_process(disk: Disk, exchange: FakeExchange, rows: Rows, **options: Any) -> list[Done]:
+    """Perform rows with a journal on this disk, as a process of its own would, in virtual time."""
+
+    async def main() -> list[Done]:
+        async with session_on(exchange) as fielding:
+            context = perform_all(fielding, rows, Options(**options), storage=lambda: MemoryStorage(disk))
+            async with context as batch:
+                return [done async for done in batch]
+
+    return virtual_time.run(main())

@@ -1,1 +1,1 @@
-"""Journals through crashes and several lives, in virtual time."""
+"""Journals through crashes and many processes, in virtual time."""

@@ -1,7 +1,7 @@
-"""Batches killed at random moments and resumed, in virtual time: late requests, lost replies, colleagues, torn disks.
+"""Batches killed at random moments and resumed, in virtual time: late requests, lost replies, colleagues, torn writes.
 
-A kill ends every task of the process and whatever it was writing to its journal; requests that had left land all the
-same, now or long after the next process has begun.
+A kill ends every task of the process, and a write to its journal half-way. Requests that have left arrive all the same,
+now or long after the next process has started.
 """
 
 import asyncio
@@ -27,8 +27,8 @@ from fielding_async import (
     RunRef,
     Update,
 )
-from fielding_async.batch.perform_all import PerformAll
-from fielding_async.batch.row_tasks import Options
+from fielding_async.batch.options import Options
+from fielding_async.batch.perform_all import perform_all
 from fielding_async.core.wire.replies import Attempted, Lost
 from fielding_async.http.transport import Outgoing
 from fielding_async.journal.replay import Replay
@@ -42,77 +42,77 @@ FIRST_END = datetime(2031, 2, 1, tzinfo=UTC)
 
 
 @define(eq=False)
-class World:
-    """One exchange, one disk, and processes that come and go."""
+class Scenario:
+    """One exchange, one disk, and processes that are killed and started again."""
 
     dice: Random
     losses: float = 0.0
-    rivals: float = 0.0
+    colleague_rate: float = 0.0
     kills: float = 1.0
-    latest: float = 3.0
-    calendar: bool = False
+    longest_delay: float = 3.0
+    runs_start_and_end: bool = False
     exchange: FakeExchange = field(factory=FakeExchange)
     disk: Disk = field(factory=Disk)
-    landing: int = 0
+    on_the_way: int = 0
     applied: "Counter[int]" = field(factory=Counter)
     order: "dict[str, list[int]]" = field(factory=lambda: defaultdict(list))
     yielded: list[Done] = field(factory=list)
 
 
-class Line:
-    """The `Transport` of one process; `dead` once it was killed."""
+class ProcessTransport:
+    """The `Transport` of one process; `dead` once that was killed."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
+    def __init__(self, scenario: Scenario) -> None:
+        self.scenario = scenario
         self.dead = False
 
     async def send(self, outgoing: Outgoing, *, timeout: float, connect_timeout: float) -> Attempted:
-        world, dice, loop = self.world, self.world.dice, asyncio.get_running_loop()
+        scenario, dice, loop = self.scenario, self.scenario.dice, asyncio.get_running_loop()
         if self.dead:
             await loop.create_future()
         await outgoing.leave()
-        number = None if outgoing.method == "GET" else intent_on_record(world.disk, outgoing)
+        number = None if outgoing.method == "GET" else intent_on_record(scenario.disk, outgoing)
         reply: asyncio.Future[Attempted] = loop.create_future()
-        is_lost = outgoing.method != "GET" and dice.random() < world.losses
-        may_be_late = is_lost or (world.calendar and outgoing.method != "GET")
-        late = dice.choice([0.005, 0.005, 0.005, 0.05, world.latest if may_be_late else 0.02])
+        is_lost = outgoing.method != "GET" and dice.random() < scenario.losses
+        may_be_late = is_lost or (scenario.runs_start_and_end and outgoing.method != "GET")
+        late = dice.choice([0.005, 0.005, 0.005, 0.05, scenario.longest_delay if may_be_late else 0.02])
 
-        def settle(answer: Attempted) -> None:
+        def reply_with(answer: Attempted) -> None:
             if not reply.done():
                 reply.set_result(answer)
 
-        def land() -> None:
-            world.landing -= 1
-            answer = take(world, outgoing, number)
+        def arrive() -> None:
+            scenario.on_the_way -= 1
+            answer = answer_request(scenario, outgoing, number)
             if not is_lost:
-                loop.call_later(0.005, settle, answer)
+                loop.call_later(0.005, reply_with, answer)
 
-        world.landing += 1
+        scenario.on_the_way += 1
         if is_lost and dice.random() < 0.3:
-            world.landing -= 1  # lost on its way
+            scenario.on_the_way -= 1  # lost before it arrives
         else:
-            loop.call_later(late, land)
-        loop.call_later(1.0, settle, Lost("no reply", timed_out=True))
+            loop.call_later(late, arrive)
+        loop.call_later(1.0, reply_with, Lost("no reply", timed_out=True))
         return await reply
 
     async def aclose(self) -> None:
         """Do nothing."""
 
 
-def take(world: World, outgoing: Outgoing, number: int | None) -> Attempted:
-    """Have the exchange judge a request, and note which row a write that it applied was of."""
+def answer_request(scenario: Scenario, outgoing: Outgoing, number: int | None) -> Attempted:
+    """Return the answer of the exchange to a request, and note of which row a write was that it applied."""
     name, action = target(outgoing)
-    before = len(world.exchange.applied)
-    answer = world.exchange.answer(outgoing, name, action)
-    if len(world.exchange.applied) > before:
+    before = len(scenario.exchange.applied)
+    answer = scenario.exchange.answer(outgoing, name, action)
+    if len(scenario.exchange.applied) > before:
         assert number is not None
-        world.applied[number] += 1
-        world.order[name].append(number)
+        scenario.applied[number] += 1
+        scenario.order[name].append(number)
     return answer
 
 
-def rows_of(dice: Random, *, legal: bool) -> Rows:
-    """Draw a plan: each run has a few rows, each update with dates of its own; if `legal`, every one can be done."""
+def random_rows(dice: Random, *, all_allowed: bool) -> Rows:
+    """Draw a plan: a few rows for each run, each update with dates of its own; if `all_allowed`, all can be done."""
     per_run: list[Rows] = []
     for name in range(dice.randint(1, 12)):
         rows: Rows = []
@@ -121,7 +121,7 @@ def rows_of(dice: Random, *, legal: bool) -> Rows:
             if dice.random() < 0.5:
                 rows.append((ref_of(name), Update(end_fielding_at=FIRST_END + timedelta(days=name, seconds=turn))))
             else:
-                pausing = pausing if legal else dice.random() < 0.5
+                pausing = pausing if all_allowed else dice.random() < 0.5
                 rows.append((ref_of(name), Pause() if pausing else Resume()))
                 pausing = not pausing
         if pausing and dice.random() < 0.3:
@@ -136,59 +136,59 @@ def rows_of(dice: Random, *, legal: bool) -> Rows:
     return plan
 
 
-async def process(world: World, line: Line, rows: Rows) -> None:
+async def process(scenario: Scenario, transport: ProcessTransport, rows: Rows) -> None:
     """Perform the plan, or what is left of it, as a process of its own would."""
-    async with new_session(line, world.dice) as fielding:
-        context = PerformAll(fielding, iter(rows), Options(), storage=lambda: MemoryStorage(world.disk))
+    async with new_session(transport, scenario.dice) as fielding:
+        context = perform_all(fielding, iter(rows), Options(), storage=lambda: MemoryStorage(scenario.disk))
         async with context as batch:
             async for done in batch:
-                if not line.dead:
-                    world.yielded.append(done)
+                if not transport.dead:
+                    scenario.yielded.append(done)
 
 
-def calendar(world: World, names: list[str]) -> None:
-    """Let each run begin in any status, and start and come to its end by itself, under the ETag it has then."""
-    loop, dice = asyncio.get_running_loop(), world.dice
+def schedule_starts_and_ends(scenario: Scenario, names: list[str]) -> None:
+    """Give each run a random status, and let it start and end by itself later, under the ETag that it has then."""
+    loop, dice = asyncio.get_running_loop(), scenario.dice
 
     def move(run: dict[str, Any], status: str, later: str) -> None:
         if run["status"] == status:
             run["status"] = later
 
     for name in dict.fromkeys(names):
-        run = world.exchange.run(name)
+        run = scenario.exchange.run(name)
         run["status"] = dice.choice(["scheduled", "scheduled", "live", "paused", "completed"])
         start, length = dice.uniform(0, 3), dice.uniform(1, 6)
         loop.call_later(start, move, run, "scheduled", "live")
         loop.call_later(start + length, move, run, "live", "completed")
 
 
-async def live(world: World, rows: Rows) -> int:
-    """Let processes come and be killed until one comes to the end of the plan. Return how many were killed."""
+async def run_processes(scenario: Scenario, rows: Rows) -> int:
+    """Start and kill processes until one comes to the end of the plan. Return how many were killed."""
     names = [ref.fielding_run_id for ref, _ in rows]
-    if world.calendar:
-        calendar(world, names)
-    colleague(world.exchange, names, world.dice, rate=world.rivals, statuses=("live", "paused"))
+    if scenario.runs_start_and_end:
+        schedule_starts_and_ends(scenario, names)
+    colleague(scenario.exchange, names, scenario.dice, rate=scenario.colleague_rate, statuses=("live", "paused"))
     for kills in range(100):
-        line = Line(world)
-        task = asyncio.create_task(process(world, line, rows))
-        patience = world.dice.expovariate(1 / world.kills) if kills < 12 else 10_000
+        transport = ProcessTransport(scenario)
+        task = asyncio.create_task(process(scenario, transport, rows))
+        patience = scenario.dice.expovariate(1 / scenario.kills) if kills < 12 else 10_000
         await asyncio.wait([task], timeout=patience)
         if task.done():
             await task
             break
-        line.dead = True
-        await kill(world.disk, world.dice)
-        await asyncio.sleep(world.dice.choice([0.0, 0.001, 0.02, 1.0, 10.0]))
+        transport.dead = True
+        await kill(scenario.disk, scenario.dice)
+        await asyncio.sleep(scenario.dice.choice([0.0, 0.001, 0.02, 1.0, 10.0]))
     await asyncio.sleep(20)
-    assert world.landing == 0
+    assert scenario.on_the_way == 0
     return kills
 
 
-def ends(world: World) -> dict[int, str]:
-    """Return how each row ended, as the journal says; and check that it can be read and is complete."""
+def recorded_ends(scenario: Scenario) -> dict[int, str]:
+    """Return how each row ended according to the journal, and check that it can be read and is complete."""
     replay = Replay()
     found: dict[int, str] = {}
-    for line in world.disk.data.splitlines(keepends=True)[1:]:
+    for line in scenario.disk.data.splitlines(keepends=True)[1:]:
         replay.feed(line)
         record = json.loads(line)
         if "end" in record:
@@ -198,24 +198,24 @@ def ends(world: World) -> dict[int, str]:
     return found
 
 
-def check(world: World, rows: Rows) -> dict[int, str]:
-    """What holds in every world: nothing twice, input order within a run, and no false word in the journal."""
-    assert all(times == 1 for times in world.applied.values()), world.applied
-    for numbers in world.order.values():
+def check(scenario: Scenario, rows: Rows) -> dict[int, str]:
+    """Check what holds in every scenario: nothing applied twice, input order within a run, a true journal."""
+    assert all(times == 1 for times in scenario.applied.values()), scenario.applied
+    for numbers in scenario.order.values():
         assert numbers == sorted(numbers)
-    found = ends(world)
+    found = recorded_ends(scenario)
     assert sorted(found) == list(range(len(rows)))
     for number, end in found.items():
         if end == "accepted":
-            assert world.applied[number] == 1, (number, end)
+            assert scenario.applied[number] == 1, (number, end)
         elif end in {"already", "failed", "skipped"}:
-            assert world.applied[number] == 0, (number, end)
-    told = Counter(done.number for done in world.yielded)
-    assert set(told.values()) <= {1}, "a row was yielded twice"
-    for done in world.yielded:
-        word = done.outcome.effect if done.outcome else type(done.error).__name__
-        word = {"OutcomeUnknownError": "unknown", "SkippedError": "skipped"}.get(word, word)
-        assert found[done.number] == (word if done.outcome or word in {"unknown", "skipped"} else "failed")
+            assert scenario.applied[number] == 0, (number, end)
+    yielded = Counter(done.number for done in scenario.yielded)
+    assert set(yielded.values()) <= {1}, "a row was yielded twice"
+    for done in scenario.yielded:
+        outcome = done.outcome.effect if done.outcome else type(done.error).__name__
+        outcome = {"OutcomeUnknownError": "unknown", "SkippedError": "skipped"}.get(outcome, outcome)
+        assert found[done.number] == (outcome if done.outcome or outcome in {"unknown", "skipped"} else "failed")
     return found
 
 
@@ -223,50 +223,50 @@ def check(world: World, rows: Rows) -> dict[int, str]:
 def test_kills_alone_change_nothing(seed: int) -> None:
     """Without lost replies and colleagues every row is done and applied exactly once, however often killed."""
     dice = Random(seed)
-    world = World(dice, kills=dice.choice([0.02, 0.1, 0.5]), disk=Disk(dice.choice([0.0005, 0.01])))
-    rows = rows_of(dice, legal=True)
-    virtual_time.run(live(world, rows))
-    found = check(world, rows)
+    scenario = Scenario(dice, kills=dice.choice([0.02, 0.1, 0.5]), disk=Disk(dice.choice([0.0005, 0.01])))
+    rows = random_rows(dice, all_allowed=True)
+    virtual_time.run(run_processes(scenario, rows))
+    found = check(scenario, rows)
     assert set(found.values()) <= {"accepted", "unconfirmed"}
-    assert world.applied == Counter(range(len(rows)))
+    assert scenario.applied == Counter(range(len(rows)))
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_nothing_is_applied_twice_nor_told_falsely(seed: int) -> None:
+def test_nothing_is_applied_twice_nor_reported_falsely(seed: int) -> None:
     """Kills, lost and late requests, colleagues: no row is applied twice, and the journal says nothing false."""
     dice = Random(1000 + seed)
-    world = World(
+    scenario = Scenario(
         dice,
         losses=dice.choice([0.05, 0.3]),
-        rivals=dice.choice([0.0, 0.5, 5.0]),
+        colleague_rate=dice.choice([0.0, 0.5, 5.0]),
         kills=dice.choice([0.05, 0.5, 3.0]),
         disk=Disk(dice.choice([0.0005, 0.01])),
     )
-    rows = rows_of(dice, legal=False)
-    virtual_time.run(live(world, rows))
-    check(world, rows)
+    rows = random_rows(dice, all_allowed=False)
+    virtual_time.run(run_processes(scenario, rows))
+    check(scenario, rows)
 
 
 @pytest.mark.parametrize("seed", range(120))
-def test_what_is_refused_is_told_truly_while_the_calendar_goes_on(seed: int) -> None:
-    """Runs that start and end by themselves, requests that land late: no row that is said to have failed is applied."""
+def test_refusals_are_reported_truly_while_runs_start_and_end(seed: int) -> None:
+    """Runs start and end by themselves, requests arrive late: no row that is said to have failed is applied."""
     dice = Random(2000 + seed)
-    world = World(
+    scenario = Scenario(
         dice,
         losses=dice.choice([0.0, 0.3]),
-        rivals=dice.choice([0.0, 0.0, 0.5]),
+        colleague_rate=dice.choice([0.0, 0.0, 0.5]),
         kills=dice.choice([0.02, 0.05, 0.5]),
-        latest=dice.choice([0.5, 2.0, 4.0]),
+        longest_delay=dice.choice([0.5, 2.0, 4.0]),
         disk=Disk(dice.choice([0.0005, 0.01])),
-        calendar=True,
+        runs_start_and_end=True,
     )
     actions: list[Action] = [LaunchNow(), Pause(), Resume(), Complete(), Relaunch()]
     rows: Rows = []
     for name in range(30):
         choices = [*actions, Update(end_fielding_at=FIRST_END + timedelta(days=name))]
         rows += [(ref_of(name), action) for action in dice.sample(choices, dice.randint(1, 2))]
-    virtual_time.run(live(world, rows))
-    check(world, rows)
+    virtual_time.run(run_processes(scenario, rows))
+    check(scenario, rows)
 
 
 @pytest.mark.parametrize("writes", range(8))
@@ -279,7 +279,7 @@ def test_a_full_disk_sends_nothing_that_is_not_on_record(writes: int) -> None:
         batches: list[Batch] = []
         async with session_on(exchange) as fielding:
             rows: Rows = [(ref_of(number), Pause()) for number in range(200)]
-            context = PerformAll(fielding, rows, Options(), storage=lambda: MemoryStorage(disk))
+            context = perform_all(fielding, rows, Options(), storage=lambda: MemoryStorage(disk))
 
             async def consume() -> None:
                 async with context as batch:
@@ -315,7 +315,7 @@ def test_an_exception_of_the_block_goes_before_that_of_the_journal() -> None:
         batches: list[Batch] = []
         async with session_on(FakeExchange(latency=0.5)) as fielding:
             rows: Rows = [(ref_of(number), Pause()) for number in range(200)]
-            context = PerformAll(fielding, rows, Options(), storage=lambda: MemoryStorage(disk))
+            context = perform_all(fielding, rows, Options(), storage=lambda: MemoryStorage(disk))
 
             async def consume() -> None:
                 async with context as batch:

@@ -1,7 +1,7 @@
-"""Journals with up to six lives, each with options of its own and an end of its own, in virtual time.
+"""Journals that up to six processes use in turn, each with options and an end of its own, in virtual time.
 
-What holds at every moment is checked when a write leaves, when a row is told of, and when a life ends: nothing is
-applied twice, no row leaves before those before it on its run have ended, and no word is taken back.
+Checked when a write leaves, when a row is yielded, and when a process ends: nothing is applied twice, no row leaves
+before those before it on its run have ended, and no reported outcome is taken back.
 """
 
 import asyncio
@@ -34,8 +34,8 @@ from fielding_async import (
     SkippedError,
     Update,
 )
-from fielding_async.batch.perform_all import PerformAll
-from fielding_async.batch.row_tasks import Options
+from fielding_async.batch.options import Options
+from fielding_async.batch.perform_all import perform_all
 from fielding_async.core.wire.replies import Attempted, Lost, Response
 from fielding_async.engine.engine import DEFAULT
 from fielding_async.http.transport import Outgoing
@@ -67,16 +67,16 @@ IS_DIRECT: contextvars.ContextVar[bool] = contextvars.ContextVar("is_direct", de
 
 
 class InputError(Exception):
-    """What an input raises in its midst."""
+    """What an input raises between two rows."""
 
 
-class StormDisk(Disk):
+class FullDisk(Disk):
     """A disk that can be full for a while, with half of a group written."""
 
     def crash(self, dice: Random) -> None:
         before = len(self.data)
         super().crash(dice)
-        if dice.random() < 0.3 and len(self.data) > before:  # the size is there, and not all of the data
+        if dice.random() < 0.3 and len(self.data) > before:  # the file has its size, but not all of its data
             whole = dice.randrange(before, len(self.data))
             self.data = self.data[:whole] + bytes(len(self.data) - whole)
 
@@ -85,27 +85,27 @@ class StormDisk(Disk):
 
 
 @define(eq=False)
-class World:
-    """One exchange, one disk, and what was seen of all lives."""
+class Scenario:
+    """One exchange, one disk, and what was seen of all processes."""
 
     dice: Random
     faults: float
-    rivals: float
-    disk: StormDisk
+    colleague_rate: float
+    disk: FullDisk
     rows: Rows
     exchange: FakeExchange = field(factory=FakeExchange)
     replay: Replay = field(factory=Replay)
     read: int = 0
-    landing: "Counter[int]" = field(factory=Counter)
+    on_the_way: "Counter[int]" = field(factory=Counter)
     applied: "Counter[int]" = field(factory=Counter)
     sent: "dict[str, list[int]]" = field(factory=lambda: defaultdict(list))
     order: "dict[str, list[int]]" = field(factory=lambda: defaultdict(list))
-    words: "dict[int, str]" = field(factory=dict)
-    told: "set[int]" = field(factory=set)
+    reported: "dict[int, str]" = field(factory=dict)
+    yielded: "set[int]" = field(factory=set)
     log: "list[str]" = field(factory=list)
 
     def ends(self) -> "dict[int, str]":
-        """Return how rows ended, as the disk has it by now."""
+        """Return how rows ended, as far as it is on the disk by now."""
         found: dict[int, str] = {}
         for line in self.disk.data.splitlines(keepends=True)[1:]:
             if line.endswith(b"\n") and line.startswith(b'{"end"'):
@@ -114,67 +114,67 @@ class World:
                 found[record["end"]] = record["as"]
         return found
 
-    def earlier_of_its_run(self, number: int) -> "list[int]":
+    def earlier_rows_of_its_run(self, number: int) -> "list[int]":
         ref = self.rows[number][0]
         return [other for other in range(number) if self.rows[other][0] == ref]
 
 
 @define(eq=False)
-class Life:
-    """One process: its options, and the rows in flight that it found."""
+class Process:
+    """One process, and its `Transport`: its options, and the rows in flight that it found."""
 
-    world: World
+    scenario: Scenario
     options: Options
     found: Replay = field(factory=Replay)
     dead: bool = False
     full: bool = False
 
     async def send(self, outgoing: Outgoing, *, timeout: float, connect_timeout: float) -> Attempted:
-        world, dice, loop = self.world, self.world.dice, asyncio.get_running_loop()
+        scenario, dice, loop = self.scenario, self.scenario.dice, asyncio.get_running_loop()
         if self.dead:
             await loop.create_future()
         name, action = target(outgoing)
         is_write = outgoing.method != "GET"
-        if dice.random() < world.faults / 3:
+        if dice.random() < scenario.faults / 3:
             await asyncio.sleep(dice.choice([0.001, 0.5]))
             return dice.choice([Lost("cut"), *REFUSALS]) if not is_write else dice.choice(REFUSALS)
         await outgoing.leave()
-        number = self.leaves(outgoing, name) if is_write and not IS_DIRECT.get() else None
+        number = self.check_write(outgoing, name) if is_write and not IS_DIRECT.get() else None
         reply: asyncio.Future[Attempted] = loop.create_future()
-        is_lost = dice.random() < world.faults
+        is_lost = dice.random() < scenario.faults
         late = dice.choice([0.005, 0.005, 0.005, 0.05, 3.0 if is_lost and is_write else 0.02])
 
-        def settle(answer: Attempted) -> None:
+        def reply_with(answer: Attempted) -> None:
             if not reply.done():
                 reply.set_result(answer)
 
-        def land() -> None:
+        def arrive() -> None:
             if number is not None:
-                world.landing[number] -= 1
-            answer = self.take(outgoing, name, action, number)
-            loop.call_later(0.005, settle, dice.choice(UNREADABLE) if is_lost else answer)
+                scenario.on_the_way[number] -= 1
+            answer = self.answer_request(outgoing, name, action, number)
+            loop.call_later(0.005, reply_with, dice.choice(UNREADABLE) if is_lost else answer)
 
         if is_lost and dice.random() < 0.3:
-            loop.call_later(0.5, settle, Lost("cut"))
+            loop.call_later(0.5, reply_with, Lost("cut"))
         else:
             if number is not None:
-                world.landing[number] += 1
-            loop.call_later(late, land)
-        loop.call_later(1.0, settle, Lost("no reply", timed_out=True))
+                scenario.on_the_way[number] += 1
+            loop.call_later(late, arrive)
+        loop.call_later(1.0, reply_with, Lost("no reply", timed_out=True))
         return await reply
 
     async def aclose(self) -> None:
         """Do nothing."""
 
-    def leaves(self, outgoing: Outgoing, name: str) -> int:
+    def check_write(self, outgoing: Outgoing, name: str) -> int:
         """Return the row that a write is of, and check that it may leave now."""
-        world = self.world
-        number = intent_on_record(world.disk, outgoing)
-        ends = world.ends()
+        scenario = self.scenario
+        number = intent_on_record(scenario.disk, outgoing)
+        ends = scenario.ends()
         assert number not in ends, "a write left of a row that has ended"
-        world.sent[name].append(number)
-        assert world.sent[name] == sorted(world.sent[name]), "a row left after a later one of its run"
-        for other in world.earlier_of_its_run(number):
+        scenario.sent[name].append(number)
+        assert scenario.sent[name] == sorted(scenario.sent[name]), "a row left after a later one of its run"
+        for other in scenario.earlier_rows_of_its_run(number):
             assert other in ends, f"row {number} left before row {other} of its run had ended"
             if self.options.on_row_failure == "skip" and number not in self.found.open:
                 assert ends[other] not in {"failed", "unknown"}, (
@@ -182,55 +182,57 @@ class Life:
                 )
         return number
 
-    def take(self, outgoing: Outgoing, name: str, action: str, number: int | None) -> Attempted:
-        before = len(self.world.exchange.applied)
-        answer = self.world.exchange.answer(outgoing, name, action)
-        if len(self.world.exchange.applied) > before and number is not None:
-            self.world.applied[number] += 1
-            self.world.order[name].append(number)
-            assert self.world.applied[number] == 1, f"row {number} was applied twice"
+    def answer_request(self, outgoing: Outgoing, name: str, action: str, number: int | None) -> Attempted:
+        before = len(self.scenario.exchange.applied)
+        answer = self.scenario.exchange.answer(outgoing, name, action)
+        if len(self.scenario.exchange.applied) > before and number is not None:
+            self.scenario.applied[number] += 1
+            self.scenario.order[name].append(number)
+            assert self.scenario.applied[number] == 1, f"row {number} was applied twice"
         return answer
 
-    def tell(self, done: Done, batch: Batch) -> None:
-        """Check what is told of a row."""
-        world = self.world
-        word = word_of(done)
-        assert done.number not in world.words, f"row {done.number} is told of again: {world.words[done.number]}, {word}"
-        on_record = world.ends().get(done.number)
+    def check_yielded(self, done: Done, batch: Batch) -> None:
+        """Check a row that is yielded."""
+        scenario = self.scenario
+        outcome = outcome_name(done)
+        assert done.number not in scenario.reported, (
+            f"row {done.number} is yielded again: {scenario.reported[done.number]}, {outcome}"
+        )
+        on_record = scenario.ends().get(done.number)
         if on_record is None:
-            if self.full:  # no life can know of it, but it is true
-                assert (word != "accepted") or world.applied[done.number] == 1
-                if word in {"failed", "skipped", "already"} and done.number not in self.found.open:
-                    assert not world.applied[done.number]
-                    assert not world.landing[done.number]
+            if self.full:  # it is not on record, but it is true
+                assert (outcome != "accepted") or scenario.applied[done.number] == 1
+                if outcome in {"failed", "skipped", "already"} and done.number not in self.found.open:
+                    assert not scenario.applied[done.number]
+                    assert not scenario.on_the_way[done.number]
                 return
             not_yet = (JournalError, SessionClosedError, OutcomeUnknownError, SkippedError, ConfigurationError)
             assert isinstance(done.error, not_yet), (
-                f"row {done.number} is told of as {done.error!r}, and that is not on record"
+                f"row {done.number} is yielded as {done.error!r}, and that is not on record"
             )
             return
-        assert on_record == word, f"row {done.number} is on record as {on_record}, and told of as {word}"
-        world.words[done.number] = word
+        assert on_record == outcome, f"row {done.number} is on record as {on_record}, and yielded as {outcome}"
+        scenario.reported[done.number] = outcome
 
 
-class StormStorage(MemoryStorage):
-    """The disk, full now and then."""
+class FullDiskStorage(MemoryStorage):
+    """The storage on that disk, which is full while `process.full` is set."""
 
-    def __init__(self, life: Life) -> None:
-        super().__init__(life.world.disk)
-        self.life = life
+    def __init__(self, process: Process) -> None:
+        super().__init__(process.scenario.disk)
+        self.process = process
 
     def write(self, blob: bytes, written: Callable[[OSError | None], None]) -> None:
-        disk, life = self.life.world.disk, self.life
-        if life.full:
+        disk, process = self.process.scenario.disk, self.process
+        if process.full:
             if disk.life == self._life:
-                disk.tear(blob, life.world.dice)
+                disk.tear(blob, process.scenario.dice)
             asyncio.get_running_loop().call_later(disk.latency, written, OSError(28, "No space left on device"))
             return
         super().write(blob, written)
 
 
-def word_of(done: Done) -> str:
+def outcome_name(done: Done) -> str:
     if done.outcome is not None:
         return done.outcome.effect
     if isinstance(done.error, OutcomeUnknownError):
@@ -238,7 +240,7 @@ def word_of(done: Done) -> str:
     return "skipped" if isinstance(done.error, SkippedError) else "failed"
 
 
-def rows_of(dice: Random) -> Rows:
+def random_rows(dice: Random) -> Rows:
     """Draw a plan: a few rows for each run, some of them twice over, some bad, some updates with one date."""
     rows: Rows = []
     runs = dice.randint(1, 8)
@@ -260,7 +262,7 @@ def rows_of(dice: Random) -> Rows:
     return rows
 
 
-def options_of(dice: Random) -> Options:
+def random_options(dice: Random) -> Options:
     def stop_on(done: Done) -> bool:
         return done.error is not None and dice.random() < 0.1
 
@@ -275,7 +277,7 @@ def options_of(dice: Random) -> Options:
     )
 
 
-def input_of(dice: Random, rows: Rows, *, whole: bool) -> Any:
+def random_input(dice: Random, rows: Rows, *, whole: bool) -> Any:
     """Return the rows as an input, sync or async, slow or not; unless it is `whole`, it may end or raise early."""
     end = len(rows) if whole or dice.random() < 0.7 else dice.randrange(len(rows) + 1)
     raises = not whole and dice.random() < 0.1
@@ -296,41 +298,41 @@ def input_of(dice: Random, rows: Rows, *, whole: bool) -> Any:
     return plain() if dice.random() < 0.5 else slow()
 
 
-async def perform(world: World, life: Life, ending: str, patience: float, *, whole: bool) -> None:
-    """Live one life to its end: a batch, or a second one of the same session after the first."""
-    dice = world.dice
-    async with new_session(life, dice) as fielding:
-        again = dice.random() < 0.3
-        await perform_one(world, life, fielding, ending, patience, whole=whole)
-        if again and not whole and not life.dead and ending in {"stop", "leave", "full"}:
-            life.full = False
-            life.options = options_of(dice)
-            world.log.append(f"again: {life.options}")
-            await perform_one(world, life, fielding, "close", 3 * patience, whole=False)
+async def perform(scenario: Scenario, process: Process, ending: str, patience: float, *, whole: bool) -> None:
+    """Run one process to its end: a batch, or a second one of the same session after the first."""
+    dice = scenario.dice
+    async with new_session(process, dice) as fielding:
+        second_batch = dice.random() < 0.3
+        await perform_one(scenario, process, fielding, ending, patience, whole=whole)
+        if second_batch and not whole and not process.dead and ending in {"stop", "leave", "full"}:
+            process.full = False
+            process.options = random_options(dice)
+            scenario.log.append(f"second batch: {process.options}")
+            await perform_one(scenario, process, fielding, "close", 3 * patience, whole=False)
 
 
 async def perform_one(
-    world: World, life: Life, fielding: FieldingSession, ending: str, patience: float, *, whole: bool
+    scenario: Scenario, process: Process, fielding: FieldingSession, ending: str, patience: float, *, whole: bool
 ) -> None:
-    """Perform one batch, and check the account that it gives of itself."""
-    dice, loop = world.dice, asyncio.get_running_loop()
-    life.found = Replay()
-    for line in world.disk.data.splitlines(keepends=True)[1:]:
-        life.found.feed(line)
-    told: list[int] = []
+    """Perform one batch, and check what it reports."""
+    dice, loop = scenario.dice, asyncio.get_running_loop()
+    process.found = Replay()
+    for line in scenario.disk.data.splitlines(keepends=True)[1:]:
+        process.found.feed(line)
+    yielded: list[int] = []
     batches: list[Batch] = []
 
     def end_it() -> None:
         (batch,) = batches
-        if life.dead:
+        if process.dead:
             return
-        world.log.append(f"{loop.time():.3f} {ending}")
+        scenario.log.append(f"{loop.time():.3f} {ending}")
         if ending == "stop":
             batch.stop(cancel=dice.random() < 0.5)
         elif ending == "close":
             closing.append(loop.create_task(fielding.aclose()))
         elif ending == "full":
-            life.full = True
+            process.full = True
 
     async def directly() -> None:
         IS_DIRECT.set(True)
@@ -346,21 +348,21 @@ async def perform_one(
     direct: asyncio.Task[None] | None = None
     problem: FieldingError | None = None
     try:
-        rows = input_of(dice, world.rows, whole=whole)
+        rows = random_input(dice, scenario.rows, whole=whole)
         if not whole and dice.random() < 0.3:
             direct = loop.create_task(directly())
-        context = PerformAll(fielding, rows, life.options, storage=lambda: StormStorage(life))
+        context = perform_all(fielding, rows, process.options, storage=lambda: FullDiskStorage(process))
         async with context as batch:
             batches.append(batch)
-            assert batch.earlier == life.found.counts()
+            assert batch.earlier == process.found.counts()
             leave_at = loop.time() + patience
             loop.call_later(patience, end_it)
             async for done in batch:
-                if life.dead:
+                if process.dead:
                     return
-                world.log.append(f"{loop.time():.3f} {done.number} {word_of(done)} {done.error!r:.150}")
-                life.tell(done, batch)
-                told.append(done.number)
+                scenario.log.append(f"{loop.time():.3f} {done.number} {outcome_name(done)} {done.error!r:.150}")
+                process.check_yielded(done, batch)
+                yielded.append(done.number)
                 if ending == "leave" and loop.time() > leave_at:
                     break
                 if dice.random() < 0.05:
@@ -375,7 +377,7 @@ async def perform_one(
         if direct is not None:
             direct.cancel()
         await asyncio.gather(*closing)
-    if life.dead:
+    if process.dead:
         return
     if problem is not None:
         expected = ("the session was closed", "cannot be written: No space left", "this one ends after")
@@ -384,55 +386,55 @@ async def perform_one(
     (batch,) = batches
     left = {row.number: row for row in batch.leftover}
     assert len(left) == len(batch.leftover)
-    assert not left.keys() & set(told)
-    assert len(left) + len(told) + batch.passed == batch.taken
-    ends = world.ends()
+    assert not left.keys() & set(yielded)
+    assert len(left) + len(yielded) + batch.passed == batch.taken
+    ends = scenario.ends()
     for number, row in left.items():
         if row.state == "never sent":
             assert number not in ends
-            assert not world.applied[number]
-            assert not world.landing[number]
+            assert not scenario.applied[number]
+            assert not scenario.on_the_way[number]
         elif row.state == "unknown":
             assert number not in ends
         else:
             assert row.done is not None
             if number in ends:
-                assert ends[number] == word_of(row.done)
-                world.words[number] = ends[number]
+                assert ends[number] == outcome_name(row.done)
+                scenario.reported[number] = ends[number]
     after = Replay()
-    for line in world.disk.data.splitlines(keepends=True)[1:]:
+    for line in scenario.disk.data.splitlines(keepends=True)[1:]:
         after.feed(line)
     for number in range(batch.taken):
-        if world.landing[number] > 0 and not life.full:
+        if scenario.on_the_way[number] > 0 and not process.full:
             assert number in after.open or after.state(number) is not None, "a write under way is forgotten"
 
 
-async def storm(world: World) -> None:
-    """Let lives come and go, and the last one come to the end of the plan."""
-    dice = world.dice
-    names = [ref.fielding_run_id for ref, _ in world.rows]
+async def run_processes(scenario: Scenario) -> None:
+    """Run processes one after the other; the last one comes to the end of the plan."""
+    dice = scenario.dice
+    names = [ref.fielding_run_id for ref, _ in scenario.rows]
     statuses = ("live", "paused", "live", "paused", "completed", "scheduled")
-    colleague(world.exchange, names, dice, rate=world.rivals, statuses=statuses)
-    lives = dice.randint(0, 5)
-    for number in range(lives + 1):
-        is_last = number == lives
-        life = Life(world, options_of(dice))
+    colleague(scenario.exchange, names, dice, rate=scenario.colleague_rate, statuses=statuses)
+    processes = dice.randint(0, 5)
+    for number in range(processes + 1):
+        is_last = number == processes
+        process = Process(scenario, random_options(dice))
         ending = (
             "none" if is_last else dice.choice(["kill", "kill", "kill", "stop", "close", "leave", "full", "cancel"])
         )
         if is_last:
-            world.faults = 0.0
-            life.options = Options(on_row_failure=life.options.on_row_failure)
+            scenario.faults = 0.0
+            process.options = Options(on_row_failure=process.options.on_row_failure)
             await asyncio.sleep(10)
-        world.log.append(f"life {number}: {ending} {life.options}")
+        scenario.log.append(f"process {number}: {ending} {process.options}")
         patience = dice.expovariate(dice.choice([1, 5, 30]))
-        task = asyncio.create_task(perform(world, life, ending, patience, whole=is_last))
+        task = asyncio.create_task(perform(scenario, process, ending, patience, whole=is_last))
         await asyncio.wait([task], timeout=patience if ending in {"kill", "cancel"} else 1000)
         if task.done():
             await task
         elif ending == "kill":
-            life.dead = True
-            await kill(world.disk, dice)
+            process.dead = True
+            await kill(scenario.disk, dice)
         else:
             assert ending == "cancel", ending
             task.cancel()
@@ -446,52 +448,52 @@ async def storm(world: World) -> None:
     await asyncio.sleep(20)
 
 
-def check(world: World) -> None:
-    """What holds once all is over."""
-    ends = world.ends()
+def check(scenario: Scenario) -> None:
+    """Check what holds once all processes have ended."""
+    ends = scenario.ends()
     replay = Replay(keep=True)
-    for line in world.disk.data.splitlines(keepends=True)[1:]:
+    for line in scenario.disk.data.splitlines(keepends=True)[1:]:
         replay.feed(line)
     states = {"failed", "unknown", "skipped"}
     assert {row.number: row.state for row in replay.rows} == {row: end for row, end in ends.items() if end in states}
     assert replay.counts().ended == len(ends)
     assert not replay.open
-    # whoever resumes goes on with what was merely broken off
+    # what was only interrupted is not on record as an end: the next process goes on with it
     assert not {row.error for row in replay.rows} & {"SessionClosedError", "JournalError", "AssertionError"}
-    assert sorted(ends) == list(range(len(world.rows)))
+    assert sorted(ends) == list(range(len(scenario.rows)))
     for number, end in ends.items():
         if end == "accepted":
-            assert world.applied[number] == 1, (number, end)
+            assert scenario.applied[number] == 1, (number, end)
         elif end in {"already", "failed", "skipped"}:
-            assert world.applied[number] == 0, (number, end)
+            assert scenario.applied[number] == 0, (number, end)
         if end == "skipped":
-            reasons = {ends[other] for other in world.earlier_of_its_run(number)}
+            reasons = {ends[other] for other in scenario.earlier_rows_of_its_run(number)}
             assert reasons & {"failed", "unknown"}, f"row {number} was skipped for nothing"
-    for number, word in world.words.items():
-        assert ends[number] == word
-    for numbers in world.order.values():
+    for number, outcome in scenario.reported.items():
+        assert ends[number] == outcome
+    for numbers in scenario.order.values():
         assert numbers == sorted(numbers)
 
 
-def run(seed: int) -> World:
+def run(seed: int) -> Scenario:
     dice = Random(seed)
-    world = World(
+    scenario = Scenario(
         dice,
         faults=dice.choice([0.0, 0.05, 0.3]),
-        rivals=dice.choice([0.0, 0.5, 5.0]),
-        disk=StormDisk(dice.choice([0.0005, 0.01])),
-        rows=rows_of(dice),
+        colleague_rate=dice.choice([0.0, 0.5, 5.0]),
+        disk=FullDisk(dice.choice([0.0005, 0.01])),
+        rows=random_rows(dice),
     )
     try:
-        virtual_time.run(storm(world))
-        check(world)
+        virtual_time.run(run_processes(scenario))
+        check(scenario)
     except BaseException as error:
-        error.add_note("\n".join(world.log[-60:]))
+        error.add_note("\n".join(scenario.log[-60:]))
         raise
-    return world
+    return scenario
 
 
 @pytest.mark.parametrize("seed", range(200))
-def test_no_word_is_taken_back_over_many_lives(seed: int) -> None:
-    """Whatever ends the lives of a journal, and whatever the options of each, what is told and on record is true."""
+def test_no_outcome_is_taken_back_over_many_processes(seed: int) -> None:
+    """Whatever ends the processes, and whatever the options of each, what is yielded and on record is true."""
     run(seed)

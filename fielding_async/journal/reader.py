@@ -1,0 +1,104 @@
+"""Reads journals: line by line into a `Replay`, or for users as a summary or as rows."""
+
+import os
+import stat
+from collections.abc import Iterator
+
+from fielding_async.core.errors import ConfigurationError
+
+from .replay import DamagedError, Replay, begins_a_journal, read_binding
+from .values import Binding, JournalRow, JournalSummary
+
+__all__ = ["LONGEST_FIRST_LINE", "check_path", "journal_rows", "read_journal", "read_lines"]
+
+LONGEST_FIRST_LINE = 1 << 20
+"""In bytes: a longer first line is not that of a journal."""
+
+
+def check_path(path: "str | os.PathLike[str]") -> str:
+    """Return the path of a journal as a text; raises `ConfigurationError`."""
+    text = os.fspath(path) if isinstance(path, str | os.PathLike) else None
+    if not isinstance(text, str) or not text or "\0" in text:
+        raise ConfigurationError(
+            f"journal={path!r:.100}: must be the path of a file, as a str or an os.PathLike of one"
+        )
+    return text
+
+
+def read_journal(path: "str | os.PathLike[str]") -> JournalSummary:
+    """Return what a journal holds: without a lock, and also while a batch writes it.
+
+    Raises `ConfigurationError` if it cannot be read or is no journal.
+    """
+    replay = Replay()
+    binding = None
+    for binding in _read(path, replay):  # noqa: B007
+        pass
+    assert binding is not None  # noqa: S101 - the first line yields it, or raises
+    return JournalSummary(
+        base_url=binding.base_url,
+        api_version=binding.api_version,
+        plan=binding.plan,
+        counts=replay.counts(),
+        outcomes=dict(replay.outcomes),
+    )
+
+
+read_journal.__module__ = "fielding_async"
+
+
+def journal_rows(path: "str | os.PathLike[str]") -> Iterator[JournalRow]:
+    """Yield the rows that did not end well, in the order in which they ended; rows in flight come last.
+
+    Raises `ConfigurationError` if the journal cannot be read or is no journal.
+    """
+    replay = Replay(keep=True)
+    for _ in _read(path, replay):
+        if replay.rows:
+            yield from replay.rows
+            replay.rows.clear()
+    yield from replay.in_flight()
+
+
+journal_rows.__module__ = "fielding_async"
+
+
+def _read(path: "str | os.PathLike[str]", replay: Replay) -> Iterator[Binding]:
+    text = check_path(path)
+    try:
+        fd = os.open(text, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        try:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise ConfigurationError(f"journal={text!r}: is not a regular file")
+            yield from read_lines(fd, f"journal={text!r}", replay)
+        finally:
+            os.close(fd)
+    except OSError as error:
+        raise ConfigurationError(f"journal={text!r}: cannot be read: {error.strerror or error}") from error
+
+
+def read_lines(fd: int, name: str, replay: Replay) -> Iterator[Binding]:
+    """Feed a journal to `replay`, from its start. Yield its binding after the first line and again after every other.
+
+    So a caller can take rows out of `replay` as they come, or stop. Raises `ConfigurationError`, with `name` in front.
+    """
+    with os.fdopen(fd, "rb", closefd=False) as file:
+        file.seek(0)
+        first = file.readline(LONGEST_FIRST_LINE)
+        if not first.endswith(b"\n"):
+            problem = "its first line is incomplete" if begins_a_journal(first) else "is not a journal of this library"
+            raise ConfigurationError(f"{name}: {problem}")
+        try:
+            binding = read_binding(first)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{name}: {error.message}") from None
+        replay.good_bytes = len(first)
+        yield binding
+        while line := file.readline():  # of any length: an ETag may be long
+            try:
+                replay.feed(line)
+            except DamagedError as error:
+                raise ConfigurationError(f"{name}: is damaged: {error}") from None
+            yield binding
+            if not line.endswith(b"\n"):
+                return  # a batch may be about to write the rest of the line
