@@ -700,7 +700,7 @@ def test_a_row_cancelled_from_outside_ends_the_batch() -> None:
         async with fielding.perform_all(pauses(100), concurrency=3) as batch:
             others = asyncio.all_tasks()
             asyncio.get_running_loop().call_later(
-                1.5, lambda: next(iter({t for t in asyncio.all_tasks() - others if "perform" in repr(t)})).cancel()
+                1.5, lambda: next(iter({t for t in asyncio.all_tasks() - others if "RunAction" in repr(t)})).cancel()
             )
             with pytest.raises(FieldingError, match="from outside"):
                 await all_rows(batch)
