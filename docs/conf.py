@@ -27,8 +27,8 @@ nitpicky = True
 # Other projects' names: their inventories would have to be fetched, and a build must not need the network.
 nitpick_ignore_regex = [
     (r"py:.*", r"(aiohttp|opentelemetry|ssl|asyncio|collections|datetime|typing|enum|os|pathlib|types)\..*"),
-    (r"py:.*", r"fielding_async\.models\.JobResult"),  # what the two results have in common
-    (r"py:.*", r"fielding_async\.engine\.Default"),  # in overloads
+    (r"py:.*", r"fielding_async\.core\.models\.JobResult"),  # what the two results have in common
+    (r"py:.*", r"fielding_async\.engine\.engine\.Default"),  # in overloads
     (r"py:.*", r"(str|int|float|bool|bytes|bytearray|memoryview|object|None|tuple|list|dict|type|optional)"),
     (r"py:.*", r"(BaseException|Exception|ValueError|RuntimeError|TimeoutError|AssertionError|KeyError|OSError)"),
     (r"py:.*", r"(MeterProvider|TracerProvider|SSLContext|ClientSession)"),

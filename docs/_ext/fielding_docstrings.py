@@ -109,7 +109,7 @@ def _signature(
         signature = re.sub(rf"(?<![\w.]){alias}\b", choices, signature)
     # left out, a time limit is the session's
     signature = re.sub(r" \| (~?[\w.]+\.)?Default\b", "", signature).replace("= DEFAULT", "= ...")
-    return re.sub(r"(~?fielding_async\.actions\.)StatusAction \| \1Update", r"\1Action", signature), returns
+    return re.sub(r"(~?fielding_async\.core\.actions\.)StatusAction \| \1Update", r"\1Action", signature), returns
 
 
 def _resolve(app: Sphinx, env: BuildEnvironment, node: pending_xref, contnode: nodes.Element) -> nodes.Node | None:
