@@ -25,7 +25,7 @@ __all__ = ["Walk", "main", "walks"]
 
 _ROOT = str(Path(fielding_async.__file__).parent) + "/"
 _SANDBOX = f"{_ROOT}sandbox/"
-_WARM_UP = 400  # calls: then the pace of the session is no limit any more
+_WARM_UP = 150  # calls: by then the session has found that there is no limit
 _END = datetime(2031, 5, 17, 12, tzinfo=UTC)
 
 

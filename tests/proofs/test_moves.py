@@ -1,0 +1,16 @@
+"""The way of a call through the package stays short: see `benchmarks/moves.py`."""
+
+from benchmarks.moves import walks
+
+MOST_MOVES = {
+    "a warm pause": 40,
+    "a cold update": 95,
+    "one 412": 130,
+    "one 429": 100,
+    "one row of a batch": 140,
+}
+
+
+def test_a_call_does_not_wander() -> None:
+    """The moves between modules of each kind of call are no more than they were; a move is counted, not timed."""
+    assert {kind: walk.moves for kind, walk in walks().items() if walk.moves > MOST_MOVES[kind]} == {}
