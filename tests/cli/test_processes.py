@@ -101,7 +101,7 @@ def test_a_second_signal_ends_at_once(box: Sandbox) -> None:
     """A process that was signalled twice does not wait for anything."""
     code = (
         "import asyncio, sys\n"
-        "from fielding_async.cli.shared.signals import run_async\n"
+        "from fielding_async.cli.shared.signal_handling import run_async\n"
         "async def stubborn():\n"
         "    print('ready', flush=True)\n"
         "    while True:\n"

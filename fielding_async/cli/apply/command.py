@@ -19,9 +19,9 @@ from fielding_async.core.ids import check_account_id, check_ulid
 from fielding_async.core.models import OnConflict
 
 if TYPE_CHECKING:
-    from fielding_async.cli.shared.plan.check import CheckedPlan
+    from fielding_async.cli.shared.plan.checked_plan import CheckedPlan
     from fielding_async.cli.shared.plan.file import PlanFile
-    from fielding_async.cli.shared.plan.rows import Defaults
+    from fielding_async.cli.shared.plan.row import Defaults
 
 __all__ = ["Order", "apply"]
 
@@ -126,7 +126,7 @@ def apply(
       fielding apply plan.jsonl --account 101 --project 01J...P0 --yes --json
     """
     from fielding_async.cli.shared.plan.file import STDIN, PlanFile
-    from fielding_async.cli.shared.plan.rows import Defaults
+    from fielding_async.cli.shared.plan.row import Defaults
 
     with reporting(doing="apply", as_json=as_json):
         defaults = Defaults(
@@ -196,8 +196,8 @@ def _again() -> tuple[str, ...]:
 
 def _check(file: "PlanFile", defaults: "Defaults", *, as_json: bool) -> "CheckedPlan":
     """Check the whole plan. Ends the command, with every bad line named, if it will not do."""
-    from fielding_async.cli.shared.plan.check import bad_plan_lines, check_plan, plan_object
-    from fielding_async.cli.shared.plan.rows import BadLine
+    from fielding_async.cli.shared.plan.checked_plan import bad_plan_lines, check_plan, plan_object
+    from fielding_async.cli.shared.plan.row import BadLine
 
     def put_bad(bad: BadLine) -> None:
         reasons = [problem.text for problem in bad.problems]
@@ -225,7 +225,7 @@ def _check(file: "PlanFile", defaults: "Defaults", *, as_json: bool) -> "Checked
 
 
 def _tell_dry_run(order: Order, checked: "CheckedPlan") -> None:
-    from .before import dry_run_lines, dry_run_object, earlier_counts
+    from .preview import dry_run_lines, dry_run_object, earlier_counts
 
     earlier = earlier_counts(order, checked)
     if order.as_json:
@@ -237,12 +237,12 @@ def _tell_dry_run(order: Order, checked: "CheckedPlan") -> None:
 def _apply(order: Order, file: "PlanFile", defaults: "Defaults", checked: "CheckedPlan", *, yes: bool) -> None:
     from attrs import evolve
 
-    from fielding_async.cli.shared.plan.check import same_rows
+    from fielding_async.cli.shared.plan.checked_plan import same_rows
     from fielding_async.core.addresses import BASE_URL
     from fielding_async.engine.token_keeper import resolve_auth
 
-    from .before import earlier_counts, prompt_lines
-    from .work import Run
+    from .execution import Run
+    from .preview import earlier_counts, prompt_lines
 
     resolve_auth(None, os.environ)
     earlier = earlier_counts(order, checked)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fielding_async.engine.limiter import Limiter
 
     from .command import Order
-    from .work import Tally
+    from .execution import Tally
 
 __all__ = ["Display", "duration", "pause_text"]
 

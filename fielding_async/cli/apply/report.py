@@ -12,18 +12,18 @@ from rich.table import Table
 from fielding_async import JournalCounts, JournalRow, JournalSummary, journal_rows, read_journal
 from fielding_async.cli.shared.exit_status import Exit
 from fielding_async.cli.shared.output import clean, complain, out, put_json, say
-from fielding_async.cli.shared.plan.check import CheckedPlan, Kind
-from fielding_async.cli.shared.plan.rows import ACTIONS
-from fielding_async.cli.shared.plan.write import PlanWriter
+from fielding_async.cli.shared.plan.checked_plan import CheckedPlan, Kind
+from fielding_async.cli.shared.plan.row import ACTIONS
+from fielding_async.cli.shared.plan.writer import PlanWriter
 from fielding_async.cli.shared.render import error_object, plain
 from fielding_async.core.errors import ConfigurationError
 
-from .before import place, unsent_rows
+from .preview import place, unsent_rows
 from .progress import duration
 
 if TYPE_CHECKING:
     from .command import Order
-    from .work import Run
+    from .execution import Run
 
 __all__ = ["report"]
 

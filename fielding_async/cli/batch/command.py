@@ -177,7 +177,7 @@ def _tell_again(order: Order, why: str) -> None:
 
 
 def _show_made(order: Order, job: "BatchJob") -> None:
-    from .view import made_object
+    from .display import made_object
 
     if order.as_json:
         put_json(made_object(order.action, job, order.again()))
@@ -187,7 +187,7 @@ def _show_made(order: Order, job: "BatchJob") -> None:
 
 
 async def _wait(order: Order, job: "BatchJob", timeout: float | None) -> int:
-    from .view import JobProgress, result_lines, result_object, result_table
+    from .display import JobProgress, result_lines, result_object, result_table
 
     limit: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
     doing = f"batch {order.action}"

@@ -46,8 +46,8 @@ def demo(runs: int, seed: int, as_json: bool) -> None:
     """
 
     async def work() -> int:
+        from .display import Display, report_lines, report_table, trouble_lines
         from .report import make_report, report_object
-        from .view import Display, report_lines, report_table, trouble_lines
 
         console = err() if as_json else out()
         if not as_json:

@@ -10,9 +10,9 @@ from attrs import asdict, frozen
 from fielding_async.core.actions import Update
 from fielding_async.sandbox import ReceivedRequest
 
-from .check import Asked, Verdict, check_history
-from .plan import JOURNEY
-from .play import RELAUNCH, Play, Step
+from .fault_plan import JOURNEY
+from .history_check import Asked, Verdict, check_history
+from .scenario import RELAUNCH, Play, Step
 
 __all__ = ["Report", "Row", "make_report", "report_object"]
 

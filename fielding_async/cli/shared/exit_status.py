@@ -14,7 +14,7 @@ from fielding_async.core.errors import ConfigurationError, FieldingError, Outcom
 
 from .output import complain, put_json
 from .render import error_lines, error_object
-from .signals import Interrupted, run_async
+from .signal_handling import Interrupted, run_async
 
 __all__ = ["Exit", "perform", "report", "reporting", "status_of", "tell_cancelled"]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from fielding_async.cli.apply.work import Trouble
+from fielding_async.cli.apply.execution import Trouble
 from fielding_async.core.actions import Action, Complete, LaunchNow, Pause, Resume, Update
 from fielding_async.core.errors import (
     AuthenticationError,

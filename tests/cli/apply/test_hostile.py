@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from fielding_async.cli.shared.plan.rows import BadLine, Defaults, read_row
+from fielding_async.cli.shared.plan.row import BadLine, Defaults, read_row
 from fielding_async.core.actions import Action, Pause
 from fielding_async.core.models import RunRef
 from fielding_async.sandbox import Hold, RawReply, Sandbox

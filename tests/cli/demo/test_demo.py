@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from fielding_async.cli.demo.check import Asked, check_history
-from fielding_async.cli.demo.plan import JOURNEY, make_plan
+from fielding_async.cli.demo.fault_plan import JOURNEY, make_plan
+from fielding_async.cli.demo.history_check import Asked, check_history
 from fielding_async.core.models import RunRef
 from fielding_async.sandbox import Sandbox, Write
 from tests.cli.conftest import Cli, Ended, environment, process

@@ -14,8 +14,8 @@ from typing import IO, Self
 
 from fielding_async.core.errors import ConfigurationError
 
-from .lines import LONGEST, check_head, read_lines
-from .rows import BadLine, Defaults, PlanRow
+from .line_reader import LONGEST, check_head, read_lines
+from .row import BadLine, Defaults, PlanRow
 
 __all__ = ["STDIN", "PlanFile"]
 

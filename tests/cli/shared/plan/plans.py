@@ -11,7 +11,7 @@ from typing import Any
 
 from attrs import frozen
 
-from fielding_async.cli.shared.plan.rows import COLUMNS
+from fielding_async.cli.shared.plan.row import COLUMNS
 from fielding_async.core.actions import Action, Complete, LaunchNow, Pause, Resume, Update
 from fielding_async.core.dates import to_text
 from fielding_async.core.models import RunRef

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fielding_async.cli.shared.plan.check import bad_plan_lines, check_plan, same_rows
+from fielding_async.cli.shared.plan.checked_plan import bad_plan_lines, check_plan, same_rows
 from fielding_async.cli.shared.plan.file import PlanFile
-from fielding_async.cli.shared.plan.lines import LONGEST, read_lines
-from fielding_async.cli.shared.plan.rows import ACTIONS, COLUMNS, BadLine, Defaults, PlanRow
-from fielding_async.cli.shared.plan.write import PlanWriter, harmless
+from fielding_async.cli.shared.plan.line_reader import LONGEST, read_lines
+from fielding_async.cli.shared.plan.row import ACTIONS, COLUMNS, BadLine, Defaults, PlanRow
+from fielding_async.cli.shared.plan.writer import PlanWriter, harmless
 from fielding_async.core.actions import Action, Complete, LaunchNow, Pause, Relaunch, Resume, Update
 from fielding_async.core.errors import ConfigurationError
 from fielding_async.core.models import RunRef
@@ -319,7 +319,7 @@ actions = st.sampled_from([LaunchNow(), Pause(), Complete()]) | st.builds(Update
 def test_what_is_written_is_a_plan_and_no_cell_is_a_formula(rows: list[tuple[str, Action, str]]) -> None:
     """Any rows with any errors, written and read again, are the same rows; no cell starts a formula."""
     written = io.StringIO()
-    from fielding_async.cli.shared.plan.write import cells
+    from fielding_async.cli.shared.plan.writer import cells
 
     writer = csv.writer(written)
     writer.writerow([*COLUMNS, "error"])

@@ -20,7 +20,7 @@ from fielding_async.core.models import Outcome, RunRef
 from fielding_async.sandbox import Behaviour, Sandbox
 from fielding_async.session import FieldingSession
 
-from .plan import Plan, make_plan, strike
+from .fault_plan import Plan, make_plan, strike
 
 __all__ = ["RELAUNCH", "Play", "Step", "play"]
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from fielding_async import JournalCounts, read_journal
 from fielding_async.cli.shared.output import clean
-from fielding_async.cli.shared.plan.check import CheckedPlan
-from fielding_async.cli.shared.plan.rows import ACTIONS
+from fielding_async.cli.shared.plan.checked_plan import CheckedPlan
+from fielding_async.cli.shared.plan.row import ACTIONS
 from fielding_async.core.errors import ConfigurationError
 from fielding_async.journal.replay import begins_a_journal
 from fielding_async.journal.values import is_same_exchange

@@ -15,8 +15,8 @@ from fielding_async.core.actions import Action, Update
 from fielding_async.core.dates import to_text
 from fielding_async.core.models import RunRef
 
-from .lines import FORMULA
-from .rows import COLUMNS, ERROR
+from .line_reader import FORMULA
+from .row import COLUMNS, ERROR
 
 __all__ = ["PlanWriter", "cells", "harmless"]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from attrs import define, field
 
 from fielding_async.cli.shared.output import clean, complain
-from fielding_async.cli.shared.plan.check import CheckedPlan
+from fielding_async.cli.shared.plan.checked_plan import CheckedPlan
 from fielding_async.core.actions import Action
 from fielding_async.core.config import Limits
 from fielding_async.core.errors import (

@@ -10,7 +10,7 @@ from attrs import define
 
 from fielding_async.core.errors import ConfigurationError
 
-from .rows import COLUMNS, ERROR, BadLine, Defaults, PlanRow, Problem, read_row
+from .row import COLUMNS, ERROR, BadLine, Defaults, PlanRow, Problem, read_row
 
 __all__ = ["FORMULA", "LONGEST", "check_head", "read_lines"]
 

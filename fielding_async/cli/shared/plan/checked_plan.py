@@ -11,7 +11,7 @@ from attrs import define, field, frozen
 from fielding_async.cli.shared.output import clean
 from fielding_async.core.errors import ConfigurationError
 
-from .rows import BadLine, PlanRow, normal_text
+from .row import BadLine, PlanRow, normal_text
 
 __all__ = ["SHOWN", "CheckedPlan", "Kind", "bad_plan_lines", "check_plan", "plan_object", "same_rows"]
 

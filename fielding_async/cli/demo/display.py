@@ -11,9 +11,9 @@ from rich.text import Text
 
 from fielding_async.cli.shared.output import clean, is_live
 
-from .plan import JOURNEY
-from .play import RELAUNCH, Play, play
+from .fault_plan import JOURNEY
 from .report import Report, Row
+from .scenario import RELAUNCH, Play, play
 
 __all__ = ["Display", "report_lines", "report_table", "trouble_lines"]
 
