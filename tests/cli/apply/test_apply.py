@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from fielding_async.cli.apply.execution import Trouble
+from fielding_async.cli.apply.tally import StopRule
 from fielding_async.core.actions import Action, Complete, LaunchNow, Pause, Resume, Update
 from fielding_async.core.errors import (
     AuthenticationError,
@@ -412,15 +412,15 @@ def test_a_token_that_is_refused_midway_does_not_fail_a_whole_plan(box: Sandbox,
 def test_failures_in_a_row_that_say_nothing_of_the_rows_stop_a_plan() -> None:
     """Twenty such failures one after the other do, a 401 alone does, and failures of the rows themselves never do."""
     forbidden = PermissionDeniedError("403", status=403)
-    trouble = Trouble()
-    assert not any(trouble.seen(error) for error in [forbidden] * 19)
-    assert not trouble.seen(None)
-    assert not any(trouble.seen(error) for error in [TransportError("gone")] * 19)
-    assert not any(trouble.seen(SkippedError("no", because=forbidden)) for _ in range(50))
-    assert trouble.seen(TransportError("gone"))
-    assert trouble.why == "20 rows one after the other failed, at last with: gone"
-    assert not any(Trouble().seen(NotFoundError("404", status=404)) for _ in range(100))
-    assert Trouble().seen(AuthenticationError("401", status=401))
+    stop_rule = StopRule()
+    assert not any(stop_rule.observe(error) for error in [forbidden] * 19)
+    assert not stop_rule.observe(None)
+    assert not any(stop_rule.observe(error) for error in [TransportError("gone")] * 19)
+    assert not any(stop_rule.observe(SkippedError("no", because=forbidden)) for _ in range(50))
+    assert stop_rule.observe(TransportError("gone"))
+    assert stop_rule.reason == "20 rows one after the other failed, at last with: gone"
+    assert not any(StopRule().observe(NotFoundError("404", status=404)) for _ in range(100))
+    assert StopRule().observe(AuthenticationError("401", status=401))
 
 
 def test_conflicts_are_worked_around_or_raised_as_asked(box: Sandbox, cli: Cli, folder: Path) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from fielding_async.cli.demo.fault_plan import JOURNEY, make_plan
-from fielding_async.cli.demo.history_check import Asked, check_history
+from fielding_async.cli.demo.fault_plan import ACTIONS, make_fault_plan
+from fielding_async.cli.demo.history_check import RequestedWrite, check_history
 from fielding_async.core.models import RunRef
 from fielding_async.sandbox import Sandbox, Write
 from tests.cli.conftest import Cli, Ended, environment, process
@@ -52,7 +52,7 @@ def test_the_demo_heals_all_it_meets_and_tells_the_truth(demos: dict[str, Ended]
     assert (ended.status, ended.err) == (0, "")
     (report,) = ended.objects
     assert (report["ok"], report["runs"], report["problems"]) == (True, 18, [])
-    assert [row["action"] for row in report["actions"]] == [*JOURNEY, "bulk-relaunch"]
+    assert [row["action"] for row in report["actions"]] == [*ACTIONS, "bulk-relaunch"]
     assert [row["runs"] for row in report["actions"]] == [18] * 5 + [12]
     total = report["total"]
     assert total["conflicts"] > 0
@@ -99,11 +99,11 @@ def test_every_planned_loss_is_one_that_can_be_healed() -> None:
     """A colleague never writes in between on an update whose reply is lost, and never touches a run with a lost one."""
     refs = tuple(RunRef(1, "P" * 26, "T" * 26, str(number)) for number in range(60))
     for seed in range(50):
-        plan = make_plan(refs, seed)
-        assert len(plan.strikes) == 20
-        assert all(len(entry.faults) == 1 for entry in plan.strikes if entry.action == "update")
-        assert not {entry.ref for entry in plan.strikes} & set(plan.touched)
-        assert plan == make_plan(refs, seed)
+        plan = make_fault_plan(refs, seed)
+        assert len(plan.faults) == 20
+        assert all(len(entry.faults) == 1 for entry in plan.faults if entry.action == "update")
+        assert not {entry.ref for entry in plan.faults} & set(plan.colleague_runs)
+        assert plan == make_fault_plan(refs, seed)
 
 
 # -- the check
@@ -135,9 +135,9 @@ def write(number: int, operation: str, status: str, **more: Any) -> Write:
 
 
 ASKED = (
-    Asked(ref=REF, operation="update", status="live", trace_id="update", ends_at=END),
-    Asked(ref=REF, operation="pause", status="paused", trace_id="pause"),
-    Asked(ref=REF, operation="bulk-relaunch", status="live"),
+    RequestedWrite(ref=REF, operation="update", status="live", trace_id="update", ends_at=END),
+    RequestedWrite(ref=REF, operation="pause", status="paused", trace_id="pause"),
+    RequestedWrite(ref=REF, operation="bulk-relaunch", status="live"),
 )
 COLLEAGUE = write(2, "touch", "live", by="colleague", if_match=None, trace_id=None)
 JOB = write(4, "bulk-relaunch", "live", by="job", if_match=None)
@@ -148,7 +148,7 @@ def test_a_history_with_each_write_once_passes() -> None:
     """What was asked for, once each and in order, passes, with a colleague's writes in between."""
     verdict = check_history(ASKED, HISTORY)
     assert verdict.ok
-    assert (verdict.asked, verdict.applied, verdict.by_colleague) == (3, 3, 1)
+    assert (verdict.requested, verdict.applied, verdict.by_colleague) == (3, 3, 1)
 
 
 UPDATE, _, PAUSE, _ = HISTORY

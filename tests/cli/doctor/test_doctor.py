@@ -12,7 +12,7 @@ from email.utils import format_datetime
 import pytest
 
 from fielding_async.cli.doctor.checks import (
-    Look,
+    TimedReply,
     certificate_check,
     clock_check,
     etag_check,
@@ -254,10 +254,10 @@ def test_etags_that_are_lost_or_changed_on_the_way_are_said(box: Sandbox, cli: C
     assert (ended.status, line(ended, "ETags")[:7]) == (0, "warning")
 
 
-def _look(etag: str | None = None, *, off: float = 0.0, date: str | None = None) -> Look:
+def _look(etag: str | None = None, *, off: float = 0.0, date: str | None = None) -> TimedReply:
     at = NOW.timestamp()
     headers = {"Date": date or format_datetime(NOW - timedelta(seconds=off), usegmt=True)}
-    return Look(200, headers | ({"ETag": etag} if etag is not None else {}), at + 0.3, at + 0.4)
+    return TimedReply(200, headers | ({"ETag": etag} if etag is not None else {}), at + 0.3, at + 0.4)
 
 
 @pytest.mark.parametrize(

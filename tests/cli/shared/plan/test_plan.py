@@ -11,11 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fielding_async.cli.shared.plan.checked_plan import bad_plan_lines, check_plan, same_rows
+from fielding_async.cli.shared.plan.checked_plan import bad_plan_lines, check_plan, verified_rows
 from fielding_async.cli.shared.plan.file import PlanFile
 from fielding_async.cli.shared.plan.line_reader import LONGEST, read_lines
 from fielding_async.cli.shared.plan.row import ACTIONS, COLUMNS, BadLine, Defaults, PlanRow
-from fielding_async.cli.shared.plan.writer import PlanWriter, harmless
+from fielding_async.cli.shared.plan.writer import PlanWriter, formula_safe
 from fielding_async.core.actions import Action, Complete, LaunchNow, Pause, Relaunch, Resume, Update
 from fielding_async.core.errors import ConfigurationError
 from fielding_async.core.models import RunRef
@@ -275,13 +275,13 @@ def _rows(count: int) -> Iterator[PlanRow]:
 def test_only_rows_that_were_checked_are_used(count: int) -> None:
     """A plan that is changed, cut or grows between the two readings ends before the first row that was not checked."""
     checked = check_plan(_rows(count))
-    assert list(same_rows(_rows(count), checked)) == list(_rows(count))
+    assert list(verified_rows(_rows(count), checked)) == list(_rows(count))
     changed = [*_rows(count)]
     changed[-1] = PlanRow(count + 1, changed[-1].ref, Resume())
     for again in (changed, [*_rows(count + 1)], [*_rows(count)][:-1]):
         taken: list[PlanRow] = []
         with pytest.raises(ConfigurationError, match=r"was changed while it was being applied|has become shorter"):
-            taken.extend(_each(same_rows(again, checked), taken))
+            taken.extend(_each(verified_rows(again, checked), taken))
         assert taken == [*_rows(count)][: len(taken)]
 
 
@@ -347,7 +347,7 @@ def test_what_is_written_is_a_plan_and_no_cell_is_a_formula(rows: list[tuple[str
 )
 def test_an_error_cannot_become_a_formula(text: str, written: str) -> None:
     """Not at its start, and not where a spreadsheet with other separators would begin a cell."""
-    assert harmless(text) == written
+    assert formula_safe(text) == written
 
 
 def test_a_written_file_takes_its_place_at_the_end(tmp_path: Path) -> None:
