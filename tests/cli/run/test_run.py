@@ -6,7 +6,7 @@ import pytest
 
 from fielding_async.cli.shared.output import printable
 from fielding_async.sandbox import Cut, Reply, Sandbox, SecondWriter
-from tests.cli.conftest import Cli
+from tests.cli.command_line import Cli
 
 
 def test_get_shows_the_run_for_people_and_for_machines(box: Sandbox, cli: Cli) -> None:
