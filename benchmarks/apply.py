@@ -20,7 +20,7 @@ from benchmarks.alone import MIB, alone, made_up_ref, peak_mib
 from benchmarks.report import Cell, Section, at_most
 from benchmarks.server import serving
 from fielding_async import read_journal
-from fielding_async.cli.shared.plan.rows import COLUMNS
+from fielding_async.cli.shared.plan.row import COLUMNS
 
 __all__ = ["run"]
 

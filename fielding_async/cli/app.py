@@ -1,4 +1,4 @@
-"""The command `fielding`: its subcommands, and the last resort for whatever goes wrong."""
+"""The command `fielding`: its subcommands, and the handling of errors that no command handled."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from .doctor.command import doctor
 from .run.command import run as run_group
 from .sandbox.command import sandbox
 from .shared.exit_status import Exit
-from .shared.output import complain, finish
+from .shared.output import flush_stdout, write_stderr
 
 __all__ = ["cli", "run"]
 
@@ -54,20 +54,20 @@ def run(arguments: Sequence[str] | None = None) -> int:
             status = cli.main(arguments, prog_name="fielding", standalone_mode=False)
         except click.ClickException as error:
             status = _usage(error)
-        finish()
+        flush_stdout()
     except (KeyboardInterrupt, click.Abort):
-        complain("fielding: interrupted by SIGINT")
+        write_stderr("fielding: interrupted by SIGINT")
         return 130
     except OSError as error:
-        complain(f"fielding: the output could not be written: {error.strerror or error}")
+        write_stderr(f"fielding: the output could not be written: {error.strerror or error}")
         return int(Exit.FAILED)
     return int(status) if isinstance(status, int) else 0
 
 
 def _usage(error: click.ClickException) -> int:
     if type(error).__name__ == "NoArgsIsHelpError":  # newer versions of click only; its message is the help text
-        complain(error.format_message())
+        write_stderr(error.format_message())
     else:
         path = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "fielding"
-        complain(f"{path}: {error.format_message()}\nTry '{path} --help'.")
+        write_stderr(f"{path}: {error.format_message()}\nTry '{path} --help'.")
     return int(Exit.USAGE)

@@ -1,39 +1,16 @@
-"""A sandbox in a thread, and the command line pointed at it: in this process, or in one of its own."""
+"""A sandbox in a thread, and the command line in this process with that sandbox's settings."""
 
 import io
-import json
 import os
 import signal
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
-from attrs import frozen
 
 from fielding_async.__main__ import main
 from fielding_async.sandbox import Sandbox
-
-SECRET = "secret-token-of-the-test"
-
-
-@frozen
-class Ended:
-    """What a command left behind."""
-
-    status: int
-    out: str
-    err: str
-
-    @property
-    def objects(self) -> list[dict[str, Any]]:
-        """The JSON objects on stdout, which must hold nothing else."""
-        return [json.loads(line) for line in self.out.splitlines()]
-
-
-Cli = Callable[..., Ended]
+from tests.cli.command_line import SECRET, Cli, Ended
 
 
 @pytest.fixture(autouse=True)
@@ -73,27 +50,3 @@ def cli(box: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
         return Ended(status, captured.out, captured.err)
 
     return run
-
-
-def environment(box: Sandbox | None = None, **more: str) -> dict[str, str]:
-    """The environment for a process of its own."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("FIELDING_", "COLUMNS"))}
-    settings = {"FIELDING_BASE_URL": box.url, "FIELDING_TOKEN": SECRET} if box else {}
-    return kept | settings | more
-
-
-def command(*arguments: object) -> list[str]:
-    """The command line as a process, with every warning an error."""
-    return [sys.executable, "-W", "error", "-m", "fielding_async", *map(str, arguments)]
-
-
-@contextmanager
-def process(*arguments: object, env: dict[str, str], **more: Any) -> "Iterator[subprocess.Popen[str]]":
-    """Start the command line in a process of its own; it is ended if the test does not."""
-    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL} | more
-    with subprocess.Popen(command(*arguments), env=env, text=True, **pipes) as child:
-        try:
-            yield child
-        finally:
-            if child.poll() is None:
-                child.kill()

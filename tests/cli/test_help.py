@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from fielding_async.__about__ import __version__
 from fielding_async.cli.app import cli as whole
 
-from .conftest import Cli
+from .command_line import Cli
 
 
 def _commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:

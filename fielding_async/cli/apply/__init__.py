@@ -1,1 +1,4 @@
-"""`fielding apply PLAN`. May be imported by `cli.app`. Imports `cli.shared` and the public package."""
+"""`fielding apply PLAN`: applies a plan of many rows with a journal.
+
+May be imported by `cli.app`. Imports `cli.shared`, `journal`, `core` and the public package.
+"""

@@ -1,4 +1,4 @@
-"""`fielding apply`: a plan of many rows, journalled, so that it can be stopped and gone on with at any time."""
+"""`fielding apply`: applies a plan of many rows with a journal, so that it can be stopped and continued at any time."""
 
 import asyncio
 import os
@@ -9,60 +9,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from attrs import frozen
 
-from fielding_async.cli.shared.exit_status import Exit, perform, reporting
+from fielding_async.cli.shared.exit_status import Exit, perform, reporting_errors
 from fielding_async.cli.shared.options import json_option, on_conflict_option
-from fielding_async.cli.shared.output import complain, err, is_live, put_json, say
+from fielding_async.cli.shared.output import is_live, stderr_console, write_json, write_stderr, write_stdout
 from fielding_async.core.errors import ConfigurationError
 from fielding_async.core.ids import check_account_id, check_ulid
 from fielding_async.core.models import OnConflict
 
+from .order import Order
+
 if TYPE_CHECKING:
-    from fielding_async.cli.shared.plan.check import CheckedPlan
+    from fielding_async.cli.shared.plan.checked_plan import CheckedPlan
     from fielding_async.cli.shared.plan.file import PlanFile
-    from fielding_async.cli.shared.plan.rows import Defaults
+    from fielding_async.cli.shared.plan.row import Defaults
 
-__all__ = ["Order", "apply"]
+__all__ = ["apply"]
 
-_SLOWEST, _FASTEST = 1e-6, 1e9
-_LARGE = 4 << 20  # bytes of a plan from which on its check is worth a display
-
-
-@frozen(kw_only=True)
-class Order:
-    """What the command line asks for.
-
-    `is_lasting`: the plan can be read again later, under this name. `words`: the command that goes on with it.
-    """
-
-    plan: str
-    is_lasting: bool
-    journal: Path
-    sandbox: bool
-    base_url: str
-    concurrency: int
-    rate: float | None
-    on_conflict: OnConflict
-    fail_fast: bool
-    as_json: bool
-    words: tuple[str, ...]
-
-    @property
-    def again(self) -> str:
-        """The command that goes on with it."""
-        return shlex.join(self.words)
-
-    def beside(self, kind: str) -> Path:
-        """Return the path of a file with rows of this kind: beside the journal, and named after the plan.
-
-        Of the name only `.csv` is left out, so that `a.csv` and `a.jsonl` in one folder have files of their own.
-        """
-        plan = Path(self.plan)
-        stem = plan.stem if plan.suffix == ".csv" else plan.name
-        if not self.is_lasting:
-            stem = self.journal.stem
-        return self.journal.with_name(f"{stem}.{kind}.csv")
+_SLOWEST, _FASTEST = 1e-6, 1e9  # requests a second
+_LARGE = 4 << 20  # bytes of a plan whose check is shown with its progress
 
 
 @click.command()
@@ -126,9 +91,9 @@ def apply(
       fielding apply plan.jsonl --account 101 --project 01J...P0 --yes --json
     """
     from fielding_async.cli.shared.plan.file import STDIN, PlanFile
-    from fielding_async.cli.shared.plan.rows import Defaults
+    from fielding_async.cli.shared.plan.row import Defaults
 
-    with reporting(doing="apply", as_json=as_json):
+    with reporting_errors(doing="apply", as_json=as_json):
         defaults = Defaults(
             None if account is None else check_account_id(account),
             None if project is None else check_ulid("project_id", project),
@@ -137,7 +102,7 @@ def apply(
             raise ConfigurationError(f"--rate {rate:g}: must be requests a second, {_SLOWEST:g} to {_FASTEST:g}")
         needs_journal = "needs --journal FILE, to be gone on with"
         if plan == STDIN and journal_path is None and not dry_run:
-            raise ConfigurationError(f"a plan from standard input {needs_journal}")  # before it is waited for
+            raise ConfigurationError(f"a plan from standard input {needs_journal}")  # before waiting for it
         with PlanFile(plan) as file:
             if not file.is_lasting and journal_path is None and not dry_run:
                 raise ConfigurationError(f"a plan from {file.name} {needs_journal}")
@@ -153,11 +118,11 @@ def apply(
                 on_conflict=on_conflict,
                 fail_fast=fail_fast,
                 as_json=as_json,
-                words=_again(),
+                words=_command_words(),
             )
-            _keep_apart(order)
+            _check_journal_path(order)
             if dry_run:
-                _tell_dry_run(order, checked)
+                _show_dry_run(order, checked)
                 return
             _apply(order, file, defaults, checked, yes=yes)
 
@@ -168,10 +133,10 @@ def _base_url() -> str:
     return resolve_base_url(None, os.environ)
 
 
-def _keep_apart(order: Order) -> None:
-    """Refuse a journal where rows that failed are written at the end: it would be lost, and with it what is done."""
+def _check_journal_path(order: Order) -> None:
+    """Refuse a journal at the path of a file of failed rows, which would replace it at the end."""
     if not order.journal.name:
-        return  # a folder, which is refused as such
+        return  # a folder: refused when the journal is opened
     for path in (order.beside("failed"), order.beside("unknown")):
         if str(order.journal.resolve()).casefold() == str(path.resolve()).casefold():
             raise ConfigurationError(
@@ -179,8 +144,8 @@ def _keep_apart(order: Order) -> None:
             )
 
 
-def _again() -> tuple[str, ...]:
-    """Return the command as it was given, which is also the one that goes on; how it was asked to stop is left out."""
+def _command_words() -> tuple[str, ...]:
+    """Return the command as it was given, without `--fail-fast`: given again, it continues the plan."""
     context = click.get_current_context()
     plan = str(context.params["plan"])
     words = ["fielding", "apply", *([plan] if plan == "-" or not plan.startswith("-") else [])]
@@ -195,88 +160,94 @@ def _again() -> tuple[str, ...]:
 
 
 def _check(file: "PlanFile", defaults: "Defaults", *, as_json: bool) -> "CheckedPlan":
-    """Check the whole plan. Ends the command, with every bad line named, if it will not do."""
-    from fielding_async.cli.shared.plan.check import bad_plan_lines, check_plan, plan_object
-    from fielding_async.cli.shared.plan.rows import BadLine
+    """Check the whole plan. Ends the command, and names every bad line, if there are any."""
+    from fielding_async.cli.shared.plan.checked_plan import bad_plan_lines, check_plan, plan_object
+    from fielding_async.cli.shared.plan.row import BadLine
 
-    def put_bad(bad: BadLine) -> None:
+    def write_bad(bad: BadLine) -> None:
         reasons = [problem.text for problem in bad.problems]
-        put_json({"kind": "bad-line", "plan": file.name, "line": bad.line, "reasons": reasons})
+        write_json({"kind": "bad-line", "plan": file.name, "line": bad.line, "reasons": reasons})
 
-    console = err()
+    console = stderr_console()
     shows = file.size >= _LARGE and is_live(console)
     with console.status(f"checking {file.name}", spinner="line") if shows else nullcontext() as status:
 
-        def told(position: int) -> None:
+        def show_position(position: int) -> None:
             if status is not None:
                 status.update(f"checking {file.name}: {position / file.size:.0%}")
 
-        checked = check_plan(file.rows(defaults, told), on_bad=put_bad if as_json else None)
+        checked = check_plan(file.rows(defaults, show_position), on_bad=write_bad if as_json else None)
     if checked.bad:
-        words = [word for word in _again() if word not in {"--yes", "--json", "--dry-run"}]
+        words = [word for word in _command_words() if word not in {"--yes", "--json", "--dry-run"}]
         everything = shlex.join([*words, "--dry-run", "--json"])
-        complain("\n".join(bad_plan_lines(file.name, checked, all_of_them=everything)))
+        write_stderr("\n".join(bad_plan_lines(file.name, checked, all_of_them=everything)))
         if as_json:
-            put_json({**plan_object(file.name, checked), "exit_status": int(Exit.USAGE)})
+            write_json({**plan_object(file.name, checked), "exit_status": int(Exit.USAGE)})
         raise click.exceptions.Exit(Exit.USAGE)
     if not checked.rows:
         raise ConfigurationError(f"{file.name}: holds no rows, only the names of the columns")
     return checked
 
 
-def _tell_dry_run(order: Order, checked: "CheckedPlan") -> None:
-    from .before import dry_run_lines, dry_run_object, earlier_counts
+def _show_dry_run(order: Order, checked: "CheckedPlan") -> None:
+    from .preview import dry_run_lines, dry_run_object, earlier_counts
 
     earlier = earlier_counts(order, checked)
     if order.as_json:
-        put_json(dry_run_object(order, checked, earlier))
+        write_json(dry_run_object(order, checked, earlier))
     else:
-        say("\n".join(dry_run_lines(order, checked, earlier)))
+        write_stdout("\n".join(dry_run_lines(order, checked, earlier)))
 
 
 def _apply(order: Order, file: "PlanFile", defaults: "Defaults", checked: "CheckedPlan", *, yes: bool) -> None:
     from attrs import evolve
 
-    from fielding_async.cli.shared.plan.check import same_rows
+    from fielding_async.cli.shared.plan.checked_plan import verified_rows
     from fielding_async.core.addresses import BASE_URL
     from fielding_async.core.credentials import resolve_auth
 
-    from .before import earlier_counts, prompt_lines
-    from .work import Run
+    from .execution import Execution
+    from .preview import earlier_counts, prompt_lines
+    from .report import report
 
     resolve_auth(None, os.environ)
     earlier = earlier_counts(order, checked)
     if order.base_url != BASE_URL:
-        from fielding_async.cli.doctor.probe import is_sandbox
+        from fielding_async.cli.shared.sandbox_detection import is_sandbox
 
         order = evolve(order, sandbox=asyncio.run(is_sandbox(order.base_url)))
-    complain("\n".join(prompt_lines(order, checked, earlier)))
-    over = earlier is not None and earlier.ended == checked.rows
-    if not yes and not over:
+    write_stderr("\n".join(prompt_lines(order, checked, earlier)))
+    is_over = earlier is not None and earlier.ended == checked.rows
+    if not yes and not is_over:
         _ask()
-    pairs = ((row.ref, row.action) for row in same_rows(file.rows(defaults), checked))
-    run = Run(order, checked, iter(()) if over else pairs, is_begun=earlier is not None)
-    perform(run.work, doing="apply", as_json=order.as_json, heed=run.heed)
+    pairs = ((row.ref, row.action) for row in verified_rows(file.rows(defaults), checked))
+    execution = Execution(order, checked, iter(()) if is_over else pairs, has_journal=earlier is not None)
+
+    async def work() -> int:
+        await execution.run()
+        return report(execution)
+
+    perform(work, doing="apply", as_json=order.as_json, on_signal=execution.on_signal)
 
 
 def _ask() -> None:
     """Ask before the first write. Ends the command unless the answer is yes."""
     if not (sys.stdin and sys.stdin.isatty() and sys.stderr and sys.stderr.isatty()):  # pyright: ignore[reportUnnecessaryComparison]
         raise ConfigurationError("nobody is there to be asked: give --yes to apply the plan; nothing was sent")
-    _forget_typed()
+    _discard_typed()
     sys.stderr.write("Apply it? [y/N] ")
     sys.stderr.flush()
     try:
         answer = sys.stdin.readline()
     except UnicodeDecodeError:
-        answer = ""  # typed in another encoding; it is not yes in any of them
+        answer = ""  # typed in another encoding: no "yes" in any of them
     if answer.strip().lower() not in {"y", "yes"}:
-        complain("fielding: apply: not applied; nothing was sent")
+        write_stderr("fielding: apply: not applied; nothing was sent")
         raise click.exceptions.Exit(Exit.FAILED)
 
 
-def _forget_typed() -> None:
-    """Forget what was typed before the question was there to be read."""
+def _discard_typed() -> None:
+    """Discard what was typed before the question was shown."""
     with suppress(ImportError, OSError, ValueError):
         import termios  # not on Windows
 

@@ -1,10 +1,10 @@
-"""What `fielding apply` shows while it is under way: redrawn on a terminal, else a line now and then."""
+"""Progress of `fielding apply` on stderr: redrawn on a terminal, else a line every few seconds."""
 
 import asyncio
 import time
 from collections import deque
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Protocol, Self
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.live import Live
@@ -12,50 +12,51 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from fielding_async.cli.shared.output import clean, complain, err, is_live
+from fielding_async import Batch
+from fielding_async.cli.shared.output import duration, is_live, printable, stderr_console, write_stderr
 
-if TYPE_CHECKING:
-    from fielding_async import Batch
-    from fielding_async.engine.limiter import Limiter
+from .order import Order
+from .tally import Tally
 
-    from .command import Order
-    from .work import Tally
-
-__all__ = ["Display", "duration", "pause_text"]
+__all__ = ["Display", "RateView", "pause_text"]
 
 _FIRST, _EVERY = 1.0, 5.0  # seconds until the first line, and between lines, where nothing can be redrawn
-_WINDOW = 10.0  # seconds that the pace is measured over
+_WINDOW = 10.0  # seconds over which the rows per second are measured
 _SAMPLES = 100
 
 
-def duration(seconds: float) -> str:
-    """Return a length of time in short, such as `2 h 05 min`."""
-    whole = int(seconds + 0.5)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+class RateView(Protocol):
+    """What is shown of the session's rate limiter."""
+
+    @property
+    def pause_left(self) -> float:
+        """Seconds that the server still has the session pause; 0 if it does not."""
+        ...
+
+    @property
+    def refusals(self) -> int:
+        """How many requests were answered with 429."""
+        ...
 
 
-def pause_text(limiter: "Limiter") -> str:
+def pause_text(limiter: RateView) -> str:
     """Return what to add to a line while the server has the session pause; nothing if it does not."""
     pause = limiter.pause_left
     return f"; paused by the server, {pause:.0f} s to go" if pause >= 1 else ""
 
 
 class Display:
-    """How far a plan is, on stderr. The terminal is redrawn by a thread, which only reads."""
+    """Shows how many rows have ended, while the batch runs. A thread redraws the terminal; it only reads."""
 
-    def __init__(self, order: "Order", rows: int, batch: "Batch", tally: "Tally", limiter: "Limiter") -> None:
+    def __init__(self, order: Order, rows: int, batch: Batch, tally: Tally, limiter: RateView) -> None:
         self._order = order
         self._rows = rows
         self._batch = batch
         self._tally = tally
         self._limiter = limiter
-        self._console = err()
+        self._console = stderr_console()
         self._live: Live | None = None
-        self._lines: asyncio.TimerHandle | None = None
+        self._next_line: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self._samples: deque[tuple[float, int]] = deque([(time.monotonic(), 0)], maxlen=_SAMPLES)
 
@@ -64,7 +65,7 @@ class Display:
             self._live = Live(self, console=self._console, refresh_per_second=5, transient=True)
             self._live.start()
         else:
-            self._lines = self._loop.call_later(_FIRST, self._say)
+            self._next_line = self._loop.call_later(_FIRST, self._write_line)
         return self
 
     def __exit__(
@@ -72,14 +73,13 @@ class Display:
     ) -> None:
         if self._live is not None:
             self._live.stop()
-        if self._lines is not None:
-            self._lines.cancel()
+        if self._next_line is not None:
+            self._next_line.cancel()
 
-    def _say(self) -> None:
-        complain(
-            f"{clean(self._order.plan)}: {self._ended():,} of {self._rows:,} rows; {self._pace()}; {self._counts()}"
-        )
-        self._lines = self._loop.call_later(_EVERY, self._say)
+    def _write_line(self) -> None:
+        plan = printable(self._order.plan)
+        write_stderr(f"{plan}: {self._ended():,} of {self._rows:,} rows; {self._pace()}; {self._counts()}")
+        self._next_line = self._loop.call_later(_EVERY, self._write_line)
 
     def _ended(self) -> int:
         return self._batch.earlier.ended + self._tally.ended
@@ -112,7 +112,7 @@ class Display:
         grid.add_column(no_wrap=True, overflow="ellipsis", max_width=max(20, options.max_width // 3))
         grid.add_column(ratio=1)
         grid.add_column(no_wrap=True, justify="right")
-        name = Text.assemble(("SANDBOX ", "bold yellow") if self._order.sandbox else "", clean(self._order.plan))
+        name = Text.assemble(("SANDBOX ", "bold yellow") if self._order.sandbox else "", printable(self._order.plan))
         share = ended / self._rows
         grid.add_row(name, ProgressBar(self._rows, ended), Text(f"{ended:,} of {self._rows:,}  {int(share * 100):3} %"))
         yield grid

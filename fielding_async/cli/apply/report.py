@@ -1,196 +1,134 @@
-"""What `fielding apply` says when it has ended, and what it writes down for those who go on from there."""
+"""The report at the end of `fielding apply`: a table and lines, or JSON objects, from what the journal holds."""
 
-import re
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.table import Table
 
 from fielding_async import JournalCounts, JournalRow, JournalSummary, journal_rows, read_journal
 from fielding_async.cli.shared.exit_status import Exit
-from fielding_async.cli.shared.output import clean, complain, out, put_json, say
-from fielding_async.cli.shared.plan.check import CheckedPlan, Kind
-from fielding_async.cli.shared.plan.rows import ACTIONS
-from fielding_async.cli.shared.plan.write import PlanWriter
-from fielding_async.cli.shared.render import error_object, plain
+from fielding_async.cli.shared.output import duration, printable, stdout_console, write_json, write_stderr, write_stdout
+from fielding_async.cli.shared.plan.checked_plan import CheckedPlan, ProblemKind
+from fielding_async.cli.shared.plan.row import ACTIONS
+from fielding_async.cli.shared.render import error_object, json_value
 from fielding_async.core.errors import ConfigurationError
 
-from .before import place, unsent_rows
-from .progress import duration
-
-if TYPE_CHECKING:
-    from .command import Order
-    from .work import Run
+from .execution import Execution
+from .failed_rows import FailedRows, error_text
+from .tally import unsent_rows
 
 __all__ = ["report"]
 
 _SHOWN = 10  # rows that did not end well and are shown one by one
-_SORTED = 20_000  # rows that are brought into the plan's order; more are left in that of their ends
+_SORTED = 20_000  # rows that are sorted into the plan's order; further ones stay in the order in which they ended
 _COLUMNS = ("accepted", "already", "unconfirmed", "failed", "unknown", "skipped")
-_KINDS = 1000  # different errors that are told apart
+_KINDS = 1000  # different errors that are counted separately
 _LONGEST = 300  # characters of an error
-_REQUEST = re.compile(r"(?:^|(?<=: ))[A-Z]+ /\S*: ")
-_TRACE = re.compile(r" \[trace_id=[^\]]*\]$")
-_EARLIER = re.compile(r": row \d+ of the journal: [a-z]+$")  # counted from 0, and not to be found in the plan
 
 
-def report(run: "Run") -> int:
-    """Say what has become of the plan, and write the rows that did not end well. Returns the exit status."""
-    order, checked = run.order, run.checked
-    files = _Files(order)
+def report(execution: Execution) -> int:
+    """Report how the rows ended, and write the files of those that did not end well. Returns the exit status."""
+    order, checked = execution.order, execution.checked
+    files = FailedRows(order)
     try:
         summary = read_journal(order.journal)
         counts = summary.counts
-        first, kinds = _go_through(run, files, any_bad=counts.done < counts.ended + counts.in_flight)
+        first, kinds = _collect_bad_rows(execution, files, has_any=counts.done < counts.ended + counts.in_flight)
     except (ConfigurationError, OSError) as error:
         files.discard()
-        return _report_without_journal(run, error)
+        return _report_without_journal(execution, error)
     written = files.finish()
-    status = _status(run, counts, unsent_rows(checked, counts))
-    _tell_end(run, counts)
+    status = _status(execution, counts, unsent_rows(checked, counts))
+    _report_early_end(execution, counts)
     if order.as_json:
-        if run.error is not None:
-            put_json(error_object(run.error))
-        put_json(_object(run, summary, written, status))
+        if execution.error is not None:
+            write_json(error_object(execution.error))
+        write_json(_object(execution, summary, written, status))
     else:
-        told = _bad_lines(first, kinds, checked)
-        if told:
-            complain("\n".join(told))
-        out().print(_table(checked, summary.outcomes))
-        say("\n".join(_lines(run, counts, written)))
-    files.tell()
+        lines = _bad_lines(first, kinds, checked)
+        if lines:
+            write_stderr("\n".join(lines))
+        stdout_console().print(_table(checked, summary.outcomes))
+        write_stdout("\n".join(_lines(execution, counts, written)))
+    files.report_files()
     return status
 
 
-def _report_without_journal(run: "Run", error: ConfigurationError | OSError) -> int:
-    """Say what is known where the journal cannot be read any more, so that nobody sends the rows again unawares."""
-    order, tally = run.order, run.tally
+def _report_without_journal(execution: Execution, error: ConfigurationError | OSError) -> int:
+    """Report the counts of this process where the journal cannot be read, and warn against sending the rows again."""
+    order, tally = execution.order, execution.tally
     named = {name: getattr(tally, name) for name in ("done", "failed", "unknown", "skipped")}
-    status = 128 + run.signals[0] if run.signals else Exit.UNKNOWN
-    more = "; more may have been sent" if tally.ended < run.checked.rows else ""
+    status = 128 + execution.signals[0] if execution.signals else Exit.UNKNOWN
+    more = "; more may have been sent" if tally.ended < execution.checked.rows else ""
     reason = error.message if isinstance(error, ConfigurationError) else f"{order.journal}: {error.strerror or error}"
-    complain(
-        f"fielding: apply: what has become of the rows cannot be told one by one any more: {clean(reason)}\n"
-        f"  this go: {tally.ended:,} of {run.checked.rows:,} rows ended"
+    write_stderr(
+        f"fielding: apply: what has become of the rows cannot be told one by one any more: {printable(reason)}\n"
+        f"  this go: {tally.ended:,} of {execution.checked.rows:,} rows ended"
         f" ({', '.join(f'{count:,} {name}' for name, count in named.items())}){more}\n"
         "  restore the journal before anything is sent again: without it the plan would begin anew,"
         " and what was sent be sent twice"
     )
     if order.as_json:
-        put_json({"kind": "error", "error": "JournalError", "message": reason, **named, "exit_status": int(status)})
+        write_json({"kind": "error", "error": "JournalError", "message": reason, **named, "exit_status": int(status)})
     return status
 
 
-def _status(run: "Run", counts: JournalCounts, unsent: int) -> int:
-    if run.signals:
-        return 128 + run.signals[0]
+def _status(execution: Execution, counts: JournalCounts, unsent: int) -> int:
+    if execution.signals:
+        return 128 + execution.signals[0]
     if counts.unknown or counts.in_flight:
         return Exit.UNKNOWN
-    return Exit.FAILED if counts.failed or counts.skipped or unsent or run.error is not None else Exit.DONE
+    return Exit.FAILED if counts.failed or counts.skipped or unsent or execution.error is not None else Exit.DONE
 
 
-class _Files:
-    """The files of rows that failed, and of those that are unknown."""
-
-    def __init__(self, order: "Order") -> None:
-        self._writers = {kind: PlanWriter(order.beside(kind)) for kind in ("failed", "unknown")}
-        self._errors: dict[str, OSError] = {}
-
-    def add(self, row: JournalRow) -> None:
-        """Write a row."""
-        to = "unknown" if row.state == "unknown" else "failed"
-        if row.ref is None or row.action is None or to in self._errors:
-            return
-        try:
-            self._writers[to].add(row.ref, row.action, _error_text(row, trace=True))
-        except OSError as error:
-            self._errors[to] = error
-
-    def finish(self) -> dict[str, Path | None]:
-        """Put the files in their places, and return where they are."""
-        written: dict[str, Path | None] = dict.fromkeys(self._writers)
-        try:
-            for kind, writer in self._writers.items():
-                if kind not in self._errors:
-                    try:
-                        written[kind] = writer.finish()
-                    except OSError as error:
-                        self._errors[kind] = error
-        finally:
-            self.discard()
-        return written
-
-    def discard(self) -> None:
-        """Leave nothing behind that is not finished."""
-        for writer in self._writers.values():
-            writer.discard()
-
-    def tell(self) -> None:
-        """Say which older files were kept, and what kept which from being written."""
-        for kind, writer in self._writers.items():
-            path = clean(str(writer.path))
-            if writer.kept is not None:
-                complain(f"fielding: apply: an older {path} held other lines: it is now {clean(str(writer.kept))}")
-            if kind in self._errors:
-                error = self._errors[kind]
-                complain(
-                    f"fielding: apply: the rows that did not end well could not be written to {path}"
-                    f" ({error.strerror or error}); they are in the journal: mend that, and give the command again"
-                )
-
-
-def _go_through(run: "Run", files: _Files, *, any_bad: bool) -> tuple[list[JournalRow], dict[str, Kind]]:
-    """Write down the rows that did not end well; return the first of them, and what is wrong with all, by kind."""
+def _collect_bad_rows(
+    execution: Execution, files: FailedRows, *, has_any: bool
+) -> tuple[list[JournalRow], dict[str, ProblemKind]]:
+    """Write the rows that did not end well to their files; return the first of them, and all errors by kind."""
     first: list[JournalRow] = []
-    kinds: dict[str, Kind] = {}
-    if not any_bad:
-        return first, kinds  # reading a long journal takes a while
-    for row in _in_order(journal_rows(run.order.journal)):
-        if run.order.as_json:
-            put_json(_row_object(row, run.checked))
+    kinds: dict[str, ProblemKind] = {}
+    if not has_any:
+        return first, kinds  # saves reading the journal again
+    for row in _in_order(journal_rows(execution.order.journal)):
+        if execution.order.as_json:
+            write_json(_row_object(row, execution.checked))
         if row.state == "in flight":
             continue
         if len(first) < _SHOWN:
             first.append(row)
         text = _kind_text(row)
-        kind = kinds.get(text) or kinds.setdefault(text if len(kinds) < _KINDS else "others", Kind(text))
-        kind.add(run.checked.line(row.number))
+        kind = kinds.get(text) or kinds.setdefault(text if len(kinds) < _KINDS else "others", ProblemKind(text))
+        kind.add(execution.checked.line(row.number))
         files.add(row)
     return first, kinds
 
 
 def _in_order(rows: Iterable[JournalRow]) -> Iterable[JournalRow]:
-    """Bring rows into the order of the plan; where they are very many, only the first of them."""
+    """Yield rows in the order of the plan: only the first ones if there are very many."""
     found = iter(rows)
     first = [row for row, _ in zip(found, range(_SORTED), strict=False)]
     yield from sorted(first, key=lambda row: row.number)
     yield from found
 
 
-def _error_text(row: JournalRow, *, trace: bool = False) -> str:
-    """Return an error without what the row says already, or is of no use to people."""
-    message = _EARLIER.sub("", _TRACE.sub("", _REQUEST.sub("", row.message)))
-    return f"{row.error}: {message}" + (f" [trace_id={row.trace_id}]" if trace and row.trace_id else "")
-
-
 def _kind_text(row: JournalRow) -> str:
-    return clean(f"{row.action.name if row.action else '?'}: {row.state}: {_error_text(row)}")[:_LONGEST]
+    return printable(f"{row.action.name if row.action else '?'}: {row.state}: {error_text(row)}")[:_LONGEST]
 
 
-def _tell_end(run: "Run", counts: JournalCounts) -> None:
-    """Say, on stderr, why it ended before its time."""
-    ended = run.tally.ended
-    if run.error is not None:
-        complain(f"fielding: apply: stopped: {clean(run.error.message)}")
-    elif run.trouble.why is not None:
-        complain(f"fielding: apply: stopped: {run.trouble.why}\n  to find out more: fielding doctor")
-    elif run.signals:
-        complain(f"fielding: apply: stopped by {run.signals[0].name} after {ended:,} rows")
-    elif run.order.fail_fast and (counts.failed or counts.unknown) and counts.ended < run.checked.rows:
-        complain("fielding: apply: stopped at the first row that did not end well (--fail-fast)")
+def _report_early_end(execution: Execution, counts: JournalCounts) -> None:
+    """Write to stderr why the plan ended before all rows were sent, if it did."""
+    ended = execution.tally.ended
+    if execution.error is not None:
+        write_stderr(f"fielding: apply: stopped: {printable(execution.error.message)}")
+    elif execution.stop_rule.reason is not None:
+        write_stderr(f"fielding: apply: stopped: {execution.stop_rule.reason}\n  to find out more: fielding doctor")
+    elif execution.signals:
+        write_stderr(f"fielding: apply: stopped by {execution.signals[0].name} after {ended:,} rows")
+    elif execution.order.fail_fast and (counts.failed or counts.unknown) and counts.ended < execution.checked.rows:
+        write_stderr("fielding: apply: stopped at the first row that did not end well (--fail-fast)")
 
 
 def _table(checked: CheckedPlan, outcomes: Mapping[tuple[str, str], int]) -> Table:
@@ -216,12 +154,12 @@ def _table(checked: CheckedPlan, outcomes: Mapping[tuple[str, str], int]) -> Tab
     return table
 
 
-def _lines(run: "Run", counts: JournalCounts, written: dict[str, Path | None]) -> list[str]:
-    order, checked = run.order, run.checked
-    earlier = counts.ended - run.tally.ended
+def _lines(execution: Execution, counts: JournalCounts, written: dict[str, Path | None]) -> list[str]:
+    order, checked = execution.order, execution.checked
+    earlier = counts.ended - execution.tally.ended
     before = f", {earlier:,} of them before" if earlier > 0 else ""
-    took = duration(time.monotonic() - run.tally.began)
-    lines = [f"{counts.ended:,} of {checked.rows:,} rows have ended{before}; this took {took}", f"on {place(order)}"]
+    took = duration(time.monotonic() - execution.tally.began)
+    lines = [f"{counts.ended:,} of {checked.rows:,} rows have ended{before}; this took {took}", f"on {order.place}"]
     if earlier == checked.rows:
         lines = [f"nothing was left to do: all {checked.rows:,} rows had ended before; the journal is {order.journal}"]
     unsent = unsent_rows(checked, counts)
@@ -237,11 +175,11 @@ def _lines(run: "Run", counts: JournalCounts, written: dict[str, Path | None]) -
         lines += ["to go on:", f"  {order.again}"]
         if not order.is_lasting:
             lines.append(f"  (with the same rows on {order.plan})")
-    return [clean(line) for line in lines]
+    return [printable(line) for line in lines]
 
 
-def _bad_lines(first: list[JournalRow], kinds: dict[str, Kind], checked: CheckedPlan) -> list[str]:
-    """Return the rows that did not end well, one by one if they are few, else by what is wrong with them."""
+def _bad_lines(first: list[JournalRow], kinds: dict[str, ProblemKind], checked: CheckedPlan) -> list[str]:
+    """Return the rows that did not end well as lines: one for each if they are few, else one for each kind of error."""
     if sum(kind.count for kind in kinds.values()) <= _SHOWN:
         return [f"line {checked.line(row.number)}: {_kind_text(row)}" for row in first]
     often = sorted(kinds.items(), key=lambda pair: -pair[1].count)
@@ -254,17 +192,19 @@ def _row_object(row: JournalRow, checked: CheckedPlan) -> dict[str, Any]:
         "kind": "row",
         "line": checked.line(row.number),
         "state": row.state,
-        "ref": plain(row.ref),
-        "action": plain(row.action),
+        "ref": json_value(row.ref),
+        "action": json_value(row.action),
         "error": row.error or None,
         "message": row.message or None,
         "trace_id": row.trace_id,
     }
 
 
-def _object(run: "Run", summary: JournalSummary, written: dict[str, Path | None], status: int) -> dict[str, Any]:
-    order, counts = run.order, summary.counts
-    unsent = unsent_rows(run.checked, counts)
+def _object(
+    execution: Execution, summary: JournalSummary, written: dict[str, Path | None], status: int
+) -> dict[str, Any]:
+    order, counts = execution.order, summary.counts
+    unsent = unsent_rows(execution.checked, counts)
     named = {name: getattr(counts, name) for name in ("done", "failed", "unknown", "skipped", "in_flight")}
     paths = {f"{kind}_plan": None if path is None else str(path) for kind, path in written.items()}
     return {
@@ -272,15 +212,15 @@ def _object(run: "Run", summary: JournalSummary, written: dict[str, Path | None]
         "plan": order.plan,
         "base_url": order.base_url,
         "sandbox": order.sandbox,
-        "rows": run.checked.rows,
+        "rows": execution.checked.rows,
         **named,
         "never_sent": unsent,
         "outcomes": [
             {"action": action, "outcome": outcome, "rows": rows}
             for (action, outcome), rows in sorted(summary.outcomes.items())
         ],
-        "seconds": round(time.monotonic() - run.tally.began, 2),
-        "signal": run.signals[0].name if run.signals else None,
+        "seconds": round(time.monotonic() - execution.tally.began, 2),
+        "signal": execution.signals[0].name if execution.signals else None,
         "journal": str(order.journal),
         **paths,
         "go_on": order.again if unsent or counts.in_flight else None,

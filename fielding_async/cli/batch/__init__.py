@@ -1,1 +1,4 @@
-"""`fielding batch`. May be imported by `cli.app`. Imports `cli.shared` and the public package."""
+"""`fielding batch`: one bulk job over many target groups.
+
+May be imported by `cli.app`. Imports `cli.shared`, `core` and the public package.
+"""

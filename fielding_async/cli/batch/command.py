@@ -1,4 +1,4 @@
-"""`fielding batch …`: one bulk job over many target groups of a project."""
+"""`fielding batch …`: makes one bulk job over many target groups of a project, and waits for it."""
 
 import asyncio
 import shlex
@@ -11,27 +11,26 @@ from typing import TYPE_CHECKING, Any
 import click
 from attrs import frozen
 
-from fielding_async.cli.shared.exit_status import Exit, perform, report, reporting
+from fielding_async.cli.shared.exit_status import Exit, perform, report_error, reporting_errors
 from fielding_async.cli.shared.options import json_option, timeout_option
-from fielding_async.cli.shared.output import complain, out, put_json, say
+from fielding_async.cli.shared.output import stdout_console, write_json, write_stderr, write_stdout
 from fielding_async.core.errors import FieldingError, JobFailedError, OutcomeUnknownError
 from fielding_async.core.ids import check_account_id, check_idempotency_key, check_ulid
 
-from .target_group_ids import Named, check_ids, parse_ids, read_ids
+from .target_group_ids import LocatedId, check_ids, parse_ids, read_ids
 
 if TYPE_CHECKING:
-    from fielding_async.handles.job import BatchJob
-    from fielding_async.handles.project import Project
+    from fielding_async import BatchJob, Project
 
 __all__ = ["batch"]
 
 _STDIN = "-"
-_INLINE = 20  # ids that a command to be sent again names one by one
+_INLINE = 20  # up to so many ids are arguments of the command that sends the request again
 
 
 @frozen(kw_only=True)
 class Order:
-    """What the command line asks for."""
+    """What the command was asked to do: its arguments, checked. `sources`: the arguments that name the ids."""
 
     action: str
     account: int
@@ -44,7 +43,7 @@ class Order:
     as_json: bool
 
     def again(self) -> str:
-        """Return the command that sends the very same request once more."""
+        """Return the command that sends the same request again."""
         words = ["fielding", "batch", self.action, "--account", str(self.account), "--project", self.project]
         words += ["--idempotency-key", self.key]
         words += [] if self.wait else ["--no-wait"]
@@ -112,26 +111,26 @@ def _command(action: str, what: str) -> click.Command:
         as_json: bool,
     ) -> None:
         doing = f"batch {action}"
-        with reporting(doing=doing, as_json=as_json):
-            # before the event loop runs, so that Ctrl-C ends a wait for standard input
+        with reporting_errors(doing=doing, as_json=as_json):
+            # read before the event loop runs, so that Ctrl-C ends a wait for standard input
             order = Order(
                 action=action,
                 account=check_account_id(account),
                 project=check_ulid("project_id", project),
-                groups=check_ids(_named(ids, files)),
+                groups=check_ids(_collect_ids(ids, files)),
                 sources=(*(word for name in files for word in ("--from", name)), *ids),
                 key=str(uuid.uuid4()) if idempotency_key is None else check_idempotency_key(idempotency_key),
                 timeout=timeout,
                 wait=wait,
                 as_json=as_json,
             )
-        perform(lambda: _carry_out(order), doing=doing, as_json=as_json)
+        perform(lambda: _make_and_wait(order), doing=doing, as_json=as_json)
 
     return command
 
 
-def _named(ids: tuple[str, ...], files: tuple[str, ...]) -> list[Named]:
-    found: list[Named] = []
+def _collect_ids(ids: tuple[str, ...], files: tuple[str, ...]) -> list[LocatedId]:
+    found: list[LocatedId] = []
     sources = [*((name, True) for name in files), *((name, False) for name in ids)]
     for name, is_file in sources:
         if name == _STDIN:
@@ -139,78 +138,84 @@ def _named(ids: tuple[str, ...], files: tuple[str, ...]) -> list[Named]:
         elif is_file:
             found += read_ids(Path(name))
         else:
-            found.append(Named(name, "argument"))
+            found.append(LocatedId(name, "argument"))
     return found
 
 
-async def _carry_out(order: Order) -> int:
-    from fielding_async.session import FieldingSession
+async def _make_and_wait(order: Order) -> int:
+    from fielding_async import FieldingSession
 
     loop = asyncio.get_running_loop()
     deadline = None if order.timeout is None else loop.time() + order.timeout
     async with FieldingSession() as fielding:
-        job = await _make(order, fielding.project(order.account, order.project))
+        job = await _make_job(order, fielding.project(order.account, order.project))
         if not order.wait:
-            _show_made(order, job)
+            _report_made(order, job)
             return Exit.DONE
-        return await _wait(order, job, None if deadline is None else max(deadline - loop.time(), 0.001))
+        return await _wait_for(order, job, None if deadline is None else max(deadline - loop.time(), 0.001))
 
 
-async def _make(order: Order, project: "Project") -> "BatchJob":
+async def _make_job(order: Order, project: "Project") -> "BatchJob":
     make: Callable[..., Awaitable[BatchJob]] = getattr(project, order.action)
     limit: dict[str, Any] = {} if order.timeout is None else {"timeout": order.timeout}
     try:
         return await make(order.groups, idempotency_key=order.key, **limit)
     except OutcomeUnknownError as error:
-        report(error, doing=f"batch {order.action}", as_json=order.as_json, send_again=order.again())
-        _tell_again(order, "the job may or may not have been made; this makes sure of it, and makes no second one:")
+        report_error(error, doing=f"batch {order.action}", as_json=order.as_json, send_again=order.again())
+        _write_retry_command(
+            order, "the job may or may not have been made; this makes sure of it, and makes no second one:"
+        )
         raise click.exceptions.Exit(Exit.UNKNOWN) from None
     except asyncio.CancelledError:
-        _tell_again(order, "the job may or may not have been made; this makes sure of it, and makes no second one:")
+        _write_retry_command(
+            order, "the job may or may not have been made; this makes sure of it, and makes no second one:"
+        )
         raise
 
 
-def _tell_again(order: Order, why: str) -> None:
+def _write_retry_command(order: Order, why: str) -> None:
     same = len(order.groups) > _INLINE and _STDIN in order.sources
-    complain(f"fielding: {why}")
-    complain(f"  {order.again()}" + ("\n  (with the same ids, in the same order, on standard input)" if same else ""))
+    write_stderr(f"fielding: {why}")
+    write_stderr(
+        f"  {order.again()}" + ("\n  (with the same ids, in the same order, on standard input)" if same else "")
+    )
 
 
-def _show_made(order: Order, job: "BatchJob") -> None:
-    from .view import made_object
+def _report_made(order: Order, job: "BatchJob") -> None:
+    from .display import made_object
 
     if order.as_json:
-        put_json(made_object(order.action, job, order.again()))
+        write_json(made_object(order.action, job, order.again()))
         return
-    say(f"batch {order.action}: job made, for {len(order.groups)} target groups; it goes on by itself")
-    say(f"  job id           {job.job_id}\n  idempotency key  {order.key}\n  trace id         {job.trace_id}")
+    write_stdout(f"batch {order.action}: job made, for {len(order.groups)} target groups; it goes on by itself")
+    write_stdout(f"  job id           {job.job_id}\n  idempotency key  {order.key}\n  trace id         {job.trace_id}")
 
 
-async def _wait(order: Order, job: "BatchJob", timeout: float | None) -> int:
-    from .view import JobProgress, result_lines, result_object, result_table
+async def _wait_for(order: Order, job: "BatchJob", timeout: float | None) -> int:
+    from .display import JobProgress, result_lines, result_object, result_table
 
     limit: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
     doing = f"batch {order.action}"
     try:
         with JobProgress(doing, len(order.groups)) as progress:
-            result = await job.wait(on_poll=progress.told, **limit)
+            result = await job.wait(on_poll=progress.on_poll, **limit)
     except JobFailedError as error:
-        report(error, doing=doing, as_json=order.as_json, job_id=job.job_id)
+        report_error(error, doing=doing, as_json=order.as_json, job_id=job.job_id)
         return Exit.FAILED
     except FieldingError as error:
-        report(error, doing=doing, as_json=order.as_json, job_id=job.job_id, send_again=order.again())
-        _tell_again(order, f"job {job.job_id} was made and goes on by itself; to wait for it again:")
+        report_error(error, doing=doing, as_json=order.as_json, job_id=job.job_id, send_again=order.again())
+        _write_retry_command(order, f"job {job.job_id} was made and goes on by itself; to wait for it again:")
         return Exit.UNKNOWN
     except asyncio.CancelledError:
-        _tell_again(order, f"job {job.job_id} was made and goes on by itself; to wait for it again:")
+        _write_retry_command(order, f"job {job.job_id} was made and goes on by itself; to wait for it again:")
         raise
     if order.as_json:
-        put_json(result_object(order.action, result, job))
+        write_json(result_object(order.action, result, job))
     else:
         table = result_table(result)
         if table is not None:
-            out().print(table)
-        say("\n".join(result_lines(doing, result)))
+            stdout_console().print(table)
+        write_stdout("\n".join(result_lines(doing, result)))
     return Exit.FAILED if result.failed or result.missing else Exit.DONE
 
 

@@ -1,4 +1,4 @@
-"""Ids of target groups from arguments, files and standard input: where each one stood is kept for the messages."""
+"""Reads ids of target groups from arguments, files and standard input, and keeps where each one was for messages."""
 
 import codecs
 from collections.abc import Iterable
@@ -9,23 +9,23 @@ from attrs import frozen
 from fielding_async.core.errors import ConfigurationError
 from fielding_async.core.ids import check_ulid
 
-__all__ = ["Named", "check_ids", "parse_ids", "read_ids"]
+__all__ = ["LocatedId", "check_ids", "parse_ids", "read_ids"]
 
 _BY_MARK = ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"), (codecs.BOM_UTF8, "utf-8-sig"))
 
 
 @frozen
-class Named:
-    """An id, and where it was named, such as `ids.txt, line 3`."""
+class LocatedId:
+    """An id, and where it was given, such as `ids.txt, line 3`."""
 
     value: str
     where: str
 
 
-def parse_ids(content: bytes, source: str) -> list[Named]:
-    """Return the ids in a text: one a line, with blank lines and comments that begin with `#`.
+def parse_ids(content: bytes, source: str) -> list[LocatedId]:
+    """Return the ids in a file's content: one on each line. Blank lines, and comments from a `#` on, are ignored.
 
-    A byte order mark and any kind of line end will do. Raises `ConfigurationError` for what is no text.
+    UTF-8, or UTF-16 with a byte order mark; any kind of line end. Raises `ConfigurationError` for other content.
     """
     encoding = next((name for mark, name in _BY_MARK if content.startswith(mark)), "utf-8")
     try:
@@ -33,10 +33,10 @@ def parse_ids(content: bytes, source: str) -> list[Named]:
     except UnicodeDecodeError:
         raise ConfigurationError(f"{source}: is not a text file in UTF-8") from None
     lines = (line.partition("#")[0].strip() for line in text.splitlines())
-    return [Named(line, f"{source}, line {number}") for number, line in enumerate(lines, 1) if line]
+    return [LocatedId(line, f"{source}, line {number}") for number, line in enumerate(lines, 1) if line]
 
 
-def read_ids(path: Path) -> list[Named]:
+def read_ids(path: Path) -> list[LocatedId]:
     """Return the ids in a file. Raises `ConfigurationError` if it cannot be read."""
     try:
         content = path.read_bytes()
@@ -45,10 +45,10 @@ def read_ids(path: Path) -> list[Named]:
     return parse_ids(content, str(path))
 
 
-def check_ids(named: Iterable[Named]) -> tuple[str, ...]:
-    """Return the ids, in order. Raises `ConfigurationError` for none, one that cannot be one, or one named twice."""
+def check_ids(ids: Iterable[LocatedId]) -> tuple[str, ...]:
+    """Return the ids in order. Raises `ConfigurationError` if there are none, or if one is malformed or repeated."""
     first: dict[str, str] = {}
-    for entry in named:
+    for entry in ids:
         if entry.value in first:
             places = first[entry.value]
             places += "" if places == entry.where else f" and {entry.where}"

@@ -1,1 +1,4 @@
-"""`fielding demo`. May be imported by `cli.app`. Imports `cli.shared`, `sandbox` and the public package."""
+"""`fielding demo`: shows the SDK at work against a sandbox, and checks what the sandbox recorded.
+
+May be imported by `cli.app`. Imports `cli.shared`, `sandbox`, `core` and the public package.
+"""

@@ -1,10 +1,17 @@
-"""`fielding demo`: the SDK at its main job, on real sockets, in seconds."""
+"""`fielding demo`: takes runs of a sandbox through their actions, on real sockets, and reports what happened."""
 
 import click
 
 from fielding_async.cli.shared.exit_status import Exit, perform
 from fielding_async.cli.shared.options import json_option
-from fielding_async.cli.shared.output import complain, err, is_live, out, put_json, say
+from fielding_async.cli.shared.output import (
+    is_live,
+    stderr_console,
+    stdout_console,
+    write_json,
+    write_stderr,
+    write_stdout,
+)
 
 __all__ = ["demo"]
 
@@ -46,26 +53,26 @@ def demo(runs: int, seed: int, as_json: bool) -> None:
     """
 
     async def work() -> int:
+        from .display import Display, problem_lines, report_lines, report_table
         from .report import make_report, report_object
-        from .view import Display, report_lines, report_table, trouble_lines
 
-        console = err() if as_json else out()
+        console = stderr_console() if as_json else stdout_console()
         if not as_json:
             noun = "fielding run" if runs == 1 else "fielding runs"
-            say(f"{runs} {noun} against a sandbox that limits, conflicts and drops replies\n")
+            write_stdout(f"{runs} {noun} against a sandbox that limits, conflicts and drops replies\n")
         display = Display(console, quiet=as_json and not is_live(console))
         try:
-            report = make_report(await display.show(runs, seed))
+            report = make_report(await display.run(runs, seed))
         except OSError as error:
-            complain(f"fielding: the sandbox cannot listen on this machine: {error.strerror or error}")
+            write_stderr(f"fielding: the sandbox cannot listen on this machine: {error.strerror or error}")
             return Exit.FAILED
         if as_json:
-            put_json(report_object(report))
+            write_json(report_object(report))
         else:
             console.print(report_table(report))
-            say("\n".join(["", *report_lines(report)]))
+            write_stdout("\n".join(["", *report_lines(report)]))
         if not report.ok:
-            complain("\n".join(trouble_lines(report)))
+            write_stderr("\n".join(problem_lines(report)))
         return Exit.DONE if report.ok else Exit.FAILED
 
     perform(work, doing="demo", as_json=as_json)

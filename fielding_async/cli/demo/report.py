@@ -1,4 +1,4 @@
-"""The demo's account of itself, counted from what really happened: the calls' outcomes and the sandbox's records."""
+"""The figures and the verdict of the demo, counted from the outcomes of the calls and the records of the sandbox."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -10,9 +10,9 @@ from attrs import asdict, frozen
 from fielding_async.core.actions import Update
 from fielding_async.sandbox import ReceivedRequest
 
-from .check import Asked, Verdict, check_history
-from .plan import JOURNEY
-from .play import RELAUNCH, Play, Step
+from .fault_plan import ACTIONS
+from .history_check import RequestedWrite, Verdict, check_history
+from .scenario import RELAUNCH, Scenario, Step
 
 __all__ = ["Report", "Row", "make_report", "report_object"]
 
@@ -23,8 +23,9 @@ _STATUS = {"launch-now": "live", "update": "live", "pause": "paused", "resume": 
 class Row:
     """The figures of one action over all runs.
 
-    `requests` were sent, `conflicts` of them answered with 412 and `rate_limited` with 429. `lost` is how many got no
-    reply, `healed` how many of those belong to a call that ended well all the same.
+    `runs`: how many it was performed on. `requests`: how many were sent. `conflicts`: how many were answered with 412.
+    `rate_limited`: with 429. `lost`: how many got no reply. `healed`: how many of the lost ones belong to a call that
+    succeeded.
     """
 
     action: str
@@ -38,7 +39,7 @@ class Row:
 
 @frozen(kw_only=True)
 class Report:
-    """The figures, the verdict, and whatever else is wrong."""
+    """The figures, the verdict on the history, and all problems."""
 
     runs: int
     seed: int
@@ -49,7 +50,7 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether the demo did what it promises."""
+        """Whether there are no problems."""
         return not self.problems
 
     @property
@@ -59,21 +60,21 @@ class Report:
         return Row(action="total", **{name: sum(getattr(row, name) for row in self.rows) for name in names})
 
 
-def make_report(play: Play) -> Report:
-    """Draw the account of a play that has ended."""
-    requests = play.sandbox.requests
+def make_report(scenario: Scenario) -> Report:
+    """Return the report of a scenario that has ended."""
+    requests = scenario.sandbox.requests
     by_trace: defaultdict[str, list[ReceivedRequest]] = defaultdict(list)
     for request in requests:
         by_trace[(request.header("traceparent") or "--").split("-")[1]].append(request)
-    rows = [_row(name, [step for step in play.steps if step.action.name == name], by_trace) for name in JOURNEY]
+    rows = [_row(name, [step for step in scenario.steps if step.action.name == name], by_trace) for name in ACTIONS]
     bulk = [request for request in requests if (request.operation or "").startswith(RELAUNCH)]
-    rows.append(_bulk_row(play, bulk))
-    verdict = check_history(_asked(play), play.sandbox.history)
-    problems = [*_problems(play, rows, len(requests)), *verdict.problems]
+    rows.append(_bulk_row(scenario, bulk))
+    verdict = check_history(_requested_writes(scenario), scenario.sandbox.history)
+    problems = [*_problems(scenario, rows, len(requests)), *verdict.problems]
     return Report(
-        runs=len(play.refs),
-        seed=play.seed,
-        seconds=monotonic() - play.began,
+        runs=len(scenario.refs),
+        seed=scenario.seed,
+        seconds=monotonic() - scenario.began,
         rows=tuple(rows),
         verdict=verdict,
         problems=tuple(problems),
@@ -96,49 +97,49 @@ def _row(name: str, steps: list[Step], by_trace: dict[str, list[ReceivedRequest]
     return Row(action=name, **figures)
 
 
-def _bulk_row(play: Play, received: list[ReceivedRequest]) -> Row:
+def _bulk_row(scenario: Scenario, received: list[ReceivedRequest]) -> Row:
     lost = sum(request.status is None for request in received)
     return Row(
         action=RELAUNCH,
-        runs=len(play.relaunched.updated) if play.relaunched else 0,
+        runs=len(scenario.relaunched.updated) if scenario.relaunched else 0,
         requests=len(received),
         conflicts=sum(request.status == 412 for request in received),
         rate_limited=sum(request.status == 429 for request in received),
         lost=lost,
-        healed=lost if play.relaunched else 0,
+        healed=lost if scenario.relaunched else 0,
     )
 
 
-def _asked(play: Play) -> Iterator[Asked]:
-    """Say which writes there must be: all actions on all runs, whatever became of the calls, and the bulk job's."""
-    steps = {(step.ref, step.action.name): step for step in play.steps}
-    for ref in play.refs:
-        for name in JOURNEY:
+def _requested_writes(scenario: Scenario) -> Iterator[RequestedWrite]:
+    """Yield the writes that must have been applied: all actions on all runs, and the bulk job's."""
+    steps = {(step.ref, step.action.name): step for step in scenario.steps}
+    for ref in scenario.refs:
+        for name in ACTIONS:
             step = steps.get((ref, name))
             trace_id = step.outcome.trace_id if step and step.outcome else ""
             ends_at = step.action.end_fielding_at if step and isinstance(step.action, Update) else None
-            yield Asked(ref=ref, operation=name, status=_STATUS[name], trace_id=trace_id, ends_at=ends_at)
-    for ref in play.to_relaunch:
-        yield Asked(ref=ref, operation=RELAUNCH, status="live")
+            yield RequestedWrite(ref=ref, operation=name, status=_STATUS[name], trace_id=trace_id, ends_at=ends_at)
+    for ref in scenario.to_relaunch:
+        yield RequestedWrite(ref=ref, operation=RELAUNCH, status="live")
 
 
-def _problems(play: Play, rows: list[Row], received: int) -> Iterator[str]:
-    for step in play.steps:
+def _problems(scenario: Scenario, rows: list[Row], received: int) -> Iterator[str]:
+    for step in scenario.steps:
         if step.error is not None:
             yield f"{step.action.name} on {step.ref}: {type(step.error).__name__}: {step.error.message}"
-    if play.relaunch_failure is not None:
-        yield play.relaunch_failure
-    made = [job for job in play.sandbox.jobs if job.operation == RELAUNCH]
-    if len(made) != 1 or made[0].idempotency_key != play.idempotency_key:
+    if scenario.relaunch_failure is not None:
+        yield scenario.relaunch_failure
+    made = [job for job in scenario.sandbox.jobs if job.operation == RELAUNCH]
+    if len(made) != 1 or made[0].idempotency_key != scenario.idempotency_key:
         yield f"{RELAUNCH}: {len(made)} jobs were made, not one"
-    if play.relaunched is not None:
-        undone = len(play.relaunched.failed) + len(play.relaunched.missing)
+    if scenario.relaunched is not None:
+        undone = len(scenario.relaunched.failed) + len(scenario.relaunched.missing)
         if undone:
             yield f"{RELAUNCH}: {undone} runs were not relaunched"
     sent = sum(row.requests for row in rows)
     if sent != received:
         yield f"the calls tell of {sent} requests, but the sandbox received {received}"
-    unused = len(play.sandbox.unused_faults)
+    unused = len(scenario.sandbox.unused_faults)
     if unused:
         yield f"{unused} of the faults that were planned never struck"
     for figure, what in (("conflicts", "no conflict"), ("rate_limited", "no 429"), ("lost", "no lost reply")):
@@ -147,7 +148,7 @@ def _problems(play: Play, rows: list[Row], received: int) -> Iterator[str]:
 
 
 def report_object(report: Report) -> dict[str, Any]:
-    """Return a report as an object."""
+    """Return a report as a JSON object."""
     return {
         "kind": "demo",
         "ok": report.ok,
@@ -157,7 +158,7 @@ def report_object(report: Report) -> dict[str, Any]:
         "actions": [asdict(row) for row in report.rows],
         "total": {name: value for name, value in asdict(report.total).items() if name != "action"},
         "history": {
-            "writes_asked_for": report.verdict.asked,
+            "writes_asked_for": report.verdict.requested,
             "writes_applied": report.verdict.applied,
             "writes_by_colleague": report.verdict.by_colleague,
         },

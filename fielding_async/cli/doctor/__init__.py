@@ -1,1 +1,5 @@
-"""`fielding doctor`. May be imported by `cli.app` and `cli.apply`. Imports `cli.shared` and the public package."""
+"""`fielding doctor`: checks settings, network, TLS, token, clock and ETags.
+
+May be imported by `cli.app`. Imports `cli.shared`, `core`, the public package, and `http` for the
+proxy of the environment.
+"""

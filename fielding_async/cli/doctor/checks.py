@@ -1,4 +1,4 @@
-"""What `fielding doctor` makes of what it sees: each check a line, and what to do about it. Pure."""
+"""The checks of `fielding doctor`: each turns settings or a reply into a line, with advice if it failed. Pure."""
 
 import base64
 import json
@@ -12,35 +12,46 @@ from urllib.parse import urlsplit
 
 from attrs import frozen
 
-from fielding_async.cli.shared.output import clean
+from fielding_async.cli.shared.output import printable
 from fielding_async.core.addresses import BASE_URL, resolve_base_url
 from fielding_async.core.credentials import resolve_auth
 from fielding_async.core.dates import to_text
-from fielding_async.core.errors import ConfigurationError
+from fielding_async.core.errors import (
+    APIError,
+    AuthenticationError,
+    ConfigurationError,
+    FieldingError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitError,
+    ServerError,
+)
+from fielding_async.core.models import RunRef
 from fielding_async.core.wire.headers import sendable_etag
 
 __all__ = [
     "Check",
-    "Look",
+    "TimedReply",
+    "access_check",
     "certificate_check",
     "clock_check",
     "etag_check",
-    "host_and_port",
     "settings_checks",
     "shown_proxy",
     "untrusted_check",
 ]
 
 _NAMES = ("FIELDING_BASE_URL", "FIELDING_TOKEN", "FIELDING_CLIENT_ID", "FIELDING_CLIENT_SECRET")
-_CLOCK_OK, _CLOCK_BAD = 5.0, 300.0  # seconds; the second is how far a webhook's signature may be off
+_CLOCK_OK, _CLOCK_BAD = 5.0, 300.0  # seconds; the time of a webhook's signature may be wrong by the second
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.ASCII | re.IGNORECASE)
 _OUT_OF_DATE, _OTHER_NAME = {9, 10}, {62, 64}  # OpenSSL's X509_V_ERR_*: not yet valid, expired; host, address
-_SOON = 14 * 86_400  # seconds that a certificate ought to last still
+_SOON = 14 * 86_400  # seconds that a certificate should still be valid
+_PROXY_AUTHENTICATION_REQUIRED = 407
 
 
 @frozen
 class Check:
-    """One line of the report. `advice`: what to do, where something is to be done."""
+    """One line of the report. `advice`: what to do about it, if something should be done."""
 
     name: str
     state: Literal["ok", "warning", "failed"]
@@ -49,8 +60,8 @@ class Check:
 
 
 @frozen
-class Look:
-    """One reply, as it came: status, headers, and the wall clock when it was asked for and when it was there."""
+class TimedReply:
+    """Status and headers of a reply, and the wall clock time when the request was sent and when the reply came."""
 
     status: int
     headers: Mapping[str, str]
@@ -62,15 +73,17 @@ class Look:
 
 
 def settings_checks(environment: Mapping[str, str], now: datetime) -> list[Check]:
-    """Say which settings are in force and from where, without any secret; a failed one cannot be used."""
-    return [_base_url(environment), _auth(environment, now), *_strangers(environment)]
+    """Report the settings in force and their sources, without secrets. A failed check: the setting cannot be used."""
+    return [_base_url(environment), _auth(environment, now), *_unknown_settings(environment)]
 
 
 def _base_url(environment: Mapping[str, str]) -> Check:
     try:
         url = resolve_base_url(None, environment)
     except ConfigurationError as error:
-        return Check("base URL", "failed", clean(error.message), "set FIELDING_BASE_URL to it, or unset the variable")
+        return Check(
+            "base URL", "failed", printable(error.message), "set FIELDING_BASE_URL to it, or unset the variable"
+        )
     if not environment.get("FIELDING_BASE_URL"):
         return Check("base URL", "ok", f"{url} (the exchange; FIELDING_BASE_URL is not set)")
     if url != BASE_URL and not urlsplit(url).path:
@@ -95,11 +108,11 @@ def _auth(environment: Mapping[str, str], now: datetime) -> Check:
     if not environment.get("FIELDING_TOKEN"):
         return Check("token", "ok", "fetched with FIELDING_CLIENT_ID and FIELDING_CLIENT_SECRET, and renewed")
     text = "from FIELDING_TOKEN"
-    ends = _end_of(environment["FIELDING_TOKEN"])
-    if ends is not None:
-        left = (ends - now).total_seconds()
+    expiry = _expiry(environment["FIELDING_TOKEN"])
+    if expiry is not None:
+        left = (expiry - now).total_seconds()
         if left <= 0:
-            text = f"from FIELDING_TOKEN, says that it ended at {to_text(ends)}"
+            text = f"from FIELDING_TOKEN, says that it ended at {to_text(expiry)}"
             return Check("token", "failed", text, "fetch a new one, or let the SDK do it: set the client id and secret")
         text += f", good for {_duration(left)} by what it says"
         if left < 3600:
@@ -111,27 +124,28 @@ def _auth(environment: Mapping[str, str], now: datetime) -> Check:
     return Check("token", "ok", text)
 
 
-def _end_of(token: str) -> datetime | None:
-    """Return when a JWT says that it ends; `None` if it is none, or does not say."""
+def _expiry(token: str) -> datetime | None:
+    """Return the `exp` of a token if it is a JWT that has one, else `None`."""
     parts = token.split(".")
     if len(parts) != 3:
         return None
     try:
         loaded: object = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
-        ends = cast("dict[str, Any]", loaded).get("exp") if isinstance(loaded, dict) else None
-        return datetime.fromtimestamp(ends, UTC) if isinstance(ends, int | float) else None
+        expiry = cast("dict[str, Any]", loaded).get("exp") if isinstance(loaded, dict) else None
+        return datetime.fromtimestamp(expiry, UTC) if isinstance(expiry, int | float) else None
     except (ValueError, OverflowError, OSError, RecursionError):
         return None
 
 
-def _strangers(environment: Mapping[str, str]) -> list[Check]:
+def _unknown_settings(environment: Mapping[str, str]) -> list[Check]:
     names = sorted(name for name in environment if name.startswith("FIELDING_") and name not in _NAMES)
     if not names:
         return []
-    return [Check("settings", "warning", f"unknown: {clean(', '.join(names))}", f"known are {', '.join(_NAMES)}")]
+    return [Check("settings", "warning", f"unknown: {printable(', '.join(names))}", f"known are {', '.join(_NAMES)}")]
 
 
 def _duration(seconds: float) -> str:
+    """Return a length of time in its largest unit of which it has two or more."""
     for size, name in ((86_400, "days"), (3600, "hours"), (60, "minutes")):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {name}"
@@ -139,28 +153,67 @@ def _duration(seconds: float) -> str:
 
 
 def shown_proxy(url: str) -> str:
-    """Return a proxy's URL without the user and password that may be in it, even if it is no good URL."""
+    """Return a proxy's URL without user, password and path, even if the URL is malformed."""
     scheme = _SCHEME.match(url)
-    # a password may hold what ends a host, so that what comes before the last @ is never shown
+    # a password may hold characters that end a host, so nothing before the last @ is shown
     rest = (url[scheme.end() :] if scheme else url).rpartition("@")[2]
-    return clean((scheme[0] if scheme else "http://") + re.split(r"[/?#]", rest, maxsplit=1)[0])
+    return printable((scheme[0] if scheme else "http://") + re.split(r"[/?#]", rest, maxsplit=1)[0])
 
 
-def host_and_port(url: str) -> tuple[str, int]:
-    """Return where a URL leads. Raises `ValueError` for one that leads nowhere."""
-    parts = urlsplit(url if "://" in url else f"http://{url}")
-    if not parts.hostname:
-        raise ValueError("no host")
-    return parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
+# -- replies
 
 
-# -- what came back
+def access_check(error: FieldingError | None, ref: RunRef | None, *, checks_token: bool, proxy: str) -> Check:
+    """Report what the GET of a run shows about the token.
+
+    `error`: what the GET raised. `ref`: the run, `None` if it was one that does not exist. `checks_token`: the server
+    refused the same GET with an invalid token, so that a 404 shows that the token is valid. `proxy`: the name of the
+    environment variable for the proxy.
+    """
+    if error is None:
+        return Check("access", "ok", "the token is accepted, and the run can be read")
+    text = printable(error.message)
+    if isinstance(error, NotFoundError | PermissionDeniedError) and error.object is None:
+        text = f"a {error.status}, but not in the form that the API has"
+        return Check("access", "failed", text, "look at FIELDING_BASE_URL, and at what is in front of the server")
+    if isinstance(error, NotFoundError):
+        path = f"look at the path of FIELDING_BASE_URL (on the exchange it is {urlsplit(BASE_URL).path})"
+        if ref is None:
+            if checks_token:
+                return Check("access", "ok", "the token is accepted (by the 404 for a run that does not exist)")
+            text = "a 404 that comes without a good token too: it shows nothing of the token"
+            return Check("access", "warning", text, f"{path}, and name a run that there is: --run RUN")
+        if checks_token:
+            return Check(
+                "access", "warning", f"the token is accepted, but there is no run {ref}", "look at the four ids"
+            )
+        text = f"there is no run {ref}, and the 404 comes without a good token too"
+        return Check("access", "warning", text, f"look at the four ids; {path}")
+    if isinstance(error, AuthenticationError):
+        advice = "look at the token, at the client id and secret, and whether they are for this server"
+        return Check("access", "failed", f"the token is not accepted: {text}", advice)
+    if isinstance(error, PermissionDeniedError):
+        if ref is None:
+            advice = "to tell an expired token from that, name a run you may see: --run RUN"
+            return Check("access", "warning", "the token does not open account 0, as may be expected (403)", advice)
+        return Check("access", "failed", f"not allowed: {text}", "the token has expired, or is for another account")
+    if isinstance(error, RateLimitError):
+        advice = "others may be using up what the account is allowed: try again later"
+        return Check("access", "failed", text, advice)
+    if isinstance(error, ServerError):
+        advice = f"the server, or what is in front of it, answers {error.status}: try again later"
+        return Check("access", "failed", text, advice)
+    if isinstance(error, APIError) and error.status == _PROXY_AUTHENTICATION_REQUIRED:
+        return Check("access", "failed", text, f"the proxy wants a user and password: look at {proxy}")
+    if isinstance(error, APIError):
+        return Check("access", "failed", text, f"the server answers {error.status}: is FIELDING_BASE_URL right?")
+    return Check("access", "failed", text, "look at FIELDING_BASE_URL, at the network and at proxies")
 
 
 def certificate_check(version: str | None, certificate: Mapping[str, Any], now: float) -> Check:
-    """Say what a TLS connection that was made is worth. `certificate`: as the `ssl` module has it."""
+    """Report version and certificate of a TLS connection. `certificate`: as the `ssl` module returns it."""
     issuer = dict(cast("tuple[str, str]", pair) for part in certificate.get("issuer", ()) for pair in part)
-    by = clean(issuer.get("organizationName") or issuer.get("commonName") or "an issuer without a name")
+    by = printable(issuer.get("organizationName") or issuer.get("commonName") or "an issuer without a name")
     left = cert_time_to_seconds(certificate["notAfter"]) - now if "notAfter" in certificate else None
     lasts = "" if left is None else f", good for {_duration(left)}"
     text = f"{version}, certificate by {by}{lasts}"
@@ -170,8 +223,8 @@ def certificate_check(version: str | None, certificate: Mapping[str, Any], now: 
 
 
 def untrusted_check(code: int, message: str) -> Check:
-    """Say what to do about a certificate that was not accepted. `code`: OpenSSL's, as the `ssl` module has it."""
-    text = f"the certificate is not trusted: {clean(message)}"
+    """Report a certificate that was not accepted, with advice. `code`: OpenSSL's code of the verification error."""
+    text = f"the certificate is not trusted: {printable(message)}"
     if code in _OTHER_NAME:
         return Check("TLS", "failed", text, "another server answers there: look at FIELDING_BASE_URL, and at DNS")
     if code in _OUT_OF_DATE:
@@ -180,21 +233,21 @@ def untrusted_check(code: int, message: str) -> Check:
     return Check("TLS", "failed", text, "behind a proxy that reads along, point SSL_CERT_FILE at its certificates")
 
 
-def clock_check(look: Look) -> Check:
-    """Compare the clock of this machine with the `Date` of a reply, which is cut to whole seconds."""
-    date = look.headers.get("Date", "")
+def clock_check(reply: TimedReply) -> Check:
+    """Compare the clock of this machine with the `Date` of a reply, which is in whole seconds."""
+    date = reply.headers.get("Date", "")
     try:
-        told = parsedate_to_datetime(date).replace(tzinfo=UTC).timestamp() if len(date) < 100 else None
+        server = parsedate_to_datetime(date).replace(tzinfo=UTC).timestamp() if len(date) < 100 else None
     except (ValueError, TypeError, IndexError, OverflowError):
-        told = None
-    if told is None:
+        server = None
+    if server is None:
         return Check("clock", "warning", "not checked: the reply has no Date that can be read")
-    # the server's clock was somewhere in [told, told + 1) at some moment between sent and received
-    early, late = look.sent - (told + 1), look.received - told
+    # the server's clock was somewhere in [server, server + 1) at some moment between sent and received
+    early, late = reply.sent - (server + 1), reply.received - server
     if early <= 0 <= late:
         return Check("clock", "ok", f"the server's, as far as can be told (within {max(-early, late):.1f} s)")
     off = min(early, late, key=abs)
-    text = f"{_apart(abs(off))} {'ahead of' if off > 0 else 'behind'} the server's"
+    text = f"{_difference(abs(off))} {'ahead of' if off > 0 else 'behind'} the server's"
     if abs(off) <= _CLOCK_OK:
         return Check("clock", "ok", text)
     return Check(
@@ -205,14 +258,14 @@ def clock_check(look: Look) -> Check:
     )
 
 
-def _apart(seconds: float) -> str:
+def _difference(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 120 else _duration(seconds)
 
 
-def etag_check(looks: Sequence[Look]) -> Check:
-    """Say whether the ETags of two looks at one run are of use as `If-Match`. Nothing is written to find out."""
-    first, second = (look.headers.get("ETag") for look in looks)
-    text = f"{clean(repr(first)[:60])}" if first is not None else "none"
+def etag_check(replies: Sequence[TimedReply]) -> Check:
+    """Report whether the ETags of two GETs of one run can serve as `If-Match`. No write is sent to find out."""
+    first, second = (reply.headers.get("ETag") for reply in replies)
+    text = f"{printable(repr(first)[:60])}" if first is not None else "none"
     stripped = "something between here and the server takes it away (a proxy?): no action can be sent without it"
     if first is None or second is None:
         return Check("ETags", "failed", "a run came without an ETag", stripped)
@@ -224,5 +277,5 @@ def etag_check(looks: Sequence[Look]) -> Check:
         )
     if first != second:
         changed = "was the run changed between two looks? If it was not: every action would end in conflicts"
-        return Check("ETags", "warning", f"{text}, then {clean(repr(second)[:60])}", changed)
+        return Check("ETags", "warning", f"{text}, then {printable(repr(second)[:60])}", changed)
     return Check("ETags", "ok", f"{text}, the same on two looks; whether writes heed it cannot be seen without a write")

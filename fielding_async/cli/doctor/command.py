@@ -1,4 +1,4 @@
-"""`fielding doctor`: is everything there that the work needs?"""
+"""`fielding doctor`: checks settings, network, TLS, token, clock and ETags, and writes a line for each."""
 
 import os
 import platform
@@ -11,7 +11,7 @@ from attrs import asdict
 from fielding_async.__about__ import __version__
 from fielding_async.cli.shared.exit_status import Exit, perform
 from fielding_async.cli.shared.options import json_option, run_ref
-from fielding_async.cli.shared.output import put_json, say
+from fielding_async.cli.shared.output import write_json, write_stdout
 from fielding_async.core.errors import ConfigurationError
 from fielding_async.core.models import RunRef
 
@@ -53,7 +53,7 @@ def doctor(run_id: str | None, as_json: bool) -> None:
 
 
 class _Report:
-    """Writes checks as they come in."""
+    """Writes each check at once, and counts them."""
 
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
@@ -64,20 +64,21 @@ class _Report:
         for check in checks:
             self.checks.append(check)
             if self._as_json:
-                put_json({"kind": "check"} | asdict(check))
+                write_json({"kind": "check"} | asdict(check))
             else:
                 advice = f"\n{'':20}{check.advice}" if check.advice else ""
-                say(f"{check.state:8} {check.name:10} {check.text}{advice}")
+                write_stdout(f"{check.state:8} {check.name:10} {check.text}{advice}")
         return all(check.state != "failed" for check in checks)
 
     def end(self, *, sandbox: bool) -> int:
+        """Write the counts; return the exit status."""
         failed = [check for check in self.checks if check.state == "failed"]
         warnings = sum(check.state == "warning" for check in self.checks)
         if self._as_json:
-            put_json({"kind": "doctor", "sandbox": sandbox, "failed": len(failed), "warnings": warnings})
+            write_json({"kind": "doctor", "sandbox": sandbox, "failed": len(failed), "warnings": warnings})
         else:
             well = "nothing failed" if not failed else f"{len(failed)} failed"
-            say(f"\n{'SANDBOX: ' * sandbox}{well}, {warnings} warning{'' if warnings == 1 else 's'}")
+            write_stdout(f"\n{'SANDBOX: ' * sandbox}{well}, {warnings} warning{'' if warnings == 1 else 's'}")
         if any(check.name in _SETTINGS for check in failed):
             return Exit.USAGE
         return Exit.FAILED if failed else Exit.DONE
@@ -113,14 +114,14 @@ async def _examine(report: _Report, ref: RunRef | None) -> int:
     elif not _has_token():
         report.add(Check("access", "warning", "not checked, nor clock and ETags: there is no token"))
     else:
-        report.add(*await probe.ask(ref))
+        report.add(*await probe.get_run(ref))
     if probe.sandbox:
         report.add(Check("server", "ok", "this is a SANDBOX: nothing done here happens on the exchange"))
     return report.end(sandbox=probe.sandbox)
 
 
 def _has_token() -> bool:
-    """Whether there is one to show to the server, be it an expired one."""
+    """Whether the settings have a token or client credentials, valid or not."""
     from fielding_async.core.credentials import resolve_auth
 
     try:

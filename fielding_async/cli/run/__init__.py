@@ -1,1 +1,4 @@
-"""`fielding run`. May be imported by `cli.app`. Imports `cli.shared` and the public package."""
+"""`fielding run`: reads one run, or acts on it.
+
+May be imported by `cli.app`. Imports `cli.shared`, `core` and the public package.
+"""

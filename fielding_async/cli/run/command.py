@@ -1,4 +1,4 @@
-"""`fielding run …`: look at one run, or act on it."""
+"""`fielding run …`: reads one run, or acts on it."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -7,16 +7,16 @@ from typing import Any
 
 import click
 
-from fielding_async.cli.shared.exit_status import Exit, perform, tell_cancelled
+from fielding_async.cli.shared.exit_status import Exit, perform, report_cancelled
 from fielding_async.cli.shared.options import (
     json_option,
-    moment,
     on_conflict_option,
     run_argument,
     run_ref,
     timeout_option,
+    timestamp,
 )
-from fielding_async.cli.shared.output import put_json, say
+from fielding_async.cli.shared.output import write_json, write_stdout
 from fielding_async.cli.shared.render import outcome_lines, outcome_object, run_lines, run_object
 from fielding_async.core.actions import Action, Complete, LaunchNow, Pause, Relaunch, Resume, StatusAction, Update
 from fielding_async.core.models import OnConflict, RunRef
@@ -65,15 +65,15 @@ def get(
     ref = run_ref(run_id, account, project, target_group)
 
     async def work() -> int:
-        from fielding_async.session import FieldingSession
+        from fielding_async import FieldingSession
 
         async with FieldingSession() as fielding:
             handle = fielding.run(ref)
             found = await (handle.get() if timeout is None else handle.get(timeout=timeout))
             if as_json:
-                put_json(run_object(found, ref))
+                write_json(run_object(found, ref))
             else:
-                say("\n".join(run_lines(found, ref)))
+                write_stdout("\n".join(run_lines(found, ref)))
         return Exit.DONE
 
     perform(work, doing="run get", as_json=as_json)
@@ -81,25 +81,27 @@ def get(
 
 def _act(ref: RunRef, action: Action, on_conflict: OnConflict, timeout: float | None, *, as_json: bool) -> None:
     async def work() -> int:
-        from fielding_async.session import FieldingSession
+        from fielding_async import FieldingSession
 
         limit: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
         async with FieldingSession() as fielding:
-            outcome = await _watched(fielding.run(ref).perform(action, on_conflict=on_conflict, **limit), action.name)
+            outcome = await _with_notes(
+                fielding.run(ref).perform(action, on_conflict=on_conflict, **limit), action.name
+            )
             if as_json:
-                put_json(outcome_object(outcome))
+                write_json(outcome_object(outcome))
             else:
-                say("\n".join(outcome_lines(outcome, action.name)))
+                write_stdout("\n".join(outcome_lines(outcome, action.name)))
         return Exit.DONE
 
     perform(work, doing=f"run {action.name}", as_json=as_json)
 
 
-async def _watched(call: Awaitable[Any], name: str) -> Any:
+async def _with_notes(call: Awaitable[Any], name: str) -> Any:
     try:
         return await call
     except asyncio.CancelledError as cancelled:
-        tell_cancelled(cancelled, otherwise=f"{name} was cancelled before it was applied: nothing was changed")
+        report_cancelled(cancelled, otherwise=f"{name} was cancelled before it was applied: nothing was changed")
         raise
 
 
@@ -137,8 +139,8 @@ for _kind, _what in (
 
 @run.command()
 @run_argument
-@click.option("--start", callback=moment, metavar="DATETIME", help="When fielding starts: RFC 3339, with a zone.")
-@click.option("--end", callback=moment, metavar="DATETIME", help="When fielding ends: RFC 3339, with a zone.")
+@click.option("--start", callback=timestamp, metavar="DATETIME", help="When fielding starts: RFC 3339, with a zone.")
+@click.option("--end", callback=timestamp, metavar="DATETIME", help="When fielding ends: RFC 3339, with a zone.")
 @on_conflict_option
 @_TIMEOUT
 @json_option

@@ -1,1 +1,4 @@
-"""`fielding sandbox`. May be imported by `cli.app`. Imports `cli.shared` and `sandbox`."""
+"""`fielding sandbox`: serves a sandbox until it is stopped.
+
+May be imported by `cli.app`. Imports `cli.shared`, `sandbox` and `core`.
+"""

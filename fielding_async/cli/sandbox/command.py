@@ -1,4 +1,4 @@
-"""`fielding sandbox`: the exchange in a box, served until it is stopped."""
+"""`fielding sandbox`: serves a sandbox of the exchange until it is stopped."""
 
 import asyncio
 import errno
@@ -11,7 +11,7 @@ import click
 
 from fielding_async.cli.shared.exit_status import Exit, perform
 from fielding_async.cli.shared.options import json_option
-from fielding_async.cli.shared.output import complain, put_json, say
+from fielding_async.cli.shared.output import write_json, write_stderr, write_stdout
 from fielding_async.core.models import FieldingRun, RunRef, RunStatus
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["sandbox"]
 
-_REMEMBERED = 10_000  # requests and writes; it may run for days
-_ANY_TOKEN = "sandbox"  # noqa: S105 - the SDK wants a token even where none is asked for
+_KEPT = 10_000  # requests and writes that the sandbox keeps a record of: it may run for days
+_ANY_TOKEN = "sandbox"  # noqa: S105 - the SDK needs a token even if the server checks none
 
 
 @click.command()
@@ -61,7 +61,7 @@ def sandbox(host: str, port: int, runs: int, rate: float | None, require_token: 
     async def work() -> int:
         from fielding_async.sandbox import Sandbox
 
-        box = Sandbox(host=host, port=port, seed=seed, require_token=require_token, keep=_REMEMBERED)
+        box = Sandbox(host=host, port=port, seed=seed, require_token=require_token, keep=_KEPT)
         if rate is not None:
             box.rate_limit(rate, window=max(1.0, 1 / rate))
         statuses = tuple(RunStatus)
@@ -72,15 +72,15 @@ def sandbox(host: str, port: int, runs: int, rate: float | None, require_token: 
         try:
             await box.__aenter__()
         except OSError as error:
-            complain(f"fielding: cannot listen on {host}, port {port}: {_reason(error)}")
+            write_stderr(f"fielding: cannot listen on {host}, port {port}: {_reason(error)}")
             return Exit.USAGE
         try:
             if as_json:
-                put_json(_object(box, refs))
+                write_json(_object(box, refs))
             else:
-                say("\n".join(_lines(box, refs)))
+                write_stdout("\n".join(_lines(box, refs)))
             if not _is_loopback(host):
-                complain("fielding: note: the SDK speaks plain http to loopback addresses only (127.0.0.1, ::1)")
+                write_stderr("fielding: note: the SDK speaks plain http to loopback addresses only (127.0.0.1, ::1)")
             await asyncio.Event().wait()
         finally:
             await box.__aexit__(None, None, None)

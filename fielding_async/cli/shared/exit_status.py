@@ -1,4 +1,4 @@
-"""How every command runs its work: one place where errors and signals become lines and exit statuses."""
+"""Runs the work of a command, and turns errors and signals into lines on stderr and exit statuses."""
 
 import asyncio
 import logging
@@ -12,15 +12,15 @@ import click
 
 from fielding_async.core.errors import ConfigurationError, FieldingError, OutcomeUnknownError
 
-from .output import complain, put_json
+from .output import write_json, write_stderr
 from .render import error_lines, error_object
-from .signals import Interrupted, run_async
+from .signal_handling import Interrupted, run_async
 
-__all__ = ["Exit", "perform", "report", "reporting", "status_of", "tell_cancelled"]
+__all__ = ["Exit", "perform", "report_cancelled", "report_error", "reporting_errors", "status_of"]
 
 
 class Exit(IntEnum):
-    """The exit statuses. A process ended by a signal exits with 128 and the signal's number."""
+    """The exit statuses. A process that a signal ended exits with 128 plus the number of the signal."""
 
     DONE = 0
     FAILED = 1
@@ -35,27 +35,27 @@ def status_of(error: FieldingError) -> Exit:
     return Exit.UNKNOWN if isinstance(error, OutcomeUnknownError) else Exit.FAILED
 
 
-def report(error: FieldingError, *, doing: str, as_json: bool, **more: object) -> None:
+def report_error(error: FieldingError, *, doing: str, as_json: bool, **more: object) -> None:
     """Write an error to stderr for people and, with `--json`, as an object to stdout as well."""
-    complain("\n".join(error_lines(error, doing)))
+    write_stderr("\n".join(error_lines(error, doing)))
     if as_json:
-        put_json(error_object(error, **more))
+        write_json(error_object(error, **more))
 
 
-def tell_cancelled(cancelled: asyncio.CancelledError, otherwise: str) -> None:
-    """Say what a cancelled call may have done: its notes, or `otherwise` where nothing can have been applied."""
+def report_cancelled(cancelled: asyncio.CancelledError, otherwise: str) -> None:
+    """Write what a cancelled call may have applied: its notes, or `otherwise` if it has none (nothing was applied)."""
     notes: list[str] = getattr(cancelled, "__notes__", [])
     for note in notes or [otherwise]:
-        complain(f"fielding: {note.removeprefix('fielding-async: ')}")
+        write_stderr(f"fielding: {note.removeprefix('fielding-async: ')}")
 
 
 @contextmanager
-def reporting(*, doing: str, as_json: bool) -> Generator[None]:
-    """Turn an error into lines and an exit status."""
+def reporting_errors(*, doing: str, as_json: bool) -> Generator[None]:
+    """Report an error raised in the block, and exit with its status."""
     try:
         yield
     except FieldingError as error:
-        report(error, doing=doing, as_json=as_json)
+        report_error(error, doing=doing, as_json=as_json)
         raise click.exceptions.Exit(status_of(error)) from None
 
 
@@ -64,18 +64,18 @@ def perform(
     *,
     doing: str,
     as_json: bool,
-    heed: Callable[[signal.Signals], bool] | None = None,
+    on_signal: Callable[[signal.Signals], bool] | None = None,
 ) -> NoReturn:
-    """Run the work of a command, write what goes wrong, and leave click with the exit status.
+    """Run the work of a command, report its errors, and exit through click with its status.
 
-    `heed`: as `run_async` has it.
+    `on_signal`: as in `run_async`.
     """
-    # what the SDK logs is said by the commands themselves, in their own words
+    # the commands report themselves what the SDK would log
     logging.getLogger("fielding_async").addHandler(logging.NullHandler())
-    with reporting(doing=doing, as_json=as_json):
+    with reporting_errors(doing=doing, as_json=as_json):
         try:
-            status = run_async(work, heed=heed)
+            status = run_async(work, on_signal=on_signal)
         except Interrupted as interrupted:
-            complain(f"fielding: {doing}: interrupted by {interrupted.name}")
+            write_stderr(f"fielding: {doing}: interrupted by {interrupted.name}")
             status = interrupted.status
     raise click.exceptions.Exit(status)

@@ -1,4 +1,4 @@
-"""Arguments and options that commands share, and what is read from them."""
+"""Arguments and options that several commands have, and the values read from them."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -11,25 +11,25 @@ from fielding_async.core.errors import ConfigurationError
 from fielding_async.core.ids import check_ref
 from fielding_async.core.models import RunRef
 
-__all__ = ["json_option", "moment", "on_conflict_option", "run_argument", "run_ref", "timeout_option"]
+__all__ = ["json_option", "on_conflict_option", "run_argument", "run_ref", "timeout_option", "timestamp"]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
-def moment(_context: click.Context, _option: click.Parameter, text: str | None) -> datetime | None:
-    """Read an RFC 3339 date and time; anything that could be read in two ways is refused. Callback of an option."""
+def timestamp(_context: click.Context, _option: click.Parameter, text: str | None) -> datetime | None:
+    """Callback of an option: return an RFC 3339 date and time; ambiguous forms are refused as bad parameters."""
     if text is None:
         return None
     try:
         return parse_timestamp(text)
     except ValueError:
         problem = "is not an RFC 3339 date and time, such as 2026-08-31T18:00:00Z"
-        if _is_moment(f"{text}Z"):
+        if _is_timestamp(f"{text}Z"):
             problem = "has no time zone: add Z for UTC, or an offset such as +02:00"
         raise click.BadParameter(f"{text!r} {problem}") from None
 
 
-def _is_moment(text: str) -> bool:
+def _is_timestamp(text: str) -> bool:
     try:
         parse_timestamp(text)
     except ValueError:
@@ -43,7 +43,7 @@ def json_option(command: _Command) -> _Command:
 
 
 def timeout_option(text: str) -> Callable[[_Command], _Command]:
-    """Return what adds `--timeout`."""
+    """Return a decorator that adds `--timeout`. `text`: its help."""
     kind = click.FloatRange(min=0, min_open=True)
     return click.option("--timeout", type=kind, metavar="SECONDS", help=text)
 
@@ -72,7 +72,7 @@ def run_argument(command: _Command) -> _Command:
 
 
 def run_ref(run_id: str, account: int | None, project: str | None, target_group: str | None) -> RunRef:
-    """Return the run that the arguments name: by one text of four ids, or by the options and an id.
+    """Return the run that the arguments name: four ids in one text, or a run id with the options for the other three.
 
     Raises `click.UsageError`.
     """
@@ -86,10 +86,10 @@ def run_ref(run_id: str, account: int | None, project: str | None, target_group:
         if len(parts) != 4 or not (number.isascii() and number.isdigit()):
             raise click.UsageError(f"{run_id!r} is not of the form ACCOUNT/PROJECT/TARGET-GROUP/RUN.")
         return _checked(RunRef(int(number), *parts[1:]))
-    lacking = [name for name, value in options.items() if value is None]
+    missing = [name for name, value in options.items() if value is None]
     if account is None or project is None or target_group is None:
         raise click.UsageError(
-            f"Missing {' and '.join(lacking)}. Or name the run as ACCOUNT/PROJECT/TARGET-GROUP/RUN, in one argument."
+            f"Missing {' and '.join(missing)}. Or name the run as ACCOUNT/PROJECT/TARGET-GROUP/RUN, in one argument."
         )
     return _checked(RunRef(account, project, target_group, run_id))
 

@@ -1,4 +1,4 @@
-"""Where text goes: stdout for results, stderr for everything else, and nothing that a closed pipe could upset."""
+"""Writing to stdout (results) and stderr (everything else) in a way that survives a closed pipe."""
 
 import json
 import os
@@ -10,25 +10,35 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["clean", "complain", "err", "finish", "is_live", "out", "put_json", "say"]
+__all__ = [
+    "duration",
+    "flush_stdout",
+    "is_live",
+    "printable",
+    "stderr_console",
+    "stdout_console",
+    "write_json",
+    "write_stderr",
+    "write_stdout",
+]
 
 
 class _Stream:
-    """A text stream that outlives its reader.
+    """A text stream whose reader may leave.
 
-    Once whoever reads it has gone (`| head -1`), what is written is dropped, so that the work goes on and the exit
-    status is that of the work. Characters that its encoding lacks are written as escapes.
+    After its reader has closed the pipe (`| head -1`), what is written is dropped: the work continues, and the exit
+    status is that of the work. Characters that the encoding lacks are written as escapes.
     """
 
     def __init__(self, inner: TextIO | None) -> None:
-        self._inner = inner  # None: the process was started with this stream closed
+        self._inner = inner  # None: this stream was closed when the process started
         self.encoding: str = getattr(inner, "encoding", None) or "utf-8"
 
     def write(self, text: str) -> int:
         if self._inner is not None:
-            fit = text.encode(self.encoding, "backslashreplace").decode(self.encoding)
+            encodable = text.encode(self.encoding, "backslashreplace").decode(self.encoding)
             try:
-                self._inner.write(fit)
+                self._inner.write(encodable)
             except BrokenPipeError:
                 self._drop()
         return len(text)
@@ -51,59 +61,69 @@ class _Stream:
     def _drop(self) -> None:
         inner, self._inner = self._inner, None
         with suppress(OSError, ValueError):
-            # what is still buffered would fail again when the interpreter flushes it at its end
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, cast("TextIO", inner).fileno())
-            os.close(nowhere)
+            # else the interpreter would try to flush what is still buffered when it ends, and fail again
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, cast("TextIO", inner).fileno())
+            os.close(null)
 
 
 def _console(inner: TextIO | None) -> "Console":
-    from rich.console import Console  # here, so that commands that write plain lines start sooner
+    from rich.console import Console  # here, so that commands which write plain lines start sooner
 
     return Console(file=cast("TextIO", _Stream(inner)), markup=False, emoji=False, highlight=False)
 
 
-def out() -> "Console":
+def stdout_console() -> "Console":
     """Return a console on stdout, for tables and displays."""
     return _console(sys.stdout)
 
 
-def err() -> "Console":
+def stderr_console() -> "Console":
     """Return a console on stderr, for progress."""
     return _console(sys.stderr)
 
 
 def is_live(console: "Console") -> bool:
-    """Whether the console is a terminal on which lines can be redrawn, whatever the environment says of colours."""
+    """Whether the console is a terminal that can redraw lines, whatever the environment says about colours."""
     return console.file.isatty() and not console.is_dumb_terminal
 
 
-def say(text: str = "") -> None:
-    """Write lines to stdout as they are, never wrapped, at once."""
+def write_stdout(text: str = "") -> None:
+    """Write lines to stdout as they are, never wrapped, and flush."""
     stream = _Stream(sys.stdout)
     stream.write(f"{text}\n")
     stream.flush()
 
 
-def complain(text: str) -> None:
-    """Write lines to stderr as they are, at once."""
+def write_stderr(text: str) -> None:
+    """Write lines to stderr as they are, and flush."""
     stream = _Stream(sys.stderr)
     stream.write(f"{text}\n")
     stream.flush()
 
 
-def put_json(value: Mapping[str, Any]) -> None:
-    """Write a JSON object to stdout, on one line, at once."""
-    say(json.dumps(value))
+def write_json(value: Mapping[str, Any]) -> None:
+    """Write a JSON object to stdout on one line, and flush."""
+    write_stdout(json.dumps(value))
 
 
-def finish() -> None:
-    """Write out what is still buffered. Raises `OSError` if that cannot be done (a full disk)."""
+def flush_stdout() -> None:
+    """Flush stdout. Raises `OSError` if that fails (a full disk)."""
     _Stream(sys.stdout).flush()
 
 
-def clean(text: str) -> str:
-    """Return text from elsewhere with everything that could act on a terminal written as escapes."""
+def printable(text: str) -> str:
+    """Return a text from outside with every character that could control a terminal written as an escape."""
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
     )
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time in short, such as `2 h 05 min`."""
+    whole = int(seconds + 0.5)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} min"

@@ -1,4 +1,4 @@
-"""Values as text for people and as plain objects for machines. Pure: nothing is written here."""
+"""Values of the SDK as lines of text and as JSON objects. Pure: writes nothing."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -10,15 +10,15 @@ from fielding_async.core.errors import APIError, ConfigurationError, FieldingErr
 from fielding_async.core.job_results import BatchResult
 from fielding_async.core.models import FailedTargetGroup, FieldingRun, InvalidParam, Outcome, RunRef
 
-from .output import clean
+from .output import printable
 
-__all__ = ["error_lines", "error_object", "outcome_lines", "outcome_object", "plain", "run_lines", "run_object"]
+__all__ = ["error_lines", "error_object", "json_value", "outcome_lines", "outcome_object", "run_lines", "run_object"]
 
 _NOT_SHOWN = {"message", "result"}
 
 
-def plain(value: object) -> Any:
-    """Return a value of the SDK as what JSON can hold; ids of a run become their one text."""
+def json_value(value: object) -> Any:
+    """Return a value of the SDK as a JSON value. A `RunRef` becomes its text."""
     match value:
         case None | bool() | int() | float():
             return value
@@ -40,13 +40,13 @@ def plain(value: object) -> Any:
         case InvalidParam():
             return {"name": value.name, "reason": value.reason}
         case tuple():
-            return [plain(item) for item in cast("tuple[object, ...]", value)]
+            return [json_value(item) for item in cast("tuple[object, ...]", value)]
         case _:
             return str(value)
 
 
 def run_object(run: FieldingRun, ref: RunRef | None = None) -> dict[str, Any]:
-    """Return a run as an object."""
+    """Return a run as a JSON object."""
     named = {"ref": str(ref)} if ref is not None else {}
     return {
         "kind": "run",
@@ -64,22 +64,22 @@ def run_object(run: FieldingRun, ref: RunRef | None = None) -> dict[str, Any]:
 
 def run_lines(run: FieldingRun, ref: RunRef) -> list[str]:
     """Return a run as lines."""
-    changed = f"{to_text(run.last_changed_at)} by {clean(run.last_changed_by)}"
+    changed = f"{to_text(run.last_changed_at)} by {printable(run.last_changed_by)}"
     return [
         str(ref),
-        f"  status   {clean(run.status)}",
+        f"  status   {printable(run.status)}",
         f"  start    {to_text(run.start_fielding_at)}",
         f"  end      {to_text(run.end_fielding_at)}",
         f"  changed  {changed}",
-        f"  version  {run.version}, ETag {clean(run.etag or 'none')}",
+        f"  version  {run.version}, ETag {printable(run.etag or 'none')}",
     ]
 
 
 def outcome_object(outcome: Outcome) -> dict[str, Any]:
-    """Return what became of an action as an object."""
+    """Return the outcome of an action as a JSON object."""
     names = ("ref", "action", "effect", "etag", "requests", "conflicts", "trace_id")
     dates = ("start_fielding_at", "end_fielding_at")
-    return {"kind": "outcome"} | {name: plain(getattr(outcome, name)) for name in (*names, *dates)}
+    return {"kind": "outcome"} | {name: json_value(getattr(outcome, name)) for name in (*names, *dates)}
 
 
 _EFFECTS = {
@@ -90,7 +90,7 @@ _EFFECTS = {
 
 
 def outcome_lines(outcome: Outcome, name: str) -> list[str]:
-    """Return what became of an action as lines."""
+    """Return the outcome of an action as lines."""
     lines = [f"{name}: {_EFFECTS[outcome.effect]}", f"  run       {outcome.ref}"]
     if outcome.start_fielding_at is not None and outcome.end_fielding_at is not None:
         lines.append(f"  dates     {to_text(outcome.start_fielding_at)} to {to_text(outcome.end_fielding_at)}")
@@ -103,14 +103,14 @@ def _count(number: int, noun: str) -> str:
 
 
 def error_object(error: FieldingError, **more: object) -> dict[str, Any]:
-    """Return an error as an object: the name of its class, its message and its fields."""
+    """Return an error as a JSON object: the name of its class, its message and its fields."""
     fields: Mapping[str, Any] = vars(error)
-    shown = {name: plain(value) for name, value in fields.items() if name not in _NOT_SHOWN and name[:1] != "_"}
+    shown = {name: json_value(value) for name, value in fields.items() if name not in _NOT_SHOWN and name[:1] != "_"}
     return {"kind": "error", "error": _class_name(error), "message": error.message, **shown, **more}
 
 
 def _class_name(error: FieldingError) -> str:
-    # the one that users can import: some errors are of a private class that is a TimeoutError as well
+    # `OutcomeUnknownTimeoutError` is a kind of it; users of the command line know one name
     return "OutcomeUnknownError" if isinstance(error, OutcomeUnknownError) else type(error).__name__
 
 
@@ -120,7 +120,7 @@ _HINTS = {
 }
 
 
-# what the SDK calls its arguments, and where the command line takes them from
+# messages name arguments of the session; the command line reads these from environment variables
 _SETTINGS = {
     "no token: pass auth=, or set ": "no token: set ",
     "token: ": "FIELDING_TOKEN: ",
@@ -130,26 +130,26 @@ _SETTINGS = {
 
 
 def error_lines(error: FieldingError, doing: str) -> list[str]:
-    """Return an error as one or two lines, the first of which says what went wrong."""
+    """Return an error as one or two lines: what went wrong, then what helps to understand it."""
     if isinstance(error, ConfigurationError):
         message = error.message
         for argument, setting in _SETTINGS.items():
             if message.startswith(argument):
                 message = setting + message[len(argument) :]
-        return [f"fielding: {clean(message)}"]
-    lines = [f"fielding: {doing}: {_class_name(error)}: {clean(error.message)}"]
-    told: list[str] = []
+        return [f"fielding: {printable(message)}"]
+    lines = [f"fielding: {doing}: {_class_name(error)}: {printable(error.message)}"]
+    details: list[str] = []
     if isinstance(error, APIError) and error.status in _HINTS:
-        told.append(_HINTS[error.status])
+        details.append(_HINTS[error.status])
     current = getattr(error, "current", None)
     if isinstance(current, FieldingRun):
         dates = f"{to_text(current.start_fielding_at)} to {to_text(current.end_fielding_at)}"
-        told.append(f"the run is now {clean(current.status)}, {dates}")
+        details.append(f"the run is now {printable(current.status)}, {dates}")
     elif isinstance(error, OutcomeUnknownError) and error.ref is not None:
-        told.append(f"look before anything is sent again: fielding run get {error.ref}")
+        details.append(f"look before anything is sent again: fielding run get {error.ref}")
     result = error.result if isinstance(error, JobFailedError) else None
     if isinstance(result, BatchResult) and (result.updated or result.failed):
-        told.append(f"{len(result.updated)} updated, {len(result.failed)} failed")
+        details.append(f"{len(result.updated)} updated, {len(result.failed)} failed")
     if error.trace_id:
-        told.append(f"trace id {error.trace_id}")
-    return [*lines, *([f"  {'; '.join(told)}"] if told else [])]
+        details.append(f"trace id {error.trace_id}")
+    return [*lines, *([f"  {'; '.join(details)}"] if details else [])]

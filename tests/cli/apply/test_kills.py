@@ -12,8 +12,8 @@ from random import Random
 from attrs import frozen
 
 from fielding_async.sandbox import Cut, Fault, Sandbox, SecondWriter
-from tests.cli.conftest import SECRET, command, environment
-from tests.cli.shared.plan.plans import Applied, Row, apply, check_against_history, journeys, write_plan, writes
+from tests.cli.apply.plans import Applied, Row, apply, check_against_history, journeys, write_plan, writes
+from tests.cli.command_line import SECRET, command, environment
 
 ROWS = int(os.environ.get("FIELDING_APPLY_ROWS", "500"))
 KILLS = int(os.environ.get("FIELDING_APPLY_KILLS", "3"))

@@ -9,7 +9,7 @@ import pytest
 
 from fielding_async.core.models import RunRef
 from fielding_async.sandbox import Cut, JobFails, JobOmits, Sandbox
-from tests.cli.conftest import Cli
+from tests.cli.command_line import Cli
 
 NOBODY = "A" * 26
 
@@ -138,7 +138,7 @@ def test_a_creation_without_a_reply_tells_how_to_send_it_again(box: Sandbox, cli
     path = tmp_path / "my ids.txt"
     path.write_text(refs[0].target_group_id)
     box.script(*[Cut("after")] * 9, on="bulk-pause")
-    ended = cli("batch", "pause", *project(box), refs[1].target_group_id, "--from", path, "--timeout", "0.7")
+    ended = cli("batch", "pause", *project(box), refs[1].target_group_id, "--from", path, "--timeout", "2")
     box.clear_faults()
     assert (ended.status, ended.out) == (3, "")
     assert "may or may not have been made" in ended.err
@@ -155,7 +155,7 @@ def test_waiting_that_runs_out_of_time_tells_how_to_go_on(cli: Cli, monkeypatch:
     with Sandbox(behaviour=Behaviour(job_seconds=600)) as slow:
         monkeypatch.setenv("FIELDING_BASE_URL", slow.url)
         ref = slow.add_run("live")
-        ended = cli("batch", "pause", *project(slow), ref.target_group_id, "--timeout", "0.5")
+        ended = cli("batch", "pause", *project(slow), ref.target_group_id, "--timeout", "2")
         assert (ended.status, ended.out) == (3, "")
         assert f"job {slow.jobs[0].job_id} was made and goes on by itself" in ended.err
         line = next(line for line in ended.err.splitlines() if line.startswith("  fielding batch pause "))

@@ -1,28 +1,17 @@
-"""`fielding doctor`."""
+"""`fielding doctor` against servers, proxies and settings that are in order, or not."""
 
-import base64
-import json
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 
 import pytest
 
 from fielding_async.cli.doctor.checks import (
-    Look,
-    certificate_check,
-    clock_check,
-    etag_check,
-    settings_checks,
     shown_proxy,
 )
 from fielding_async.sandbox import DropHeader, RawReply, Reply, Sandbox, SecondWriter, SetHeader, Status
-from tests.cli.conftest import SECRET, Cli, Ended
-
-NOW = datetime(2030, 1, 1, tzinfo=UTC)
+from tests.cli.command_line import SECRET, Cli, Ended
 
 
 def states(ended: Ended) -> dict[str, str]:
@@ -94,42 +83,6 @@ def test_a_refused_token_is_a_failure_that_does_not_show_it(
     assert states(cli("doctor", "--json"))["access"] == "warning"
     ended = cli("doctor", "--run", box.add_run())
     assert (ended.status, line(ended, "access")[:25]) == (1, "failed   access     not a")
-
-
-def test_a_token_is_judged_by_what_it_says_of_itself() -> None:
-    """A JWT that has ended is a failure, one that soon will is a warning, and what cannot be read is passed over."""
-
-    def check(token: str, **more: str) -> tuple[str, str]:
-        found = settings_checks({"FIELDING_TOKEN": token} | more, NOW)[1]
-        assert token not in f"{found.text}{found.advice}"
-        return found.state, found.text
-
-    def jwt(**claims: object) -> str:
-        return f"head.{base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip('=')}.signature"
-
-    at = NOW.timestamp()
-    assert check(jwt(exp=at - 1)) == ("failed", "from FIELDING_TOKEN, says that it ended at 2029-12-31T23:59:59.000Z")
-    assert check(jwt(exp=at + 600)) == ("warning", "from FIELDING_TOKEN, good for 10 minutes by what it says")
-    assert check(jwt(exp=at + 86_400)) == ("ok", "from FIELDING_TOKEN, good for 24 hours by what it says")
-    for token in ("a.b.c", jwt(exp="x"), jwt(exp=1e300), jwt(), "a.bnVsbA.c", "plain-token"):
-        assert check(token) == ("ok", "from FIELDING_TOKEN")
-    assert check("plain-token", FIELDING_CLIENT_ID="me")[0] == "warning"
-
-
-def test_a_setting_with_a_wrong_name_is_pointed_out() -> None:
-    """A variable that looks like a setting and is none is a warning that names the known ones."""
-    found = settings_checks({"FIELDING_TOKEN": "token", "FIELDING_URL": "x"}, NOW)
-    assert [(check.state, check.text) for check in found][2:] == [("warning", "unknown: FIELDING_URL")]
-
-
-def test_client_credentials_are_named_and_not_shown() -> None:
-    """With client credentials the line says where the token comes from."""
-    secrets = {"FIELDING_CLIENT_ID": "client-of-ours", "FIELDING_CLIENT_SECRET": "secret-of-ours"}
-    found = settings_checks(secrets, NOW)[1]
-    assert (found.state, found.text) == (
-        "ok",
-        "fetched with FIELDING_CLIENT_ID and FIELDING_CLIENT_SECRET, and renewed",
-    )
 
 
 def test_a_base_url_without_a_path_is_doubtful(box: Sandbox, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,56 +207,51 @@ def test_etags_that_are_lost_or_changed_on_the_way_are_said(box: Sandbox, cli: C
     assert (ended.status, line(ended, "ETags")[:7]) == (0, "warning")
 
 
-def _look(etag: str | None = None, *, off: float = 0.0, date: str | None = None) -> Look:
-    at = NOW.timestamp()
-    headers = {"Date": date or format_datetime(NOW - timedelta(seconds=off), usegmt=True)}
-    return Look(200, headers | ({"ETag": etag} if etag is not None else {}), at + 0.3, at + 0.4)
+WORD = "hunter2"
 
 
-@pytest.mark.parametrize(
-    ("off", "state", "said"),
-    [
-        (0, "ok", "the server's, as far as can be told (within 0.7 s)"),
-        (3, "ok", "2.3 s ahead of the server's"),
-        (-3, "ok", "2.6 s behind the server's"),
-        (60, "warning", "59.3 s ahead of the server's"),
-        (-7300, "failed", "2 hours behind the server's"),
-    ],
-)
-def test_the_clock_is_compared_with_the_servers(off: float, state: str, said: str) -> None:
-    """What a Date cut to seconds, and the time the reply took, leave open is not held against the clock."""
-    found = clock_check(_look(off=off))
-    assert (found.state, found.text) == (state, said)
+@pytest.mark.parametrize("at", ["[::1", "host:99999", "", "/"])
+def test_a_proxy_that_is_no_url_is_a_bad_setting_and_no_secret(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    """It is named by its variable, with what to do, and without its password."""
+    for name in ("http_proxy", "no_proxy", "NO_PROXY", "HTTP_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", f"http://me:{WORD}@{at}")
+    ended = cli("doctor")
+    assert ended.status == 2
+    assert line(ended, "proxy").startswith("failed")
+    assert "http_proxy, in the environment: must be" in line(ended, "proxy")
+    assert "in a user or password, # is %23" in line(ended, "proxy")
+    assert WORD not in ended.out + ended.err
 
 
-@pytest.mark.parametrize("date", ["yesterday", "x" * 200, "Tue, 99 Jan 2030 00:00:00 GMT"])
-def test_a_date_that_cannot_be_read_says_so(date: str) -> None:
-    """Junk in place of a date is no failure of the clock."""
-    assert clock_check(_look(date=date)).text == "not checked: the reply has no Date that can be read"
+@pytest.mark.parametrize("form", ["HTTP://LOCALHOST:{port}/v1", "http://LocalHost:{port}/v1/"])
+def test_a_base_url_in_capitals_is_checked_as_any_other(
+    box: Sandbox, cli: Cli, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    """Plain http is not taken for TLS, and the replies are seen: clock, ETags and that it is a sandbox."""
+    port = box.url.rpartition(":")[2].partition("/")[0]
+    monkeypatch.setenv("FIELDING_BASE_URL", form.format(port=port))
+    ended = cli("doctor", "--run", box.add_run("live"), "--json")
+    assert ended.status == 0
+    assert set(states(ended).values()) == {"ok"}
+    assert {"clock", "ETags", "server"} <= set(states(ended))
 
 
-@pytest.mark.parametrize(
-    ("first", "second", "state"),
-    [
-        ('W/"1"', 'W/"1"', "ok"),
-        ('W/"1"', 'W/"2"', "warning"),
-        ("*", "*", "failed"),
-        ('W/"1-gzip"', 'W/"1-gzip"', "failed"),
-        ('W/"1"', None, "failed"),
-        ("", "", "failed"),
-    ],
-)
-def test_etags_are_judged_by_two_looks(first: str, second: str | None, state: str) -> None:
-    """ETags are of use if they are there, can be sent back, were not changed on the way and stay the same."""
-    assert etag_check([_look(first), _look(second)]).state == state
+def test_a_403_that_is_not_the_apis_is_a_failure(box: Sandbox, cli: Cli) -> None:
+    """The page of a proxy or a firewall is not taken for the API's word on account 0."""
+    page = b"HTTP/1.1 403 Forbidden\r\nContent-Type: text/html\r\nContent-Length: 4\r\n\r\n<p/>"
+    box.script(RawReply(page), on="get")
+    ended = cli("doctor")
+    assert ended.status == 1
+    assert line(ended, "access").startswith("failed   access     a 403, but not in the form that the API has")
 
 
-def test_a_certificate_that_soon_ends_is_a_warning() -> None:
-    """The issuer and how long the certificate lasts are told."""
-    issuer = ((("countryName", "US"),), (("organizationName", "Trust Inc"),))
-    now = NOW.timestamp()
-    found = certificate_check("TLSv1.3", {"issuer": issuer, "notAfter": "Mar  2 00:00:00 2030 GMT"}, now)
-    assert (found.state, found.text) == ("ok", "TLSv1.3, certificate by Trust Inc, good for 60 days")
-    found = certificate_check("TLSv1.3", {"issuer": issuer, "notAfter": "Jan  5 00:00:00 2030 GMT"}, now)
-    assert (found.state, found.text) == ("warning", "TLSv1.3, certificate by Trust Inc, good for 4 days")
-    assert certificate_check("TLSv1.3", {}, now).text == "TLSv1.3, certificate by an issuer without a name"
+def test_a_proxy_that_wants_a_password_is_not_blamed_on_the_base_url(box: Sandbox, cli: Cli) -> None:
+    """A 407 sends one to the proxy's variable."""
+    page = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"
+    box.script(RawReply(page), on="get")
+    ended = cli("doctor")
+    assert ended.status == 1
+    assert "the proxy wants a user and password: look at HTTP_PROXY" in line(ended, "access")

@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from fielding_async.cli.shared.output import clean
+from fielding_async.cli.shared.output import printable
 from fielding_async.sandbox import Cut, Reply, Sandbox, SecondWriter
-from tests.cli.conftest import Cli
+from tests.cli.command_line import Cli
 
 
 def test_get_shows_the_run_for_people_and_for_machines(box: Sandbox, cli: Cli) -> None:
@@ -189,4 +189,4 @@ def test_what_a_server_says_cannot_act_on_the_terminal(box: Sandbox, cli: Cli) -
     ended = cli("run", "get", box.add_run())
     assert ended.status == 1
     assert "\x1b" not in ended.err
-    assert clean("red \x1b[31m alert\n") == r"red \x1b[31m alert\n"
+    assert printable("red \x1b[31m alert\n") == r"red \x1b[31m alert\n"

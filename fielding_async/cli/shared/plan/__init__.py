@@ -1,4 +1,4 @@
-"""Plans in CSV and JSON Lines: read, checked whole, written.
+"""Plans of many rows, in CSV or JSON Lines: reading, checking and writing them.
 
-May be imported by the commands. Imports `core` and `cli.shared`.
+May be imported by the commands. Imports `core` and `cli.shared.output`.
 """

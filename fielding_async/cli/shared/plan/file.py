@@ -1,4 +1,4 @@
-"""A plan as a file that is read twice: opened once, so that both times it is the same one."""
+"""The file of a plan. It is read twice, to check it and to send it, and opened once, so that it is the same file."""
 
 import io
 import os
@@ -14,8 +14,8 @@ from typing import IO, Self
 
 from fielding_async.core.errors import ConfigurationError
 
-from .lines import LONGEST, check_head, read_lines
-from .rows import BadLine, Defaults, PlanRow
+from .line_reader import LONGEST, check_head, read_lines
+from .row import BadLine, Defaults, PlanRow
 
 __all__ = ["STDIN", "PlanFile"]
 
@@ -23,15 +23,16 @@ STDIN = "-"
 """The name of standard input."""
 
 _OWN = re.compile(r"/dev/(stdin|fd/\d+)|/proc/(self|\d+)/fd/\d+")
-"""Names that mean another file to whoever comes next."""
+"""Names that stand for another file in another process."""
 
-_HEAD = 64  # bytes that tell files of other kinds
+_HEAD = 64  # bytes by which files of other kinds are recognised
 
 
 class PlanFile:
-    """A plan: a file, or standard input or a pipe, which are copied to a temporary file first.
+    """The file of a plan. Standard input and pipes are copied to a temporary file first.
 
-    `is_lasting`: it can be read again later, under the same name. Raises `ConfigurationError` if it cannot be read.
+    `is_lasting`: a later process can read the plan under the same name. `size`: in bytes. Raises `ConfigurationError`
+    if the file cannot be read.
     """
 
     def __init__(self, name: str) -> None:
@@ -53,19 +54,19 @@ class PlanFile:
     ) -> None:
         self._file.close()
 
-    def rows(self, defaults: Defaults, told: Callable[[int], None] | None = None) -> Iterator[PlanRow | BadLine]:
-        """Read it from its beginning; `told` learns how many bytes have been read, now and then.
+    def rows(self, defaults: Defaults, on_progress: Callable[[int], None] | None = None) -> Iterator[PlanRow | BadLine]:
+        """Yield the rows from the beginning. `on_progress` is called now and then with how many bytes have been read.
 
-        Only one of these iterators can be in use. Raises `ConfigurationError` for what cannot be a plan.
+        Only one of these iterators can be in use. Raises `ConfigurationError` if the file cannot be a plan.
         """
         try:
-            yield from read_lines(self._lines(told), defaults)
+            yield from read_lines(self._lines(on_progress), defaults)
         except ConfigurationError as error:
             raise ConfigurationError(f"{self.name}: {error.message}") from None
         except OSError as error:
             raise self._unreadable(error) from None
 
-    def _lines(self, told: Callable[[int], None] | None) -> Iterator[str]:
+    def _lines(self, on_progress: Callable[[int], None] | None) -> Iterator[str]:
         self._file.seek(0)
         check_head(self._file.read(_HEAD))
         self._file.seek(0)
@@ -75,30 +76,31 @@ class PlanFile:
             while line := text.readline(LONGEST + 1):
                 yield line
                 number += 1
-                if told is not None and number % 4096 == 0:
-                    told(self._file.tell())
+                if on_progress is not None and number % 4096 == 0:
+                    on_progress(self._file.tell())
         finally:
             if not self._file.closed:
-                text.detach()  # or it would close the file with it
+                text.detach()  # else it would close the file when it is collected
 
     def _unreadable(self, error: OSError) -> ConfigurationError:
         return ConfigurationError(f"{self.name}: cannot be read: {error.strerror or error}")
 
 
 def _open(name: str) -> tuple[IO[bytes], bool]:
+    """Return the file, and whether it is lasting."""
     if name == STDIN:
         if sys.stdin is None:  # pyright: ignore[reportUnnecessaryComparison]
             raise OSError("it is closed")
-        return _copied(sys.stdin.buffer), False
+        return _copy(sys.stdin.buffer), False
     file = Path(name).open("rb")  # noqa: SIM115 - the plan closes it
     mode = os.fstat(file.fileno()).st_mode
     if stat.S_ISREG(mode):
         return file, _OWN.fullmatch(name) is None
     with file:
-        return _copied(file), False
+        return _copy(file), False
 
 
-def _copied(source: IO[bytes]) -> IO[bytes]:
+def _copy(source: IO[bytes]) -> IO[bytes]:
     spool = tempfile.TemporaryFile()  # noqa: SIM115 - the plan closes it
     try:
         shutil.copyfileobj(source, spool)

@@ -1,4 +1,4 @@
-"""Plans over a sandbox's runs, for the tests of `fielding apply`, and what became of them."""
+"""Plans over a sandbox's runs, and what the command left behind after it applied one."""
 
 import json
 import subprocess
@@ -11,15 +11,18 @@ from typing import Any
 
 from attrs import frozen
 
-from fielding_async.cli.shared.plan.rows import COLUMNS
+from fielding_async.cli.shared.plan.row import COLUMNS
 from fielding_async.core.actions import Action, Complete, LaunchNow, Pause, Resume, Update
 from fielding_async.core.dates import to_text
 from fielding_async.core.models import RunRef
 from fielding_async.sandbox import Sandbox
-from tests.cli.conftest import command
+from tests.cli.command_line import HANG, command, environment, process
 
 CLOSING = datetime(2031, 5, 17, 12, 30, 15, tzinfo=UTC)
+
 Row = tuple[RunRef, Action]
+ROWS = 40
+"""How many rows the plan of the fixture `rows` has."""
 
 
 def write_plan(path: Path, rows: Iterable[Row]) -> Path:
@@ -80,7 +83,7 @@ class Applied:
 def apply(plan: Path, env: dict[str, str], *options: object) -> Applied:
     """Run `fielding apply` to its end."""
     words = command("apply", plan, "--yes", "--json", *options)
-    done = subprocess.run(words, env=env, capture_output=True, text=True, timeout=600, check=False)
+    done = subprocess.run(words, env=env, capture_output=True, text=True, timeout=HANG, check=False)
     assert "Traceback" not in done.stderr, done.stderr
     objects = [json.loads(line) for line in done.stdout.splitlines()]
     assert objects, done.stderr
@@ -113,3 +116,19 @@ def check_against_history(box: Sandbox, rows: Sequence[Row], bad: dict[int, str]
         elif state == "done" and not applied[ref, action.name]:
             states["done by somebody else"] += 1
     return states
+
+
+def live(box: Sandbox, count: int, action: Action = Pause()) -> list[Row]:  # noqa: B008
+    """Rows with one action on each of so many live runs."""
+    return [(box.add_run("live"), action) for _ in range(count)]
+
+
+def failing(box: Sandbox) -> Row:
+    """A row that fails."""
+    return box.add_run("completed"), Pause()
+
+
+def starting(*options: object, box: Sandbox, folder: Path, **more: Any) -> Any:
+    """Start on the plan, two rows at once."""
+    options = ("apply", "plan.csv", "--yes", "--concurrency", 2, *options)
+    return process(*options, env=environment(box), cwd=folder, **more)

@@ -1,4 +1,4 @@
-"""What `fielding demo` shows: progress while it runs, the table and the verdict at its end."""
+"""What `fielding demo` shows: progress while it runs, a table and the verdict at its end."""
 
 import asyncio
 from time import monotonic
@@ -9,73 +9,73 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from fielding_async.cli.shared.output import clean, is_live
+from fielding_async.cli.shared.output import is_live, printable
 
-from .plan import JOURNEY
-from .play import RELAUNCH, Play, play
+from .fault_plan import ACTIONS
 from .report import Report, Row
+from .scenario import RELAUNCH, Scenario, run_scenario
 
-__all__ = ["Display", "report_lines", "report_table", "trouble_lines"]
+__all__ = ["Display", "problem_lines", "report_lines", "report_table"]
 
 _SHOWN_PROBLEMS = 20
 
 
 class Display:
-    """Progress while the demo runs: bars on a terminal, else a line now and then."""
+    """Shows progress while the demo runs: bars on a terminal, else a line each second."""
 
     def __init__(self, console: Console, *, quiet: bool) -> None:
         self._console = console
         self._quiet = quiet
-        self._play: Play | None = None
+        self._scenario: Scenario | None = None
 
-    async def show(self, runs: int, seed: int) -> Play:
-        """Perform the demo, and show how far it is."""
+    async def run(self, runs: int, seed: int) -> Scenario:
+        """Run the demo to its end, and show its progress."""
         if self._quiet:
-            return await play(runs, seed, self._watch)
+            return await run_scenario(runs, seed, self._on_start)
         if is_live(self._console):
             with Live(self, console=self._console, refresh_per_second=10, transient=True):
-                return await play(runs, seed, self._watch)
+                return await run_scenario(runs, seed, self._on_start)
         lines = asyncio.get_running_loop().create_task(self._write_lines())
         try:
-            return await play(runs, seed, self._watch)
+            return await run_scenario(runs, seed, self._on_start)
         finally:
             lines.cancel()
             await asyncio.wait([lines])
             if not lines.cancelled():
-                lines.exception()  # a full disk, which the report will meet as well
+                lines.exception()  # retrieve an error of the output (a full disk): writing the report raises it too
 
-    def _watch(self, play: Play) -> None:
-        self._play = play
+    def _on_start(self, scenario: Scenario) -> None:
+        self._scenario = scenario
 
     async def _write_lines(self) -> None:
         while True:
             await asyncio.sleep(1)
-            if self._play is not None:
-                self._console.print(Text(f"{self._progress(self._play)}, {self._counters(self._play)}"))
+            if self._scenario is not None:
+                self._console.print(Text(f"{self._progress(self._scenario)}, {self._counters(self._scenario)}"))
 
-    def _progress(self, play: Play) -> str:
-        return f"{len(play.steps)} of {len(play.refs) * len(JOURNEY)} actions done"
+    def _progress(self, scenario: Scenario) -> str:
+        return f"{len(scenario.steps)} of {len(scenario.refs) * len(ACTIONS)} actions done"
 
-    def _counters(self, play: Play) -> str:
-        requests = play.sandbox.requests
+    def _counters(self, scenario: Scenario) -> str:
+        requests = scenario.sandbox.requests
         refused = sum(request.status == 429 for request in requests)
         conflicts = sum(request.status == 412 for request in requests)
-        seconds = monotonic() - play.began
+        seconds = monotonic() - scenario.began
         return f"{len(requests)} requests, {conflicts} conflicts, {refused} 429s, {seconds:.0f} s"
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        if (play := self._play) is None:
+        if (scenario := self._scenario) is None:
             return
-        total = len(play.refs)
+        total = len(scenario.refs)
         grid = Table.grid(padding=(0, 1))
-        for name in JOURNEY:
-            done = sum(step.action.name == name for step in play.steps.copy())
+        for name in ACTIONS:
+            done = sum(step.action.name == name for step in scenario.steps.copy())
             grid.add_row(Text(name), ProgressBar(total=total, completed=done, width=40), Text(f"{done}/{total}"))
-        dozen = len(play.to_relaunch)
-        done = len(play.relaunched.updated) if play.relaunched else 0
+        dozen = len(scenario.to_relaunch)
+        done = len(scenario.relaunched.updated) if scenario.relaunched else 0
         grid.add_row(Text(RELAUNCH), ProgressBar(total=dozen, completed=done, width=40), Text(f"{done}/{dozen}"))
         yield grid
-        yield Text(self._counters(play))
+        yield Text(self._counters(scenario))
 
 
 def report_table(report: Report) -> Table:
@@ -103,20 +103,20 @@ def _healed(row: Row) -> str:
 
 
 def report_lines(report: Report) -> list[str]:
-    """Return what else there is to say, and the verdict if it is a good one."""
+    """Return the time, the colleague's writes, and the verdict if it is a good one, as lines."""
     verdict = report.verdict
     lines = [
         f"Took {report.seconds:.1f} s. A colleague wrote to the same runs {verdict.by_colleague} times in between."
     ]
     if report.ok:
-        asked = f"{verdict.asked} writes asked for"
+        asked = f"{verdict.requested} writes asked for"
         lines += ["The sandbox's own history of applied writes, checked:", f"{asked}, each applied exactly once."]
     return lines
 
 
-def trouble_lines(report: Report) -> list[str]:
-    """Return what is wrong, as lines for stderr."""
+def problem_lines(report: Report) -> list[str]:
+    """Return the problems as lines for stderr."""
     count = len(report.problems)
-    lines = [f"fielding: demo: the check failed ({report.verdict.asked} writes asked for, {count} problems)"]
-    lines += [f"  {clean(problem)}" for problem in report.problems[:_SHOWN_PROBLEMS]]
+    lines = [f"fielding: demo: the check failed ({report.verdict.requested} writes asked for, {count} problems)"]
+    lines += [f"  {printable(problem)}" for problem in report.problems[:_SHOWN_PROBLEMS]]
     return lines + ([f"  and {count - _SHOWN_PROBLEMS} more"] if count > _SHOWN_PROBLEMS else [])

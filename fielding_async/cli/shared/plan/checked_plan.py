@@ -1,4 +1,4 @@
-"""The whole plan, checked before anything is sent, and held to what was checked when it is read again. Pure."""
+"""Checks a whole plan before anything is sent, and checks that its rows are the same when it is read again. Pure."""
 
 from array import array
 from bisect import bisect_right
@@ -8,25 +8,25 @@ from hashlib import blake2b, sha256
 
 from attrs import define, field, frozen
 
-from fielding_async.cli.shared.output import clean
+from fielding_async.cli.shared.output import printable
 from fielding_async.core.errors import ConfigurationError
 
-from .rows import BadLine, PlanRow, normal_text
+from .row import BadLine, PlanRow, canonical_text
 
-__all__ = ["SHOWN", "CheckedPlan", "Kind", "bad_plan_lines", "check_plan", "plan_object", "same_rows"]
+__all__ = ["SHOWN", "CheckedPlan", "ProblemKind", "bad_plan_lines", "check_plan", "plan_object", "verified_rows"]
 
 SHOWN = 20
-"""So many bad lines are shown in full; of the others there is a count for each kind of problem."""
+"""How many bad lines are shown in full. The others are counted by kind of problem."""
 
-_BLOCK = 256  # rows that are compared with what was checked before the first of them is used
+_BLOCK = 256  # rows that have a digest in common: all are verified before the first of them is used
 _REMEMBERED = 65_536  # runs whose ETags a session keeps by default
 _KINDS = 10
 _RANGES = 3
 
 
 @define
-class Kind:
-    """One kind of problem: how many lines have it, the first of them in ranges, and an example."""
+class ProblemKind:
+    """One kind of problem: an example, how many lines have it, and the first ranges of these lines."""
 
     example: str
     count: int = 0
@@ -47,7 +47,7 @@ class Kind:
 
     @property
     def where(self) -> str:
-        """The lines, in short, such as `lines 2-400, 410, …`."""
+        """The lines in short, such as `lines 2-400, 410, ...`."""
         places = [f"{first}" if first == last else f"{first}-{last}" for first, last in self.ranges]
         noun = "line" if self.count == 1 else "lines"
         return f"{noun} {', '.join([*places, *(['...'] if self.more else [])])}"
@@ -55,13 +55,13 @@ class Kind:
 
 @frozen(kw_only=True)
 class CheckedPlan:
-    """What a plan holds.
+    """What a check found in a plan.
 
-    `rows`: how many. `actions`: how often each. `requests`: how many requests it takes if all goes well, the opening
-    GET of each run included. `digest` is over the normalised rows, so that it does not depend on how the file is
-    written; `blocks` over each few hundred of them. `places`: the numbers and the lines of the rows that are not on the
-    line after the one before it. `bad`: how many lines are no rows; `shown`, the first of these; `kinds`, what is wrong
-    with all of them.
+    `rows`: how many rows there are. `actions`: how many rows each action has. `requests`: how many requests the plan
+    takes without conflicts and retries, with a GET for each run that the session does not remember. `digest`: of the
+    canonical texts of all rows, so that it does not depend on how the file is written. `blocks`: a digest for each
+    block of rows. `places`: number and line of each row that does not stand on the line after the row before it.
+    `bad`: how many lines are not valid rows. `shown`: the first bad lines. `kinds`: the problems of all bad lines.
     """
 
     rows: int
@@ -72,19 +72,19 @@ class CheckedPlan:
     places: tuple["array[int]", "array[int]"]
     bad: int
     shown: tuple[BadLine, ...]
-    kinds: dict[str, Kind]
+    kinds: dict[str, ProblemKind]
 
     def line(self, number: int) -> int:
-        """Return the line of a row, by its number from 0."""
+        """Return the line of a row. `number`: of the row, counted from 0."""
         numbers, lines = self.places
         place = bisect_right(numbers, number) - 1
         return lines[place] + number - numbers[place]
 
 
 def check_plan(lines: Iterable[PlanRow | BadLine], *, on_bad: Callable[[BadLine], None] | None = None) -> CheckedPlan:
-    """Read a plan to its end. `on_bad` is told of every bad line. Raises what reading raises."""
+    """Read a plan to its end. `on_bad` is called with every bad line. Raises what reading raises."""
     actions: Counter[str] = Counter()
-    kinds: dict[str, Kind] = {}
+    kinds: dict[str, ProblemKind] = {}
     shown: list[BadLine] = []
     blocks: list[bytes] = []
     known: OrderedDict[int, None] = OrderedDict()
@@ -97,7 +97,7 @@ def check_plan(lines: Iterable[PlanRow | BadLine], *, on_bad: Callable[[BadLine]
             if len(shown) < SHOWN:
                 shown.append(line)
             for kind in {problem.kind: problem for problem in line.problems}.values():
-                kinds.setdefault(kind.kind, Kind(kind.text)).add(line.line)
+                kinds.setdefault(kind.kind, ProblemKind(kind.text)).add(line.line)
             if on_bad is not None:
                 on_bad(line)
             continue
@@ -106,14 +106,14 @@ def check_plan(lines: Iterable[PlanRow | BadLine], *, on_bad: Callable[[BadLine]
             places.append(line.line)
         rows, last = rows + 1, line.line
         actions[line.action.name] += 1
-        # the session's own memory of runs, so that the figure is the one to expect however long the plan is
+        # counted with as many remembered runs as a session has, so that the figure is right for long plans too
         run = hash(line.ref)
         requests += 1 if run in known else 2
         known[run] = None
         known.move_to_end(run)
         if len(known) > _REMEMBERED:
             known.popitem(last=False)
-        text = normal_text(line.ref, line.action).encode()
+        text = canonical_text(line.ref, line.action).encode()
         whole.update(text)
         block.update(text)
         if rows % _BLOCK == 0:
@@ -134,10 +134,10 @@ def check_plan(lines: Iterable[PlanRow | BadLine], *, on_bad: Callable[[BadLine]
     )
 
 
-def same_rows(lines: Iterable[PlanRow | BadLine], checked: CheckedPlan) -> Iterator[PlanRow]:
-    """Yield the rows of a plan that is read again: only rows that were checked, whatever became of the file.
+def verified_rows(lines: Iterable[PlanRow | BadLine], checked: CheckedPlan) -> Iterator[PlanRow]:
+    """Yield the rows of a plan that is read again: only rows that were checked, whatever changed the file meanwhile.
 
-    Raises `ConfigurationError` before the first row of a block that is not as it was.
+    Raises `ConfigurationError` before the first row of a block that has changed.
     """
     block: list[PlanRow] = []
     blocks = iter(checked.blocks)
@@ -146,18 +146,18 @@ def same_rows(lines: Iterable[PlanRow | BadLine], checked: CheckedPlan) -> Itera
             raise _changed(line.line)
         block.append(line)
         if len(block) == _BLOCK:
-            yield from _same(block, next(blocks, None))
+            yield from _verified(block, next(blocks, None))
             block = []
     if block:
-        yield from _same(block, next(blocks, None))
+        yield from _verified(block, next(blocks, None))
     if next(blocks, None) is not None:
         raise ConfigurationError("the plan has become shorter since it was checked; what is gone was not sent")
 
 
-def _same(block: list[PlanRow], digest: bytes | None) -> list[PlanRow]:
+def _verified(block: list[PlanRow], digest: bytes | None) -> list[PlanRow]:
     found = blake2b(digest_size=16)
     for row in block:
-        found.update(normal_text(row.ref, row.action).encode())
+        found.update(canonical_text(row.ref, row.action).encode())
     if found.digest() != digest:
         raise _changed(block[0].line)
     return block
@@ -168,12 +168,12 @@ def _changed(line: int) -> ConfigurationError:
 
 
 def bad_plan_lines(name: str, checked: CheckedPlan, *, all_of_them: str) -> list[str]:
-    """Return what is wrong with a plan as lines: the first bad lines in full, then each kind of problem in short.
+    """Return the problems of a plan as lines: the first bad lines in full, then a count for each kind of problem.
 
     `all_of_them` is the command that writes out every bad line.
     """
     total = f"{checked.bad:,} of {checked.bad + checked.rows:,} lines are" if checked.bad > 1 else "one line is"
-    lines = [f"fielding: {clean(name)}: {total} not right; nothing was sent"]
+    lines = [f"fielding: {printable(name)}: {total} not right; nothing was sent"]
     lines += [f"  line {bad.line}: {bad.text}" for bad in checked.shown]
     left = checked.bad - len(checked.shown)
     if not left:
@@ -182,9 +182,9 @@ def bad_plan_lines(name: str, checked: CheckedPlan, *, all_of_them: str) -> list
     often = sorted(checked.kinds.items(), key=lambda pair: -pair[1].count)
     lines += [f"  {found.count:7,} x {kind} ({found.where})" for kind, found in often[:_KINDS]]
     lines += [f"  and {len(often) - _KINDS} more kinds of problems"] if len(often) > _KINDS else []
-    return [*lines, f"  every one of them, as JSON: {clean(all_of_them)}"]
+    return [*lines, f"  every one of them, as JSON: {printable(all_of_them)}"]
 
 
 def plan_object(name: str, checked: CheckedPlan) -> dict[str, object]:
-    """Return what is said last of a plan that will not do, as an object."""
+    """Return the counts of a plan that has bad lines, as a JSON object."""
     return {"kind": "plan", "plan": name, "rows": checked.rows, "bad_lines": checked.bad}

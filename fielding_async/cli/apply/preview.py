@@ -1,30 +1,31 @@
-"""What `fielding apply` says before it begins: what the plan holds, and what the journal says of it already."""
+"""What `fielding apply` says before it sends anything: the rows of the plan, and the state of its journal."""
 
 import stat
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fielding_async import JournalCounts, read_journal
-from fielding_async.cli.shared.output import clean
-from fielding_async.cli.shared.plan.check import CheckedPlan
-from fielding_async.cli.shared.plan.rows import ACTIONS
+from fielding_async.cli.shared.output import duration, printable
+from fielding_async.cli.shared.plan.checked_plan import CheckedPlan
+from fielding_async.cli.shared.plan.row import ACTIONS
 from fielding_async.core.errors import ConfigurationError
 from fielding_async.journal.replay import begins_a_journal
 from fielding_async.journal.values import is_same_exchange
 
-from .progress import duration
+from .order import Order
+from .tally import unsent_rows
 
-if TYPE_CHECKING:
-    from .command import Order
+__all__ = ["dry_run_lines", "dry_run_object", "earlier_counts", "prompt_lines"]
 
-__all__ = ["dry_run_lines", "dry_run_object", "earlier_counts", "place", "prompt_lines", "unsent_rows"]
-
-_RATES = (5.0, 20.0)
-_LONGEST = 1 << 20
+_RATES = (5.0, 20.0)  # requests a second for which the time is estimated when no rate is given
+_LONGEST = 1 << 20  # bytes of a first line
 
 
-def earlier_counts(order: "Order", checked: CheckedPlan) -> JournalCounts | None:
-    """Return what the journal holds, if there is one. Raises `ConfigurationError` if it belongs to something else."""
+def earlier_counts(order: Order, checked: CheckedPlan) -> JournalCounts | None:
+    """Return what an existing journal holds, `None` if there is none yet.
+
+    Raises `ConfigurationError` if the journal is unreadable, or is of another plan or another server.
+    """
     try:
         if _is_unbegun(order.journal):
             return None
@@ -35,7 +36,7 @@ def earlier_counts(order: "Order", checked: CheckedPlan) -> JournalCounts | None
         raise ConfigurationError(f"{error.message}; nothing was sent") from None
     other = "is of another plan, or this one has been changed since"
     if not is_same_exchange(summary.base_url, order.base_url):
-        other = f"is of another exchange ({clean(summary.base_url)}, not {order.base_url})"
+        other = f"is of another exchange ({printable(summary.base_url)}, not {order.base_url})"
     elif summary.plan == checked.digest:
         return summary.counts
     raise ConfigurationError(
@@ -45,7 +46,7 @@ def earlier_counts(order: "Order", checked: CheckedPlan) -> JournalCounts | None
 
 
 def _is_unbegun(journal: Path) -> bool:
-    """Whether there is no journal yet, or one whose first line a crash tore: until that is whole nothing is sent."""
+    """Whether the journal does not exist, or a crash tore its first line: nothing is sent before that line is whole."""
     try:
         if not stat.S_ISREG(journal.stat().st_mode):
             return False
@@ -56,14 +57,10 @@ def _is_unbegun(journal: Path) -> bool:
     return not first.endswith(b"\n") and begins_a_journal(first)
 
 
-def prompt_lines(order: "Order", checked: CheckedPlan, earlier: JournalCounts | None) -> list[str]:
-    """Return what is about to be done."""
-    return [f"{clean(order.plan)}: {_rows_text(checked)}, on {place(order)}", *_earlier_lines(order, checked, earlier)]
-
-
-def place(order: "Order") -> str:
-    """Return what the plan is applied to."""
-    return f"SANDBOX at {order.base_url}" if order.sandbox else order.base_url
+def prompt_lines(order: Order, checked: CheckedPlan, earlier: JournalCounts | None) -> list[str]:
+    """Return what will be done, as lines for the question whether to do it."""
+    rows = f"{printable(order.plan)}: {_rows_text(checked)}, on {order.place}"
+    return [rows, *_earlier_lines(order, checked, earlier)]
 
 
 def _rows_text(checked: CheckedPlan) -> str:
@@ -71,19 +68,14 @@ def _rows_text(checked: CheckedPlan) -> str:
     return f"{checked.rows:,} row{'' if checked.rows == 1 else 's'} ({each})"
 
 
-def _earlier_lines(order: "Order", checked: CheckedPlan, earlier: JournalCounts | None) -> list[str]:
+def _earlier_lines(order: Order, checked: CheckedPlan, earlier: JournalCounts | None) -> list[str]:
     if earlier is None:
         if not order.journal.exists():
             return []
-        return [f"the journal {clean(str(order.journal))} is there, but holds nothing: the plan begins anew"]
+        return [f"the journal {printable(str(order.journal))} is there, but holds nothing: the plan begins anew"]
     ended = f"{earlier.ended:,} rows have ended, {earlier.in_flight:,} were under way"
-    journal, unsent = clean(str(order.journal)), unsent_rows(checked, earlier)
+    journal, unsent = printable(str(order.journal)), unsent_rows(checked, earlier)
     return [f"going on with the journal {journal}: {ended}, {unsent:,} were never sent"]
-
-
-def unsent_rows(checked: CheckedPlan, counts: JournalCounts) -> int:
-    """Return how many rows were never sent: those that the journal does not speak of."""
-    return checked.rows - counts.ended - counts.in_flight
 
 
 def _requests_left(checked: CheckedPlan, earlier: JournalCounts | None) -> int:
@@ -91,7 +83,7 @@ def _requests_left(checked: CheckedPlan, earlier: JournalCounts | None) -> int:
     return round(checked.requests * left / checked.rows)
 
 
-def dry_run_lines(order: "Order", checked: CheckedPlan, earlier: JournalCounts | None) -> list[str]:
+def dry_run_lines(order: Order, checked: CheckedPlan, earlier: JournalCounts | None) -> list[str]:
     """Return what would be sent, as lines."""
     requests = _requests_left(checked, earlier)
     if order.rate is not None:
@@ -100,7 +92,7 @@ def dry_run_lines(order: "Order", checked: CheckedPlan, earlier: JournalCounts |
         times = " and ".join(f"{duration(requests / rate)} at {rate:g}" for rate in _RATES)
         time_needed = f"not known without --rate; it would be {times} requests a second"
     return [
-        f"{clean(order.plan)}: {_rows_text(checked)}, on {order.base_url}",
+        f"{printable(order.plan)}: {_rows_text(checked)}, on {order.base_url}",
         *_earlier_lines(order, checked, earlier),
         f"requests: about {requests:,} (a look at each run, a write for each row; conflicts and retries come on top)",
         f"time: {time_needed}",
@@ -108,8 +100,8 @@ def dry_run_lines(order: "Order", checked: CheckedPlan, earlier: JournalCounts |
     ]
 
 
-def dry_run_object(order: "Order", checked: CheckedPlan, earlier: JournalCounts | None) -> dict[str, Any]:
-    """Return what would be sent, as an object."""
+def dry_run_object(order: Order, checked: CheckedPlan, earlier: JournalCounts | None) -> dict[str, Any]:
+    """Return what would be sent, as a JSON object."""
     requests = _requests_left(checked, earlier)
     return {
         "kind": "dry-run",

@@ -1,4 +1,4 @@
-"""The lines of a plan: CSV of several dialects, or JSON Lines, as rows. Pure, and streams: lines in, rows out."""
+"""Reads the lines of a plan, CSV in several dialects or JSON Lines, as a stream of rows. Pure."""
 
 import csv
 import json
@@ -10,15 +10,18 @@ from attrs import define
 
 from fielding_async.core.errors import ConfigurationError
 
-from .rows import COLUMNS, ERROR, BadLine, Defaults, PlanRow, Problem, read_row
+from .row import COLUMNS, ERROR, BadLine, Defaults, PlanRow, Problem, read_row
 
 __all__ = ["FORMULA", "LONGEST", "check_head", "read_lines"]
 
 LONGEST = 1 << 20
-"""The longest line, in characters, that is still taken for one: a file of another kind may hold no line end at all."""
+"""The longest line that is accepted, in characters: a file that is not a plan may have no line ends at all."""
 
 FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20'")
-"""A spreadsheet may take a cell that begins so for a formula (or, for the last, hide it): written with a `'` before."""
+"""First characters of a cell that a spreadsheet may take for a formula (or hide, for the last one).
+
+A `'` is written before such a cell.
+"""
 
 _DELIMITERS = (",", ";", "\t")
 _SEPARATORS = (*_DELIMITERS, "|")
@@ -49,7 +52,7 @@ class _BadTextError(Exception):
 
 @define(eq=False)
 class _Lines:
-    """Lines, counted; one that is not text raises, and the next one can be asked for all the same."""
+    """Iterates over lines and counts them. A line that is not text raises `_BadTextError`; later lines still follow."""
 
     inner: Iterator[str]
     number: int = 0
@@ -72,13 +75,13 @@ class _Lines:
 
 
 def read_lines(lines: Iterable[str], defaults: Defaults) -> Iterator[PlanRow | BadLine]:
-    """Read the lines of a plan, with their ends and in order; yield a row or what is wrong, for each that is one.
+    """Yield, for each row of a plan, the row or what is wrong with it. `lines`: all lines, with their line ends.
 
-    Bytes that are not UTF-8 are expected as lone surrogates (`surrogateescape`). Raises `ConfigurationError` for what
-    cannot be a plan at all: a missing, unknown or repeated column, or no line at all.
+    Bytes that are not UTF-8 must be lone surrogates (`surrogateescape`). Raises `ConfigurationError` if the lines
+    cannot be a plan: a column is missing, unknown or repeated, or there are no lines.
     """
     counted = _Lines(iter(lines))
-    for line in _guarded(counted):
+    for line in _text_lines(counted):
         if isinstance(line, BadLine):
             raise ConfigurationError(f"line {line.line}: {line.text}")
         if not line.strip():
@@ -91,7 +94,8 @@ def read_lines(lines: Iterable[str], defaults: Defaults) -> Iterator[PlanRow | B
     raise ConfigurationError("is empty: the first line of a plan names its columns")
 
 
-def _guarded(lines: _Lines) -> Iterator[str | BadLine]:
+def _text_lines(lines: _Lines) -> Iterator[str | BadLine]:
+    """Yield each line, or a bad line in place of one that is not text."""
     while True:
         try:
             line = next(lines)
@@ -112,25 +116,26 @@ def _bad(line: int, text: str, more: str = "") -> BadLine:
 
 def _read_csv(first: str, lines: _Lines, defaults: Defaults) -> Iterator[PlanRow | BadLine]:
     delimiter = None
-    told = first.strip(" \r\n").strip('"')
-    if told[:4].lower() == "sep=" and told[4:] in _SEPARATORS:  # Excel's own way of naming it
-        delimiter = told[4:]
-        first = next((line for line in _guarded(lines) if isinstance(line, str)), "")
+    separator_line = first.strip(" \r\n").strip('"')
+    if separator_line[:4].lower() == "sep=" and separator_line[4:] in _SEPARATORS:  # how Excel names the delimiter
+        delimiter = separator_line[4:]
+        first = next((line for line in _text_lines(lines) if isinstance(line, str)), "")
     delimiter = delimiter or max(_DELIMITERS, key=lambda mark: len(_known(first, mark)))
     header_at = lines.number
     try:
         (header,) = csv.reader([first], delimiter=delimiter, strict=True)
     except csv.Error as error:
-        raise ConfigurationError(f"line {header_at} {_in_our_words(error)}") from None
+        raise ConfigurationError(f"line {header_at} {_csv_problem(error)}") from None
     return _read_cells(_columns(header, header_at, defaults), lines, delimiter, defaults)
 
 
 def _known(header: str, delimiter: str) -> set[str]:
+    """Return the names of a plan's columns that a header has if it is split at this delimiter."""
     return {cell.strip().strip('"') for cell in header.split(delimiter)} & {*COLUMNS, ERROR}
 
 
 def _columns(cells: list[str], line: int, defaults: Defaults) -> list[str]:
-    """Return the names of the columns, an empty one for each that is to hold nothing."""
+    """Return the names of the columns. A column without a name must hold nothing; its name is empty."""
     names = [cell.strip() for cell in cells]
     if not {*names} & {*COLUMNS}:
         raise ConfigurationError(f"line {line} names no column of a plan; it must be such as: {','.join(COLUMNS)}")
@@ -162,7 +167,7 @@ def _read_cells(columns: list[str], lines: _Lines, delimiter: str, defaults: Def
             yield _bad(line, str(error))
             continue
         except csv.Error as error:
-            yield _bad(line, _in_our_words(error), f" (read up to line {lines.number})" * (lines.number > line))
+            yield _bad(line, _csv_problem(error), f" (read up to line {lines.number})" * (lines.number > line))
             continue
         cells = [cell.strip() for cell in cells]
         if not any(cells):
@@ -172,6 +177,7 @@ def _read_cells(columns: list[str], lines: _Lines, delimiter: str, defaults: Def
 
 
 def _by_column(columns: list[str], cells: list[str]) -> dict[str, str] | tuple[str, str]:
+    """Return the cells by column, or what is wrong with them: the kind of problem, and details."""
     if len(cells) < len(columns):
         return "has too few cells: is it cut off?", f" ({len(cells)}, the header has {len(columns)})"
     if any(cells[len(columns) :]):
@@ -185,7 +191,7 @@ def _by_column(columns: list[str], cells: list[str]) -> dict[str, str] | tuple[s
     return row
 
 
-def _in_our_words(error: csv.Error) -> str:
+def _csv_problem(error: csv.Error) -> str:
     text = str(error)
     if "unexpected end of data" in text:
         return "opens a quote that is never closed"
@@ -201,7 +207,7 @@ def _in_our_words(error: csv.Error) -> str:
 
 def _read_json(first: str, lines: _Lines, defaults: Defaults) -> Iterator[PlanRow | BadLine]:
     line: str | BadLine
-    rest = _guarded(lines)
+    rest = _text_lines(lines)
     yield _read_object(lines.number, first, defaults)
     for line in rest:
         if isinstance(line, BadLine):

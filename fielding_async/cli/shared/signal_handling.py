@@ -1,6 +1,6 @@
-"""SIGINT and SIGTERM: the first one cancels the work, which then tells what may have been done; the second one ends.
+"""SIGINT and SIGTERM: the first one cancels the work, which then reports what may have been applied; the second exits.
 
-Work that can stop more gently heeds the first ones itself.
+Work that can stop more gently handles the first signals itself.
 """
 
 import asyncio
@@ -10,13 +10,13 @@ import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from .output import complain
+from .output import write_stderr
 
 __all__ = ["Interrupted", "run_async"]
 
 
 class Interrupted(BaseException):
-    """The work was cancelled by a signal. `status` is what the process exits with: 128 and the signal's number."""
+    """A signal cancelled the work. `status` is the exit status of the process: 128 plus the number of the signal."""
 
     def __init__(self, signum: int) -> None:
         super().__init__(signum)
@@ -25,11 +25,11 @@ class Interrupted(BaseException):
 
 
 def run_async(
-    work: Callable[[], Coroutine[Any, Any, int]], *, heed: Callable[[signal.Signals], bool] | None = None
+    work: Callable[[], Coroutine[Any, Any, int]], *, on_signal: Callable[[signal.Signals], bool] | None = None
 ) -> int:
-    """Run a coroutine to its end, and return what it returns. Raises `Interrupted` if a signal cancelled it.
+    """Run a coroutine to its end, and return its result. Raises `Interrupted` if a signal cancelled it.
 
-    `heed` is asked first about every signal: if it returns true it has dealt with it, and the work goes on.
+    `on_signal` is called first for every signal. If it returns true it has handled the signal, and the work continues.
     """
     received: list[int] = []
 
@@ -37,22 +37,22 @@ def run_async(
         task = asyncio.current_task()
         loop = asyncio.get_running_loop()
 
-        def on_signal(signum: int) -> None:
-            if heed is not None and heed(signal.Signals(signum)):
+        def handle(signum: int) -> None:
+            if on_signal is not None and on_signal(signal.Signals(signum)):
                 return
             if received:
-                _leave_at_once(signum)
+                _exit_at_once(signum)
             received.append(signum)
             if task is not None:
                 task.cancel()
 
         for signum in (signal.SIGINT, signal.SIGTERM):
             if signal.getsignal(signum) is signal.SIG_IGN:
-                continue  # whoever started us wants it ignored, as a shell does for its background jobs
+                continue  # the parent has it ignored, as a shell does for its background jobs
             try:
-                loop.add_signal_handler(signum, on_signal, signum)
+                loop.add_signal_handler(signum, handle, signum)
             except (NotImplementedError, RuntimeError, ValueError):
-                break  # Windows, or not the main thread: asyncio's own handling of Ctrl-C is left
+                break  # Windows, or not the main thread: asyncio's own handling of Ctrl-C remains
         return await work()
 
     try:
@@ -65,8 +65,8 @@ def run_async(
     raise Interrupted(received[0])
 
 
-def _leave_at_once(signum: int) -> None:
+def _exit_at_once(signum: int) -> None:
     if sys.stderr is not None and sys.stderr.isatty():  # pyright: ignore[reportUnnecessaryComparison]
         sys.stderr.write("\x1b[?25h")  # a live display hides the cursor
-    complain("fielding: stopped at once; what was under way may or may not have been applied")
+    write_stderr("fielding: stopped at once; what was under way may or may not have been applied")
     os._exit(128 + signum)

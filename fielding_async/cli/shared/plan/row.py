@@ -1,4 +1,4 @@
-"""One row of a plan: the values it names, checked, as a run and an action. Pure."""
+"""One row of a plan: its values checked, as a run and an action. Pure."""
 
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -12,7 +12,7 @@ from fielding_async.core.errors import ConfigurationError
 from fielding_async.core.ids import check_account_id, check_plain_id, check_ulid
 from fielding_async.core.models import RunRef
 
-__all__ = ["ACTIONS", "COLUMNS", "ERROR", "BadLine", "Defaults", "PlanRow", "Problem", "normal_text", "read_row"]
+__all__ = ["ACTIONS", "COLUMNS", "ERROR", "BadLine", "Defaults", "PlanRow", "Problem", "canonical_text", "read_row"]
 
 COLUMNS = (
     "account_id",
@@ -26,7 +26,7 @@ COLUMNS = (
 """The columns of a plan."""
 
 ERROR = "error"
-"""A column that is written beside rows that failed, and passed over when such a file is read."""
+"""A column with the error of a row that failed. It is ignored when such a file is read as a plan."""
 
 _STATUS_ACTIONS: dict[str, StatusAction] = {
     action.name: action for action in (LaunchNow(), Pause(), Resume(), Complete(), Relaunch())
@@ -49,7 +49,7 @@ _OPTIONS = {"account_id": " (or give --account)", "project_id": " (or give --pro
 
 @frozen
 class Defaults:
-    """The account and project of rows that name none themselves."""
+    """The account and project of rows that name none."""
 
     account_id: int | None = None
     project_id: str | None = None
@@ -57,7 +57,7 @@ class Defaults:
 
 @frozen
 class PlanRow:
-    """A row of a plan that is well-formed. `line` is where it begins, counted from 1."""
+    """A well-formed row of a plan. `line` is the line on which it begins, counted from 1."""
 
     line: int
     ref: RunRef
@@ -66,7 +66,7 @@ class PlanRow:
 
 @frozen
 class Problem:
-    """What is wrong with a line. `kind` is the same for all lines with the same problem."""
+    """One thing that is wrong with a line. `kind` is the same text for all lines with the same problem."""
 
     kind: str
     text: str
@@ -74,21 +74,22 @@ class Problem:
 
 @frozen
 class BadLine:
-    """A line of a plan that is no row, and everything that is wrong with it."""
+    """A line of a plan that is not a valid row, with all its problems."""
 
     line: int
     problems: tuple[Problem, ...]
 
     @property
     def text(self) -> str:
-        """What is wrong, on one line."""
+        """All problems, on one line."""
         return "; ".join(problem.text for problem in self.problems)
 
 
 def read_row(line: int, values: Mapping[str, Any], defaults: Defaults) -> PlanRow | BadLine:
-    """Return the row that these values make, or all that is wrong with them.
+    """Return the row that these values make, or all problems with them.
 
-    `values` holds texts by column, trimmed, or (from JSON) what else was there; empty and `None` are no value.
+    `values` holds a trimmed text for each column, or a value of another type if the plan is JSON. An empty text and
+    `None` are no value.
     """
     problems: list[Problem] = []
     account = _account(values.get("account_id"), defaults, problems)
@@ -102,8 +103,8 @@ def read_row(line: int, values: Mapping[str, Any], defaults: Defaults) -> PlanRo
     return PlanRow(line, RunRef(account, project, group, run), action)
 
 
-def normal_text(ref: RunRef, action: Action) -> str:
-    """Return a row as one text that does not depend on how it was written: what the digest of a plan is over."""
+def canonical_text(ref: RunRef, action: Action) -> str:
+    """Return a row as a text that does not depend on how the plan writes it. A plan's digest is over these texts."""
     if isinstance(action, Update):
         start, end = action.start_fielding_at, action.end_fielding_at
         return f"{ref}|{action.name}|{to_text(start) if start else ''}|{to_text(end) if end else ''}\n"
@@ -167,7 +168,7 @@ def _action(values: Mapping[str, Any], problems: list[Problem]) -> Action | None
 
 def _update(values: Mapping[str, Any], problems: list[Problem]) -> Update | None:
     before = len(problems)
-    start, end = (_moment(column, values.get(column), problems) for column in COLUMNS[-2:])
+    start, end = (_timestamp(column, values.get(column), problems) for column in COLUMNS[-2:])
     if len(problems) > before:
         return None
     if start is None and end is None:
@@ -181,7 +182,7 @@ def _update(values: Mapping[str, Any], problems: list[Problem]) -> Update | None
         return None
 
 
-def _moment(column: str, value: Any, problems: list[Problem]) -> Any:
+def _timestamp(column: str, value: Any, problems: list[Problem]) -> Any:
     if value is None or value == "":
         return None
     if not isinstance(value, str):

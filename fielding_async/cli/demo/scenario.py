@@ -1,4 +1,4 @@
-"""The demo itself: a sandbox on a thread of its own, a colleague on another, and the SDK in between."""
+"""Runs the demo: a sandbox in one thread, a colleague who changes the same runs in another, and the SDK in this one."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,17 +12,17 @@ from typing import Self
 import aiohttp
 from attrs import define, field, frozen
 
+from fielding_async import FieldingSession
 from fielding_async.core.actions import Action, Complete, LaunchNow, Pause, Relaunch, Resume, Update
 from fielding_async.core.config import Limits
 from fielding_async.core.errors import FieldingError
 from fielding_async.core.job_results import BatchResult
 from fielding_async.core.models import Outcome, RunRef
 from fielding_async.sandbox import Behaviour, Sandbox
-from fielding_async.session import FieldingSession
 
-from .plan import Plan, make_plan, strike
+from .fault_plan import FaultPlan, make_fault_plan, script_faults
 
-__all__ = ["RELAUNCH", "Play", "Step", "play"]
+__all__ = ["RELAUNCH", "Scenario", "Step", "run_scenario"]
 
 RELAUNCH = "bulk-relaunch"
 _DOZEN = 12
@@ -31,7 +31,7 @@ _CONCURRENCY = 16
 
 @frozen
 class Step:
-    """One action on one run, ended: with an outcome or an error."""
+    """One action on one run that has ended, with an outcome or an error."""
 
     ref: RunRef
     action: Action
@@ -40,12 +40,12 @@ class Step:
 
 
 @define(eq=False)
-class Play:
-    """What has happened so far. Filled by `play`, read by the display and by the report."""
+class Scenario:
+    """The sandbox, and what has happened so far. Filled by `run_scenario`, read by the display and the report."""
 
     sandbox: Sandbox
     refs: tuple[RunRef, ...]
-    plan: Plan
+    plan: FaultPlan
     seed: int
     began: float = field(factory=monotonic)
     steps: list[Step] = field(factory=list)  # pyright: ignore[reportUnknownVariableType]
@@ -55,67 +55,69 @@ class Play:
 
     @property
     def to_relaunch(self) -> tuple[RunRef, ...]:
-        """The runs that the bulk job is asked for."""
+        """The runs that the bulk job relaunches."""
         return self.refs[:_DOZEN]
 
 
-async def play(runs: int, seed: int, watch: Callable[[Play], None]) -> Play:
-    """Perform the demo. `watch` is called once, with the play about to begin."""
+async def run_scenario(runs: int, seed: int, on_start: Callable[[Scenario], None]) -> Scenario:
+    """Run the demo to its end. `on_start` is called once, with the scenario that is about to start."""
     sandbox = Sandbox(seed=seed, require_token=True, behaviour=Behaviour(job_seconds=0.5))
     refs = tuple(sandbox.add_run() for _ in range(runs))
-    play = Play(sandbox, refs, make_plan(refs, seed), seed)
-    strike(sandbox, play.plan)
+    scenario = Scenario(sandbox, refs, make_fault_plan(refs, seed), seed)
+    script_faults(sandbox, scenario.plan)
     with sandbox:
-        # about as many requests as a run needs fit into half a dozen seconds, so that the limit is met again and again
+        # low enough that requests exceed the limit again and again, while the demo takes about six seconds
         sandbox.rate_limit(max(4.0, runs * 1.6))
-        watch(play)
-        # a connector of our own leaves out the proxies that the environment may name; the rest is passed as arguments
+        on_start(scenario)
+        # its own ClientSession ignores proxies of the environment; other settings are passed as arguments
         async with (
             aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=_CONCURRENCY)) as http,
             FieldingSession(
                 sandbox.token,
                 base_url=sandbox.url,
                 http=http,
-                # not adaptive: here 429s are to be met, not avoided
+                # not adaptive: the demo is to show 429s, not to avoid them
                 limits=Limits(concurrency=_CONCURRENCY, adaptive=False),
             ) as fielding,
         ):
-            with _Colleague(sandbox, play.plan.touched, seed):
-                await asyncio.gather(*(_journey(fielding, play, ref, number) for number, ref in enumerate(refs)))
-            await _relaunch(fielding, play)
-    return play
+            with _Colleague(sandbox, scenario.plan.colleague_runs, seed):
+                await asyncio.gather(
+                    *(_perform_all_actions(fielding, scenario, ref, number) for number, ref in enumerate(refs))
+                )
+            await _relaunch(fielding, scenario)
+    return scenario
 
 
-async def _journey(fielding: FieldingSession, play: Play, ref: RunRef, number: int) -> None:
-    """Take one run through all actions, up to one that fails."""
-    closing = play.sandbox.now + timedelta(days=30, minutes=number)
+async def _perform_all_actions(fielding: FieldingSession, scenario: Scenario, ref: RunRef, number: int) -> None:
+    """Perform all actions on one run, up to one that fails."""
+    closing = scenario.sandbox.now + timedelta(days=30, minutes=number)
     run = fielding.run(ref)
     actions: tuple[Action, ...] = (LaunchNow(), Update(end_fielding_at=closing), Pause(), Resume(), Complete())
     for action in actions:
         try:
-            play.steps.append(Step(ref, action, outcome=await run.perform(action)))
+            scenario.steps.append(Step(ref, action, outcome=await run.perform(action)))
         except FieldingError as error:
-            play.steps.append(Step(ref, action, error=error))
+            scenario.steps.append(Step(ref, action, error=error))
             return
 
 
-async def _relaunch(fielding: FieldingSession, play: Play) -> None:
-    first = play.refs[0]
-    groups = [ref.target_group_id for ref in play.to_relaunch]
+async def _relaunch(fielding: FieldingSession, scenario: Scenario) -> None:
+    first = scenario.refs[0]
+    groups = [ref.target_group_id for ref in scenario.to_relaunch]
     try:
         job = await fielding.project(first.account_id, first.project_id).relaunch(groups)
-        play.idempotency_key = job.idempotency_key
-        play.relaunched = await job.wait()
+        scenario.idempotency_key = job.idempotency_key
+        scenario.relaunched = await job.wait()
     except FieldingError as error:
-        play.relaunch_failure = f"{Relaunch.name}: {type(error).__name__}: {error.message}"
+        scenario.relaunch_failure = f"{Relaunch.name}: {type(error).__name__}: {error.message}"
 
 
 class _Colleague:
-    """Somebody else at work on the same runs, on a thread of his own: now and then he moves an end by a minute."""
+    """Another writer to the same runs, in a thread: moves the end of a random run by a minute at random moments."""
 
     def __init__(self, sandbox: Sandbox, refs: tuple[RunRef, ...], seed: int) -> None:
         self._sandbox, self._refs = sandbox, refs
-        self._dice = Random(seed)  # noqa: S311 - no secret
+        self._random = Random(seed)  # noqa: S311 - no secret
         self._stop = Event()
         self._thread = Thread(target=self._work, name="fielding-demo-colleague", daemon=True)
 
@@ -132,8 +134,8 @@ class _Colleague:
             self._thread.join()
 
     def _work(self) -> None:
-        # so often that each of his runs is touched every other second or so
+        # so often that each of these runs is changed about every two seconds
         pause = 2 / len(self._refs)
-        while not self._stop.wait(self._dice.uniform(0.5 * pause, 1.5 * pause)):
-            ref = self._dice.choice(self._refs)
+        while not self._stop.wait(self._random.uniform(0.5 * pause, 1.5 * pause)):
+            ref = self._random.choice(self._refs)
             self._sandbox.touch(ref, end_fielding_at=self._sandbox.inspect(ref).end_fielding_at + timedelta(minutes=1))

@@ -1,4 +1,4 @@
-"""Rows of a plan written down again, with what became of them: a plan in turn, and safe to open in a spreadsheet."""
+"""Writes rows with their errors to a CSV file that is a plan itself, and is safe to open in a spreadsheet."""
 
 import csv
 import errno
@@ -10,15 +10,15 @@ from itertools import chain, count
 from pathlib import Path
 from typing import IO
 
-from fielding_async.cli.shared.output import clean
+from fielding_async.cli.shared.output import printable
 from fielding_async.core.actions import Action, Update
 from fielding_async.core.dates import to_text
 from fielding_async.core.models import RunRef
 
-from .lines import FORMULA
-from .rows import COLUMNS, ERROR
+from .line_reader import FORMULA
+from .row import COLUMNS, ERROR
 
-__all__ = ["PlanWriter", "cells", "harmless"]
+__all__ = ["PlanWriter", "cells", "formula_safe"]
 
 _LONGEST = 1000  # characters of an error
 _STARTS = "=+\\-@\uff1d\uff0b\uff0d\uff20"
@@ -26,14 +26,14 @@ _AFTER_A_MARK = re.compile(rf"([,;|\"]\s*)(?=[{_STARTS}])")
 _AT_START = re.compile(rf"\s*[{_STARTS}']")
 
 
-def harmless(text: str) -> str:
-    """Return a text that no spreadsheet takes for a formula, however it splits the line into cells."""
-    text = _AFTER_A_MARK.sub(r"\1'", clean(text)[:_LONGEST])
+def formula_safe(text: str) -> str:
+    """Return a text that no spreadsheet takes for a formula, whatever delimiter it splits the line at."""
+    text = _AFTER_A_MARK.sub(r"\1'", printable(text)[:_LONGEST])
     return f"'{text}" if _AT_START.match(text) else text
 
 
 def cells(ref: RunRef, action: Action, error: str) -> list[str]:
-    """Return the cells of a row: those of a plan, and the error."""
+    """Return the cells of a row: those of the plan's columns, and the error."""
     start = action.start_fielding_at if isinstance(action, Update) else None
     end = action.end_fielding_at if isinstance(action, Update) else None
     run = ref.fielding_run_id
@@ -41,19 +41,20 @@ def cells(ref: RunRef, action: Action, error: str) -> list[str]:
         str(ref.account_id),
         ref.project_id,
         ref.target_group_id,
-        f"'{run}" if run.startswith(FORMULA) else run,  # taken away again when the plan is read
+        f"'{run}" if run.startswith(FORMULA) else run,  # removed when the plan is read
         action.name,
         to_text(start) if start is not None else "",
         to_text(end) if end is not None else "",
-        harmless(error),
+        formula_safe(error),
     ]
 
 
 class PlanWriter:
-    """Writes rows to a file, which is there only when all of them are: it takes the place of an older one at the end.
+    """Writes rows to a temporary file, which replaces the file at `path` when all rows are written.
 
-    Without a row there is no file. An older file that holds a line that the new one does not (somebody has worked on
-    it, or it is of another plan) is `kept`, with a `~` after its name, or `~2` and so on where there is one already.
+    Without rows no file is written. An older file with a line that the new one lacks (it was edited, or it is of
+    another plan) is renamed: a `~`, or `~2` and so on, is added to its name. `kept`: its new path. `rows`: how many
+    rows were written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -67,7 +68,7 @@ class PlanWriter:
     def add(self, ref: RunRef, action: Action, error: str) -> None:
         """Write a row. Raises `OSError`."""
         if self._write is None:
-            # a byte order mark, without which Excel reads what is not ASCII wrongly
+            # with a byte order mark, without which Excel misreads what is not ASCII
             self._file = self._partial.open("w", encoding="utf-8-sig", newline="")
             self._write = csv.writer(self._file).writerow
             self._write([*COLUMNS, ERROR])
@@ -75,10 +76,10 @@ class PlanWriter:
         self.rows += 1
 
     def finish(self) -> Path | None:
-        """Put the file in its place, and return where it is; `None` if no row was written. Raises `OSError`."""
+        """Move the file to its path, and return the path; `None` if no row was written. Raises `OSError`."""
         if self._file is not None:
             self._file.close()
-        if self._is_worked_on():
+        if self._has_other_lines():
             kept = self._free_name()
             self.path.replace(kept)
             self.kept = kept
@@ -87,15 +88,15 @@ class PlanWriter:
         self._partial.replace(self.path)
         return self.path
 
-    def _is_worked_on(self) -> bool:
-        """Whether the older file holds a line that the new one does not."""
+    def _has_other_lines(self) -> bool:
+        """Whether there is an older file with a line that the new one lacks."""
         if not self.path.exists():
             return False
         if self.path.is_dir():
             if self._file is None:
                 return False
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        if self._file is None or not self.path.is_file():  # a pipe would never end
+        if self._file is None or not self.path.is_file():  # reading a pipe would never end
             return True
         with self._partial.open("rb") as new, self.path.open("rb") as old:
             known = {hash(line) for line in new}
@@ -107,7 +108,7 @@ class PlanWriter:
         return next(path for path in map(self.path.with_name, names) if not os.path.lexists(path))
 
     def discard(self) -> None:
-        """Leave nothing behind that is not finished."""
+        """Remove the temporary file."""
         with suppress(OSError):
             if self._file is not None:
                 self._file.close()

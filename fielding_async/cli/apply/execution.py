@@ -1,0 +1,137 @@
+"""Sends the rows of a plan: counts how they end, stops on signals and failures."""
+
+import asyncio
+import signal
+from collections.abc import Iterator
+from itertools import chain
+
+from fielding_async import Batch, Done, FieldingSession, Limits
+from fielding_async.cli.shared.output import write_stderr
+from fielding_async.cli.shared.plan.checked_plan import CheckedPlan
+from fielding_async.core.actions import Action
+from fielding_async.core.errors import ConfigurationError, FieldingError, NotFoundError, PermissionDeniedError
+from fielding_async.core.models import RunRef
+
+from .order import Order
+from .progress import Display, RateView, pause_text
+from .tally import StopRule, Tally
+
+__all__ = ["Execution"]
+
+
+class Execution:
+    """One execution of a plan.
+
+    `signals`: those received, in order. `error`: what ended the batch early, after rows may have been sent.
+    """
+
+    def __init__(
+        self, order: Order, checked: CheckedPlan, pairs: Iterator[tuple[RunRef, Action]], *, has_journal: bool
+    ) -> None:
+        self.order = order
+        self.checked = checked
+        self.tally: Tally = Tally()
+        self.stop_rule: StopRule = StopRule()
+        self.signals: list[signal.Signals] = []
+        self.error: FieldingError | None = None
+        self._batch: Batch | None = None
+        self._pairs: Iterator[tuple[RunRef, Action]] = pairs
+        self._has_journal = has_journal
+        self._is_running = False
+        self._limiter: RateView | None = None
+
+    def on_signal(self, signum: signal.Signals) -> bool:
+        """Start no more rows on the first signal, cancel those under way on the second; return if it did either."""
+        if self._batch is None or len(self.signals) >= 2:
+            return False
+        self.signals.append(signum)
+        at_once = len(self.signals) == 2
+        self._batch.stop(cancel=at_once)
+        if self._is_running and not at_once:
+            pause = "" if self._limiter is None else pause_text(self._limiter)
+            write_stderr(
+                f"fielding: apply: {signum.name}: no more rows are started; waiting for"
+                f" {self._batch.in_flight} under way{pause} (once more: wait no longer)"
+            )
+        return True
+
+    async def run(self) -> None:
+        """Send the rows. Raises `FieldingError` if the batch could not be started; later errors are kept in `error`."""
+        if not await self._check_access():
+            return
+        limits = Limits(concurrency=self.order.concurrency, rate=self.order.rate)
+        try:
+            async with (
+                FieldingSession(limits=limits) as fielding,
+                fielding.perform_all(
+                    self._pairs,
+                    journal=self.order.journal,
+                    plan=self.checked.digest,
+                    on_conflict=self.order.on_conflict,
+                    stop_on=self._stops,
+                ) as batch,
+            ):
+                self._batch, self._is_running = batch, True
+                limiter = self._limiter = fielding.engine().limiter
+                with Display(self.order, self.checked.rows, batch, self.tally, limiter):
+                    async for done in batch:
+                        self.tally.add(done)
+                self._is_running = False
+        except FieldingError as error:
+            if self._batch is None:
+                raise _with_advice(error, has_journal=self._has_journal) from None
+            # rows may have been sent: the report says how they ended
+            self.error = error
+
+    async def _check_access(self) -> bool:
+        """GET the run of the first row, which shows whether there is a server and whether it accepts the token.
+
+        A row that failed stays failed, so the first rows must not be what finds that out. The GET has a session of its
+        own, so that the rows start without a cached ETag. Returns whether there is a row at all. Raises the error of
+        the GET, unless the row itself may be what is wrong.
+        """
+        first = next(self._pairs, None)
+        if first is None:
+            return False
+        self._pairs = chain([first], self._pairs)
+        try:
+            async with FieldingSession() as fielding:
+                await fielding.run(first[0]).get()
+        except asyncio.CancelledError:
+            write_stderr("fielding: apply: no row was sent")
+            raise
+        except FieldingError as error:
+            if isinstance(error, PermissionDeniedError | NotFoundError):
+                if error.object is not None:
+                    return True  # the API's own answer: the row may be wrong
+                write_stderr("fielding: apply: this is not the API's answer: look at FIELDING_BASE_URL, and at proxies")
+            write_stderr("fielding: apply: no row was sent, for not even a look at the first one's run succeeded:")
+            raise
+        return True
+
+    def _stops(self, done: Done) -> bool:
+        stops = self.stop_rule.observe(done.error)
+        return stops or (self.order.fail_fast and done.error is not None)
+
+
+def _with_advice(error: FieldingError, *, has_journal: bool) -> FieldingError:
+    """Return the error that kept the batch from starting, with advice if it is about the journal.
+
+    `has_journal`: the journal has rows already. Then another journal is no remedy: the plan would start from its
+    beginning.
+    """
+    if not isinstance(error, ConfigurationError) or not error.message.startswith("journal="):
+        return error
+    advice = " (--journal FILE puts the journal elsewhere)"
+    if "is in use by" in error.message:
+        advice = ". The plan is being applied: wait for that to end"
+    elif has_journal:
+        advice = (
+            ""
+            if "cannot be used" not in error.message
+            else (
+                ". To go on, make it writable, or copy it and give the copy with --journal;"
+                " with a new one the plan would begin anew"
+            )
+        )
+    return ConfigurationError(f"{error.message}; no row was sent{advice}")

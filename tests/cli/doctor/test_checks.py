@@ -1,0 +1,154 @@
+"""The pure checks of `fielding doctor`: settings, proxy, certificate, clock and ETags."""
+
+import base64
+import json
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+
+from fielding_async.cli.doctor.checks import (
+    TimedReply,
+    certificate_check,
+    clock_check,
+    etag_check,
+    settings_checks,
+    shown_proxy,
+    untrusted_check,
+)
+
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+def test_a_token_is_judged_by_what_it_says_of_itself() -> None:
+    """A JWT that has ended is a failure, one that soon will is a warning, and what cannot be read is passed over."""
+
+    def check(token: str, **more: str) -> tuple[str, str]:
+        found = settings_checks({"FIELDING_TOKEN": token} | more, NOW)[1]
+        assert token not in f"{found.text}{found.advice}"
+        return found.state, found.text
+
+    def jwt(**claims: object) -> str:
+        return f"head.{base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip('=')}.signature"
+
+    at = NOW.timestamp()
+    assert check(jwt(exp=at - 1)) == ("failed", "from FIELDING_TOKEN, says that it ended at 2029-12-31T23:59:59.000Z")
+    assert check(jwt(exp=at + 600)) == ("warning", "from FIELDING_TOKEN, good for 10 minutes by what it says")
+    assert check(jwt(exp=at + 86_400)) == ("ok", "from FIELDING_TOKEN, good for 24 hours by what it says")
+    for token in ("a.b.c", jwt(exp="x"), jwt(exp=1e300), jwt(), "a.bnVsbA.c", "plain-token"):
+        assert check(token) == ("ok", "from FIELDING_TOKEN")
+    assert check("plain-token", FIELDING_CLIENT_ID="me")[0] == "warning"
+
+
+def test_a_setting_with_a_wrong_name_is_pointed_out() -> None:
+    """A variable that looks like a setting and is none is a warning that names the known ones."""
+    found = settings_checks({"FIELDING_TOKEN": "token", "FIELDING_URL": "x"}, NOW)
+    assert [(check.state, check.text) for check in found][2:] == [("warning", "unknown: FIELDING_URL")]
+
+
+def test_client_credentials_are_named_and_not_shown() -> None:
+    """With client credentials the line says where the token comes from."""
+    secrets = {"FIELDING_CLIENT_ID": "client-of-ours", "FIELDING_CLIENT_SECRET": "secret-of-ours"}
+    found = settings_checks(secrets, NOW)[1]
+    assert (found.state, found.text) == (
+        "ok",
+        "fetched with FIELDING_CLIENT_ID and FIELDING_CLIENT_SECRET, and renewed",
+    )
+
+
+def _look(etag: str | None = None, *, off: float = 0.0, date: str | None = None) -> TimedReply:
+    at = NOW.timestamp()
+    headers = {"Date": date or format_datetime(NOW - timedelta(seconds=off), usegmt=True)}
+    return TimedReply(200, headers | ({"ETag": etag} if etag is not None else {}), at + 0.3, at + 0.4)
+
+
+@pytest.mark.parametrize(
+    ("off", "state", "said"),
+    [
+        (0, "ok", "the server's, as far as can be told (within 0.7 s)"),
+        (3, "ok", "2.3 s ahead of the server's"),
+        (-3, "ok", "2.6 s behind the server's"),
+        (60, "warning", "59.3 s ahead of the server's"),
+        (-7300, "failed", "2 hours behind the server's"),
+    ],
+)
+def test_the_clock_is_compared_with_the_servers(off: float, state: str, said: str) -> None:
+    """What a Date cut to seconds, and the time the reply took, leave open is not held against the clock."""
+    found = clock_check(_look(off=off))
+    assert (found.state, found.text) == (state, said)
+
+
+@pytest.mark.parametrize("date", ["yesterday", "x" * 200, "Tue, 99 Jan 2030 00:00:00 GMT"])
+def test_a_date_that_cannot_be_read_says_so(date: str) -> None:
+    """Junk in place of a date is no failure of the clock."""
+    assert clock_check(_look(date=date)).text == "not checked: the reply has no Date that can be read"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "state"),
+    [
+        ('W/"1"', 'W/"1"', "ok"),
+        ('W/"1"', 'W/"2"', "warning"),
+        ("*", "*", "failed"),
+        ('W/"1-gzip"', 'W/"1-gzip"', "failed"),
+        ('W/"1"', None, "failed"),
+        ("", "", "failed"),
+    ],
+)
+def test_etags_are_judged_by_two_looks(first: str, second: str | None, state: str) -> None:
+    """ETags are of use if they are there, can be sent back, were not changed on the way and stay the same."""
+    assert etag_check([_look(first), _look(second)]).state == state
+
+
+def test_a_certificate_that_soon_ends_is_a_warning() -> None:
+    """The issuer and how long the certificate lasts are told."""
+    issuer = ((("countryName", "US"),), (("organizationName", "Trust Inc"),))
+    now = NOW.timestamp()
+    found = certificate_check("TLSv1.3", {"issuer": issuer, "notAfter": "Mar  2 00:00:00 2030 GMT"}, now)
+    assert (found.state, found.text) == ("ok", "TLSv1.3, certificate by Trust Inc, good for 60 days")
+    found = certificate_check("TLSv1.3", {"issuer": issuer, "notAfter": "Jan  5 00:00:00 2030 GMT"}, now)
+    assert (found.state, found.text) == ("warning", "TLSv1.3, certificate by Trust Inc, good for 4 days")
+    assert certificate_check("TLSv1.3", {}, now).text == "TLSv1.3, certificate by an issuer without a name"
+
+
+WORD = "hunter2"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        (f"http://me:{WORD}@proxy.example:3128", "http://proxy.example:3128"),
+        (f"http://me:{WORD}#x@proxy.example:3128", "http://proxy.example:3128"),
+        (f"http://me:x/{WORD}@proxy.example:3128", "http://proxy.example:3128"),
+        (f"http://me:x?{WORD}@proxy.example:3128/path", "http://proxy.example:3128"),
+        (f"http://me:x@{WORD}@proxy.example", "http://proxy.example"),
+        (f"me:{WORD}@proxy.example", "http://proxy.example"),
+        (f"me:{WORD}://x@proxy.example", "http://proxy.example"),
+        (f"http://me:{WORD}@[::1", "http://[::1"),
+        (f"http://me:{WORD}@", "http://"),
+        ("http://proxy\x1b[31m", "http://proxy\\x1b[31m"),
+        ("proxy.example:3128", "http://proxy.example:3128"),
+    ],
+)
+def test_nothing_of_a_proxys_password_is_shown_whatever_is_in_it(url: str, shown: str) -> None:
+    """Of a proxy scheme, host and port are shown, and nothing that stands before the last @."""
+    assert shown_proxy(url) == shown
+
+
+@pytest.mark.parametrize(
+    ("code", "advice"),
+    [
+        (62, "another server answers there: look at FIELDING_BASE_URL"),
+        (64, "another server answers there: look at FIELDING_BASE_URL"),
+        (10, "look at this machine's clock; if that is right"),
+        (9, "look at this machine's clock; if that is right"),
+        (18, "behind a proxy that reads along"),
+        (20, "behind a proxy that reads along"),
+    ],
+)
+def test_the_advice_on_a_certificate_is_about_what_is_wrong_with_it(code: int, advice: str) -> None:
+    """A wrong name, a wrong time and an unknown issuer are mended in different places."""
+    found = untrusted_check(code, "no good")
+    assert (found.state, found.text) == ("failed", "the certificate is not trusted: no good")
+    assert found.advice is not None
+    assert found.advice.startswith(advice)
