@@ -7,7 +7,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from math import inf
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from attrs import define
 
@@ -18,7 +18,7 @@ from fielding_async.core.pace.pacer import Pacer, Permit
 if TYPE_CHECKING:
     from fielding_async.telemetry.signal_names import WaitReason
 
-__all__ = ["Limiter", "LimiterView", "Permit", "WaitTooLongError"]
+__all__ = ["Limiter", "Permit", "WaitTooLongError"]
 
 _IN_VAIN = 3  # pauses, each of them ended by another 429
 
@@ -29,30 +29,6 @@ class WaitTooLongError(Exception):
     def __init__(self, pause: RateLimitError | None) -> None:
         super().__init__("the deadline passed before a request could be sent")
         self.pause = pause
-
-
-class LimiterView(Protocol):
-    """What may be read of a session's limiter at any time: for displays, tests and benchmarks."""
-
-    @property
-    def in_flight(self) -> int:
-        """How many slots are taken."""
-        ...
-
-    @property
-    def waiting(self) -> int:
-        """How many requests wait for a permission."""
-        ...
-
-    @property
-    def refusals(self) -> int:
-        """How many requests met a 429."""
-        ...
-
-    @property
-    def pause_left(self) -> float:
-        """Seconds until the pause after a 429 is over; 0 when there is none."""
-        ...
 
 
 @define(eq=False)
@@ -66,7 +42,11 @@ class _Waiter:
 
 
 class Limiter:
-    """The slots and the pace of one session. Lives on one event loop, whose clock it reads."""
+    """The slots and the pace of one session. Lives on one event loop, whose clock it reads.
+
+    `in_flight`, `waiting`, `refusals` and `pause_left` may be read at any time: they are the view of displays, tests and
+    benchmarks, as `fielding.engine().limiter`.
+    """
 
     def __init__(
         self, limits: Limits, uniform: Callable[[float, float], float], loop: asyncio.AbstractEventLoop

@@ -9,7 +9,6 @@ from time import monotonic
 from types import TracebackType
 from typing import Self
 
-import aiohttp
 from attrs import define, field, frozen
 
 from fielding_async import FieldingSession
@@ -18,6 +17,7 @@ from fielding_async.core.config import Limits
 from fielding_async.core.errors import FieldingError
 from fielding_async.core.job_results import BatchResult
 from fielding_async.core.models import Outcome, RunRef
+from fielding_async.http.client_sessions import session_without_proxies
 from fielding_async.sandbox import Behaviour, Sandbox
 
 from .fault_plan import FaultPlan, make_fault_plan, script_faults
@@ -71,7 +71,7 @@ async def run_scenario(runs: int, seed: int, on_start: Callable[[Scenario], None
         on_start(scenario)
         # its own ClientSession ignores proxies of the environment; other settings are passed as arguments
         async with (
-            aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=_CONCURRENCY)) as http,
+            session_without_proxies(_CONCURRENCY) as http,
             FieldingSession(
                 sandbox.token,
                 base_url=sandbox.url,

@@ -28,10 +28,10 @@ from fielding_async.core.errors import (
 )
 from fielding_async.core.models import RunRef
 from fielding_async.core.wire.headers import sendable_etag
+from fielding_async.http.client_sessions import TimedReply
 
 __all__ = [
     "Check",
-    "TimedReply",
     "access_check",
     "certificate_check",
     "clock_check",
@@ -57,16 +57,6 @@ class Check:
     state: Literal["ok", "warning", "failed"]
     text: str
     advice: str | None = None
-
-
-@frozen
-class TimedReply:
-    """Status and headers of a reply, and the wall clock time when the request was sent and when the reply came."""
-
-    status: int
-    headers: Mapping[str, str]
-    sent: float
-    received: float
 
 
 # -- settings

@@ -85,16 +85,15 @@ class _Report:
 
 
 async def _examine(report: _Report, ref: RunRef | None) -> int:
-    import aiohttp
-
     from fielding_async.core.addresses import resolve_base_url
     from fielding_async.http.caller_session import environment_proxy
+    from fielding_async.http.client_sessions import AIOHTTP_VERSION
 
     from .checks import Check, settings_checks, shown_proxy
     from .probe import Probe
 
     python = f"{platform.python_implementation()} {platform.python_version()}"
-    report.add(Check("version", "ok", f"fielding-async {__version__}, {python}, aiohttp {aiohttp.__version__}"))
+    report.add(Check("version", "ok", f"fielding-async {__version__}, {python}, aiohttp {AIOHTTP_VERSION}"))
     base, *others = settings_checks(os.environ, datetime.now(UTC))
     report.add(base, *others)
     if base.state == "failed":

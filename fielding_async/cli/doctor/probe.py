@@ -5,13 +5,10 @@ import os
 import socket
 import ssl
 import time
-from types import SimpleNamespace
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-import aiohttp
 from attrs import define, field
-from yarl import URL
 
 from fielding_async import FieldingSession
 from fielding_async.cli.shared.output import printable
@@ -24,10 +21,11 @@ from fielding_async.core.errors import (
     PermissionDeniedError,
 )
 from fielding_async.core.models import RunRef
+from fielding_async.http.caller_session import ClientSession
+from fielding_async.http.client_sessions import TimedReply, recording_session
 
 from .checks import (
     Check,
-    TimedReply,
     access_check,
     certificate_check,
     clock_check,
@@ -119,7 +117,7 @@ class Probe:
 
     async def get_run(self, ref: RunRef | None) -> list[Check]:
         """GET a run twice, or (`None`) one that does not exist, and check token, clock and ETags by the replies."""
-        async with aiohttp.ClientSession(trust_env=True, trace_configs=[self._reply_recorder()]) as http:
+        async with recording_session(self.base_url, self.replies.append) as http:
             error = await _get(http, None, ref or NO_SUCH_RUN, times=2 if ref else 1)
             checks_token = False
             if isinstance(error, NotFoundError) and error.object is not None:
@@ -139,27 +137,8 @@ class Probe:
             checks.append(Check("ETags", "warning", "not checked: the run could not be read"))
         return checks
 
-    def _reply_recorder(self) -> aiohttp.TraceConfig:
-        origin = URL(self.base_url).origin()  # in the form that aiohttp has: in small letters, without a default port
 
-        async def sent(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
-            context.sent = time.time()
-
-        async def received(
-            _: aiohttp.ClientSession, context: SimpleNamespace, params: aiohttp.TraceRequestEndParams
-        ) -> None:
-            if params.url.origin() == origin:  # not replies of the token endpoint
-                now = time.time()
-                status, headers = params.response.status, params.response.headers
-                self.replies.append(TimedReply(status, headers, getattr(context, "sent", now), now))
-
-        config = aiohttp.TraceConfig()
-        config.on_request_headers_sent.append(sent)
-        config.on_request_end.append(received)
-        return config
-
-
-async def _get(http: aiohttp.ClientSession, token: str | None, ref: RunRef, times: int = 1) -> FieldingError | None:
+async def _get(http: ClientSession, token: str | None, ref: RunRef, times: int = 1) -> FieldingError | None:
     """GET a run, with this token or (`None`) that of the settings; return the error if there was one."""
     async with FieldingSession(token, http=http, retry=Retry(max_attempts=2), timeout=Timeout(total=30)) as fielding:
         try:

@@ -1,7 +1,5 @@
 """Finds out whether the server at a URL is a sandbox. Every reply of a sandbox says so in its `Server` header."""
 
-import aiohttp
-
 from fielding_async.__about__ import SANDBOX
 
 __all__ = ["is_sandbox", "names_sandbox"]
@@ -11,14 +9,9 @@ _TIMEOUT = 10.0  # seconds
 
 async def is_sandbox(base_url: str) -> bool:
     """Whether the server at a URL replies, and says that it is a sandbox. Sends one request, without a token."""
-    try:
-        async with (
-            aiohttp.ClientSession(trust_env=True, timeout=aiohttp.ClientTimeout(total=_TIMEOUT)) as http,
-            http.get(base_url, allow_redirects=False) as reply,
-        ):
-            return names_sandbox(reply.headers.get("Server"))
-    except (aiohttp.ClientError, OSError, ValueError):
-        return False
+    from fielding_async.http.client_sessions import server_header
+
+    return names_sandbox(await server_header(base_url, _TIMEOUT))
 
 
 def names_sandbox(server: str | None) -> bool:

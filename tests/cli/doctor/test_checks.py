@@ -8,7 +8,6 @@ from email.utils import format_datetime
 import pytest
 
 from fielding_async.cli.doctor.checks import (
-    TimedReply,
     certificate_check,
     clock_check,
     etag_check,
@@ -16,6 +15,7 @@ from fielding_async.cli.doctor.checks import (
     shown_proxy,
     untrusted_check,
 )
+from fielding_async.http.client_sessions import TimedReply
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 
