@@ -44,8 +44,8 @@ class _Waiter:
 class Limiter:
     """The slots and the pace of one session. Lives on one event loop, whose clock it reads.
 
-    `in_flight`, `waiting`, `refusals` and `pause_left` may be read at any time: they are the view of displays, tests and
-    benchmarks, as `fielding.engine().limiter`.
+    `in_flight`, `waiting`, `refusals` and `pause_left` may be read at any time, by displays, tests and benchmarks:
+    `fielding.engine().limiter` is their view.
     """
 
     def __init__(
