@@ -64,9 +64,12 @@ class FailedRuns:
     def __init__(self) -> None:
         self._errors: OrderedDict[RunRef, Exception] = OrderedDict()
         self._hashes = Uint64Set()
+        self.is_any: bool = False
+        """Whether there is one."""
 
     def add(self, ref: RunRef, error: Exception) -> None:
         """Add a run with its first failure."""
+        self.is_any = True
         if ref in self._errors:
             return
         self._errors[ref] = error
@@ -76,8 +79,6 @@ class FailedRuns:
 
     def error_of(self, ref: RunRef) -> Exception | None:
         """Return the error of an earlier row of this run; `None` if none failed."""
-        if not self._hashes:
-            return None
         error = self._errors.get(ref)
         if error is None and _hash(ref) in self._hashes:
             return FieldingError("an earlier row of this run failed, too long ago for its error to be kept")

@@ -148,7 +148,7 @@ class RowTasks:
         """Return the error of a row that is not sent, because an earlier one of its run failed."""
         if row.checked_ref is None or row.resumed is not None:
             return None
-        why = self._failed_runs.error_of(row.checked_ref)
+        why = self._failed_runs.error_of(row.checked_ref) if self._failed_runs.is_any else None
         if why is None:
             return None
         return SkippedError(f"not sent: an earlier row of this run failed: {why}", because=why, ref=row.checked_ref)
@@ -187,8 +187,8 @@ class RowTasks:
 
     def _end(self, row: Row, outcome: Outcome | None, error: Exception | None) -> None:
         done = row.done = Done(row.ref, row.action, outcome, error, number=row.number)
-        journal, closing = self._journal, self._engine.closing
-        is_end = journal is None or error is None or is_final(row, error, closing=closing, open_runs=self._open_runs)
+        journal = self._journal
+        is_end = journal is None or error is None or self._is_final(row, error)
         if is_end and journal is not None:
             # it is yielded once it is durable: a crash must not take back what the caller knows
             self._recording[row.number] = row
@@ -208,6 +208,9 @@ class RowTasks:
                 self._ready.append(successor)
         if self._options.stop_on is not None:
             self._call_stop_on(self._options.stop_on, done)
+
+    def _is_final(self, row: Row, error: Exception) -> bool:
+        return is_final(row, error, closing=self._engine.closing, open_runs=self._open_runs)
 
     def _call_stop_on(self, stop_on: Callable[[Done], object], done: Done) -> None:
         try:

@@ -123,9 +123,10 @@ class Journal:
         if not self._is_open():
             self._loop.call_soon(self._on_durable_ends, [number])
             return
-        if error is None:
-            line = end_line(number, digest, done.action, done.result())
+        if done.outcome is not None:
+            line = end_line(number, digest, done.action, done.outcome)
         else:
+            assert error is not None  # noqa: S101 - one of the two is always there
             state: EndState = "failed"
             if isinstance(error, OutcomeUnknownError):
                 state = "unknown"

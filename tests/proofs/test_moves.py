@@ -4,10 +4,10 @@ from benchmarks.moves import walks
 
 MOST_MOVES = {
     "a warm pause": 40,
-    "a cold update": 95,
+    "a cold update": 94,
     "one 412": 130,
-    "one 429": 100,
-    "one row of a batch": 140,
+    "one 429": 98,
+    "one row of apply": 88,
 }
 
 
