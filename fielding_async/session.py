@@ -284,5 +284,6 @@ def session_over(transport: Transport, *, dice: random.Random | None = None, **a
     out, they are random. `arguments`: those of `FieldingSession`. Raises `ConfigurationError` for a bad argument.
     """
     session = FieldingSession(**arguments)
-    session._settings = evolve(session._settings, transport=transport, dice=dice)
+    settings = session._settings  # pyright: ignore[reportPrivateUsage] - of this module
+    session._settings = evolve(settings, transport=transport, dice=dice)  # pyright: ignore[reportPrivateUsage]
     return session
