@@ -1,4 +1,4 @@
-"""The pacer: when the next request may be sent. Observations go in, times come out; clock and dice are arguments.
+"""The pacer: when the next request may be sent. Observations go in, times come out. The clock and the random numbers are arguments.
 
 Times are seconds of one monotonic clock.
 
@@ -96,24 +96,24 @@ class Pacer:
         """The end of the latest pause; in the past, or minus infinity, when there is none."""
         self._epoch = 0
         self.vain_pauses: int = 0
-        """How many pauses there were in a row with only 429s between them."""
+        """How many pauses there were in a row with nothing but 429s between them."""
         self._blind_pauses = 0  # pauses in a row without a usable Retry-After
         self._probe_wanted = False
         self._probe: Permit | None = None
 
     def ready_at(self) -> float:
-        """Return the time from which the next permission can be given: infinity while the probe's answer is awaited."""
+        """Return the time from which the next permission can be given: infinity until the probe (R2) is answered."""
         if self._probe is not None:
             return inf
         return max(self.paused_until, self._due - self._interval * (self._burst - 1))
 
     def try_take(self, now: float, *, waited: bool = False) -> Permit | float:
-        """Give a permission; or return the time from which one can be given, infinity while a probe is out."""
+        """Give a permission; or return the time from which one can be given, infinity until the probe is answered."""
         ready_at = self.ready_at()
         return ready_at if ready_at > now else self.take(now, waited=waited)
 
     def take(self, now: float, *, waited: bool = False) -> Permit:
-        """Give the permission whose time, by `ready_at`, has come. `waited`: somebody waited for it (R4)."""
+        """Give a permission whose time, by `ready_at`, has come. `waited`: a request waited for it (R4)."""
         since, self._last = now - self._last, now
         if self._learner is not None:
             self._learn_sending(self._learner, since, now)
@@ -246,6 +246,6 @@ class Pacer:
             return seconds
         self._due = -inf
         if was_probe:
-            self._learner.resumed_in_vain()
+            self._learner.probe_refused()
             return seconds
         return self._learner.refused(permit.at, 1.0 / permit.interval if permit.interval else inf, seconds)
