@@ -1,6 +1,6 @@
-"""The pacer: when the next request may be sent. Observations go in, times come out. The clock and the random numbers are arguments.
+"""The pacer: when the next request may be sent. Observations go in, times come out.
 
-Times are seconds of one monotonic clock.
+Times are seconds of one monotonic clock. The clock and the source of random numbers are arguments.
 
 What it assumes
 ---------------
@@ -95,7 +95,7 @@ class Pacer:
         self.paused_until: float = -inf
         """The end of the latest pause; in the past, or minus infinity, when there is none."""
         self._epoch = 0
-        self.vain_pauses: int = 0
+        self.pauses_in_a_row: int = 0
         """How many pauses there were in a row with nothing but 429s between them."""
         self._blind_pauses = 0  # pauses in a row without a usable Retry-After
         self._probe_wanted = False
@@ -186,7 +186,7 @@ class Pacer:
         if permit is self._probe:
             self._probe = None
         if permit.epoch == self._epoch:
-            self._blind_pauses = self.vain_pauses = 0
+            self._blind_pauses = self.pauses_in_a_row = 0
         if self._learner is None:
             self._raise_rate(now)
         else:
@@ -219,7 +219,7 @@ class Pacer:
                 self._probe_wanted = True
         if not same_burst or now >= self.paused_until:
             self._epoch += 1
-            self.vain_pauses += 1
+            self.pauses_in_a_row += 1
             self._leaves_from = -inf
             seconds = self._learn_refusal(permit, seconds, was_probe=was_probe)
         self.paused_until = max(self.paused_until, now + seconds)

@@ -124,7 +124,7 @@ def even_share(found: list[Client]) -> float:
 
 @pytest.mark.parametrize(("kind", "least"), [("fixed-window", 0.75), ("sliding-window", 0.85), ("token-bucket", 0.65)])
 def test_sessions_that_do_not_begin_together_share_evenly_all_the_same(kind: LimiterKind, least: float) -> None:
-    """A few tenths of a second between two beginnings are a factor in the opening: the shared climb after it evens that out."""
+    """A few tenths of a second between two starts are a factor in the opening: the shared climb evens that out."""
     for seed in range(20):
         dice = random.Random(seed)
         starts = [0.0, dice.uniform(0.01, 0.3)]
