@@ -38,16 +38,17 @@ __all__ = ["FieldingSession", "session_over"]
 class FieldingSession:
     """A session with the exchange: `async with FieldingSession() as fielding: …`
 
-    It keeps the last ETag of each run, performs GET-judge-act on conflicts, heals lost replies, and paces all requests
-    together. It may be built before any event loop runs; it is used on the loop, thread and process it was entered in.
+    It remembers the last ETag of each run. After a conflict or a lost reply it fetches the run and decides whether the
+    action was applied or is still wanted. It paces all requests together. It may be built before any event loop runs;
+    it is used on the loop, thread and process it was entered in.
 
     `auth`: a token, `BearerToken`, `ClientCredentials`, or an async callable that returns a token; `None` reads
     `FIELDING_TOKEN`, else `FIELDING_CLIENT_ID` and `FIELDING_CLIENT_SECRET`. `base_url`: `None` reads
     `FIELDING_BASE_URL`, else it is the exchange's own; plain http is for loopback hosts only. `etag_cache_size`: the
-    most runs remembered. `http`: an `aiohttp.ClientSession` of the caller's own, whose connections are used, and which
-    is never closed or changed. `proxy`: the URL of an HTTP proxy; left out, the environment's. `ssl`: as aiohttp takes
-    it. `tracer_provider`, `meter_provider`: of OpenTelemetry; left out, the global ones, as they are when the session
-    is entered.
+    most runs remembered. `http`: an `aiohttp.ClientSession` of the caller, whose connections are used, and which is
+    never closed or changed. `proxy`: the URL of an HTTP proxy; left out, the environment's. `ssl`: as for aiohttp.
+    `tracer_provider`, `meter_provider`: of OpenTelemetry; left out, the global ones, as they are when the session is
+    entered.
 
     Raises `ConfigurationError` for a bad argument or a missing setting.
     """
@@ -205,7 +206,7 @@ class FieldingSession:
         target_group_ids: tuple[str, ...] = (),
         idempotency_key: str | None = None,
     ) -> "BatchJob":
-        """Rebuild the handle of a bulk job from stored ids; with `target_group_ids` its result can tell the missing.
+        """Rebuild the handle of a bulk job from stored ids; with `target_group_ids` its result can list the missing.
 
         Raises `ConfigurationError` for a bad id.
         """
@@ -246,17 +247,17 @@ class FieldingSession:
         rows before are performed and yielded, and then it is raised.
 
         `concurrency`: the most rows under way; left out, that of the session's `Limits`. `look_ahead`: the most rows
-        that wait behind earlier ones of their run. `stop`: whether leaving early waits for what is in flight or cuts it
-        off; `batch.leftover` then lists what was taken and not yielded. `stop_on`: called with each row as it ends; if
+        that wait behind earlier ones of their run. `stop`: whether leaving early waits for what is in flight or cancels
+        it; `batch.leftover` then lists what was taken and not yielded. `stop_on`: called with each row as it ends; if
         it returns true, no more rows start, and the iteration ends after those in flight. `on_conflict` and `timeout`
         (seconds) are those of each row, as for `Run.perform`.
 
-        `journal`: a file that makes the batch resumable, also after a crash. Each write is on record before it leaves.
-        Run again with the same rows, the batch passes over those that ended (well or not), goes on with those in
-        flight under the ETag they were sent under, and performs the others. Behind one that stays in flight, the later
-        rows of its run are skipped for now, whatever `on_row_failure` says. A journal belongs to one exchange and one
-        plan; `plan` (1 to 4096 characters) is a digest of the latter, if known: without it, other rows are found out
-        when they are met.
+        `journal`: a file that makes the batch resumable, also after a crash. Each write is on record before it is sent.
+        Run again with the same rows, the batch passes over those that ended (well or not), goes on with those in flight
+        under the ETag they were sent under, and performs the others. After one that stays in flight, the later rows of
+        its run are skipped for now, whatever `on_row_failure` says. A journal belongs to one exchange and one plan;
+        `plan` (1 to 4096 characters) is a digest of the plan, if known: without it, other rows are noticed only when
+        they are read.
 
         Raises `ConfigurationError` for a bad argument, and on entering for a journal that cannot be used;
         `SessionClosedError` on entering. Out of the iteration: `JournalError`, `SessionClosedError`, what the input or
@@ -280,7 +281,7 @@ class FieldingSession:
 def session_over(transport: Transport, *, dice: random.Random | None = None, **arguments: Any) -> FieldingSession:
     """Return a session that sends through another transport: the seam for simulations, tests and benchmarks.
 
-    `transport`: performs the requests in place of aiohttp. `dice`: where jitter, trace ids and span ids come from; left
+    `transport`: performs the requests in place of aiohttp. `dice`: the source of jitter, trace ids and span ids; left
     out, they are random. `arguments`: those of `FieldingSession`. Raises `ConfigurationError` for a bad argument.
     """
     session = FieldingSession(**arguments)

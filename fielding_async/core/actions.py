@@ -1,6 +1,6 @@
-"""What a caller wants of a fielding run, as values, and when it is there.
+"""Run actions as values: what each asks for, and whether a run is already where it leads.
 
-Which transition is legal is the server's to say: the client only knows where an action leads.
+The server decides which transitions are legal. The client only knows where an action leads.
 """
 
 from collections.abc import Callable
@@ -31,9 +31,9 @@ __all__ = [
 
 @frozen
 class StatusAction:
-    """An action that leads a run to a status. `name` is the last segment of its path, `target` where it leads.
+    """An action that leads a run to a status. `name` is the last segment of its path, `target` the status.
 
-    It has no fields; neither have the actions, which take all they need from here.
+    Neither this class nor its subclasses have fields.
     """
 
     name: ClassVar[str]
@@ -101,7 +101,7 @@ def _end(value: datetime | None) -> datetime | None:
 class Update:
     """Change the dates of a run. `None` leaves that bound as it is. Source: `PUT …/fielding-runs/{id}`.
 
-    Datetimes must be aware; they are turned to UTC and floored to whole milliseconds here, so that what is compared
+    Datetimes must be aware; they are converted to UTC and floored to whole milliseconds here, so that what is compared
     is what is sent. Raises `ConfigurationError` for a naive datetime or an end that is not after the start.
     """
 
@@ -116,7 +116,7 @@ class Update:
 
     @property
     def is_empty(self) -> bool:
-        """Whether it names neither bound."""
+        """Whether neither bound is named."""
         return self.start_fielding_at is None and self.end_fielding_at is None
 
     def is_there(self, run: FieldingRun) -> bool:
@@ -124,12 +124,12 @@ class Update:
         return all(wanted == has for wanted, has in self.bounds(run))
 
     def bounds(self, run: FieldingRun) -> list[tuple[datetime, datetime]]:
-        """Return the named bounds beside what the run has."""
+        """Return each named bound, with that of the run."""
         pairs = ((self.start_fielding_at, run.start_fielding_at), (self.end_fielding_at, run.end_fielding_at))
         return [(wanted, has) for wanted, has in pairs if wanted is not None]
 
     def texts(self, run: FieldingRun) -> tuple[str, str]:
-        """Return start and end as they are to be sent: a bound not named exactly as the server wrote it."""
+        """Return the texts of start and end to send: a bound that is not named exactly as the server wrote it."""
         start = self.start_fielding_at
         end = self.end_fielding_at
         return (
@@ -144,7 +144,7 @@ Action = StatusAction | Update
 _STATUS_ACTIONS = frozenset(action.name for action in (LaunchNow, Pause, Resume, Complete, Relaunch))
 
 Change = Callable[[FieldingRun], Update | None]
-"""A callable change: gets the run as it is now, returns an `Update`, or `None` for nothing to do."""
+"""A callable change: it gets the run as it is now, and returns an `Update`, or `None` if there is nothing to do."""
 
 
 def check_action(value: object) -> Action:
@@ -161,7 +161,7 @@ def check_action(value: object) -> Action:
 
 
 def check_on_conflict(value: OnConflict) -> OnConflict:
-    """Return `value` if it is one of the two; raises `ConfigurationError`."""
+    """Return `value` if it is `"reapply"` or `"raise"`; raises `ConfigurationError`."""
     if value not in {"reapply", "raise"}:
         raise ConfigurationError(f'on_conflict={value!r}: must be "reapply" or "raise"')
     return value

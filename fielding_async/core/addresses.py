@@ -1,4 +1,4 @@
-"""Settings of a session: checked, and filled from the environment, which is an argument."""
+"""The base URL and the API version of a session, checked. The environment is an argument."""
 
 import re
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ __all__ = ["BASE_URL", "check_api_version", "check_url", "resolve_base_url"]
 BASE_URL = "https://api.cint.com/v1"
 _API_VERSION = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
-_NEVER = re.compile(r"[ ?#\\]")  # an empty query or fragment would take every path in
+_NEVER = re.compile(r"[ ?#\\]")  # after ? or #, even at the end, every path would be part of the query or fragment
 
 
 def resolve_base_url(base_url: str | None, environment: Mapping[str, str]) -> str:

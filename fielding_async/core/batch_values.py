@@ -1,4 +1,4 @@
-"""What a batch gives back, as values."""
+"""The results of a batch, as values."""
 
 from typing import Literal
 
@@ -10,12 +10,12 @@ from .models import Outcome, RunRef
 __all__ = ["Done", "LeftState", "Leftover", "OnRowFailure", "Stop"]
 
 LeftState = Literal["never sent", "unknown", "ended"]
-"""What is known of a row that was taken and not yielded."""
+"""What is known of a row that was taken from the input and not yielded."""
 
 OnRowFailure = Literal["skip", "continue"]
 """What becomes of the later rows of a run after one that failed or is unknown.
 
-Behind one that has not ended for good, and that a resumed batch goes on with, they are skipped for now either way.
+If that row has not ended finally, because a resumed batch goes on with it, they are skipped for now in either case.
 """
 
 Stop = Literal["drain", "cancel"]
@@ -38,7 +38,7 @@ class Done:
     number: int = field(default=-1, kw_only=True)
 
     def result(self) -> Outcome:
-        """Return the outcome. Raises what the row ended in, if that was an error."""
+        """Return the outcome. Raises the error of a row that ended with one."""
         if self.error is not None:
             raise self.error
         assert self.outcome is not None  # noqa: S101 - one of the two is always there
@@ -49,8 +49,8 @@ class Done:
 class Leftover:
     """A row that was taken from the input and not yielded.
 
-    `state` is `"never sent"`; `"unknown"` (its write may or may not be applied); or `"ended"`: it came to its end while
-    the batch was being left, and `done` says in what. `number` is the row's place in the input, from 0.
+    `state` is `"never sent"`; `"unknown"` (its write may or may not be applied); or `"ended"`: it ended while the batch
+    was being left, and `done` says how. `number` is the row's place in the input, from 0.
     """
 
     __module__ = "fielding_async"

@@ -1,4 +1,4 @@
-"""Limits, retries and timeouts: every default, once."""
+"""Limits, retries and timeouts, with all their defaults."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from .errors import ConfigurationError
 __all__ = ["MOST_SECONDS", "Limits", "Retry", "Timeout"]
 
 MOST_SECONDS = 1e9
-"""The largest number of seconds (or requests a second) that is taken for a sensible one: thirty years."""
+"""The largest number of seconds, or of requests a second, that is accepted: as seconds, thirty years."""
 
 
 def _number(*, minimum: float = 0.0, exclusive: bool = True, optional: bool = False) -> Any:
@@ -45,11 +45,11 @@ def _switch(owner: Any, attribute: "Attribute[Any]", value: Any) -> None:
 class Limits:
     """How much a session sends at once and how fast.
 
-    `concurrency`: the most requests in flight, at least 1. `rate`: requests a second, evenly paced, with a hundredth to
-    spare; `None` if not known. `burst`: how many requests may leave together after idle time when `rate` is set, at
-    least 1. `adaptive`: whether to learn the pace where no `rate` is set: requests start some tenths of a second apart
-    and come ever closer until a 429 says how close is too close; without one the session is at full speed within a
-    second. `max_pause`: the longest that one Retry-After is obeyed, in seconds; then a single request probes.
+    `concurrency`: the most requests in flight, at least 1. `rate`: requests a second, evenly paced, and one percent
+    less is used; `None` if not known. `burst`: how many requests may leave together after idle time when `rate` is set,
+    at least 1. `adaptive`: whether to learn the pace where no `rate` is set: requests start some tenths of a second
+    apart and come closer with each reply, until a 429 shows a limit; without a 429 the session is at full speed within
+    a second. `max_pause`: the longest that one Retry-After is obeyed, in seconds; then a single request is sent first.
     """
 
     __module__ = "fielding_async"
@@ -63,9 +63,9 @@ class Limits:
 
 @frozen
 class Retry:
-    """How often and how patiently a request is sent again.
+    """How often a request is sent again, and after which waits.
 
-    `max_attempts`: attempts for each HTTP exchange, at least 1 (429s use up none). `base` and `cap`: the first and the
+    `max_attempts`: attempts for each request, at least 1 (429s use up none). `base` and `cap`: the first and the
     longest ceiling of the full-jitter exponential wait, in seconds. `conflict_base`: the first ceiling of the wait
     after a 412, in seconds; it grows with each round.
     """
@@ -83,8 +83,8 @@ class Timeout:
     """Time limits, in seconds.
 
     `total`: one call, counted from its first permission to send (where nothing but 429s comes back, from the call);
-    `None` for no limit. `connect`: opening a connection. `attempt`: one HTTP exchange, from its permission to send to
-    the last byte of its reply. `job`: waiting for a job; `None` for no limit.
+    `None` for no limit. `connect`: opening a connection. `attempt`: one attempt at a request, from its permission to
+    send to the last byte of its reply. `job`: waiting for a job; `None` for no limit.
     """
 
     __module__ = "fielding_async"

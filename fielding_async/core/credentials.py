@@ -1,4 +1,4 @@
-"""Where bearer tokens come from, checked: a static token, an async callable or OAuth 2.0 client credentials.
+"""The sources of bearer tokens, checked: a static token, an async callable or OAuth 2.0 client credentials.
 
 The environment is an argument.
 """
@@ -29,7 +29,7 @@ TokenSource = Callable[[], Awaitable[str]]
 
 
 def is_sendable_token(value: object) -> bool:
-    """Whether a value is a text that can be sent as a bearer token (RFC 6750, section 2.1, read generously)."""
+    """Whether a value is a text that can be sent as a bearer token (RFC 6750, section 2.1, and other visible ASCII)."""
     return isinstance(value, str) and _TOKEN.fullmatch(value) is not None
 
 
@@ -82,11 +82,11 @@ class ClientCredentials:
 
 
 Auth = BearerToken | ClientCredentials
-"""What `FieldingSession(auth=…)` takes, beside a plain token and an async callable that returns one."""
+"""What `FieldingSession(auth=…)` accepts, beside a plain token and an async callable that returns one."""
 
 
 def resolve_auth(auth: object, environment: Mapping[str, str]) -> Auth | TokenSource:
-    """Return where tokens come from: the argument, or `FIELDING_TOKEN`, or the client credentials' variables."""
+    """Return the source of tokens: the argument, or `FIELDING_TOKEN`, or the client credentials' variables."""
     if isinstance(auth, BearerToken | ClientCredentials):
         return auth
     if isinstance(auth, str):

@@ -33,7 +33,7 @@ def floor_to_milliseconds(name: str, value: Any) -> datetime:
         utc: datetime = value.astimezone(UTC)
     except OverflowError:
         raise ConfigurationError(f"{name}={value!r}: is out of range in UTC") from None
-    # a plain one: those of a subclass may be finer, or compare in ways of their own
+    # a plain datetime: one of a subclass may be finer, or compare differently
     floored = utc.microsecond // 1000 * 1000
     return datetime(utc.year, utc.month, utc.day, utc.hour, utc.minute, utc.second, floored, tzinfo=UTC)
 
@@ -67,7 +67,7 @@ def parse_timestamp(text: str) -> datetime:
 
 @lru_cache(maxsize=1024)
 def read_date(text: str) -> tuple[datetime, str | None]:
-    """Return a date, and its text unless that is what `to_text` would write. Raises `ValueError`.
+    """Return a date, and its text, or `None` if that is what `to_text` would write. Raises `ValueError`.
 
     Many runs share their dates, so the latest are kept.
     """
@@ -76,7 +76,7 @@ def read_date(text: str) -> tuple[datetime, str | None]:
 
 
 def odd_text(value: Any) -> str | None:
-    """Return the text of a date if it must be kept to be sent back exactly; `None` for what is no date."""
+    """Return the text of a date if it must be kept to send it back exactly; otherwise `None`, also if it is no date."""
     try:
         return read_date(value)[1]
     except (TypeError, ValueError):

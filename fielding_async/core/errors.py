@@ -88,7 +88,7 @@ class FieldingError(Exception):
         return f"{request}{self.message}" + (f" [{', '.join(marks)}]" if marks else "")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # without calling `__init__`, and by no name of a module behind the public one
+        # does not call `__init__` again, and names the class by its public module only
         return copyreg.__newobj__, (type(self), self.message), {**self.__dict__, "args": self.args}  # type: ignore[attr-defined]
 
     def filled(
@@ -109,7 +109,7 @@ class FieldingError(Exception):
         return self
 
     def scrub(self, secret: str) -> None:
-        """Take a secret out of every text of the error, and of the values it bears."""
+        """Remove a secret from every text of the error, and of the values that it holds."""
         for name, value in self.__dict__.items():
             setattr(self, name, without(secret, value))
         BaseException.__init__(self, self.message)  # for `args`
@@ -134,7 +134,7 @@ class TransportError(FieldingError):
 
 
 class DeadlineExceededError(FieldingError, TimeoutError):
-    """Time ran out, and no attempt of the write ever left."""
+    """Time ran out, and no attempt of the write was ever sent."""
 
     __module__ = "fielding_async"
 
@@ -166,7 +166,7 @@ class ProtocolError(FieldingError):
 
 
 class JobFailedError(FieldingError):
-    """A draft or bulk job that ended `Failed`, or (from `raise_for_failures`) one that left target groups undone."""
+    """A draft or bulk job that ended `Failed`, or (from `raise_for_failures`) did not change all target groups."""
 
     __module__ = "fielding_async"
 
@@ -186,7 +186,7 @@ class SkippedError(FieldingError):
 
 
 class JournalError(FieldingError):
-    """The journal of a batch cannot be written (a full disk, say): nothing was sent without being on record in it.
+    """The journal of a batch cannot be written (a full disk, say). Every write that was sent is on record in it.
 
     What the operating system said is `__cause__`.
     """
@@ -249,7 +249,7 @@ class NotFoundError(APIError):
 class PreconditionFailedError(APIError):
     """412: the run was changed by somebody else, and the action was not sent again.
 
-    `seen` is the run that the action rested on, `wanted` the action, `current` the run as it is now (`None` if it
+    `seen` is the run that the action was based on, `wanted` the action, `current` the run as it is now (`None` if it
     could not be fetched in time).
     """
 

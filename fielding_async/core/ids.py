@@ -20,7 +20,7 @@ __all__ = [
 _MAX_ACCOUNT_ID = 2**31 - 1
 _ULID = re.compile(r"[0-9A-Z]{26}", re.ASCII)
 _IN_PATH = re.compile(r"[^/?#\\%\s\x00-\x20\x7f-\x9f]+")
-_PLAIN = re.compile(r"[0-9A-Z]{26}/[0-9A-Z]{26}/[A-Za-z0-9_-]+", re.ASCII)  # the three texts of most refs
+_PLAIN = re.compile(r"[0-9A-Z]{26}/[0-9A-Z]{26}/[A-Za-z0-9_-]+", re.ASCII)  # the three texts of most refs, joined
 _KINDS = (RunRef, int, str, str, str)
 _KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?", re.ASCII)
 
@@ -36,16 +36,16 @@ def check_ulid(name: str, value: Any) -> str:
     """Return `value` if it is a project or target group id (26 of 0-9 A-Z); raises `ConfigurationError`."""
     if not isinstance(value, str) or not _ULID.fullmatch(value):
         raise ConfigurationError(f"{name}={value!r}: must be a str of 26 characters out of 0-9 and A-Z")
-    return str.__str__(value)  # plain, where it is a member of an enumeration
+    return str.__str__(value)  # a plain str, also for a member of an enumeration
 
 
 def is_plain_id(value: str) -> bool:
-    """Whether a text can stand as one segment of a path as it is."""
+    """Whether a text can be one segment of a path without being encoded."""
     return bool(_IN_PATH.fullmatch(value)) and value not in {".", ".."} and value.isprintable()
 
 
 def check_plain_id(name: str, value: Any) -> str:
-    """Return `value` if it is a run or job id that can stand in a path; raises `ConfigurationError`."""
+    """Return `value` if it is a run or job id that can be in a path as it is; raises `ConfigurationError`."""
     if not isinstance(value, str) or not is_plain_id(value):
         raise ConfigurationError(
             f"{name}={value!r}: must be a non-empty str without / ? # \\ %, whitespace or control characters,"
@@ -57,13 +57,13 @@ def check_plain_id(name: str, value: Any) -> str:
 def check_ref(ref: RunRef) -> RunRef:
     """Return `ref` if its four ids are well-formed, as a plain `RunRef` of plain ids; raises `ConfigurationError`.
 
-    Refs of a subclass, which may carry more than the ids, would not equal others of the same run.
+    A ref of a subclass, which may hold more than the ids, would not equal another ref of the same run.
     """
     check_account_id(ref.account_id)
     texts = (ref.project_id, ref.target_group_id, ref.fielding_run_id)
     kinds = (type(ref), type(ref.account_id), *map(type, texts))
     if kinds == _KINDS and _PLAIN.fullmatch("/".join(texts)):
-        return ref  # one match for all of them, instead of three
+        return ref  # one match instead of three: this is done for every handle
     return RunRef(
         int(ref.account_id),
         check_ulid("project_id", ref.project_id),

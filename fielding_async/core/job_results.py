@@ -1,4 +1,4 @@
-"""What became of draft jobs and bulk jobs."""
+"""The results of draft jobs and bulk jobs."""
 
 from attrs import frozen
 
@@ -12,8 +12,8 @@ __all__ = ["BatchResult", "DraftResult"]
 class BatchResult(JobResult):
     """A bulk job as it stands, or as it ended. Source: `GetBulk…TargetGroupJobResponse`.
 
-    `updated` holds the ids of the target groups changed (or already where the job leads), `failed` those that could
-    not be, `missing` those asked for that are in neither list; a handle rebuilt without ids cannot know them.
+    `updated` holds the ids of the target groups that were changed (or were already where the job leads), `failed` those
+    that could not be, `missing` those asked for that are in neither list; it is empty for a handle rebuilt without ids.
     """
 
     __module__ = "fielding_async"

@@ -1,6 +1,6 @@
-"""Values of the Demand API: what a fielding run is, and what became of an action on it.
+"""Values of the Demand API: a fielding run, and the outcome of an action on it.
 
-Frozen, comparable, picklable; nothing here waits or touches the world.
+All of them are frozen, comparable and picklable.
 """
 
 from datetime import datetime
@@ -27,7 +27,7 @@ Effect = Literal["accepted", "already", "unconfirmed"]
 """What became of a run action; see `Outcome.effect`."""
 
 OnConflict = Literal["reapply", "raise"]
-"""What a run action does when somebody else changed the run: judge and send again, or raise."""
+"""What a run action does when somebody else changed the run: send again if it is still wanted, or raise."""
 
 
 class RunStatus(StrEnum):
@@ -59,14 +59,14 @@ class RunRef:
         return f"{self.account_id}/{self.project_id}/{self.target_group_id}/{self.fielding_run_id}"
 
 
-@frozen(kw_only=True, weakref_slot=False)  # tens of thousands are kept: slots halve them
+@frozen(kw_only=True, weakref_slot=False)  # tens of thousands are kept: slots halve their size
 class FieldingRun:
     """A fielding run as the server showed it, or as an accepted write of this session left it.
 
     Source: `FieldingRunItem` of the API; all datetimes are aware and in UTC.
 
     `status` is one of `RunStatus`, or a text that this version does not know. `etag` is the ETag it came with, byte
-    for byte (`None` from a list). In a run that an accepted write left, `version` is counted on by one, and
+    for byte (`None` from a list). In a run that an accepted write left, `version` is one higher than before it, and
     `last_changed_at` and `last_changed_by` are still those of the last GET.
     """
 
@@ -86,7 +86,7 @@ class FieldingRun:
     start_text: str | None = field(default=None, repr=False, eq=False)
     """`start_fielding_at` as the server wrote it, which an update that does not name it sends back.
 
-    `None` where that is `YYYY-MM-DDThh:mm:ss.sssZ`, the API's own way.
+    `None` where that is `YYYY-MM-DDThh:mm:ss.sssZ`, the API's own form.
     """
     end_text: str | None = field(default=None, repr=False, eq=False)
     """`end_fielding_at` likewise."""
@@ -97,10 +97,12 @@ class Outcome:
     """What became of one run action.
 
     `effect` is `"accepted"` (the server took our request), `"already"` (the run was where the action leads; none of
-    our requests was seen to be taken) or `"unconfirmed"` (it is there, and one of our lost attempts may have done it).
-    `requests` counts the HTTP requests sent, the opening GET included; `conflicts` the 412s met. `action` is the
-    action performed (for a callable change the `Update` that it last returned, `None` if it had nothing to do). The
-    dates are given where known without another request.
+    our requests was seen to be taken) or `"unconfirmed"` (it is there, and one of our attempts without a reply may
+    have led it there).
+
+    `requests` counts the HTTP requests sent, GETs included; `conflicts` the 412s met. `action` is the action performed
+    (for a callable change the `Update` that it last returned, `None` if it had nothing to do). The dates are given
+    where they are known without another request.
     """
 
     __module__ = "fielding_async"

@@ -1,4 +1,4 @@
-"""Taking a secret out of values: servers and proxies have been seen to echo what they get."""
+"""Removal of a secret from values: some servers and proxies repeat in a reply what they were sent."""
 
 from typing import Any, TypeVar, cast
 
@@ -10,9 +10,9 @@ Value = TypeVar("Value")
 
 
 def without(secret: str, value: Value) -> Value:
-    """Return a value with `***` in place of a secret, in every text within it; one that has none is returned itself.
+    """Return a value with `***` in place of a secret, or the value itself if the secret is not in it.
 
-    Within it are the members of a tuple and the fields of an attrs value.
+    Texts are searched, and so are the members of tuples and the fields of attrs values.
     """
     found: Any = value
     if isinstance(found, str):

@@ -1,4 +1,4 @@
-"""What a session knows of its bearer token, and when to ask for another. Pure: both clocks are arguments."""
+"""The life of a bearer token: when it is renewed, and whether a 401 or 403 calls for another. Clocks are arguments."""
 
 from enum import Enum
 
@@ -6,9 +6,9 @@ from attrs import define, field
 
 __all__ = ["Token", "Trial"]
 
-_MARGIN = 60.0
-_MARGIN_SHARE = 0.1
-_GRACE = 300.0
+_MARGIN = 60.0  # seconds, the most that a token is renewed before its end
+_MARGIN_SHARE = 0.1  # of its life, if that is less
+_GRACE = 300.0  # seconds for which a 403 stands, if the life of a token is not known
 
 
 class Trial(Enum):
@@ -23,8 +23,8 @@ class Trial(Enum):
 class Token:
     """A token, with the ends of its life by the monotonic and by the wall clock (`None`: not known).
 
-    It is renewed a little before either end: a tenth of its life, at most a minute. `trial` says what became of
-    the last renewal that a 403 caused. `header` is the text of the Authorization header.
+    It is renewed a little before either end: a tenth of its life, at most a minute. `trial`: the result of the last
+    renewal that a 403 caused. `trial_ended`: when that was known. `header`: the value of the Authorization header.
     """
 
     value: str
@@ -40,7 +40,7 @@ class Token:
 
     @classmethod
     def lasting(cls, value: str, seconds: float | None, monotonic: float, wall: float) -> "Token":
-        """Return a token received now that lasts `seconds`, or until it is refused."""
+        """Return a token that lasts `seconds` from now, or, with `None`, until it is refused."""
         if seconds is None:
             return cls(value)
         return cls(value, monotonic + seconds, wall + seconds, min(_MARGIN, seconds * _MARGIN_SHARE))
@@ -61,8 +61,9 @@ class Token:
     def renewal_may_help(self, status: int, monotonic: float, wall: float) -> bool:
         """Whether a 401 or 403 that met this token calls for another one.
 
-        A 401 does. A 403, the exchange's answer to an expired token, does for a token at or past its end, or once per
-        token for one that is not; a 403 that met a fresh token too stands (for five minutes, if its life is not known).
+        A 401 does. The exchange answers an expired token with a 403, so a 403 does if the token is at or past its end.
+        For any other token it does once; if the fresh token meets the same 403, that stands (for five minutes, if the
+        life of the token is not known).
         """
         if status == 401 or self.is_over(monotonic, wall):
             return True
@@ -71,7 +72,7 @@ class Token:
         return self.trial is Trial.OPEN
 
     def worked(self) -> None:
-        """Note a success: what is forbidden from now on may be an expiry again."""
+        """Note a success: a later 403 may mean again that the token has expired."""
         if self.trial is Trial.PENDING:
             self.trial = Trial.OPEN
 

@@ -1,7 +1,7 @@
 """One attempt at a request, from its permission to its answer.
 
-Each attempt runs in a task of its own, so that a cancelled caller does not cut a write: the write goes on to its end,
-and its caller has stopped waiting for the reply.
+Each attempt runs in its own task, so that a cancelled caller does not cut a write: the write goes on to its end, while
+the caller has stopped waiting for the reply.
 """
 
 import asyncio
@@ -75,8 +75,8 @@ class AttemptRunner:
     def start(self, pending: PendingRequest) -> "Awaitable[Answer | None] | None":
         """Start an attempt, and return what to await: its answer, or `None` if its permission lapsed.
 
-        Returns `None` if there is no token or no permission at once; then `start_later`. Cancelling the wait ends a
-        read; a write goes on. Raises `OutOfTimeError`.
+        Returns `None` if there is no token or no permission at once; then call `start_later`. Cancelling the wait ends
+        a read; a write goes on. Raises `OutOfTimeError`.
         """
         token = self.keeper.usable()
         if token is None:
@@ -152,7 +152,7 @@ class AttemptRunner:
                 token = self.keeper.usable()
                 if token is not None:
                     return permit, token
-                self.limiter.release(permit)  # the token came to its end in the queue
+                self.limiter.release(permit)  # the token expired while the call waited
                 continue
             raise OutOfTimeError(pause)
 
@@ -289,7 +289,7 @@ class _Attempt:
             reply.cancel()
         elif not reply.done():
             reply.set_exception(error)
-        self.task.add_done_callback(_retrieve)  # whose caller awaits the reply, not the task
+        self.task.add_done_callback(_retrieve)  # the caller awaits the reply, not the task
 
     def over(self, task: "asyncio.Task[Answer | None]") -> None:
         """End an attempt that was cancelled before its first step."""

@@ -1,4 +1,4 @@
-"""Waiting times between attempts: the door of `backoff`, with the dice passed in."""
+"""Waiting times between attempts, from `backoff`. The source of random numbers is an argument."""
 
 from collections.abc import Callable, Iterator
 
@@ -9,7 +9,7 @@ from fielding_async.core.config import Retry
 __all__ = ["Uniform", "conflict_waits", "full_jitter", "poll_waits", "retry_waits"]
 
 Uniform = Callable[[float, float], float]
-"""`random.uniform`, or a loaded die."""
+"""`random.uniform`, or a replacement with known results."""
 
 
 def full_jitter(base: float, cap: float, uniform: Uniform) -> Iterator[float]:
@@ -21,12 +21,12 @@ def full_jitter(base: float, cap: float, uniform: Uniform) -> Iterator[float]:
 
 
 def retry_waits(retry: Retry, uniform: Uniform) -> Iterator[float]:
-    """Yield the waits between attempts of one HTTP exchange."""
+    """Yield the waits between the attempts of one request."""
     return full_jitter(retry.base, retry.cap, uniform)
 
 
 def conflict_waits(retry: Retry, uniform: Uniform) -> Iterator[float]:
-    """Yield the waits between rounds of a conflict: the first at once, then growing from `conflict_base`."""
+    """Yield the waits between the rounds of a conflict: none before the first, then growing from `conflict_base`."""
     yield 0.0
     yield from full_jitter(retry.conflict_base, retry.cap, uniform)
 

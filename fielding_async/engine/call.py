@@ -56,8 +56,9 @@ class TimeLimit:
 
 @define(eq=False)
 class Call:
-    """One call of the SDK: a context manager around what it does, which completes the errors that come out of it.
+    """One call of the SDK: a context manager around what it does.
 
+    It adds run, idempotency key and trace id to the errors that come out of it, and removes secrets from them.
     `secrets` returns the texts that no error may show. `requests` counts the HTTP requests sent, `conflicts` the 412s.
     """
 

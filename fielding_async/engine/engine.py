@@ -1,4 +1,4 @@
-"""The engine: the parts of an entered session, and how a call starts and ends."""
+"""The engine: the parts of an entered session, and the start of each call."""
 
 import asyncio
 import os
@@ -70,7 +70,7 @@ class Settings:
 
 
 async def open_engine(settings: Settings) -> "Engine":
-    """Return the parts of a session, all of them; if one cannot be made, what was opened is closed again."""
+    """Return all parts of a session; if one cannot be made, what was opened is closed again."""
     load_cattrs()
     transport = settings.transport or AiohttpTransport(
         base_url=settings.base_url,
@@ -122,7 +122,7 @@ class Engine:
         self.turns: RunTurns = RunTurns()
         self.uniform: Uniform = dice.uniform
         self.on_close: dict[Callable[[], None], None] = {}
-        """What is called when the session begins to close, in this order."""
+        """What is called when the session starts to close, in this order."""
         self._providers = Providers(dice.getrandbits, self.loop.time, settings.tracer_provider, settings.meter_provider)
 
     @property
@@ -151,10 +151,10 @@ class Engine:
         link: Position | None = None,
         idempotency_key: str | None = None,
     ) -> Call:
-        """Start a call: a context manager that completes the errors which come out of it.
+        """Start a call, to be used as a context manager.
 
-        It is on a run, or on what `ids` name. `link`: where the call stands that it follows. Raises
-        `SessionClosedError`, and `ConfigurationError` for a bad `timeout`.
+        `ref`: the run that it is on; otherwise `ids` name what it is on. `link`: the span of the call that it follows.
+        Raises `SessionClosedError`, and `ConfigurationError` for a bad `timeout`.
         """
         self.check()
         own = timeout if timeout is DEFAULT else check_timeout(timeout)

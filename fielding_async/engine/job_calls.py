@@ -1,4 +1,4 @@
-"""The calls of draft jobs and bulk jobs: made once whatever becomes of the reply, then polled until they end."""
+"""The calls of draft jobs and bulk jobs: a job is made once, also if a reply is lost, and polled until it ends."""
 
 import asyncio
 import inspect
@@ -39,7 +39,7 @@ _VISIBLE_WITHIN = 30.0  # seconds for which a 404 may only mean that a job just 
 
 @frozen
 class Made:
-    """A job that was made. `position`: where the call that made it stands in its trace."""
+    """A job that was made. `position`: the span of the call that made it."""
 
     job_id: str
     idempotency_key: str
@@ -97,7 +97,7 @@ def _not_made(end: RequestEnd, call: Call) -> FieldingError:
 
 @frozen
 class JobQuery:
-    """How to ask for a job. `decode` reads the reply's body; `touches`: which runs the job changes when it ends."""
+    """How a job is fetched. `decode` reads the reply's body; `touches`: which runs the job changes when it ends."""
 
     row: Operation
     ids: Mapping[str, Any]
@@ -119,7 +119,7 @@ async def wait_for_job(
     timeout: TimeoutArg,
     on_poll: Callable[[Any], Awaitable[None] | None] | None,
 ) -> Any:
-    """Poll a job until it has ended, and return what became of it.
+    """Poll a job until it has ended, and return its result.
 
     Raises `JobFailedError` for one that ended `Failed`, `DeadlineExceededError` when time runs out.
     """
@@ -160,7 +160,7 @@ async def _poll(engine: Engine, query: JobQuery, call: Call) -> Response:
 
 def _result(engine: Engine, query: JobQuery, response: Response) -> Any:
     result = query.decode(response.body)
-    for secret in engine.keeper.secrets():  # errors made of the result would hold what it holds
+    for secret in engine.keeper.secrets():  # errors made from the result show its texts
         result = without(secret, result)
     if result.ended:
         engine.memory.forget_where(query.touches)

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Limiter", "Permit", "WaitTooLongError"]
 
-_IN_VAIN = 3  # pauses, each of them ended by another 429
+_MOST_PAUSES = 3  # pauses in a row, each followed by another 429
 
 
 class WaitTooLongError(Exception):
-    """The deadline passed before permission, or is bound to. `pause`: the 429 whose pause is the reason, if one is."""
+    """The deadline passed before a permission, or will. `pause`: the 429 whose pause is the reason, if one is."""
 
     def __init__(self, pause: RateLimitError | None) -> None:
         super().__init__("the deadline passed before a request could be sent")
@@ -65,7 +65,7 @@ class Limiter:
         self.may_leave: Callable[[Permit, float], float | None] = self._pacer.may_leave
         """Asked at the socket, with the time, whether the request of a permission may be sent: see `Pacer`."""
 
-    # -- what there is to see
+    # -- its state
 
     @property
     def in_flight(self) -> int:
@@ -100,7 +100,7 @@ class Limiter:
     @property
     def refusal(self) -> RateLimitError | None:
         """The 429 that all requests wait for, if one is the reason."""
-        return self._last_429 if self.pause_left or self._pacer.vain_pauses else None
+        return self._last_429 if self.pause_left or self._pacer.pauses_in_a_row else None
 
     # -- permissions
 
@@ -160,9 +160,9 @@ class Limiter:
         self._refusals += 1
         self._last_429 = error
         now = self._loop.time()
-        vain_pauses = self._pacer.vain_pauses
+        before = self._pacer.pauses_in_a_row
         pause = self._pacer.throttled(permit, error.retry_after, now)
-        if self._first and self._pacer.vain_pauses > vain_pauses:
+        if self._first and self._pacer.pauses_in_a_row > before:
             self._give_up(now)
         return pause
 
@@ -188,7 +188,7 @@ class Limiter:
     # -- the queues
 
     def _serve(self) -> None:
-        """Give permissions to those who wait, as far as slots and pace allow."""
+        """Give permissions to waiting requests, as far as slots and pace allow."""
         for queue in (self._under_way, self._first):
             while queue and self._free:
                 permit = queue[0].permit
@@ -206,7 +206,7 @@ class Limiter:
             if self._fires_at == when:
                 return
             self._timer.cancel()
-        self._fires_at = when  # not every loop's timer handle can be asked
+        self._fires_at = when  # not every loop's timer handle has a `when`
         self._timer = None if when == inf else self._loop.call_at(when, self._fire)
 
     def _fire(self) -> None:
@@ -218,11 +218,11 @@ class Limiter:
             permit.set_exception(WaitTooLongError(self.refusal))
 
     def _give_up(self, now: float) -> None:
-        """Fail those who have waited longer than their patience while only 429s came back."""
+        """Fail the requests that have waited longer than their patience while only 429s came back."""
         for waiter in self._first:
             waiter.pauses += 1
             if waiter.patience is None or waiter.permit.done():
                 continue
-            pauses = min(waiter.pauses, self._pacer.vain_pauses)
-            if pauses >= _IN_VAIN and now - waiter.since >= waiter.patience:
+            pauses = min(waiter.pauses, self._pacer.pauses_in_a_row)
+            if pauses >= _MOST_PAUSES and now - waiter.since >= waiter.patience:
                 waiter.permit.set_exception(WaitTooLongError(self._last_429))

@@ -20,9 +20,9 @@ class PendingRequest:
     """A request of a call, from its first attempt to its end.
 
     `settling`: it is the GET that settles a lost reply, and may use the call's reserve of time. `end`: what is known of
-    how it ended. `sent`: how many attempts were sent. `error_type`: what the last attempt failed with, in a word.
-    `token`: that of the last attempt. `is_replayed`: an attempt was made again with another token. `task` and `gate`:
-    those of the attempt in flight, if there is one.
+    how it ended. `sent`: how many attempts were sent. `error_type`: the kind of the last failure. `token`: that of the
+    last attempt. `is_replayed`: an attempt was made again with another token. `task` and `gate`: those of the attempt
+    in flight, if there is one.
     """
 
     call: Call

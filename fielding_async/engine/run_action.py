@@ -49,7 +49,7 @@ __all__ = ["RunAction", "fetch_run"]
 async def fetch_run(
     sender: RequestSender, memory: RunMemory, call: Call, ref: RunRef, *, settling: bool
 ) -> FieldingRun:
-    """GET a run, and remember it unless something newer has become known by then. Raises what the GET failed with."""
+    """GET a run, and remember it unless something newer has become known by then. Raises the errors of a read."""
     fetch = memory.fetch_started(ref)
     found: FieldingRun | None = None
     try:
@@ -86,7 +86,7 @@ class RunAction:
     _last_conflict: PreconditionFailedError | None = field(init=False, default=None)
 
     async def run(self) -> Outcome:
-        """Take the turn on the run, act, and pass the turn on: at once, or when a write of a cancelled call is over.
+        """Take the turn on the run, act, and pass the turn on; that of a cancelled call when its write has ended.
 
         Returns and raises what `Run.perform` does.
         """
@@ -179,7 +179,7 @@ class RunAction:
     # -- after a write that was not accepted
 
     async def _settle(self, end: RequestEnd) -> Send | Finish:
-        """Fetch the run and judge, as often as it takes. Raises what the call ends in, if it is no success."""
+        """Fetch the run and judge it, until there is a verdict. Raises the error of the call, if it is no success."""
         failure = end.failure
         assert failure is not None  # noqa: S101 - the write was not accepted
         why = why_fetched(end)
@@ -219,7 +219,7 @@ class RunAction:
                 raise self._refused(failure, wanted)
             case Fail():
                 if writes.resumed:
-                    writes.disprove()  # it was refused finally, and so was its earlier copy
+                    writes.disprove()  # the refusal is final, so its earlier copy was refused as well
                 if isinstance(failure, InvalidRunStateError):
                     failure.current = writes.fresh
                     if writes.sent is not None and writes.fresh is not None and writes.sent.is_there(writes.fresh):
@@ -292,7 +292,7 @@ class RunAction:
     # -- cancellation
 
     def _cancelled(self, cancelled: asyncio.CancelledError) -> bool:
-        """Release the caller. Returns whether a write is still in flight; it passes the turn on when it is over."""
+        """Let the caller go. Returns whether a write is still in flight; it passes the turn on when it ends."""
         task, attempts = None, None
         if self._pending is not None:
             task, attempts = self._pending.abandon(), self._pending.end.attempts

@@ -13,7 +13,7 @@ class RunTurns:
     """First come, first served, for each run by itself."""
 
     def __init__(self) -> None:
-        self._queues: dict[RunRef, deque[asyncio.Future[None]] | None] = {}  # a queue once somebody waits
+        self._queues: dict[RunRef, deque[asyncio.Future[None]] | None] = {}  # a queue as soon as a call waits
         self._closed: Callable[[], BaseException] | None = None
 
     def __len__(self) -> int:
@@ -60,7 +60,7 @@ class RunTurns:
                 return
 
     def close(self, error: Callable[[], BaseException]) -> None:
-        """Fail all waiters, now and to come; turns taken are still to be passed on."""
+        """Fail all waiters, now and in future. A turn that is taken must still be passed on."""
         self._closed = error
         for queue in self._queues.values():
             for turn in queue or ():

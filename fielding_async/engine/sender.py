@@ -19,7 +19,7 @@ from .pending_request import PendingRequest
 
 __all__ = ["RequestSender"]
 
-_TICK = 0.005  # seconds: timers of an event loop are about this exact
+_TICK = 0.005  # seconds: about the precision of an event loop's timers
 
 
 @define(eq=False)
@@ -57,7 +57,7 @@ class RequestSender:
                     except asyncio.CancelledError:
                         attempts.cancelled(pending)
                         if attempts.closing and not is_cancelled():
-                            raise session_closed() from None  # it was cut before its first step
+                            raise session_closed() from None  # the attempt was cancelled before its first step
                         raise
                     pending.task = pending.gate = None
                 if answer is None:
@@ -130,7 +130,7 @@ class RequestSender:
         return True
 
     async def aclose(self) -> None:
-        """End what is under way: waits fail, attempts are cancelled."""
+        """End everything under way: waits fail, attempts are cancelled, the transport is closed."""
         self.closing = True
         attempts = self.attempts
         attempts.limiter.close(session_closed)

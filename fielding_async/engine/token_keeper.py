@@ -68,7 +68,7 @@ class TokenKeeper:
     async def fetch(self, trace: CallTrace) -> None:
         """Fetch a token unless one is usable. All calls that wait share one fetch, and its failure.
 
-        `trace`: of the call that asks; telemetry shows the fetch as part of the call that asked first.
+        `trace`: that of the call. Telemetry shows the fetch as part of the call that asked for it first.
         """
         if self.usable() is not None:
             return
@@ -78,7 +78,7 @@ class TokenKeeper:
         await asyncio.shield(self._fetching)
 
     async def _renewal(self, trace: CallTrace) -> None:
-        # all in the task: when it is done, the token is there
+        # the task also stores the token, so that it is there when the task is done
         try:
             token = await self._fetch(trace)
         except Exception as error:
@@ -161,4 +161,4 @@ class TokenKeeper:
 
 def _retrieve(task: "asyncio.Task[None]") -> None:
     if not task.cancelled():
-        task.exception()  # otherwise asyncio logs it as never retrieved, where no call waits any more
+        task.exception()  # if no call waits any more, asyncio would log it as never retrieved

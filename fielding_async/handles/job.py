@@ -1,4 +1,4 @@
-"""Handles of draft jobs and bulk jobs: their ids, their status, waiting for their end."""
+"""The handles of draft jobs and bulk jobs: their ids, their status, and waiting for their end."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
@@ -53,7 +53,7 @@ class BatchJob(_Job):
     """A bulk job. Equal to another of the same session and ids.
 
     `job_id`; `idempotency_key` and `trace_id` of the request that made it (`None` in a handle rebuilt without them);
-    `target_group_ids`: what it was asked for.
+    `target_group_ids`: the target groups that it was asked to change.
     """
 
     __module__ = "fielding_async"
@@ -81,12 +81,12 @@ class BatchJob(_Job):
     async def wait(
         self, *, timeout: TimeoutArg = DEFAULT, on_poll: Callable[[BatchResult], Awaitable[None] | None] | None = None
     ) -> BatchResult:
-        """Wait until the job has ended, and return what became of it; target groups that failed are data in it.
+        """Wait until the job has ended, and return its result, which lists the target groups that failed.
 
         Polls at growing, jittered intervals, or as the reply's Retry-After says. `timeout`: seconds from now (left
         out: `Timeout.job`; `None`: no limit). `on_poll` (plain or async) is called with each result. Raises
         `JobFailedError` for a job that ended `Failed`, `DeadlineExceededError` when time ran out: the job goes on by
-        itself, and waiting can be taken up again.
+        itself, and `wait` can be called again.
         """
         result: BatchResult = await self._wait(timeout, on_poll)
         return result
@@ -119,7 +119,7 @@ class DraftJob(_Job):
     async def wait(
         self, *, timeout: TimeoutArg = DEFAULT, on_poll: Callable[[DraftResult], Awaitable[None] | None] | None = None
     ) -> DraftResult:
-        """Wait until the job has ended, and return what became of it: see `BatchJob.wait`.
+        """Wait until the job has ended, and return its result: see `BatchJob.wait`.
 
         `timeout`: seconds from now (left out: `Timeout.job`; `None`: no limit). Raises `JobFailedError`, whose `result`
         has the reasons, for a job that ended `Failed`.

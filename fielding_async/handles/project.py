@@ -21,9 +21,9 @@ class Project:
     """A project: `session.project(account_id, project_id)` makes one. Equal to another of the same session and ids.
 
     Its bulk calls make a job over many target groups. They share these arguments: `target_group_ids` (at least one,
-    none twice), `idempotency_key` (left out: a UUID4, made once and sent unchanged on every retry, so that there is
-    one job whatever happens), `timeout` (seconds from now). They raise `OutcomeUnknownError`, with the key, if the job
-    may have been made and no reply came.
+    none twice), `idempotency_key` (left out: a UUID4, made once and sent unchanged on every retry, so that there is one
+    job even if a reply is lost), `timeout` (seconds from now). They raise `OutcomeUnknownError`, with the key, if the
+    job may have been made and no reply came.
     """
 
     __module__ = "fielding_async"
@@ -101,7 +101,7 @@ def batch_job(
     key: str | None,
     made: Made | None = None,
 ) -> BatchJob:
-    """Return the handle of a bulk job; `made`: by which call, if that is known."""
+    """Return the handle of a bulk job; `made`: the result of the call that made it, if that is known."""
     job_ids = (*ids.items(), ("job_id", check_plain_id("job_id", job_id)))
     trace_id, made_by = (None, None) if made is None else (made.trace_id, made.position)
     return BatchJob(session, operation(f"{name}-status"), job_ids, job_id, key, trace_id, groups, made_by=made_by)

@@ -1,4 +1,4 @@
-"""The handle of a run: what one talks to. Handles do no I/O of their own, hold checked ids, are cheap and immutable."""
+"""The handle of a run. Handles hold checked ids, are cheap and immutable, and do no I/O of their own."""
 
 from datetime import datetime
 from typing import overload
@@ -35,9 +35,9 @@ class Run:
     `BadRequestError`, `RateLimitError`, `ServerError`, `TransportError`, `ProtocolError`, `DeadlineExceededError`,
     `ConfigurationError`, `SessionClosedError`.
 
-    They share these arguments. `seen`: a `FieldingRun` from `get()` that the decision rests on; its ETag is the first
-    that is tried, and the action is refused if status or either date has changed since. `on_conflict`: `"reapply"`
-    judges the run as it is now and sends again if the action is still wanted; `"raise"` refuses. `timeout`: seconds
+    They share these arguments. `seen`: a `FieldingRun` from `get()` that the decision is based on; its ETag is the
+    first that is tried, and the action is refused if status or either date has changed since. `on_conflict`:
+    `"reapply"` fetches the run and sends again if the action is still wanted; `"raise"` refuses. `timeout`: seconds
     from now; left out, the session's `Timeout`; `None`, no limit.
     """
 
@@ -55,7 +55,7 @@ class Run:
     async def launch_now(
         self, *, seen: FieldingRun | None = None, on_conflict: OnConflict = "reapply", timeout: TimeoutArg = DEFAULT
     ) -> Outcome:
-        """Launch a scheduled run now; its length is kept, and the outcome has its new dates.
+        """Launch a scheduled run now. The length of its fielding time is kept, and the outcome has the new dates.
 
         Source: `POST …/fielding-runs/{fielding_run_id}/launch-now`.
         """
@@ -119,7 +119,7 @@ class Run:
         """Change the run's dates: aware datetimes, floored to milliseconds; a bound left out stays as it is.
 
         Or pass a callable that gets the `FieldingRun` as it is now and returns an `Update`, or `None` for nothing to
-        do. It is called afresh after every conflict, so that increments by many writers all count; its exceptions pass
+        do. It is called again after every conflict, so that increments by many writers all count; its exceptions pass
         through, nothing sent. In a run known from this session's last write, `last_changed_at` and `last_changed_by`
         are older than its dates.
 

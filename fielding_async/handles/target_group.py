@@ -25,7 +25,7 @@ class TargetGroup:
     """A target group: `project.target_group(id)` makes one. Equal to another of the same session and ids.
 
     Its calls share these arguments: `timeout` (seconds from now), and `idempotency_key` (left out: a UUID4, made once
-    and sent unchanged on every retry, so that there is one job whatever happens).
+    and sent unchanged on every retry, so that there is one job even if a reply is lost).
     """
 
     __module__ = "fielding_async"
@@ -106,7 +106,7 @@ class TargetGroup:
 def draft_job(
     session: EngineSource, name: str, ids: dict[str, Any], job_id: str, *, key: str | None, made: Made | None = None
 ) -> DraftJob:
-    """Return the handle of a draft job; `made`: by which call, if that is known."""
+    """Return the handle of a draft job; `made`: the result of the call that made it, if that is known."""
     job_ids = (*ids.items(), ("job_id", check_plain_id("job_id", job_id)))
     trace_id, made_by = (None, None) if made is None else (made.trace_id, made.position)
     return DraftJob(session, operation(f"{name}-status"), job_ids, job_id, key, trace_id, made_by=made_by)

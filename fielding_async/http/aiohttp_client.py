@@ -1,4 +1,4 @@
-"""The `Transport` of a session: one attempt over aiohttp, and a value that says what came of it.
+"""The `Transport` of a session: one attempt over aiohttp, with a value as its result.
 
 No exception of aiohttp leaves this module.
 """
@@ -32,7 +32,7 @@ __all__ = ["AiohttpTransport"]
 
 _PLAIN_PATH = re.compile(r"/[A-Za-z0-9/_.~-]*", re.ASCII)
 
-# Headers that only the operation decides.
+# Headers that only the request itself sets.
 _OURS = frozenset(
     """
     authorization cint-api-version content-type cookie idempotency-key if-match if-none-match range traceparent
@@ -41,12 +41,12 @@ _OURS = frozenset(
 )
 
 
-_OF_INSTRUMENTATION = "_is_instrumented_by_opentelemetry"  # by which the instrumentation finds its trace configs
+_OF_INSTRUMENTATION = "_is_instrumented_by_opentelemetry"  # set on the trace configs of the instrumentation
 
 
 @define(eq=False)
 class _UnderWay:
-    """The attempt that a task sends, and what it was written to."""
+    """The attempt that a task sends, and the connection that it was written to."""
 
     outgoing: Outgoing
     transport: asyncio.Transport | None = None

@@ -68,7 +68,7 @@ def inherited_proxy(http: aiohttp.ClientSession) -> str | None:
 def environment_proxy(url: str) -> str | None:
     """Return the proxy that the environment names for a URL (HTTP_PROXY, HTTPS_PROXY, NO_PROXY).
 
-    As with curl it may go without a scheme. Raises `ConfigurationError`.
+    As with curl, it may have no scheme. Raises `ConfigurationError`.
     """
     parts = urlsplit(url)
     if parts.hostname is None or proxy_bypass(parts.hostname):

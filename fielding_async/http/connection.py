@@ -61,7 +61,7 @@ def write_request(connection: Connection, outgoing: Outgoing, path: str, always:
 def abort(transport: asyncio.Transport | None) -> None:
     """Close at once what an abandoned request was written to.
 
-    `close()` would go on sending what is unsent for as long as it takes, which is for ever where nobody reads.
+    `close()` would go on sending what is unsent for as long as it takes, which has no end if the server does not read.
     """
     if transport is not None:
         transport.abort()

@@ -2,7 +2,7 @@
 
 What a `ClientSession` does for each request (redirects, cookies, middlewares, tracing, uploads) is not needed here, and
 takes about two fifths of the CPU of a warm action. Pool, TLS, HTTP parser and decompression are those of aiohttp. It is
-used only where nothing can tell the difference; all other requests are sent with a `ClientSession`.
+used only where the result is the same; all other requests are sent with a `ClientSession`.
 """
 
 import aiohttp

@@ -52,7 +52,7 @@ class Traced(Protocol):
 
 @define(eq=False)
 class Outgoing:
-    """One attempt on its way out.
+    """One attempt: what is sent, and what happens right before it is sent.
 
     `gate`: asked when a connection is open and before the first byte; `None`: always open. `on_leave`: called when the
     request may be sent; returns headers to send with it. `traced`: the call that it belongs to, if any. `left`: whether

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["CallTrace", "Position"]
 
 Position = SpanContext
-"""Where a call stands in its trace: what later calls can be linked to."""
+"""The context of a call's span, which later calls can link to."""
 
 
 class CallTrace:
@@ -82,7 +82,7 @@ class CallTrace:
 
     @property
     def position(self) -> Position | None:
-        """Where the call's span stands, for links to it; `None` if it has none."""
+        """The context of the call's span, for links to it; `None` if it has no span."""
         return None if self.span is None else self.span.get_span_context()
 
     def new_headers(self) -> dict[str, str]:
@@ -115,7 +115,7 @@ class CallTrace:
                 if trace_id == self.trace_id:
                     headers = w3c_headers(found, trace_id, trace.format_span_id(found.span_id))
         if self._first is None:
-            self._first = trace.INVALID_SPAN_CONTEXT  # the trace id has been sent as it is
+            self._first = trace.INVALID_SPAN_CONTEXT  # the trace id has been sent, so it stays
         return headers
 
     def attempt(self, target: Target) -> AttemptTrace:

@@ -19,7 +19,7 @@ Headers = Mapping[str, str] | Iterable[tuple[str | bytes, str | bytes]]
 
 @contextmanager
 def trace_context(headers: Headers) -> Generator[None, None, None]:
-    """Continue the trace of an incoming request: what is called inside sends that trace id on.
+    """Continue the trace of an incoming request: calls of the SDK inside the block send its trace id.
 
         async def handler(request: web.Request) -> web.Response:
             with trace_context(request.headers):
@@ -29,7 +29,7 @@ def trace_context(headers: Headers) -> Generator[None, None, None]:
     that is instrumented), and for headers without a valid `traceparent`: bad ones never raise, as the W3C
     recommendation asks. `tracestate` is passed on whole and in order.
 
-    Source: https://www.w3.org/TR/trace-context/. Raises `ConfigurationError` for what are no headers at all.
+    Source: https://www.w3.org/TR/trace-context/. Raises `ConfigurationError` for a value that cannot be headers.
     """
     found: dict[str, list[str]] = {"traceparent": [], "tracestate": []}
     for name, value in _pairs(headers):

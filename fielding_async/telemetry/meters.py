@@ -1,4 +1,4 @@
-"""The instruments of OpenTelemetry metrics, made from their rows."""
+"""The instruments of OpenTelemetry metrics, made from the rows of `signal_names`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,12 +19,12 @@ _found: "WeakKeyDictionary[Meter, Meters]" = WeakKeyDictionary()
 
 
 def find_meters(provider: MeterProvider | None) -> "Meters | None":
-    """Return the instruments of a provider, or of the global one; `None` if nothing would come of what they record."""
+    """Return the instruments of a provider, or of the global one; `None` if they would record nothing."""
     meter = metrics.get_meter("fielding_async", __version__, provider)
     if type(meter).__module__.startswith("opentelemetry.metrics"):
-        return None  # what the API itself brings does nothing
+        return None  # the API's own meter records nothing
     found = _found.get(meter)
-    if found is None:  # some SDKs warn of an instrument that is made twice
+    if found is None:  # some SDKs warn about an instrument that is made twice
         found = _found[meter] = Meters(meter)
     return found
 
@@ -53,9 +53,9 @@ class Meters:
                 self._counters[row.name] = meter.create_up_down_counter(row.name, row.unit, row.description)
 
     def add(self, name: str, amount: int, attributes: Attributes) -> None:
-        """Count."""
+        """Add to a counter."""
         self._counters[name].add(amount, attributes)
 
     def record(self, name: str, value: float, attributes: Attributes) -> None:
-        """Record what was measured."""
+        """Record a value in a histogram."""
         self._histograms[name].record(value, attributes)

@@ -31,7 +31,7 @@ def _find_tracer(provider: TracerProvider | None) -> Tracer | None:
     tracer = trace.get_tracer("fielding_async", __version__, provider)
     if not hasattr(tracer, "start_span"):
         raise TypeError(f"the provider's tracer is a {type(tracer).__name__}")
-    # what the API itself provides does nothing
+    # the API's own tracer does nothing
     return None if type(tracer).__module__.startswith("opentelemetry.trace") else tracer
 
 
@@ -48,7 +48,7 @@ def _find_meters(provider: "MeterProvider | None") -> "Meters | None":
 class Providers:
     """The tracer and the instruments of one session: `None` where they would do nothing.
 
-    A provider left out is the global one, as it is now. One that raises counts as none, and the log says so.
+    A provider left out is the global one, as it is now. One that raises is not used, and the log says so.
     """
 
     def __init__(

@@ -20,7 +20,7 @@ _SUPPRESS: tuple[str, ...] = (
 def suppress_instrumentation() -> None:
     """Keep an instrumentation of the HTTP library from adding a second CLIENT span and header.
 
-    Lasts as long as the current task: for tasks that do nothing but one exchange.
+    Lasts as long as the current task, so it is for tasks that only make one attempt.
     """
     context = otel_context.get_current()
     for key in _SUPPRESS:

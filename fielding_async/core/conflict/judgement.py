@@ -1,7 +1,7 @@
 """The judgement: what a fetched run means for a write that met a conflict, or whose reply was lost.
 
-One pure function, `judge`, decides for calls, cancellations and journals alike. Source: RFC 9110, section 13.1.1, and
-the contract's sections on 412 and on lost replies.
+One pure function, `judge`, decides for every call, also for one that goes on with the write of an earlier process.
+Source: RFC 9110, section 13.1.1.
 
 What it assumes
 ---------------
@@ -36,7 +36,7 @@ R3  Nothing that was sent can have been applied. What the caller wants is compar
 What is doubtful
 ----------------
 D1  A2 and A3 are not documented by the exchange. Where version does not step by one, R2c never holds, which is safe;
-    where it steps for something other than a write, R2c could take another's step for the one that ours did not make.
+    where it steps for something other than a write, R2c may conclude that ours was not applied although it was.
 D2  R2c says that nothing was applied, not that nobody else changed what the caller names. An update of both bounds of
     which one was set by somebody else meanwhile is sent again with both.
 D3  A 5xx is taken as the exchange's own answer (R2b), although a gateway in between may have made it up.

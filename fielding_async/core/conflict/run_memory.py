@@ -13,7 +13,7 @@ from fielding_async.core.models import FieldingRun, RunRef
 __all__ = ["Fetch", "RunMemory"]
 
 _RETIRED_KEPT = 64
-_DROPPED_AT_ONCE = 256  # the share of a full memory that is dropped together: finding the oldest entry may take a while
+_DROPPED_AT_ONCE = 256  # one in so many entries of a full memory, as finding the oldest may take a while
 
 
 @define(eq=False)
@@ -32,9 +32,9 @@ class Fetch:
 class _Entry:
     """What is known of one run. There may be tens of thousands of entries.
 
-    `run`: the pair; `None` when forgotten. `highest_version_seen`: that the server has shown. `retired`: the latest
-    ETag that is known to be past; `earlier`: those before it, in their order. `doubts`: the ETags under which a
-    cancelled or unknown write may still be applied, each with the version that it belongs to.
+    `run`: the pair; `None` when forgotten. `highest_version_seen`: the highest that the server has shown. `retired`:
+    the latest ETag that is known to be past; `earlier`: those before it, in their order. `doubts`: the ETags under
+    which a cancelled or unknown write may still be applied, each with the version that it belongs to.
     """
 
     run: FieldingRun | None = None

@@ -97,7 +97,7 @@ class WriteRecord:
         return in_doubt
 
     def end_after_cancel(self, answer: Answer | None, *, lost: bool) -> None:
-        """Note how the write of a cancelled call ended. `lost`: that cannot be told."""
+        """Note how the write of a cancelled call ended. `lost`: that is not known."""
         self.may_be_applied |= lost
         if isinstance(answer, Accepted):
             self.may_be_applied = False

@@ -1,6 +1,6 @@
-"""The pacer: when the next request may be sent. Observations go in, times come out; clock and dice are arguments.
+"""The pacer: when the next request may be sent. Observations go in, times come out.
 
-Times are seconds of one monotonic clock.
+Times are seconds of one monotonic clock. The clock and the source of random numbers are arguments.
 
 What it assumes
 ---------------
@@ -95,25 +95,25 @@ class Pacer:
         self.paused_until: float = -inf
         """The end of the latest pause; in the past, or minus infinity, when there is none."""
         self._epoch = 0
-        self.vain_pauses: int = 0
-        """How many pauses there were in a row with only 429s between them."""
+        self.pauses_in_a_row: int = 0
+        """How many pauses there were in a row with nothing but 429s between them."""
         self._blind_pauses = 0  # pauses in a row without a usable Retry-After
         self._probe_wanted = False
         self._probe: Permit | None = None
 
     def ready_at(self) -> float:
-        """Return the time from which the next permission can be given: infinity while the probe's answer is awaited."""
+        """Return the time from which the next permission can be given: infinity until the probe (R2) is answered."""
         if self._probe is not None:
             return inf
         return max(self.paused_until, self._due - self._interval * (self._burst - 1))
 
     def try_take(self, now: float, *, waited: bool = False) -> Permit | float:
-        """Give a permission; or return the time from which one can be given, infinity while a probe is out."""
+        """Give a permission; or return the time from which one can be given, infinity until the probe is answered."""
         ready_at = self.ready_at()
         return ready_at if ready_at > now else self.take(now, waited=waited)
 
     def take(self, now: float, *, waited: bool = False) -> Permit:
-        """Give the permission whose time, by `ready_at`, has come. `waited`: somebody waited for it (R4)."""
+        """Give a permission whose time, by `ready_at`, has come. `waited`: a request waited for it (R4)."""
         since, self._last = now - self._last, now
         if self._learner is not None:
             self._learn_sending(self._learner, since, now)
@@ -186,7 +186,7 @@ class Pacer:
         if permit is self._probe:
             self._probe = None
         if permit.epoch == self._epoch:
-            self._blind_pauses = self.vain_pauses = 0
+            self._blind_pauses = self.pauses_in_a_row = 0
         if self._learner is None:
             self._raise_rate(now)
         else:
@@ -219,7 +219,7 @@ class Pacer:
                 self._probe_wanted = True
         if not same_burst or now >= self.paused_until:
             self._epoch += 1
-            self.vain_pauses += 1
+            self.pauses_in_a_row += 1
             self._leaves_from = -inf
             seconds = self._learn_refusal(permit, seconds, was_probe=was_probe)
         self.paused_until = max(self.paused_until, now + seconds)
@@ -246,6 +246,6 @@ class Pacer:
             return seconds
         self._due = -inf
         if was_probe:
-            self._learner.resumed_in_vain()
+            self._learner.probe_refused()
             return seconds
         return self._learner.refused(permit.at, 1.0 / permit.interval if permit.interval else inf, seconds)

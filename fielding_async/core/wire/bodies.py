@@ -1,4 +1,4 @@
-"""JSON of the API to values and back. A response of the wrong shape raises `ProtocolError` that names the field."""
+"""JSON of the API, read and written. A body of the wrong shape raises a `ProtocolError` that names the field."""
 
 import json
 from datetime import datetime
@@ -43,7 +43,7 @@ class LaunchedDates:
 
 @frozen
 class ErrorBody:
-    """What an error body says; every field is empty where it said nothing usable."""
+    """The fields of an error body; one that is missing or unusable is `None` or empty."""
 
     object: str | None = None
     detail: str | None = None
@@ -51,7 +51,9 @@ class ErrorBody:
     invalid_params: tuple[InvalidParam, ...] = ()
 
 
-_shape = define(eq=False, repr=False)  # of what is read and taken apart again; the rest costs import time
+_shape = define(
+    eq=False, repr=False
+)  # for classes that only hold a body while it is read: more methods would cost import time
 
 
 @_shape
@@ -118,7 +120,7 @@ def encode(value: Any) -> bytes:
 
 
 def _load_json(body: bytes, what: str) -> Any:
-    """Return what a body holds; raises `ProtocolError`."""
+    """Return the JSON value of a body; raises `ProtocolError`."""
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -132,7 +134,7 @@ def _run(data: Any, etag: str | None, what: str, asked: RunRef | None = None) ->
         start, end = data.get("start_fielding_at"), data.get("end_fielding_at")
         data = {**data, "etag": etag, "start_text": odd_text(start), "end_text": odd_text(end)}
         for name in ("status", "last_changed_by"):
-            # one object for the many runs of a cache
+            # one str object for the many runs in memory
             value = data.get(name)
             if type(value) is str:
                 data[name] = intern(value)
@@ -223,7 +225,7 @@ def decode_draft_result(body: bytes) -> DraftResult:
 
 
 def decode_error(body: bytes) -> ErrorBody:
-    """Read what can be read of an error body. Never raises: an odd error is still the error that its status says."""
+    """Read an error body as far as it can be read. Never raises: the status alone says which error it is."""
     try:
         data = json.loads(body)
     except (ValueError, RecursionError):
@@ -242,7 +244,7 @@ def decode_error(body: bytes) -> ErrorBody:
                 del other  # an entry of another shape says nothing usable
     return ErrorBody(
         object=_text(said.get("object")),
-        detail=_text(said.get("detail")) or _text(said.get("details")),  # a 429 alone says `details`
+        detail=_text(said.get("detail")) or _text(said.get("details")),  # only a 429 has `details`
         error_id=_text(said.get("id")),
         invalid_params=tuple(params),
     )

@@ -1,4 +1,4 @@
-"""Reading response headers: Retry-After, Location, ETag. A value, or `None` where the text says nothing usable."""
+"""Response headers: Retry-After, Location, ETag. Each is read to a value, or to `None` if the text is not usable."""
 
 import re
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ __all__ = ["SENDABLE", "is_sendable", "job_id_from_location", "retry_after_secon
 
 _MAX_LENGTH = 4096
 SENDABLE = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]*")
-"""What `is_sendable` accepts, for where a call would cost too much."""
+"""What `is_sendable` accepts, for code that must avoid the cost of the call."""
 
 _DECIMAL = re.compile(r"\d{1,90}(?:\.\d{0,90})?", re.ASCII)
 _LEADING = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?//[^/?#]*|[A-Za-z][A-Za-z0-9+.-]*:(?=/)")
@@ -48,7 +48,7 @@ def _http_date(text: str) -> datetime | None:
 
 
 def job_id_from_location(location: str) -> str | None:
-    """Return the job id a `Location` ends with: full URL of any host, path, short form or bare id.
+    """Return the job id that a `Location` ends with: a full URL of any host, a path, or the id alone.
 
     `None` if it holds no id. Source: RFC 9110, section 10.2.2, and the published examples.
     """
@@ -61,19 +61,19 @@ def job_id_from_location(location: str) -> str | None:
 
 
 def is_sendable(text: str) -> bool:
-    """Say whether nothing is in a text that must not be in a header (RFC 9110, section 5.5), such as the end of a line.
+    """Whether a text can be sent as the value of a header (RFC 9110, section 5.5): it has no control characters.
 
-    Nor tabs, which nobody needs, nor lone surrogates, which are no characters.
+    Tabs, which the RFC allows, are not accepted either, nor are lone surrogates, which are no characters.
     """
     return SENDABLE.fullmatch(text) is not None
 
 
 @lru_cache(maxsize=1024)
 def sendable_etag(value: str | None) -> str | None:
-    """Return an ETag if it can be sent back as `If-Match` of one version: not empty, not `*`, one line. Else `None`.
+    """Return an ETag if it can be sent back as the `If-Match` of one version, otherwise `None`.
 
-    Nor with bytes that are not UTF-8, which are lone surrogates here: they could not be sent back as they came. Equal
-    ETags come out as one text: of tens of thousands of runs many are of the same few versions.
+    It must not be empty or `*`, and must be one line. Bytes that are not UTF-8 are lone surrogates here, and could not
+    be sent back as they came. Equal ETags are returned as one str object: many runs in memory have the same few.
     """
     if not value or len(value) > _MAX_LENGTH or value == "*":
         return None

@@ -1,4 +1,4 @@
-"""The 22 operations of the Demand API that this SDK speaks: one row each.
+"""The 22 operations of the Demand API that this SDK uses, one row each.
 
 Source: the published description of API version 2025-12-18, tags Fielding and Fielding (Batch).
 """
@@ -20,7 +20,7 @@ _RUN = _TARGET_GROUP + "/fielding-runs/{fielding_run_id}"
 
 @frozen
 class Operation:
-    """One operation: its name here, its id in the document, method, path template, precondition and success status.
+    """One operation: its name here, its id in the API's description, method, path, precondition and success status.
 
     `name` is also the name of the span: `fielding.<name>`. `pattern` is the path with `%s` for each id, in order.
     """

@@ -1,6 +1,6 @@
-"""What an attempt at a request came to, as values: HTTP without I/O.
+"""The results of attempts at a request, as values.
 
-An attempt ends as a `Response`, or as `NotSent` or `Lost` when there was none; `read` says what it means.
+An attempt ends as a `Response`, or, without one, as `NotSent` or `Lost`; `read` returns what that means.
 """
 
 from collections.abc import Mapping
@@ -51,7 +51,7 @@ __all__ = [
 
 @define
 class Response:
-    """A response that was read to its end. `headers` is looked up without regard to case."""
+    """A response that was read to its end. `headers` ignores the case of names."""
 
     status: int
     headers: Mapping[str, str]
@@ -60,16 +60,17 @@ class Response:
 
 @frozen
 class NotSent:
-    """The attempt failed before the request left."""
+    """The attempt failed before the request was sent."""
 
     reason: str
 
 
 @frozen
 class Lost:
-    """The request left, or may have, and no usable response came back.
+    """The request was sent, or may have been, and no usable response came back.
 
-    `timed_out`: it was given up, and may still land. `unreadable`: a response came, but not one that can be read.
+    `timed_out`: its time was up, and the server may still receive it. `unreadable`: a response came, but not one that
+    can be read.
     """
 
     reason: str
@@ -82,23 +83,24 @@ Attempted = Response | NotSent | Lost
 
 @define
 class Accepted:
-    """The documented success."""
+    """A response with the documented success status, and a body that can be read."""
 
     response: Response
 
 
 @frozen
 class Throttled:
-    """429: refused for its rate, nothing applied."""
+    """429: refused because of the rate, nothing applied."""
 
     error: RateLimitError
 
 
 @frozen
 class Failed:
-    """Anything else. `repeatable`: worth another attempt; `may_be_applied`: a write may have been, all the same.
+    """Anything else.
 
-    `retry_after`: the seconds that the server asked to wait before another attempt.
+    `repeatable`: worth another attempt. `may_be_applied`: if it was a write, it may have been applied. `retry_after`:
+    the seconds that the server asked to wait before another attempt.
     """
 
     error: FieldingError
@@ -111,7 +113,10 @@ Answer = Accepted | Throttled | Failed
 
 
 def read(asked: Request, attempted: Attempted, now: datetime) -> Answer:
-    """Say what an attempt came to. `now` (aware) is used where a Retry-After is a date and the reply has none."""
+    """Return what the result of an attempt means.
+
+    `now` (aware) is used where a Retry-After is a date and the reply has no `Date`.
+    """
     if not isinstance(attempted, Response):
         if isinstance(attempted, Lost) and attempted.unreadable:
             return _unusable(asked, ProtocolError(attempted.reason))
@@ -136,13 +141,13 @@ def read(asked: Request, attempted: Attempted, now: datetime) -> Answer:
 
 
 def _unusable(asked: Request, problem: FieldingError) -> Failed:
-    # a read that cannot be understood will not be the second time either; a write may have been applied
+    # a read would return the same again; a write may have been applied
     problem.filled(method=asked.operation.method, path=asked.path)
     return Failed(problem, repeatable=asked.operation.is_write, may_be_applied=True)
 
 
 def error_type_of(attempted: Attempted, answer: "Throttled | Failed") -> str:
-    """Return what an attempt failed with, in one of few words: a status, `"timeout"`, `"connection"`, a class."""
+    """Return the kind of a failure: a status, `"timeout"`, `"connection"` or the name of an error class."""
     if isinstance(attempted, Response) and attempted.status >= 400:
         return str(attempted.status)
     if isinstance(answer.error, TransportError):
@@ -187,7 +192,7 @@ def api_error(asked: Request, response: Response) -> APIError:
 
 
 def _unreadable(asked: Request, response: Response) -> ProtocolError | None:
-    """Return what is wrong with the body of a successful write; reads are decoded by who asked for them."""
+    """Return what is wrong with the body of a successful write; reads are decoded by their callers."""
     try:
         if asked.operation.name == "update":
             decode_run_id(response.body)
@@ -204,9 +209,9 @@ def read_etag(response: Response) -> str | None:
 
 
 def run_after_write(action: Action, base: FieldingRun, response: Response) -> FieldingRun:
-    """Return the run as an accepted write leaves it; its ETag is `None` if the reply bore none that can be sent back.
+    """Return the run as an accepted write leaves it; its ETag is `None` if the reply has none that can be sent back.
 
-    The version is counted on by one, as evidence for a later judgement, unless the ETag says that nothing changed.
+    Its version is one higher, as evidence for a later judgement, unless the ETag is unchanged.
     """
     etag = read_etag(response)
     status, start_at, end_at = base.status, base.start_fielding_at, base.end_fielding_at

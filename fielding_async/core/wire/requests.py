@@ -1,4 +1,4 @@
-"""Operations to requests: what is sent, as values."""
+"""Requests as values, built from operations."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,7 +19,7 @@ _GET = BY_NAME["get"]
 
 @define
 class Request:
-    """One HTTP request, ready but for what each attempt adds (token, trace context).
+    """One HTTP request, complete but for what each attempt adds (token, trace context).
 
     `path` is relative to the base URL; `headers` holds what the operation itself needs.
     """
@@ -58,7 +58,7 @@ def run_request(ref: RunRef) -> Request:
 
 
 def action_request(ref: RunRef, action: Action, base: FieldingRun) -> Request:
-    """Build the write of an action under the ETag of `base`, whose unnamed bounds an update sends back."""
+    """Build the write of an action under the ETag of `base`. An update sends back the bounds that it does not name."""
     if base.etag is None:
         raise ProtocolError("a write needs an ETag")
     row = BY_NAME[action.name]

@@ -1,7 +1,7 @@
-"""JSON to values of a class, through cattrs: strict about types, lenient about unknown fields.
+"""Values of attrs classes from JSON, through cattrs: strict about types, lenient about unknown fields.
 
 cattrs is loaded when a session is entered: an import of the package should cost little more than that of aiohttp, and
-the first response should not hold up the event loop.
+the first response should not block the event loop.
 """
 
 from collections.abc import Callable
@@ -80,7 +80,7 @@ def _converter() -> "cattrs.Converter":
 
 
 def load_cattrs() -> None:
-    """Load what responses are read with, unless it is loaded: about 0.1 s, once."""
+    """Load cattrs and build the converter, unless that has been done: about 0.1 s, once."""
     _converter()
 
 
@@ -93,7 +93,7 @@ def _explain(error: BaseException, _: Any) -> str:
 
 
 def structure(data: Any, cls: type[_T], what: str) -> _T:
-    """Return the value of an attrs class that a JSON object is; raises `ProtocolError` that names each bad field."""
+    """Return a JSON object as a value of an attrs class; raises `ProtocolError` that names each bad field."""
     if not isinstance(data, dict):
         raise ProtocolError(f"{what}: expected a JSON object, got {type(data).__name__}")
     try:

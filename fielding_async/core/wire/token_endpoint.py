@@ -1,4 +1,4 @@
-"""The token endpoint: client credentials to a request body, its reply to a token. Source: RFC 6749, section 4.4."""
+"""The token endpoint: its request from client credentials, a token from its reply. Source: RFC 6749, section 4.4."""
 
 import json
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""W3C Trace Context: what goes into the `traceparent` and `tracestate` headers, and what may be read from them.
+"""W3C Trace Context: the `traceparent` and `tracestate` headers, written and read.
 
 Source: https://www.w3.org/TR/trace-context/, sections 3.2 and 3.3.
 """
@@ -27,7 +27,7 @@ Members = tuple[tuple[str, str], ...]
 
 _MOST_MEMBERS = 32
 _LONG_MEMBER = 128
-# Eight times what everybody should pass on, and half of what servers take in one line.
+# Characters: eight times what everybody should pass on, and half of what servers usually accept in one line.
 _MOST_STATE = 4096
 
 _MEMBER = (
@@ -84,10 +84,10 @@ def parse_tracestate(lines: Iterable[str]) -> Members:
 
 
 def format_tracestate(members: Iterable[tuple[str, str]]) -> str:
-    """Return the header's text, whole and in order; empty if there are no members, or not valid ones.
+    """Return the header's text, all members in order; empty if there are none, or one is not valid.
 
-    Only what is longer than 4096 characters is made to fit, as the recommendation says: members of more than 128
-    characters go first, then those at the end.
+    A text of more than 4096 characters is shortened as the recommendation says: members of more than 128 characters
+    are removed first, then those at the end.
     """
     kept = [f"{key}={value}" for key, value in members]
     if parse_tracestate(kept) != tuple(tuple(member.split("=", 1)) for member in kept):

@@ -1,4 +1,4 @@
-"""The limiter finds the pace that an unknown limit bears: bounds on time, sends and refusals, beside an oracle's."""
+"""The pacer finds the pace that an unknown limit allows: bounds on time, sends and refusals, beside an oracle's."""
 
 import random
 from math import ceil, inf
@@ -124,7 +124,7 @@ def even_share(found: list[Client]) -> float:
 
 @pytest.mark.parametrize(("kind", "least"), [("fixed-window", 0.75), ("sliding-window", 0.85), ("token-bucket", 0.65)])
 def test_sessions_that_do_not_begin_together_share_evenly_all_the_same(kind: LimiterKind, least: float) -> None:
-    """A few tenths of a second between two beginnings are a factor in the opening: the race after it evens that out."""
+    """A few tenths of a second between two starts are a factor in the opening: the shared climb evens that out."""
     for seed in range(20):
         dice = random.Random(seed)
         starts = [0.0, dice.uniform(0.01, 0.3)]
@@ -156,7 +156,7 @@ def test_four_sessions_share_evenly(kind: LimiterKind) -> None:
         assert even_share(found) > 0.5
 
 
-def test_a_stray_429_is_not_held_against_the_server() -> None:
+def test_a_stray_429_costs_its_pause_and_little_more() -> None:
     """One refusal among thousands, for whatever reason, costs its pause and some care, not the pace of minutes."""
 
     class Stray(Free):
@@ -202,15 +202,15 @@ def test_a_known_rate_is_kept_and_not_passed(kind: LimiterKind) -> None:
 
 @pytest.mark.parametrize("kind", ["fixed-window", "sliding-window", "token-bucket"])
 def test_a_known_rate_has_room_for_jitter(kind: LimiterKind) -> None:
-    """Requests that arrive a few milliseconds early or late still keep to the limit that was told: none is refused."""
+    """Requests that arrive a few milliseconds early or late still keep to the configured rate: none is refused."""
     for phase in PHASES:
         client = play(limited(kind, 100, phase=phase), 1000, limits=Limits(rate=100), jitter=0.005)[0]
         assert client.refused == 0
         assert client.ended <= 1000 / 100 / 0.95
 
 
-def test_a_rate_told_too_high_settles_a_little_below() -> None:
-    """Where the network jitters, a told rate that is refused again and again gives way a little."""
+def test_a_rate_configured_too_high_settles_a_little_below() -> None:
+    """Where the network jitters, a configured rate that is refused again and again is lowered a little."""
     client = play(limited("leaky-bucket", 100), 1000, limits=Limits(rate=100), jitter=0.0005)[0]
     assert client.done == 1000
     assert client.refused < 20
@@ -218,8 +218,8 @@ def test_a_rate_told_too_high_settles_a_little_below() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_told_rate_that_is_far_off_gives_way_and_comes_back(kind: LimiterKind) -> None:
-    """Where the limit falls far below the rate that was told the pace follows; when it rises again the pace returns."""
+def test_a_configured_rate_that_is_far_off_is_lowered_and_raised_again(kind: LimiterKind) -> None:
+    """If the limit falls far below the configured rate, the pace follows; when it rises again, the pace returns."""
 
     def server() -> Changing:
         falls = Changing(limited(kind, 110), limited(kind, 30), 10.0)
@@ -247,7 +247,7 @@ def test_a_server_that_refuses_everything_meets_ever_fewer_requests() -> None:
 
 @pytest.mark.parametrize(("gap", "retry_after"), [(0.4, 1.0), (0.4, 2.0), (5.0, 1.0), (5.0, 2.0), (5.0, 30.0)])
 def test_a_refusal_at_light_load_does_not_slow_the_next_burst_down(gap: float, retry_after: float) -> None:
-    """A 429 that meets a session with little to send tells no limit: a burst after it is at full speed within seconds.
+    """A 429 to a session with little to send gives no limit: a burst after it is at full speed within seconds.
 
     Not even if little is sent for an hour, so that nothing is learned meanwhile.
     """
@@ -287,7 +287,7 @@ def test_a_refusal_at_light_load_does_not_slow_the_next_burst_down(gap: float, r
 def test_a_refusal_of_the_very_first_request_costs_little_more_than_its_pause(
     kind: LimiterKind, retry_after: float
 ) -> None:
-    """Who begins while others have used the limit up waits as told, and then finds the pace as from a cold start."""
+    """A session that starts while others have used the limit up waits, and then finds the pace as from a cold start."""
 
     @define
     class Taken:
