@@ -73,10 +73,10 @@ class AttemptRunner:
     address: dict[str, str | int] = Factory(lambda self: address_of(self.base_url), takes_self=True)
 
     def start(self, pending: PendingRequest) -> "Awaitable[Answer | None] | None":
-        """Start an attempt, and return what to await: its answer, or `None` if its permission lapsed.
+        """Start an attempt if there are a token and a permission at once; otherwise return `None`: call `start_later`.
 
-        Returns `None` if there is no token or no permission at once; then call `start_later`. Cancelling the wait ends
-        a read; a write goes on. Raises `OutOfTimeError`.
+        What is returned is awaited for the answer, which is `None` if the permission lapsed before the request was
+        sent. Cancelling that wait ends a read; a write goes on. Raises `OutOfTimeError`.
         """
         token = self.keeper.usable()
         if token is None:

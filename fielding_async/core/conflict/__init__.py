@@ -1,4 +1,4 @@
 """What a conflict or a lost reply means for a write: the memory of ETags, the record of a write, the judgement.
 
-May be imported by `engine`, `batch` and `journal`. Imports `core` and `core.wire`.
+May be imported by `engine` and `batch`. Imports `core` and `core.wire`.
 """
