@@ -2,7 +2,7 @@
 
 Pass the body exactly as it came, before any JSON parsing, and the text of its `Cint-Signature` header:
 
-    from fielding_async.webhooks import WebhookVerificationError, verify
+    from .webhooks import WebhookVerificationError, verify
 
     try:
         signed_at = verify(await request.read(), request.headers.get("Cint-Signature", ""), secret)

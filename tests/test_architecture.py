@@ -176,7 +176,7 @@ FAULTS: dict[str, tuple[Callable[[Mapping[str, Module]], list[str]], str, str]] 
     "a clock in core": (impurities, "core/pace/pacer.py", "import datetime\nNOW = datetime.datetime.now()"),
     "a library in core": (impurities, "core/ids.py", "import random"),
     "a library by another door": (wrong_doors, "engine/engine.py", "import aiohttp"),
-    "a client in the sandbox": (wrong_doors, "sandbox/front.py", "import aiohttp"),
+    "a client in the sandbox": (wrong_doors, "sandbox/request_pipeline.py", "import aiohttp"),
 }
 
 

@@ -23,8 +23,8 @@ from fielding_async.telemetry.outgoing_context import suppress_instrumentation
 from .caller_session import check_proxy, environment_proxy, inherited_headers, inherited_proxy
 from .connection import LARGE, abort, make_ready
 from .deadline_timer import DeadlineTimer
-from .direct_connection import DirectConnections
 from .failures import DisconnectedError, describe
+from .fast_path import FastPath
 from .reply_reader import read_reply
 from .transport import HeldBack, Outgoing
 
@@ -181,8 +181,8 @@ class AiohttpTransport:
             for config in [config for config in found if getattr(config, _OF_INSTRUMENTATION, False)][1:]:
                 found.remove(config)
             found.append(_adopting_config())
-        self._direct: DirectConnections | None = None
-        if proxy is None and DirectConnections.are_usable(self._session):
+        self._fast_path: FastPath | None = None
+        if proxy is None and FastPath.is_usable(self._session):
             peer = _Request(
                 "GET",
                 self._origin,
@@ -191,7 +191,7 @@ class AiohttpTransport:
                 session=self._session,
                 ssl=self._ssl,
             )
-            self._direct = DirectConnections(connector, peer)
+            self._fast_path = FastPath(connector, peer)
 
     async def send(self, outgoing: Outgoing, *, timeout: float, connect_timeout: float) -> Attempted:
         """Perform one attempt. Raises `HeldBack`, and `SessionClosedError` if the caller closed their own session."""
@@ -201,8 +201,8 @@ class AiohttpTransport:
         path, timeouts = self._plain_path(outgoing.url), self._timeouts(connect_timeout)
         limit = self._timer.start(timeout)
         try:
-            if path is not None and self._direct is not None and self._direct.is_open:
-                return await self._direct.send(outgoing, path, timeouts)
+            if path is not None and self._fast_path is not None and self._fast_path.is_open:
+                return await self._fast_path.send(outgoing, path, timeouts)
             return await self._by_session(outgoing, path, timeouts)
         except HeldBack:
             raise

@@ -8,7 +8,7 @@ import aiohttp
 from yarl import URL
 
 from fielding_async.core.errors import ConfigurationError
-from fielding_async.core.wire.headers import is_sendable
+from fielding_async.core.wire.response_headers import is_sendable
 
 __all__ = [
     "ClientSession",

@@ -5,7 +5,7 @@ import asyncio
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 
-from fielding_async.core.wire.headers import SENDABLE
+from fielding_async.core.wire.response_headers import SENDABLE
 
 from .failures import DisconnectedError
 from .transport import Outgoing

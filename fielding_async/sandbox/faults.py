@@ -1,4 +1,4 @@
-"""The faults that can be scripted, as values. What becomes of them: `fault_script`, `front` and `server`."""
+"""The faults that can be scripted, as values. What becomes of them: `fault_script`, `request_pipeline` and `server`."""
 
 from datetime import datetime, timedelta
 from typing import Any, Literal

@@ -7,7 +7,7 @@ from threading import Thread
 from types import TracebackType
 from typing import Self, cast
 
-from .front import RequestFront
+from .request_pipeline import RequestPipeline
 from .server import Server
 from .serving.routes import TOKEN_PATH
 
@@ -17,8 +17,8 @@ __all__ = ["ServerLifecycle"]
 class ServerLifecycle:
     """The part of a `Sandbox` that starts and stops its server."""
 
-    def __init__(self, front: RequestFront, host: str, port: int) -> None:
-        self._front = front
+    def __init__(self, pipeline: RequestPipeline, host: str, port: int) -> None:
+        self._pipeline = pipeline
         self._host, self._port = host, port
         self._origin: str | None = None
         self._server: Server | None = None
@@ -27,7 +27,7 @@ class ServerLifecycle:
 
     async def __aenter__(self) -> Self:
         self._check_idle()
-        self._server = Server(self._front)
+        self._server = Server(self._pipeline)
         try:
             self._set_origin(await self._server.start(self._host, self._port))
         except BaseException:
@@ -54,7 +54,7 @@ class ServerLifecycle:
         ready: Future[tuple[int, Callable[[], None]]] = Future()
 
         async def serve() -> None:
-            server, stop = Server(self._front), asyncio.Event()
+            server, stop = Server(self._pipeline), asyncio.Event()
             loop = asyncio.get_running_loop()
             try:
                 port = await server.start(self._host, self._port)

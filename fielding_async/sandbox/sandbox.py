@@ -9,8 +9,8 @@ from fielding_async.core.errors import ConfigurationError
 from fielding_async.core.models import FieldingRun, RunRef, RunStatus
 
 from .faults import Fault
-from .front import RequestFront
 from .lifecycle import ServerLifecycle
+from .request_pipeline import RequestPipeline
 from .serving.dates import MILLISECOND, floor
 from .serving.replies import RetryAfter
 from .serving.request_form import PROJECT_ID
@@ -59,7 +59,7 @@ class Sandbox(ServerLifecycle):
             raise ConfigurationError(f"Sandbox(keep={keep!r}): must be 1 or more, or None")
         if clock is not None and clock().tzinfo is None:
             raise ConfigurationError("Sandbox(clock=…): must tell the time as an aware datetime")
-        front = RequestFront(
+        pipeline = RequestPipeline(
             seed=seed,
             clock=clock,
             behaviour=behaviour or Behaviour(),
@@ -67,15 +67,15 @@ class Sandbox(ServerLifecycle):
             token_lifetime=token_lifetime,
             keep=keep,
         )
-        super().__init__(front, host, port)
-        self._project = front.ids.ulid()
+        super().__init__(pipeline, host, port)
+        self._project = pipeline.ids.ulid()
 
     # Tokens and ids
 
     @property
     def token(self) -> str | None:
         """The token that requests need; `None` unless `require_token` was given."""
-        return self._front.token
+        return self._pipeline.token
 
     @property
     def project_id(self) -> str:
@@ -84,27 +84,27 @@ class Sandbox(ServerLifecycle):
 
     def add_client(self, client_id: str, client_secret: str) -> None:
         """Let a client fetch tokens at `token_url`. From now on every request needs a token."""
-        with self._front.lock:
-            self._front.engine.tokens.add_client(client_id, client_secret)
+        with self._pipeline.lock:
+            self._pipeline.engine.tokens.add_client(client_id, client_secret)
 
     def expire_tokens(self) -> None:
         """Expire every token issued so far, `token` too: they are answered with 403 from now on."""
-        with self._front.lock:
-            self._front.engine.tokens.expire(self._front.now())
+        with self._pipeline.lock:
+            self._pipeline.engine.tokens.expire(self._pipeline.now())
 
     def refuse(self, token: str, status: Literal[401, 403] = 401) -> None:
         """Answer requests with this token with `status` from now on, as if it had been revoked."""
-        with self._front.lock:
-            self._front.engine.tokens.refuse(token, status)
+        with self._pipeline.lock:
+            self._pipeline.engine.tokens.refuse(token, status)
 
     @property
     def token_lifetime(self) -> float:
         """The lifetime of tokens issued from now on, in seconds of the sandbox's clock."""
-        return self._front.engine.tokens.lifetime
+        return self._pipeline.engine.tokens.lifetime
 
     @token_lifetime.setter
     def token_lifetime(self, seconds: float) -> None:
-        self._front.engine.tokens.lifetime = seconds
+        self._pipeline.engine.tokens.lifetime = seconds
 
     # Runs, drafts, writes, requests and jobs
 
@@ -134,7 +134,7 @@ class Sandbox(ServerLifecycle):
         exists already.
         """
         known = known_status(status)
-        now = self._front.now()
+        now = self._pipeline.now()
         if goal_reached and known not in {RunStatus.PAUSED, RunStatus.COMPLETED}:
             raise ConfigurationError(f"add_run(goal_reached=True): a run that is {known} cannot have reached its goal")
         if isinstance(version, bool) or version < 0:
@@ -147,14 +147,14 @@ class Sandbox(ServerLifecycle):
             start = now + _DAY if known is RunStatus.SCHEDULED else now - _DAY
             start = min(start, end - _DAY) if end else start
         end = end or max(now, start) + _WEEK
-        if floor(end, self._front.behaviour.date_precision) <= start:
+        if floor(end, self._pipeline.behaviour.date_precision) <= start:
             raise ConfigurationError("add_run: end_fielding_at must be after start_fielding_at")
-        with self._front.lock:
+        with self._pipeline.lock:
             group = self._new_group(account_id, project_id, target_group_id)
-            run_id = fielding_run_id or self._front.ids.ulid()
+            run_id = fielding_run_id or self._pipeline.ids.ulid()
             ref = RunRef(group.account_id, group.project_id, group.target_group_id, run_id)
-            self._front.engine.add_run(ref, known, start, end, version, now, goal=goal_reached)
-            self._front.engine.catch_up(now)
+            self._pipeline.engine.add_run(ref, known, start, end, version, now, goal=goal_reached)
+            self._pipeline.engine.catch_up(now)
         return ref
 
     def add_draft(
@@ -170,9 +170,9 @@ class Sandbox(ServerLifecycle):
         Ids left out are made up. With `failure` such a job fails with this code and these reasons. Raises
         `ConfigurationError` for a bad argument, or if the target group exists already.
         """
-        with self._front.lock:
+        with self._pipeline.lock:
             group = self._new_group(account_id, project_id, target_group_id)
-            self._front.engine.add_draft(group, failure)
+            self._pipeline.engine.add_draft(group, failure)
         return group
 
     def _new_group(self, account_id: int, project_id: str | None, target_group_id: str | None) -> DraftRef:
@@ -181,15 +181,15 @@ class Sandbox(ServerLifecycle):
                 raise ConfigurationError(f"{name}={value!r}: must be 26 characters of 0-9 and A-Z")
         if isinstance(account_id, bool) or not 0 <= account_id < 2**31:
             raise ConfigurationError(f"account_id={account_id!r}: must be a whole number from 0 to 2147483647")
-        group = DraftRef(account_id, project_id or self._project, target_group_id or self._front.ids.ulid())
-        if self._front.engine.runs.has_group(group):
+        group = DraftRef(account_id, project_id or self._project, target_group_id or self._pipeline.ids.ulid())
+        if self._pipeline.engine.runs.has_group(group):
             raise ConfigurationError(f"target_group_id={target_group_id!r}: exists already")
         return group
 
     def inspect(self, ref: RunRef) -> FieldingRun:
         """Return the current state of the run, ETag included. Raises `KeyError` if there is no such run."""
-        with self._front.lock:
-            run = self._front.engine.inspect(ref, self._front.now())
+        with self._pipeline.lock:
+            run = self._pipeline.engine.inspect(ref, self._pipeline.now())
         if run is None:
             raise KeyError(f"no such run: {ref}")
         return run
@@ -210,8 +210,8 @@ class Sandbox(ServerLifecycle):
         known = None if status is None else known_status(status)
         start = _aware("start_fielding_at", start_fielding_at)
         end = _aware("end_fielding_at", end_fielding_at)
-        with self._front.lock:
-            run = self._front.engine.touch(ref, known, start, end, self._front.now())
+        with self._pipeline.lock:
+            run = self._pipeline.engine.touch(ref, known, start, end, self._pipeline.now())
         if run is None:
             raise KeyError(f"no such run: {ref}")
         return run
@@ -219,29 +219,29 @@ class Sandbox(ServerLifecycle):
     @property
     def history(self) -> tuple[Write, ...]:
         """Every write applied to a run, in order, by any writer."""
-        with self._front.lock:
-            self._front.engine.catch_up(self._front.now())
-            return tuple(self._front.engine.runs.writes)
+        with self._pipeline.lock:
+            self._pipeline.engine.catch_up(self._pipeline.now())
+            return tuple(self._pipeline.engine.runs.writes)
 
     @property
     def requests(self) -> tuple[ReceivedRequest, ...]:
         """Every request received, in order of arrival."""
-        with self._front.lock:
-            return self._front.requests.all()
+        with self._pipeline.lock:
+            return self._pipeline.requests.all()
 
     @property
     def jobs(self) -> tuple[JobRecord, ...]:
         """Every draft and bulk job made, in order, in its current state."""
-        with self._front.lock:
-            self._front.engine.catch_up(self._front.now())
-            return tuple(self._front.engine.jobs.records.values())
+        with self._pipeline.lock:
+            self._pipeline.engine.catch_up(self._pipeline.now())
+            return tuple(self._pipeline.engine.jobs.records.values())
 
     # Clock, rate limit and faults
 
     @property
     def now(self) -> datetime:
         """The time by the sandbox's clock, in UTC, cut to whole milliseconds."""
-        return floor(self._front.now().astimezone(UTC), MILLISECOND)
+        return floor(self._pipeline.now().astimezone(UTC), MILLISECOND)
 
     def advance(self, seconds: float) -> None:
         """Move the sandbox's clock forward: runs go live and complete, jobs are carried out, tokens expire.
@@ -250,7 +250,7 @@ class Sandbox(ServerLifecycle):
         """
         if seconds < 0:
             raise ConfigurationError(f"advance({seconds!r}): the clock does not go back")
-        self._front.advance(seconds)
+        self._pipeline.advance(seconds)
 
     def rate_limit(
         self,
@@ -272,8 +272,8 @@ class Sandbox(ServerLifecycle):
         limiter = None
         if per_second is not None:
             limiter = make_limiter(kind, per_second, burst=burst, window=window, start=monotonic())
-        with self._front.lock:
-            self._front.limiter, self._front.retry_after = limiter, retry_after
+        with self._pipeline.lock:
+            self._pipeline.limiter, self._pipeline.retry_after = limiter, retry_after
 
     def script(self, *faults: Fault | tuple[Fault, ...], on: str | None = None, ref: RunRef | None = None) -> None:
         """Apply each of these faults once, in this order: a request meets the first unused one that matches it.
@@ -284,19 +284,19 @@ class Sandbox(ServerLifecycle):
         Requests that are refused by the rate limit meet no fault. Raises `ConfigurationError` for a value
         that is no fault, or an unknown `on`.
         """
-        with self._front.lock:
-            self._front.script.add(faults, on, ref)
+        with self._pipeline.lock:
+            self._pipeline.script.add(faults, on, ref)
 
     @property
     def unused_faults(self) -> list[Fault]:
         """The scripted faults that no request has met yet."""
-        with self._front.lock:
-            return self._front.script.unused()
+        with self._pipeline.lock:
+            return self._pipeline.script.unused()
 
     def clear_faults(self) -> None:
         """Remove the scripted faults that no request has met yet."""
-        with self._front.lock:
-            self._front.script.clear()
+        with self._pipeline.lock:
+            self._pipeline.script.clear()
 
     def assert_faults_used(self) -> None:
         """Raise `AssertionError`, naming them, if scripted faults are unused."""

@@ -16,7 +16,7 @@ from fielding_async.__about__ import SANDBOX, __version__
 
 from .faults import Cut, Delay, DropHeader, Hold, RawReply, Refuse, SetHeader
 from .faults import Reply as ReplyFault
-from .front import IncomingRequest, RequestFront
+from .request_pipeline import IncomingRequest, RequestPipeline
 from .serving.replies import Reply
 from .serving.request_form import Request
 
@@ -28,10 +28,10 @@ _SHUTDOWN_SECONDS = 0.05  # time for requests in progress to end when the server
 
 
 class Server:
-    """Serves a `RequestFront` on one event loop."""
+    """Serves a `RequestPipeline` on one event loop."""
 
-    def __init__(self, front: RequestFront) -> None:
-        self._front = front
+    def __init__(self, pipeline: RequestPipeline) -> None:
+        self._pipeline = pipeline
         self._runner: web.ServerRunner | None = None
         self._listener: asyncio.Server | None = None
 
@@ -70,11 +70,11 @@ class Server:
             body = await request.content.read()
         except (ConnectionError, web.RequestPayloadError):
             return web.Response(status=400)  # the client has disconnected; nobody reads this
-        incoming = self._front.receive(request.method, request.raw_path, headers, body, received_at)
+        incoming = self._pipeline.receive(request.method, request.raw_path, headers, body, received_at)
         if incoming.request is None:
             return self._response(incoming, incoming.reply or Reply(404))
         if not incoming.faults:
-            return self._response(incoming, self._front.handle(incoming, incoming.request))
+            return self._response(incoming, self._pipeline.handle(incoming, incoming.request))
         return await self._handle_with_faults(request, incoming, incoming.request)
 
     async def _handle_with_faults(
@@ -86,7 +86,7 @@ class Server:
         cut = next((fault.at for fault in incoming.faults if isinstance(fault, Cut)), None)
         if cut == "before":
             return _close(connection, b"")
-        reply = self._front.handle(incoming, request)
+        reply = self._pipeline.handle(incoming, request)
         await _wait(incoming, "after")
         raw = next((fault.data for fault in incoming.faults if isinstance(fault, RawReply)), None)
         if raw is not None or cut == "after":
@@ -96,7 +96,7 @@ class Server:
             return response
         head, body = _as_bytes(response)
         if cut == "body" and body:
-            self._front.record_status(incoming.request_id, response.status)
+            self._pipeline.record_status(incoming.request_id, response.status)
             return _close(connection, head + body[: len(body) // 2])
         return _close(connection, head[: len(head) * 2 // 3])
 
@@ -105,14 +105,14 @@ class Server:
         if not any(isinstance(fault, ReplyFault) for fault in incoming.faults):
             headers.extend(incoming.trace_headers)
         headers.setdefault("Server", _NAME)
-        headers.setdefault("Date", format_datetime(self._front.now(), usegmt=True))
+        headers.setdefault("Date", format_datetime(self._pipeline.now(), usegmt=True))
         for fault in incoming.faults:
             if isinstance(fault, SetHeader):
                 headers[fault.name] = fault.value
             elif isinstance(fault, DropHeader):
                 headers.popall(fault.name, None)
         if record_status:
-            self._front.record_status(incoming.request_id, reply.status)
+            self._pipeline.record_status(incoming.request_id, reply.status)
         return web.Response(status=reply.status, headers=headers, body=reply.body or None)
 
 

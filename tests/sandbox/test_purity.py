@@ -7,7 +7,7 @@ from pathlib import Path
 import fielding_async.sandbox
 
 IMPURE = {"asyncio", "aiohttp", "time", "random", "threading", "socket", "os", "logging"}
-ADAPTERS = {"server", "lifecycle", "sandbox", "front", "hold"}
+ADAPTERS = {"server", "lifecycle", "sandbox", "request_pipeline", "hold"}
 
 
 def test_the_rules_are_pure() -> None:

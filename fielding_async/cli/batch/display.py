@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fielding_async.cli.shared.output import is_live, printable, stderr_console, write_stderr
-from fielding_async.cli.shared.render import json_value
+from fielding_async.cli.shared.value_texts import json_value
 from fielding_async.core.job_results import BatchResult
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from fielding_async.core.errors import (
     ServerError,
 )
 from fielding_async.core.models import RunRef
-from fielding_async.core.wire.headers import sendable_etag
+from fielding_async.core.wire.response_headers import sendable_etag
 from fielding_async.http.client_sessions import TimedReply
 
 __all__ = [

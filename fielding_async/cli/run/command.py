@@ -17,7 +17,7 @@ from fielding_async.cli.shared.options import (
     timestamp,
 )
 from fielding_async.cli.shared.output import write_json, write_stdout
-from fielding_async.cli.shared.render import outcome_lines, outcome_object, run_lines, run_object
+from fielding_async.cli.shared.value_texts import outcome_lines, outcome_object, run_lines, run_object
 from fielding_async.core.actions import Action, Complete, LaunchNow, Pause, Relaunch, Resume, StatusAction, Update
 from fielding_async.core.models import OnConflict, RunRef
 

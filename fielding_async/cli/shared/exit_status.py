@@ -13,8 +13,8 @@ import click
 from fielding_async.core.errors import ConfigurationError, FieldingError, OutcomeUnknownError
 
 from .output import write_json, write_stderr
-from .render import error_lines, error_object
 from .signal_handling import Interrupted, run_async
+from .value_texts import error_lines, error_object
 
 __all__ = ["Exit", "perform", "report_cancelled", "report_error", "reporting_errors", "status_of"]
 

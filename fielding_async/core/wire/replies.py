@@ -26,8 +26,8 @@ from fielding_async.core.errors import (
 from fielding_async.core.models import FieldingRun
 
 from .bodies import decode_error, decode_launched_dates, decode_run_id
-from .headers import job_id_from_location, retry_after_seconds, sendable_etag
 from .requests import Request
+from .response_headers import job_id_from_location, retry_after_seconds, sendable_etag
 
 __all__ = [
     "Accepted",

@@ -64,7 +64,7 @@ def clock() -> StepClock:
 @pytest.fixture
 def timed_box(sandbox: Sandbox, clock: StepClock, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
     """A sandbox that goes by this clock."""
-    monkeypatch.setattr(sandbox._front, "now", clock.now)
+    monkeypatch.setattr(sandbox._pipeline, "now", clock.now)
     return sandbox
 
 

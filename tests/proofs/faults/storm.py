@@ -160,7 +160,7 @@ async def rage(
     async with Sandbox(require_token=TOKEN, seed=seed) as sandbox:
         storm = Storm(sandbox)
         weather = Weather(seed)
-        sandbox._front.script = weather  # the script is a list; this is a die
+        sandbox._pipeline.script = weather  # the script is a list; this is a die
         statuses = ("scheduled", "live", "paused", "completed") if kind == "orders" else ("live",)
         refs = [sandbox.add_run(statuses[number % len(statuses)]) for number in range(runs)]
         started, spent = time.perf_counter(), time.process_time()

@@ -23,7 +23,6 @@ from fielding_async.core.wire.bodies import (
     decode_run,
     decode_run_list,
 )
-from fielding_async.core.wire.headers import job_id_from_location, retry_after_seconds, sendable_etag
 from fielding_async.core.wire.operations import OPERATIONS
 from fielding_async.core.wire.replies import (
     Accepted,
@@ -39,6 +38,7 @@ from fielding_async.core.wire.replies import (
     run_after_write,
 )
 from fielding_async.core.wire.requests import Request, action_request, request
+from fielding_async.core.wire.response_headers import job_id_from_location, retry_after_seconds, sendable_etag
 from fielding_async.core.wire.trace_headers import parse_traceparent, traceparent
 from tests.tools.sessions import END, REF, run_value
 

@@ -13,7 +13,7 @@ import pytest
 from fielding_async import ConfigurationError, FieldingSession, RunRef
 from fielding_async.core.wire.replies import NotSent
 from fielding_async.http.aiohttp_client import AiohttpTransport
-from fielding_async.http.direct_connection import DirectConnections
+from fielding_async.http.fast_path import FastPath
 from fielding_async.http.transport import Gate, HeldBack, Outgoing
 from fielding_async.sandbox import Sandbox
 from tests.tools.sessions import END, REF, TOKEN, session
@@ -28,13 +28,13 @@ _VARYING = {"host", "traceparent", "idempotency-key"}
 def taken(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The targets of the requests that took the short road."""
     paths: list[str] = []
-    original = DirectConnections.send
+    original = FastPath.send
 
-    async def watched(self: DirectConnections, outgoing: Outgoing, path: str, timeouts: aiohttp.ClientTimeout) -> Any:
+    async def watched(self: FastPath, outgoing: Outgoing, path: str, timeouts: aiohttp.ClientTimeout) -> Any:
         paths.append(path)
         return await original(self, outgoing, path, timeouts)
 
-    monkeypatch.setattr(DirectConnections, "send", watched)
+    monkeypatch.setattr(FastPath, "send", watched)
     return paths
 
 
@@ -63,7 +63,7 @@ async def test_both_roads_send_the_same(monkeypatch: pytest.MonkeyPatch, taken: 
     """Method, target, headers (those of a caller's session too) and body of reads, writes and jobs are the same."""
     seen: list[Any] = []
     for is_short in (True, False):
-        monkeypatch.setattr(DirectConnections, "is_open", is_short)
+        monkeypatch.setattr(FastPath, "is_open", is_short)
         async with AsyncExitStack() as stack:
             box = await stack.enter_async_context(Sandbox(require_token=TOKEN, clock=lambda: NOON))
             http = await stack.enter_async_context(aiohttp.ClientSession(headers={"X-Team": "ones, two"}))

@@ -1,4 +1,4 @@
-"""A plain request on a connection of aiohttp's pool, without its `ClientSession`.
+"""The fast path: a plain request on a connection of aiohttp's pool, without its `ClientSession`.
 
 What a `ClientSession` does for each request (redirects, cookies, middlewares, tracing, uploads) is not needed here, and
 takes about two fifths of the CPU of a warm action. Pool, TLS, HTTP parser and decompression are those of aiohttp. It is
@@ -9,15 +9,15 @@ import aiohttp
 from aiohttp.connector import Connection
 from aiohttp.http import HttpProcessingError, RawResponseMessage
 
-from fielding_async.core.wire.headers import is_sendable
 from fielding_async.core.wire.replies import Attempted, Response
+from fielding_async.core.wire.response_headers import is_sendable
 
 from .connection import abort, write_request
 from .failures import DisconnectedError, describe
 from .reply_reader import read_reply
 from .transport import Outgoing
 
-__all__ = ["DirectConnections"]
+__all__ = ["FastPath"]
 
 # It uses private parts of aiohttp, which may change between minor versions: the tests ran with these.
 _KNOWN = ("3.13.", "3.14.")
@@ -28,7 +28,7 @@ _PUBLIC = vars(aiohttp.ClientSession).get("request")
 _IS_ORIGINAL = getattr(_REQUEST, "__globals__", {}).get("__name__") == "aiohttp.client"
 
 
-class DirectConnections:
+class FastPath:
     """Sends plain requests to one origin, on the connections of one connector.
 
     `peer`: a request without a body to that origin. It says how to connect, and which headers each request has.
@@ -43,10 +43,10 @@ class DirectConnections:
         self._always = "".join(always)
 
     @staticmethod
-    def are_usable(session: aiohttp.ClientSession) -> bool:
-        """Whether they do the same as this session would.
+    def is_usable(session: aiohttp.ClientSession) -> bool:
+        """Whether it does the same as this session would.
 
-        They do with a known version of aiohttp, without trace configurations, with headers that can be sent, and with a
+        It does with a known version of aiohttp, without trace configurations, with headers that can be sent, and with a
         plain connector: some connectors answer by themselves, from the request that they are given.
         """
         return (

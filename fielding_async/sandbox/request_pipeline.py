@@ -1,4 +1,4 @@
-"""The front of the rules engine: receives requests from the server under one lock.
+"""What a request passes through between the server and the rules engine, under one lock.
 
 Adds what the engine leaves out: the clock, the log of requests, the rate limit and the scripted faults. The faults that
 concern the connection or the headers of a reply are applied by `server`.
@@ -28,7 +28,7 @@ from .world.job_faults import JobFails, JobOmits
 from .world.rate_limits import Limiter
 from .world.rules_engine import Answer, RulesEngine
 
-__all__ = ["IncomingRequest", "RequestFront"]
+__all__ = ["IncomingRequest", "RequestPipeline"]
 
 _ACCOUNT = re.compile(r"[0-9]{1,10}")
 
@@ -48,8 +48,8 @@ class IncomingRequest:
     trace_headers: tuple[tuple[str, str], ...] = ()
 
 
-class RequestFront:
-    """The front of one sandbox's rules engine. Every method may be called from any thread."""
+class RequestPipeline:
+    """The requests of one sandbox on their way to its rules engine. Every method may be called from any thread."""
 
     def __init__(
         self,
