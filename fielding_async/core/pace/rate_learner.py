@@ -309,4 +309,4 @@ class RateLearner:
         if is_careful:
             self._top = max(climb.fastest, _SLOWEST)
             self._strict_above = 1.3 * climb.accepted + 2
-            self.pace = min(3.0 * climb.accepted, self._top)
+            self.pace = max(min(3.0 * climb.accepted, self._top), _SLOWEST)

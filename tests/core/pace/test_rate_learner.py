@@ -304,3 +304,14 @@ def test_a_refusal_of_the_very_first_request_costs_little_more_than_its_pause(
     from_cold = play(limited(kind, 100), 500)[0]
     assert client.done == 500
     assert client.ended < retry_after + 1.5 * from_cold.ended
+
+
+def test_a_first_refusal_before_any_answer_leaves_a_pace() -> None:
+    """With nothing accepted after a second, the careful climb starts at the slowest pace, not at none."""
+    pacer = Pacer(Limits(), lambda low, _high: low)
+    pacer.take(0.0)
+    late = pacer.take(1.2)
+    pacer.throttled(late, 0.5, 1.25)
+    assert pacer.ready_at() == 1.75
+    pacer.take(1.75, waited=True)
+    assert pacer.ready_at() <= 1.75 + 2.0
