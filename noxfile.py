@@ -3,6 +3,8 @@
 import itertools
 import os
 import re
+import signal
+import sys
 import tomllib
 from pathlib import Path
 
@@ -11,18 +13,29 @@ import nox
 ROOT = Path(__file__).parent
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 PYTHONS = nox.project.python_versions(PROJECT)
-OLDEST, *BETWEEN, _NEWEST = PYTHONS
-SHORTER = ["--ignore=tests/proofs/conformance", "--ignore=tests/proofs/simulation"]
-# What does not depend on the version of Python or of a library is run once: the pure arithmetic of the pace, the
-# documentation. And of random examples there are fewer.
-AGAIN = [*SHORTER, "--ignore=tests/core/pace", "--ignore=tests/proofs/docs", "--ignore=tests/proofs/test_benchmarks.py"]
-FEWER = {"FIELDING_STORM_CALLS": "2000", "HYPOTHESIS_PROFILE": "few"}
-AT_ONCE = ["-n", "4"]  # more than cores: many tests wait for processes and sockets
+OLDEST, *NEWER = PYTHONS
 
-nox.needs_version = ">=2024.4.15"
-nox.options.sessions = ["lint", "types", "tests", "oldest", "docs", "demo"]
+# Two processes for each session, as two sessions run beside each other. A file stays in one process, so that what its
+# tests share is made once, and files start in the order of tests/conftest.py: those that take longest first.
+SPREAD = ["-n", "auto", "--dist=loadfile", "--no-loadscope-reorder"]
+os.environ.setdefault("PYTEST_XDIST_AUTO_NUM_WORKERS", "2")
+# Every session but one leaves out the tests that are marked `once`, and takes fewer random examples.
+AGAIN = ["-m", "not once"]
+FEWER = {"FIELDING_STORM_CALLS": "2000", "HYPOTHESIS_PROFILE": "few"}
+
+nox.needs_version = ">=2026.8.10"  # the first with sessions beside each other
+nox.options.sessions = [
+    f"tests-{OLDEST}", "lint", "types", "oldest", *(f"tests-{python}" for python in reversed(NEWER)), "docs", "demo",
+]  # fmt: skip
 nox.options.error_on_missing_interpreters = False
 nox.options.reuse_venv = "yes"
+# Sessions beside each other print at their end. One that is called for by name has the terminal to itself.
+if len(sys.argv) == 1:
+    nox.options.allow_parallel, nox.options.parallel = True, 2
+# When Nox is stopped by a SIGTERM, it ends its sessions as for Ctrl-C.
+signal.signal(signal.SIGTERM, signal.default_int_handler)
+# The tests start hundreds of processes: without bytecode on disk, each would compile the package anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def _find_pyenv_pythons() -> None:
@@ -40,33 +53,52 @@ def _group(name: str) -> list[str]:
     return list(nox.project.dependency_groups(PROJECT, name))
 
 
+def _install(session: nox.Session, *wanted: str) -> None:
+    """Install what a session needs, unless its environment was made for just that.
+
+    The package is installed in a way that its modules can be edited.
+    """
+    versions = [(ROOT / name).read_text() for name in ("pyproject.toml", "fielding_async/__about__.py")]
+    key = "\n".join(["-e", ".[cli]", *wanted, *versions])
+    made_for = Path(session.virtualenv.location) / "made-for.txt"
+    if made_for.exists() and made_for.read_text() == key:
+        session.log(f"{made_for.parent.name} is up to date")
+        return
+    # most of what is installed is never imported: what is, is compiled at its first import
+    session.install("--no-compile", "-e", ".[cli]", *wanted)
+    made_for.write_text(key)
+
+
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """Run the test suite; on the oldest Python with coverage, the conformance tests and the simulation.
+    """Run the test suite; on the oldest Python all of it, with coverage. `-- PATH` runs just that.
 
-    On what lies between the oldest and the newest, the programs on top of the library are left out.
+    On newer ones it runs without the tests marked `once`, whose result does not depend on the version of Python or of
+    a library, and without most tests of whole processes of the command line and the examples, marked so as well.
     """
-    session.install("-e", ".[cli]", *_group("tests"))
-    if session.python != OLDEST:
-        programs = ["--ignore=tests/cli", "--ignore=tests/proofs/examples"] if session.python in BETWEEN else []
-        session.run("pytest", *AT_ONCE, *AGAIN, *programs, *session.posargs, env=FEWER)
-        return
-    session.install(*_group("conformance"), *_group("browser"))
+    whole = session.python == OLDEST
+    groups = ["tests", "conformance", "browser"] if whole else ["tests"]
+    _install(session, *itertools.chain(*map(_group, groups)))
     if session.posargs:
         session.run("pytest", *session.posargs)
-        return
-    session.run("pytest", *AT_ONCE, "--cov", "--cov-report=term", "--cov-fail-under=90", *SHORTER)
-    # measuring coverage would double their time
-    # by file, as a run of Schemathesis serves a whole one
-    session.run("pytest", *AT_ONCE, "--dist=loadfile", "-rP", "tests/proofs/simulation", "tests/proofs/conformance")
+    elif whole:
+        # Slow tests go through the same lines thousands of times, or start other processes: to measure their coverage
+        # would add nothing to it, and take four times as long.
+        session.run("pytest", *SPREAD, "-m", "slow")
+        session.run("pytest", *SPREAD, "-m", "not slow", "--cov", "--cov-report=term", "--cov-fail-under=90")
+    else:
+        session.run("pytest", *SPREAD, *AGAIN, env=FEWER)
 
 
 @nox.session(python=OLDEST)
 def oldest(session: nox.Session) -> None:
     """Run the tests with the lowest versions of the dependencies that the metadata promises."""
-    session.install("-e", ".[cli]", *_group("tests"))
-    session.install(*_lowest(), "setuptools<66")  # an instrumentation this old imports pkg_resources
-    session.run("pytest", *AT_ONCE, *AGAIN, *session.posargs, env=FEWER)
+    # an instrumentation this old imports pkg_resources
+    _install(session, *_group("tests"), *_lowest(), "setuptools<66")
+    if session.posargs:
+        session.run("pytest", *session.posargs)
+    else:
+        session.run("pytest", *SPREAD, *AGAIN, env=FEWER)
 
 
 def _lowest() -> list[str]:
@@ -89,7 +121,7 @@ def lint(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """Check types: mypy and pyright, both strict, and that every public name is typed."""
     groups = [_group(name) for name in ("tests", "browser", "conformance", "bench", "types")]
-    session.install("-e", ".[cli]", "nox", *itertools.chain(*groups))
+    _install(session, "nox", *itertools.chain(*groups))
     session.run("mypy")
     session.run("pyright")
     session.run("pyright", "--verifytypes", "fielding_async", "--ignoreexternal")
@@ -105,14 +137,14 @@ def demo(session: nox.Session) -> None:
 @nox.session(python=OLDEST)
 def docs(session: nox.Session) -> None:
     """Build the documentation into `build/docs`; any warning, any link inside it that leads nowhere, is an error."""
-    session.install("-e", ".[cli]", *_group("docs"))
+    _install(session, *_group("docs"))
     session.run("python", "-m", "sphinx", "-W", "--keep-going", "-b", "html", "docs", "build/docs", *session.posargs)
 
 
 @nox.session(python=OLDEST)
 def linkcheck(session: nox.Session) -> None:
     """Follow the links of the documentation that lead out; takes the internet, so nothing else depends on it."""
-    session.install("-e", ".[cli]", *_group("docs"))
+    _install(session, *_group("docs"))
     session.run("python", "-m", "sphinx", "-b", "linkcheck", "docs", "build/linkcheck", *session.posargs)
 
 

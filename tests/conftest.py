@@ -15,6 +15,14 @@ settings.register_profile("few", max_examples=15)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
+LONGEST = ("tests/proofs/simulation", "tests/proofs/conformance", "tests/core/pace")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Start with what takes longest, so that no process is left with it at the end."""
+    items.sort(key=lambda item: [not item.nodeid.startswith(folder) for folder in LONGEST])
+
+
 @pytest.fixture(autouse=True)
 def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the environment of whoever runs the tests out of them."""

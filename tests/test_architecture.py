@@ -13,6 +13,8 @@ import pytest
 import fielding_async
 from tests.tools.imports import Module, circle_in, read_modules
 
+pytestmark = [pytest.mark.slow, pytest.mark.once]
+
 PACKAGE = Path(fielding_async.__file__).parent
 ROOT = PACKAGE.parent
 MODULES = read_modules(PACKAGE)

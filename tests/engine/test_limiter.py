@@ -366,6 +366,8 @@ def test_the_spacing_holds_at_the_socket() -> None:
     run(main())
 
 
+@pytest.mark.slow
+@pytest.mark.once
 @pytest.mark.parametrize("limits", [Limits(rate=100), Limits(), Limits(concurrency=4, adaptive=False)])
 def test_a_call_costs_the_same_however_many_wait(limits: Limits) -> None:
     """With 10,000 waiting, with deadlines and without, a call takes as many steps of the limiter as with 500."""

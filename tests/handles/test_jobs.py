@@ -343,6 +343,7 @@ async def test_a_location_without_an_id_is_a_protocol_error(sandbox: Sandbox, lo
     assert len(sandbox.requests) == 1
 
 
+@pytest.mark.slow
 async def test_a_large_job_survives_lost_replies(sandbox: Sandbox) -> None:
     """Bulk jobs of 5,000 target groups, with a tenth of the replies dropped: each ends with exactly one job made, and
     every id in `updated`, `failed` or `missing`.

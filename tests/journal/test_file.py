@@ -386,6 +386,8 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
+@pytest.mark.once
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
 async def test_a_batch_survives_sigkill(sandbox: Sandbox, path: Path) -> None:
     """Killed again and again in the midst of it and resumed each time, every row is applied exactly once, in order."""

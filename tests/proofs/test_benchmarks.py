@@ -18,6 +18,8 @@ from benchmarks.report import (
     write_result,
 )
 
+pytestmark = pytest.mark.once
+
 
 def section() -> Section:
     """Return a small section, one of whose claims is not kept."""

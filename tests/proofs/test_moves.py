@@ -1,6 +1,10 @@
 """The way of a call through the package stays short: see `benchmarks/moves.py`."""
 
+import pytest
+
 from benchmarks.moves import walks
+
+pytestmark = pytest.mark.once
 
 MOST_MOVES = {
     "a warm pause": 40,

@@ -107,6 +107,7 @@ def test_several_traceparents_are_none(count: int) -> None:
     assert read_trace_context(["00-nonsense"], ["a=1"]) is None
 
 
+@pytest.mark.slow
 @given(members, st.data())
 def test_a_tracestate_is_kept_in_order_and_whole(state: tuple[tuple[str, str], ...], data: st.DataObject) -> None:
     """Up to 32 members come through in their order, over any number of lines, with blanks and empty members between."""
@@ -119,6 +120,7 @@ def test_a_tracestate_is_kept_in_order_and_whole(state: tuple[tuple[str, str], .
     assert parse_tracestate(lines) == state
 
 
+@pytest.mark.slow
 @given(members.filter(bool))
 def test_a_tracestate_that_goes_out_is_valid(state: tuple[tuple[str, str], ...]) -> None:
     """What goes out is whole up to 4096 characters; beyond, members are left out, never cut, and order is kept."""

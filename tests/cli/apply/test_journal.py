@@ -13,6 +13,8 @@ from fielding_async.sandbox import Hold, Sandbox
 from tests.cli.apply.plans import ROWS, Row, apply, check_against_history, live, starting, write_plan
 from tests.cli.command_line import HANG, Cli, end_of, environment, process
 
+pytestmark = [pytest.mark.slow, pytest.mark.once]
+
 
 def test_a_journal_of_something_else_is_refused(
     box: Sandbox, cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch

@@ -9,11 +9,14 @@ import time
 from pathlib import Path
 from random import Random
 
+import pytest
 from attrs import frozen
 
 from fielding_async.sandbox import Cut, Fault, Sandbox, SecondWriter
 from tests.cli.apply.plans import Applied, Row, apply, check_against_history, journeys, write_plan, writes
 from tests.cli.command_line import SECRET, command, environment
+
+pytestmark = [pytest.mark.slow, pytest.mark.once]
 
 ROWS = int(os.environ.get("FIELDING_APPLY_ROWS", "500"))
 KILLS = int(os.environ.get("FIELDING_APPLY_KILLS", "3"))

@@ -9,6 +9,8 @@ from fielding_async.sandbox import Hold, Sandbox
 from tests.cli.apply.plans import ROWS, Row, apply, check_against_history, starting
 from tests.cli.command_line import HANG, end_of, environment, line_with, process, unfinished_input, wait_until_read
 
+pytestmark = [pytest.mark.slow, pytest.mark.once]
+
 
 @pytest.mark.parametrize(("signum", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_first_signal_starts_no_more_rows_and_waits_for_those_under_way(

@@ -4,6 +4,8 @@ import pytest
 
 from fielding_async.core.pace.limit_evidence import Climb, Evidence, Refusal, Verdict
 
+pytestmark = pytest.mark.once
+
 
 def refusal(accepted: int, *, seconds: float = 0.4, speed: float = 400.0, pause: float = 1.0) -> Refusal:
     climb = Climb(0.0, accepted=accepted, paced=accepted, fastest=speed)

@@ -12,6 +12,8 @@ from fielding_async.sandbox.world.rate_limits import LimiterKind
 
 from .world import KINDS, Changing, Client, Free, RetryAfter, Server, ideal, limited, play, whole_seconds
 
+pytestmark = [pytest.mark.slow, pytest.mark.once]
+
 PHASES = [number / 10 for number in range(10)]
 
 

@@ -307,6 +307,7 @@ def decoded(name: str, body: bytes) -> None:
         str(error).encode()
 
 
+@pytest.mark.slow
 @every_decoder
 @settings(deadline=None)
 @given(value=VALUES, ascii_only=st.booleans())
@@ -317,6 +318,7 @@ def test_any_json_is_a_value_or_a_protocol_error(name: str, value: Any, ascii_on
     bodies.decode_error(body)
 
 
+@pytest.mark.slow
 @every_decoder
 @settings(deadline=None)
 @given(body=st.binary())
@@ -328,6 +330,7 @@ def test_any_bytes_are_a_value_or_a_protocol_error(name: str, body: bytes) -> No
     bodies.decode_error(body)
 
 
+@pytest.mark.slow
 @every_decoder
 @settings(deadline=None)
 @given(data=st.data())
@@ -344,6 +347,7 @@ def test_one_field_gone_wrong_is_a_value_or_a_protocol_error(name: str, data: st
     decoded(name, json.dumps(body).encode())
 
 
+@pytest.mark.slow
 @every_decoder
 @settings(deadline=None)
 @given(data=st.data())

@@ -15,7 +15,7 @@ from fielding_async.sandbox import Behaviour, DraftRef, FailureReason, JobFails,
 
 from .document import needs_document, operations, problems
 
-pytestmark = needs_document
+pytestmark = [pytest.mark.once, needs_document]
 
 TOKEN = "token-of-the-test"
 START, END = "2098-01-01T00:00:00.000Z", "2099-01-01T00:00:00.000Z"

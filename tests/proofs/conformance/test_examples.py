@@ -11,7 +11,7 @@ from fielding_async.core.wire.operations import OPERATIONS
 
 from .document import Example, examples, needs_document, operations, problems
 
-pytestmark = needs_document
+pytestmark = [pytest.mark.once, needs_document]
 
 NAMES = {row.operation_id: row.name for row in OPERATIONS}
 EXAMPLES = list(examples())

@@ -9,7 +9,7 @@ from fielding_async.sandbox.serving.routes import OPERATIONS as SERVED
 
 from .document import needs_document, operations
 
-pytestmark = needs_document
+pytestmark = [pytest.mark.once, needs_document]
 
 VERSION = {"cint-api-version"}
 PRECONDITION = {"none": set[str](), "if-match": {"if-match"}, "idempotency-key": {"idempotency-key"}}

@@ -15,7 +15,7 @@ from fielding_async.sandbox import ReceivedRequest, Sandbox
 
 from .document import needs_document, operations, problems
 
-pytestmark = needs_document
+pytestmark = [pytest.mark.once, needs_document]
 
 TOKEN = "token-of-the-test"
 START = datetime(2098, 1, 2, 3, 4, 5, 678_999, tzinfo=timezone(timedelta(hours=5, minutes=30)))

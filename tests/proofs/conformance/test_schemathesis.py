@@ -14,7 +14,7 @@ from fielding_async.core.wire.operations import OPERATIONS
 from .document import needs_document, operations
 from .fuzz_runs import Ran, needs_schemathesis, run
 
-pytestmark = [needs_document, needs_schemathesis]
+pytestmark = [pytest.mark.slow, pytest.mark.once, needs_document, needs_schemathesis]
 
 EXAMPLES = int(os.environ.get("FIELDING_FUZZ_EXAMPLES", "100"))
 PHASES = ("examples", "coverage", "fuzzing", "stateful")

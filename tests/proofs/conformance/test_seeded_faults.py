@@ -9,7 +9,7 @@ from fielding_async.core.wire.operations import OPERATIONS
 from .document import needs_document
 from .fuzz_runs import needs_schemathesis, run
 
-pytestmark = [needs_document, needs_schemathesis]
+pytestmark = [pytest.mark.slow, pytest.mark.once, needs_document, needs_schemathesis]
 
 SEEDED = [
     ("no ETag", "get_fielding_run", "MissingHeaders"),

@@ -28,7 +28,11 @@ from fielding_async.sandbox import Sandbox
 
 from .pages import PAGES, ROOT, RUNNABLE, SHOWN, Block, blocks, matches
 
-pytestmark = pytest.mark.skipif(not ROOT.exists(), reason="not run from a checkout")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.once,
+    pytest.mark.skipif(not ROOT.exists(), reason="not run from a checkout"),
+]
 
 PROJECT = "01BTGNYV6HRNK8K8VKZASZCFP0"
 REFS = [

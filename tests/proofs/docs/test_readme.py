@@ -14,7 +14,11 @@ from fielding_async.sandbox import Sandbox
 
 README = Path(__file__).parents[3] / "README.md"
 
-pytestmark = pytest.mark.skipif(not README.exists(), reason="not run from a checkout")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.once,
+    pytest.mark.skipif(not README.exists(), reason="not run from a checkout"),
+]
 
 
 def blocks(language: str) -> list[str]:

@@ -22,7 +22,7 @@ from fielding_async.sandbox import Cut, Sandbox, SecondWriter, Status
 
 from .pages import PAGES, ROOT
 
-pytestmark = pytest.mark.skipif(not ROOT.exists(), reason="not run from a checkout")
+pytestmark = [pytest.mark.once, pytest.mark.skipif(not ROOT.exists(), reason="not run from a checkout")]
 
 HOMES = (fielding_async, fielding_async.sandbox, fielding_async.webhooks)
 NAMES = [(home, name) for home in HOMES for name in home.__all__]

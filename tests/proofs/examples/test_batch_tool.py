@@ -15,6 +15,8 @@ from fielding_async.sandbox import Cut, Fault, Hold, Sandbox, SecondWriter
 
 from .conftest import PATIENCE, Start, ended
 
+pytestmark = [pytest.mark.slow, pytest.mark.once]
+
 COLUMNS = "account_id,project_id,target_group_id,fielding_run_id,action,end_fielding_at"
 
 

@@ -24,6 +24,8 @@ from tests.tools.sessions import applied, run_value, session
 
 from .conftest import PATIENCE, Start, ended
 
+pytestmark = [pytest.mark.slow, pytest.mark.once]
+
 NINE = datetime(2030, 5, 6, 9, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 PLAN = Plan(launch_at=NINE, goal=100, latest=NINE + 4 * DAY, every=HOUR)

@@ -42,6 +42,8 @@ from fielding_async.core.wire.response_headers import job_id_from_location, retr
 from fielding_async.core.wire.trace_headers import parse_traceparent, traceparent
 from tests.tools.sessions import END, REF, run_value
 
+pytestmark = [pytest.mark.slow, pytest.mark.once]
+
 quick = settings(max_examples=80, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
 IDS = {

@@ -13,6 +13,8 @@ from fielding_async import Outcome, TransportError
 
 from .storm import LOST_AFTER, LOST_BEFORE, SECOND_WRITER, breaches, rage
 
+pytestmark = pytest.mark.slow
+
 CALLS = int(os.environ.get("FIELDING_STORM_CALLS", "10000"))
 SEED = int(os.environ.get("FIELDING_STORM_SEED", "0"))
 

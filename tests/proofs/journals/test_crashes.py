@@ -37,6 +37,8 @@ from tests.tools.fake_exchange import FakeExchange, ref_of, session_on
 from tests.tools.fake_storage import Disk, MemoryStorage
 from tests.tools.journal_lives import colleague, intent_on_record, kill, new_session, target
 
+pytestmark = [pytest.mark.slow, pytest.mark.once]
+
 Rows = list[tuple[RunRef, Action]]
 FIRST_END = datetime(2031, 2, 1, tzinfo=UTC)
 

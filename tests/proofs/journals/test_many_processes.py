@@ -45,6 +45,8 @@ from tests.tools.fake_exchange import FakeExchange, ref_of
 from tests.tools.fake_storage import Disk, MemoryStorage
 from tests.tools.journal_lives import colleague, intent_on_record, kill, new_session, target
 
+pytestmark = [pytest.mark.slow, pytest.mark.once]
+
 Rows = list[tuple[RunRef, Any]]
 FIRST_END = datetime(2031, 2, 1, tzinfo=UTC)
 REFUSALS: list[Attempted] = [

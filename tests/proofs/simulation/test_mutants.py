@@ -5,6 +5,8 @@ import pytest
 from .mutants import MUTANTS
 from .simulate import simulate
 
+pytestmark = [pytest.mark.slow, pytest.mark.once]
+
 _SEEDS = 200
 
 

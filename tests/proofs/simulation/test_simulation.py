@@ -5,7 +5,11 @@
 
 import os
 
+import pytest
+
 from .simulate import simulate
+
+pytestmark = [pytest.mark.slow, pytest.mark.once]
 
 _SEEDS = int(os.environ.get("FIELDING_SIMULATION_SEEDS", "1000"))
 _START = int(os.environ.get("FIELDING_SIMULATION_START", "0"))
