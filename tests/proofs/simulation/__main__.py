@@ -1,4 +1,4 @@
-"""`python -m tests.simulation`: replay one seed, or search many."""
+"""`python -m tests.proofs.simulation`: replay one seed, or search many."""
 
 import argparse
 import logging
@@ -12,7 +12,7 @@ from .world import World
 
 def main() -> int:
     """Return 1 if a seed broke an invariant."""
-    parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.proofs.simulation", description=__doc__)
     parser.add_argument("--seed", type=int, help="replay this seed with its timeline")
     parser.add_argument("--seeds", type=int, default=1000, help="how many seeds to search")
     parser.add_argument("--start", type=int, default=0, help="the first seed of a search")
@@ -57,7 +57,7 @@ def search(start: int, seeds: int, most: int, skip: list[str]) -> int:
             breaches = [breach for breach in simulation.violations if not any(text in breach for text in skip)]
             if breaches:
                 failing += 1
-                print(f"python -m tests.simulation --seed {seed}   # {simulation.world.name}", flush=True)
+                print(f"python -m tests.proofs.simulation --seed {seed}   # {simulation.world.name}", flush=True)
                 for breach in breaches[:4]:
                     print(f"    {breach}", flush=True)
                 if failing >= most:

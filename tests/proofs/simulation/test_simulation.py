@@ -24,7 +24,7 @@ def test_all_invariants_hold_in_every_world() -> None:
         calls += len(simulation.calls)
         requests += len(simulation.network.messages)
         if simulation.violations:
-            failures.append(f"python -m tests.simulation --seed {seed}\n    {simulation.violations[0]}")
+            failures.append(f"python -m tests.proofs.simulation --seed {seed}\n    {simulation.violations[0]}")
     print(f"{_SEEDS} seeds, {calls} calls, {requests} requests, {len(failures)} seeds with a breach")
     assert not failures, "\n" + "\n".join(failures[:10])
     assert calls >= 100 * _SEEDS
