@@ -153,7 +153,7 @@ class Sandbox(ServerLifecycle):
             group = self._new_group(account_id, project_id, target_group_id)
             run_id = fielding_run_id or self._pipeline.ids.ulid()
             ref = RunRef(group.account_id, group.project_id, group.target_group_id, run_id)
-            self._pipeline.engine.add_run(ref, known, start, end, version, now, goal=goal_reached)
+            self._pipeline.engine.add_run(ref, known, start, end, version, now, goal_reached=goal_reached)
             self._pipeline.engine.catch_up(now)
         return ref
 

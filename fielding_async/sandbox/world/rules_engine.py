@@ -52,7 +52,7 @@ class RulesEngine:
         version: int,
         now: datetime,
         *,
-        goal: bool,
+        goal_reached: bool,
     ) -> None:
         """Add a run in this state."""
         precision = self.behaviour.date_precision
@@ -64,7 +64,7 @@ class RulesEngine:
             end=floor(end, precision),
             changed_at=now,
             changed_by=self._colleague,
-            goal_reached=goal,
+            goal_reached=goal_reached,
         )
         self.runs.add(run)
 

@@ -29,7 +29,7 @@ ELSEWHERE = RunRef(101, "0" * 26, "0" * 26, "nothing")
 def engine(status: str = "live", seed: int = 0, *, lasts: int = 50, **switches: object) -> RulesEngine:
     made = RulesEngine(IdGenerator(Random(seed)), Behaviour(**switches), token=None, token_lifetime=60, keep=None)  # type: ignore[arg-type]
     end = NOON + lasts * SECOND
-    made.add_run(REF, RunStatus(status), NOON - SECOND, end, 1, NOON, goal=False)
+    made.add_run(REF, RunStatus(status), NOON - SECOND, end, 1, NOON, goal_reached=False)
     return made
 
 
