@@ -1,9 +1,10 @@
-"""Run the benchmarks: `python -m benchmarks [SECTION ...] [--quick]`.
+"""Run the benchmarks: `python -m benchmarks [SECTION ...] [--quick | --release]`.
 
 Without names all sections run, one after the other, but for `apply`, which takes a quarter of an hour. Their results
-are kept in `benchmarks/results/` as JSON, and the report and the plots there are made anew from all that is kept.
-`--quick` is for trying things out: fewer rounds, and nothing is kept. With `--check` the exit status is 1 if a claim
-does not hold.
+are kept in `build/benchmarks/` as JSON, and a report and plots are made there from all that is kept. `--release` runs
+`apply` too, and writes the report and the plots to `benchmarks/results/`, which is part of the repository; with names
+only those run, and what is kept of the others is taken. `--quick` is for trying things out: fewer rounds, and nothing
+is kept. With `--check` the exit status is 1 if a claim does not hold.
 """
 
 import argparse
@@ -15,9 +16,10 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from importlib.util import find_spec
 from pathlib import Path
 
-from benchmarks.report import Section, describe_machine, markdown, plain, read_result, write_result
+from benchmarks.report import Machine, Section, describe_machine, markdown, plain, read_result, write_result
 
-RESULTS = Path(__file__).parent / "results"
+KEPT = Path(__file__).parents[1] / "build" / "benchmarks"
+RELEASED = Path(__file__).parent / "results"
 SECTIONS = ("overhead", "profile", "limit", "limit_live", "conflicts", "scale", "stream", "start", "journal", "apply")
 LONG = frozenset({"apply"})
 """Sections that run only when they are named."""
@@ -56,13 +58,17 @@ def _run_all(names: Sequence[str], *, quick: bool) -> Iterator[tuple[Section, fl
                 yield section, time.perf_counter() - started
 
 
-def _draw(sections: list[Section]) -> None:
+def _write(kept: Sequence[tuple[Machine, Section]], folder: Path) -> None:
+    """Write the report and the plots of what is kept."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "report.md").write_text(markdown(kept))
+    print(f"written: {folder / 'report.md'}")
     try:
         plots = importlib.import_module("benchmarks.plots")
     except ImportError as error:
         print(f"no plots: {error}")
         return
-    for path in plots.draw(sections, RESULTS):
+    for path in plots.draw([section for _, section in kept], folder):
         print(f"drawn: {path.name}")
 
 
@@ -72,25 +78,30 @@ def main() -> int:
         prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=f"one of {', '.join(_available())}, or plots")
-    parser.add_argument("--quick", action="store_true", help="fewer rounds; keep nothing")
+    extent = parser.add_mutually_exclusive_group()
+    extent.add_argument("--quick", action="store_true", help="fewer rounds; keep nothing")
+    extent.add_argument("--release", action="store_true", help="write the report and the plots of the repository")
     parser.add_argument("--check", action="store_true", help="exit with 1 if a claim does not hold")
     options = parser.parse_args()
-    names: list[str] = options.sections or [name for name in _available() if name not in LONG]
+    usual = [name for name in _available() if options.release or name not in LONG]
+    names: list[str] = options.sections or usual
     unknown = set(names) - {*_available(), "plots"}
     if unknown:
         parser.error(f"no such section: {', '.join(sorted(unknown))}")
     machine = describe_machine()
     broken: list[str] = []
+    missing = [name for name in _available() if name not in names and read_result(KEPT, name) is None]
+    if options.release and missing:
+        parser.error(f"nothing is kept of {', '.join(missing)}: run them too, or --release without names")
     names = [name for name in names if name != "plots"]
     for section, seconds in _run_all(names, quick=options.quick):
         print(f"{plain(section)}\n({seconds:.0f} s)\n", flush=True)
         broken += [f"{section.name}: {claim.text}" for claim in section.claims if not claim.holds]
         if not options.quick:
-            write_result(RESULTS, machine, section)
+            write_result(KEPT, machine, section)
     if not options.quick:
-        kept = [result for name in SECTIONS if (result := read_result(RESULTS, name)) is not None]
-        (RESULTS / "report.md").write_text(markdown(kept))
-        _draw([section for _, section in kept])
+        kept = [result for name in SECTIONS if (result := read_result(KEPT, name)) is not None]
+        _write(kept, RELEASED if options.release else KEPT)
     for text in broken:
         print(f"does not hold: {text}")
     return 1 if broken and options.check else 0

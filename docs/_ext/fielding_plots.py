@@ -24,7 +24,7 @@ class Plot(Directive):
         name = f"{self.arguments[0]}.svg"
         self.state.document.settings.env.note_dependency(str(RESULTS / name))
         if not (RESULTS / name).exists():
-            return [nodes.paragraph("", "No figures are kept yet: nox -s bench measures them.")]
+            return [nodes.paragraph("", "There are no figures yet: nox -s bench -- --release measures them.")]
         return [nodes.paragraph("", "", nodes.image(uri=f"/../benchmarks/results/{name}", alt=" ".join(self.content)))]
 
 
