@@ -7,12 +7,16 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from fielding_async.sandbox import Sandbox
+from tests.tools.waits import Clock
 
-settings.register_profile("few", max_examples=15)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+# How long an example takes depends on what else the machine does, and says nothing about the code.
+untimed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("all", untimed)
+settings.register_profile("few", untimed, max_examples=15)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "all"))
 
 
 LONGEST = ("tests/proofs/simulation", "tests/proofs/conformance", "tests/core/pace")
@@ -38,6 +42,12 @@ def _collected() -> Iterator[None]:
     """Bring leaked sockets and unawaited coroutines to light in the module that leaked them."""
     yield
     gc.collect()
+
+
+@pytest_asyncio.fixture
+async def clock() -> Clock:
+    """The clock of the test's own loop, which can be put forward."""
+    return Clock(asyncio.get_running_loop())
 
 
 @pytest_asyncio.fixture

@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from fielding_async.core.errors import ConfigurationError, FieldingError
@@ -209,7 +209,6 @@ ITEMS = st.one_of(
 HEADERS = st.one_of(st.text(), st.lists(ITEMS, max_size=5).map(",".join))
 
 
-@settings(deadline=None)
 @given(body=st.one_of(st.just(BODY), st.binary()), header=HEADERS, secret=st.text())
 def test_nothing_but_our_own_errors_comes_out(body: bytes, header: str, secret: str) -> None:
     """Whatever the delivery holds, the answer is a time or a `FieldingError`, and forgeries are never accepted."""
@@ -220,7 +219,6 @@ def test_nothing_but_our_own_errors_comes_out(body: bytes, header: str, secret: 
     assert sign(body, int(signed_at.timestamp()), secret) in header.lower()
 
 
-@settings(deadline=None)
 @given(body=st.binary(), secret=st.text(min_size=1).filter(str.isprintable), at=st.integers(0, 253_402_300_799))
 def test_what_is_signed_right_is_accepted(body: bytes, secret: str, at: int) -> None:
     """Any body, secret and time verify when signed with that secret, and not with one byte more."""

@@ -27,6 +27,7 @@ from fielding_async.batch.perform_all import perform_all
 from tests.tools import virtual_time
 from tests.tools.fake_exchange import FakeExchange, ref_of, session_on
 from tests.tools.fake_storage import Disk, MemoryStorage
+from tests.tools.waits import HANG
 
 Rows = list[tuple[RunRef, Action]]
 
@@ -326,7 +327,7 @@ class _ThreadHoldingLoop(asyncio.SelectorEventLoop):
         handle = super().call_soon_threadsafe(callback, *args, context=context)
         self.calls_left -= 1
         if self.calls_left == 0:
-            assert self.forgotten.wait(10)
+            assert self.forgotten.wait(HANG)
         return handle
 
 

@@ -743,7 +743,7 @@ def test_rows_that_are_done_with_are_not_kept() -> None:
     run_with_session(FakeExchange(), act)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_order_and_skips_hold_in_any_batch(data: st.DataObject) -> None:
     """Whatever the runs, latencies and refusals: input order within a run, skips exactly after a first failure."""

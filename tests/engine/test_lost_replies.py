@@ -28,6 +28,7 @@ from fielding_async.core.wire.replies import Attempted, NotSent
 from fielding_async.http.transport import Outgoing
 from fielding_async.sandbox import Cut, Hold, Refuse, Reply, Sandbox, SecondWriter, SetHeader, Status
 from tests.tools.sessions import ACTION_IDS, ACTIONS, applied, longer, sent, session
+from tests.tools.waits import Clock
 
 
 @pytest.mark.parametrize("at", ["after", "headers", "body"])
@@ -192,7 +193,7 @@ async def test_a_server_that_cannot_be_reached_is_a_transport_error() -> None:
     assert caught.value.trace_id
 
 
-async def test_a_deadline_with_a_write_under_way_is_unknown_and_a_timeout(sandbox: Sandbox) -> None:
+async def test_a_deadline_with_a_write_under_way_is_unknown_and_a_timeout(sandbox: Sandbox, clock: Clock) -> None:
     """When time runs out with a write under way, it is `OutcomeUnknownError`, and a `TimeoutError`."""
     ref = sandbox.add_run("live")
     hold = Hold("after")
@@ -201,20 +202,26 @@ async def test_a_deadline_with_a_write_under_way_is_unknown_and_a_timeout(sandbo
         run = fielding.run(ref)
         await run.get()
         sandbox.script(Status(404), on="get")
+        pausing = asyncio.create_task(run.pause(timeout=50))
+        await hold.arrived()
+        clock.advance(45)  # the rest is kept for the GET that settles
         with pytest.raises(OutcomeUnknownError) as caught:
-            await run.pause(timeout=0.3)
+            await pausing
         hold.release()
     assert isinstance(caught.value, TimeoutError)
     assert caught.value.current is None
 
 
-async def test_a_little_time_is_kept_for_the_look_that_settles(sandbox: Sandbox) -> None:
+async def test_a_little_time_is_kept_for_the_look_that_settles(sandbox: Sandbox, clock: Clock) -> None:
     """A write whose reply does not come in time is looked at within the deadline: `unconfirmed`."""
     ref = sandbox.add_run("live")
     hold = Hold("after")
     sandbox.script(hold, on="pause")
     async with session(sandbox) as fielding:
-        outcome = await fielding.run(ref).pause(timeout=1.0)
+        pausing = asyncio.create_task(fielding.run(ref).pause(timeout=50))
+        await hold.arrived()
+        clock.advance(45)
+        outcome = await pausing
         hold.release()
     assert outcome.effect == "unconfirmed"
 

@@ -95,8 +95,9 @@ async def test_a_401_renews_and_replays_once(sandbox: Sandbox, credentials: Clie
 async def test_a_token_is_renewed_before_its_end(sandbox: Sandbox, credentials: ClientCredentials) -> None:
     """A token close to its end is renewed before a request is sent with it: the server never sees an old one."""
     ref = sandbox.add_run("live")
+    # no reply is as fast as that: the token is over when it arrives
     sandbox.script(
-        Reply(200, body=b'{"access_token":"short-lived-token","expires_in":0.001,"token_type":"Bearer"}'), on="token"
+        Reply(200, body=b'{"access_token":"short-lived-token","expires_in":1e-9,"token_type":"Bearer"}'), on="token"
     )
     async with session(sandbox, auth=credentials) as fielding:
         assert (await fielding.run(ref).get()).status == "live"

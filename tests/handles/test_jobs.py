@@ -39,6 +39,7 @@ from fielding_async.sandbox import (
     Status,
 )
 from tests.tools.sessions import END, TOKEN, sent, session
+from tests.tools.waits import Clock
 
 Kind = Literal["launch", "pause", "resume", "complete", "relaunch"]
 KINDS: list[tuple[Kind, str, str]] = [
@@ -192,14 +193,14 @@ async def test_waiting_polls_until_the_end(sandbox: Sandbox) -> None:
     assert len({request.header("traceparent") for request in sent(box, "bulk-pause-status")}) == 3
 
 
-async def test_waiting_ends_at_its_timeout(sandbox: Sandbox) -> None:
+async def test_waiting_ends_at_its_timeout(sandbox: Sandbox, clock: Clock) -> None:
     """A job that does not end in time is a `DeadlineExceededError`; the job goes on, and can be waited for again."""
     async with Sandbox(require_token=TOKEN, behaviour=Behaviour(job_seconds=3600)) as box:
         ref = box.add_run("live")
         async with session(box) as fielding:
             job = await fielding.project(101, box.project_id).pause([ref.target_group_id])
             with pytest.raises(DeadlineExceededError, match="Processing"):
-                await job.wait(timeout=0.3)
+                await job.wait(timeout=50, on_poll=lambda _: clock.advance(50))
             box.advance(3601)
             assert (await job.wait()).updated == (ref.target_group_id,)
 

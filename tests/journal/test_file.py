@@ -34,6 +34,7 @@ from fielding_async.journal.replay import Replay
 from fielding_async.journal.values import Binding
 from fielding_async.sandbox import Sandbox
 from tests.tools.sessions import TOKEN, applied, session
+from tests.tools.waits import HANG
 
 Rows = list[tuple[RunRef, Action]]
 
@@ -268,7 +269,7 @@ async def test_entering_that_is_cancelled_does_not_read_to_the_end(
     def held(replay: Replay, line: bytes) -> None:
         lines.append(line)
         loop.call_soon_threadsafe(reads.set)
-        assert goes_on.wait(10)
+        assert goes_on.wait(HANG)
         feed(replay, line)
 
     async def enter() -> None:
@@ -285,7 +286,7 @@ async def test_entering_that_is_cancelled_does_not_read_to_the_end(
         goes_on.set()
         for thread in threading.enumerate():
             if thread.name == "fielding-journal":
-                await asyncio.to_thread(thread.join, 10)
+                await asyncio.to_thread(thread.join, HANG)
     assert len(lines) == 1
     assert read_journal(path).counts.done == 20
 

@@ -31,6 +31,7 @@ from tests.tools.fake_exchange import FakeExchange, ref_of, session_on
 from tests.tools.sessions import TOKEN, session
 from tests.tools.spans import SECONDS, Node, Watched, call_attributes, instrumented, request_attributes
 from tests.tools.virtual_time import run
+from tests.tools.waits import Clock
 
 
 @pytest.fixture(params=[False, True], ids=["alone", "instrumented"])
@@ -460,14 +461,19 @@ async def test_no_span_holds_a_secret(sandbox: Sandbox, watched: Watched) -> Non
     assert watched.trees()[-1].attributes["error.type"] == "ValueError"
 
 
-async def test_an_outcome_that_is_unknown_is_named_as_users_know_it(sandbox: Sandbox, watched: Watched) -> None:
+async def test_an_outcome_that_is_unknown_is_named_as_users_know_it(
+    sandbox: Sandbox, watched: Watched, clock: Clock
+) -> None:
     """`error.type` of a call is the name of a public class, or that of the caller's own exception."""
     ref = sandbox.add_run("live")
     hold = Hold()
     sandbox.script(hold, on="pause")
     async with session(sandbox, **watched.providers) as fielding:
+        pausing = asyncio.create_task(fielding.run(ref).pause(timeout=50))
+        await hold.arrived()
+        clock.advance(50)
         with pytest.raises(OutcomeUnknownError):
-            await fielding.run(ref).pause(timeout=0.2)
+            await pausing
         hold.release()
     (tree,) = watched.trees()
     assert tree.attributes["error.type"] == "OutcomeUnknownError"

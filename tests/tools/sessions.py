@@ -43,7 +43,7 @@ REF = RunRef(101, "0" * 26, "1" * 26, "run")
 def session(sandbox: Sandbox, **arguments: Any) -> FieldingSession:
     """Return a session against the sandbox, with quick retries."""
     arguments.setdefault("retry", QUICK)
-    arguments.setdefault("timeout", Timeout(total=20, attempt=5))
+    arguments.setdefault("timeout", Timeout(total=20, attempt=20))
     arguments.setdefault("limits", Limits(adaptive=False))
     return FieldingSession(arguments.pop("auth", TOKEN), base_url=sandbox.url, **arguments)
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fielding_async.core.errors import ProtocolError
@@ -309,7 +309,6 @@ def decoded(name: str, body: bytes) -> None:
 
 @pytest.mark.slow
 @every_decoder
-@settings(deadline=None)
 @given(value=VALUES, ascii_only=st.booleans())
 def test_any_json_is_a_value_or_a_protocol_error(name: str, value: Any, ascii_only: bool) -> None:
     """Arbitrary JSON, lone surrogates and NaN included, decodes or is a `ProtocolError`."""
@@ -320,7 +319,6 @@ def test_any_json_is_a_value_or_a_protocol_error(name: str, value: Any, ascii_on
 
 @pytest.mark.slow
 @every_decoder
-@settings(deadline=None)
 @given(body=st.binary())
 @example(body=b'{"id":"a","id":5}')
 @example(body=b"\xed\xa0\x80")
@@ -332,7 +330,6 @@ def test_any_bytes_are_a_value_or_a_protocol_error(name: str, body: bytes) -> No
 
 @pytest.mark.slow
 @every_decoder
-@settings(deadline=None)
 @given(data=st.data())
 def test_one_field_gone_wrong_is_a_value_or_a_protocol_error(name: str, data: st.DataObject) -> None:
     """A good body with one field, at any depth, replaced by anything decodes or is a `ProtocolError`."""
@@ -349,7 +346,6 @@ def test_one_field_gone_wrong_is_a_value_or_a_protocol_error(name: str, data: st
 
 @pytest.mark.slow
 @every_decoder
-@settings(deadline=None)
 @given(data=st.data())
 def test_duplicate_keys_are_a_value_or_a_protocol_error(name: str, data: st.DataObject) -> None:
     """A body that names a field twice decodes by one of them, or is a `ProtocolError`."""

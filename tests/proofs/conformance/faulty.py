@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 from attrs import define
 
+from tests.tools.waits import HANG
+
 __all__ = ["FAULTS", "Door", "Exchange"]
 
 _HOP = {"connection", "content-length", "date", "host", "server", "transfer-encoding"}
@@ -139,7 +141,7 @@ class Door:
         if self._before is not None:
             self._before(exchange)
         asked = {name: value.replace("${token}", self._token) for name, value in exchange.asked.items()}
-        connection = http.client.HTTPConnection(str(self._target.hostname), int(self._target.port or 80), timeout=10)
+        connection = http.client.HTTPConnection(str(self._target.hostname), int(self._target.port or 80), timeout=HANG)
         try:
             headers = {name: value for name, value in asked.items() if name not in _HOP}
             connection.request(exchange.method, exchange.path, body=body, headers=headers)

@@ -22,6 +22,7 @@ from schemathesis.cli import schemathesis as command
 from fielding_async.core.models import RunRef
 from fielding_async.core.wire.operations import OPERATIONS, Operation
 from fielding_async.sandbox import Behaviour, FailureReason, JobFailure, Sandbox
+from tests.tools.waits import HANG
 
 from .document import PATH
 from .faulty import FAULTS, Door
@@ -117,7 +118,7 @@ class Stage:
                 "Content-Type": "application/json",
             },
         )
-        with urllib.request.urlopen(request, timeout=10) as reply:
+        with urllib.request.urlopen(request, timeout=HANG) as reply:
             return ids, reply.headers["Location"].rsplit("/", 1)[-1]
 
     def _exists(self, case: Any) -> bool:

@@ -25,6 +25,7 @@ from aiohttp import ClientSession, web
 from fielding_async import FieldingSession
 from fielding_async.core.models import RunRef
 from fielding_async.sandbox import Sandbox
+from tests.tools.waits import HANG
 
 from .pages import PAGES, ROOT, RUNNABLE, SHOWN, Block, blocks, matches
 
@@ -39,7 +40,6 @@ REFS = [
     RunRef(101, PROJECT, "01BTGNYV6HRNK8K8VKZASZCFP1", "01BTGNYV6HRNK8K8VKZASZCFP2"),
     RunRef(101, PROJECT, "01BTGNYV6HRNK8K8VKZASZCFP3", "01BTGNYV6HRNK8K8VKZASZCFP4"),
 ]
-PATIENCE = 120
 MARKS = re.compile(r"file \S+|serves|run (scheduled|live|paused|completed)")
 TRIED_BELOW = {"app.py", "hooks.py"}  # files of pages with tests of their own
 PORT = "8080"  # as the pages have it; a free one is taken instead
@@ -85,7 +85,7 @@ class Shell:
             env=self._environment(),
             capture_output=True,
             text=True,
-            timeout=PATIENCE,
+            timeout=HANG,
             check=False,
         )
         assert ended.returncode == 0, f"{text}\n{ended.stdout}\n{ended.stderr}"
@@ -102,7 +102,7 @@ class Shell:
             start_new_session=True,
         )
         self.servers.append(server)
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + HANG
         while time.monotonic() < until:
             assert server.poll() is None, f"ended: {text}"
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", int(self.port)), 1):
@@ -115,7 +115,7 @@ class Shell:
         for server in self.servers:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(server.pid, 15)
-            server.wait(PATIENCE)
+            server.wait(HANG)
 
 
 @pytest.fixture(autouse=True)
@@ -181,7 +181,7 @@ def _run_tests(tests: list[Block], folder: Path) -> None:
         env=os.environ | {"PYTHONPATH": str(ROOT.parent), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=HANG,
         check=False,
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr

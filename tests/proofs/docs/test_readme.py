@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from fielding_async.cli.app import cli
 from fielding_async.sandbox import Sandbox
+from tests.tools.waits import HANG
 
 README = Path(__file__).parents[3] / "README.md"
 
@@ -38,7 +39,7 @@ def test_the_first_example_runs(fielding_sandbox: Sandbox) -> None:
         env={"FIELDING_TOKEN": "any-token", "FIELDING_BASE_URL": fielding_sandbox.url},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANG,
         check=False,
     )
     assert (ended.returncode, ended.stderr) == (0, "")
@@ -55,7 +56,7 @@ def test_the_test_example_passes(tmp_path: Path) -> None:
         env={name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANG,
         check=False,
     )
     assert "1 passed" in ended.stdout, ended.stdout

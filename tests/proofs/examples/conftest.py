@@ -12,11 +12,11 @@ import pytest
 from attrs import frozen
 
 from fielding_async.sandbox import Sandbox
+from tests.tools.waits import HANG
 
 ROOT = Path(__file__).parents[3]
 EXAMPLES = ROOT / "examples"
 SECRET = "secret-token-of-the-test"
-PATIENCE = 60
 
 collect_ignore_glob = [] if EXAMPLES.exists() else ["test_*.py"]
 
@@ -71,7 +71,7 @@ def start(box: Sandbox) -> Iterator[Start]:
 
 def ended(child: "subprocess.Popen[str]") -> Ended:
     """Wait for an example, which must show neither a traceback nor the token."""
-    out, err = child.communicate(timeout=PATIENCE)
+    out, err = child.communicate(timeout=HANG)
     assert "Traceback" not in err, err
     assert SECRET not in out + err
     return Ended(child.returncode, out, err)

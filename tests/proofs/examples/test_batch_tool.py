@@ -12,8 +12,9 @@ from batch_tool import PlanError, read_plan
 
 from fielding_async import RunRef, read_journal
 from fielding_async.sandbox import Cut, Fault, Hold, Sandbox, SecondWriter
+from tests.tools.waits import HANG
 
-from .conftest import PATIENCE, Start, ended
+from .conftest import Start, ended
 
 pytestmark = [pytest.mark.slow, pytest.mark.once]
 
@@ -62,9 +63,9 @@ def test_killed_at_any_moment_it_is_gone_on_with(box: Sandbox, start: Start, tmp
         box.script(hold, on="pause", ref=refs[number])
     for hold in holds:
         child = start("batch_tool.py", plan)
-        hold.wait_arrived(PATIENCE)  # a write is under way, and is being held
+        hold.wait_arrived(HANG)  # a write is under way, and is being held
         child.kill()
-        child.communicate(timeout=PATIENCE)
+        child.communicate(timeout=HANG)
         assert child.returncode == -signal.SIGKILL
         hold.release()
     last = ended(start("batch_tool.py", plan))
@@ -75,7 +76,7 @@ def test_killed_at_any_moment_it_is_gone_on_with(box: Sandbox, start: Start, tmp
 
 def interrupt(child: "subprocess.Popen[str]", hold: Hold) -> None:
     """Send SIGINT while a write is being held, and wait until it is heard."""
-    hold.wait_arrived(PATIENCE)
+    hold.wait_arrived(HANG)
     child.send_signal(signal.SIGINT)
     assert child.stderr is not None
     assert child.stderr.readline().startswith("stopping: ")

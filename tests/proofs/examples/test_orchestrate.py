@@ -21,8 +21,9 @@ from fielding_async import (
 )
 from fielding_async.sandbox import Cut, Hold, Sandbox, SecondWriter, Status
 from tests.tools.sessions import applied, run_value, session
+from tests.tools.waits import HANG
 
-from .conftest import PATIENCE, Start, ended
+from .conftest import Start, ended
 
 pytestmark = [pytest.mark.slow, pytest.mark.once]
 
@@ -52,7 +53,7 @@ async def see_through(box: Sandbox, clock: StepClock, refs: Sequence[RunRef], pe
     async def completes(ref: RunRef) -> int:
         return int(max(clock.now() - NINE, timedelta()) / HOUR * per_hour)
 
-    async with session(box) as fielding, asyncio.timeout(PATIENCE):
+    async with session(box) as fielding, asyncio.timeout(HANG):
         await orchestrate(fielding, refs, PLAN, completes, clock, report)
     return report
 
@@ -184,7 +185,7 @@ def test_ctrl_c_says_what_is_in_doubt(box: Sandbox, start: Start, counts: Path) 
     hold = Hold("after")
     box.script(hold, on="complete")
     child = start("orchestrate.py", "--goal", 400, "--completes", counts, ref)
-    hold.wait_arrived(PATIENCE)
+    hold.wait_arrived(HANG)
     child.send_signal(signal.SIGINT)
     what = ended(child)
     hold.release()
@@ -198,7 +199,7 @@ def test_ctrl_c_while_nothing_is_under_way_leaves_no_doubt(box: Sandbox, start: 
     hold = Hold("after")
     box.script(hold, on="get")
     child = start("orchestrate.py", "--completes", counts, ref)
-    hold.wait_arrived(PATIENCE)
+    hold.wait_arrived(HANG)
     child.send_signal(signal.SIGINT)
     what = ended(child)
     hold.release()

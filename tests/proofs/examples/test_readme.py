@@ -7,6 +7,8 @@ import sys
 import pytest
 import webapp
 
+from tests.tools.waits import HANG
+
 from .conftest import EXAMPLES
 
 README = (EXAMPLES / "README.md").read_text()
@@ -17,7 +19,7 @@ NAMES = ["webapp.py", "orchestrate.py", "batch_tool.py"]
 def test_every_option_shown_is_one(name: str) -> None:
     """`--help` works without settings, and knows all options that the README shows."""
     command = [sys.executable, "-W", "error", str(EXAMPLES / name), "--help"]
-    shown = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=HANG, check=True).stdout
     lines = [line for line in README.splitlines() if f"examples/{name}" in line]
     assert len(lines) == 2
     for option in re.findall(r"--[a-z]+", " ".join(lines)):

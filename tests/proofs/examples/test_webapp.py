@@ -22,11 +22,12 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from webapp_demo import sign
 
 import fielding_async
-from fielding_async import FieldingError, RunRef, Timeout
+from fielding_async import FieldingError, RunRef
 from fielding_async.sandbox import Cut, Hold, Sandbox, SecondWriter, Status
 from tests.tools.sessions import applied, sent, session
+from tests.tools.waits import HANG
 
-from .conftest import PATIENCE, Start, ended
+from .conftest import Start, ended
 
 WEBHOOK_SECRET = "FP7UPZpATKBcYJj4va95PYud+a3gCidRERiLO+9MoFE="
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -61,8 +62,7 @@ class Served:
 async def served(sandbox: Sandbox) -> AsyncIterator[Served]:
     """The app, with a live and a paused run, at which it has looked once and will not look again by itself."""
     live, paused = sandbox.add_run("live"), sandbox.add_run("paused")
-    quick = Timeout(total=1, attempt=0.5)
-    app = webapp.make_app(lambda: session(sandbox, timeout=quick), [live, paused], every=3600, secret=WEBHOOK_SECRET)
+    app = webapp.make_app(lambda: session(sandbox), [live, paused], every=3600, secret=WEBHOOK_SECRET)
     async with TestClient(TestServer(app)) as client:
         served = Served(client, sandbox, live, paused)
         await served.settled()
@@ -190,7 +190,7 @@ async def lines(response: Any) -> AsyncIterator[list[dict[str, Any]]]:
 
 async def test_a_webhook_brings_a_change_to_those_who_watch(served: Served) -> None:
     """A signed delivery lets the app look, and the stream bring what it saw; one that is not signed does nothing."""
-    async with asyncio.timeout(PATIENCE), served.client.get("/api/events") as response:
+    async with asyncio.timeout(HANG), served.client.get("/api/events") as response:
         assert response.content_type == "text/event-stream"
         boards = lines(response)
         first = await anext(boards)
@@ -221,7 +221,7 @@ async def test_a_run_that_cannot_be_looked_at_is_said_to_be_out_of_date(served: 
     board = served.client.server.app[webapp.BOARD]  # type: ignore[attr-defined]
     before = board.version
     served.client.server.app[webapp.LOOK].set()  # type: ignore[attr-defined]
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(HANG):
         await board.newer(before)
     item = await served.shown(served.live)
     assert item["run"]["status"] == "live"
@@ -282,7 +282,7 @@ async def test_the_callers_trace_is_continued_with_an_sdk(sandbox: Sandbox, monk
 async def test_stopping_lets_the_pages_go(sandbox: Sandbox) -> None:
     """An open stream of events ends when the app stops; stopping does not wait for it to end by itself."""
     server = TestServer(webapp.make_app(lambda: session(sandbox), [sandbox.add_run("live")]))
-    async with asyncio.timeout(PATIENCE), TestClient[Any, Any](server) as client:
+    async with asyncio.timeout(HANG), TestClient[Any, Any](server) as client:
         async with client.get("/api/events") as response:
             boards = lines(response)
             await anext(boards)
@@ -300,7 +300,7 @@ async def test_stopped_during_a_write_it_waits_for_it(start: Start, box: Sandbox
     child = start("webapp.py", ref, "--port", 0)
     assert child.stdout is not None
     url = (await asyncio.to_thread(child.stdout.readline)).split()[0]
-    async with ClientSession(timeout=ClientTimeout(PATIENCE)) as http, http.get(f"{url}/api/events") as stream:
+    async with ClientSession(timeout=ClientTimeout(HANG)) as http, http.get(f"{url}/api/events") as stream:
         await anext(lines(stream))
         pausing = asyncio.create_task(http.post(f"{url}/api/runs/{ref}/pause", json={}))
         await hold.arrived()
@@ -319,7 +319,7 @@ async def test_the_demo_can_be_looked_at(start: Start) -> None:
     child = start("webapp.py", "--demo", "--port", 0, FIELDING_TOKEN="two words", FIELDING_BASE_URL="nonsense")
     assert child.stdout is not None
     url = (await asyncio.to_thread(child.stdout.readline)).split()[0]
-    async with ClientSession(timeout=ClientTimeout(PATIENCE)) as http:
+    async with ClientSession(timeout=ClientTimeout(HANG)) as http:
         async with http.get(url) as response:
             assert (response.status, response.content_type) == (200, "text/html")
             assert "Fielding runs" in await response.text()

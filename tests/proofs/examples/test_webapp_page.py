@@ -11,8 +11,9 @@ from attrs import frozen
 
 from fielding_async import RunRef
 from fielding_async.sandbox import Cut, Sandbox, SecondWriter
+from tests.tools.waits import HANG
 
-from .conftest import PATIENCE, Start, ended
+from .conftest import Start, ended
 
 pytest.importorskip("playwright", reason="needs playwright")
 pytest.importorskip("axe_playwright_python", reason="needs axe-playwright-python")
@@ -22,6 +23,7 @@ from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 from webapp_demo import sign
 
 WEBHOOK_SECRET = "FP7UPZpATKBcYJj4va95PYud+a3gCidRERiLO+9MoFE="
+expect.set_options(timeout=1000 * HANG)
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
@@ -65,6 +67,7 @@ def app(box: Sandbox, start: Start) -> Iterator[App]:
 def page(browser: Browser, app: App) -> Iterator[Page]:
     """The page, which must ask nobody but the app for anything, and log no errors."""
     context = browser.new_context(viewport={"width": 1280, "height": 800}, locale="en-GB", timezone_id="Europe/Berlin")
+    context.set_default_timeout(1000 * HANG)
     page = context.new_page()
     asked: list[str] = []
     errors: list[str] = []
@@ -167,7 +170,7 @@ def test_an_app_that_is_gone_is_said_to_be(app: App, page: Page) -> None:
     connection = page.locator("#connection")
     expect(connection).to_have_text("up to date")
     app.child.terminate()
-    app.child.wait(PATIENCE)
+    app.child.wait(HANG)
     expect(connection).to_have_text("connection lost, trying again…")
     live = card(page, app.live)
     live.get_by_role("button").click()

@@ -17,6 +17,7 @@ from typing import Any, Self
 from attrs import define, field, frozen
 
 from tests.tools.sessions import REF
+from tests.tools.waits import HANG
 
 __all__ = ["Connection", "Play", "RawRequest", "RawServer", "head", "lost", "raw", "reply"]
 
@@ -114,7 +115,7 @@ class RawServer:
         assert self._server is not None
         self._server.close()
         handlers = list(self._handlers)
-        done, late = await asyncio.wait(handlers, timeout=2) if handlers else (set(), set())
+        done, late = await asyncio.wait(handlers, timeout=HANG) if handlers else (set(), set())
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)

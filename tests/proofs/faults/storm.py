@@ -35,6 +35,7 @@ from fielding_async.core.actions import Action, Change
 from fielding_async.sandbox import Cut, Fault, Sandbox, SecondWriter
 from fielding_async.sandbox.fault_script import Script
 from tests.tools.sessions import TOKEN
+from tests.tools.waits import HANG
 
 __all__ = ["Called", "Kind", "Storm", "breaches", "main", "rage"]
 
@@ -168,7 +169,7 @@ async def rage(
             TOKEN,
             base_url=sandbox.url,
             retry=Retry(base=0.001, cap=0.01, conflict_base=0.001),
-            timeout=Timeout(total=60, attempt=20),
+            timeout=Timeout(total=HANG, attempt=HANG),
             limits=Limits(concurrency=32, adaptive=False),
         ) as fielding:
 

@@ -40,6 +40,7 @@ from fielding_async.sandbox import (
 )
 from fielding_async.sandbox.faults import Fault
 from tests.tools.sessions import ACTIONS, TOKEN, longer
+from tests.tools.waits import Clock
 
 __all__ = ["BEGIN", "END", "PAGE", "build", "main", "replaced"]
 
@@ -91,7 +92,8 @@ class Row:
     """A fault: its text, and for each way in which it can come about the faults that strike the write.
 
     `writes` returns `None` where it cannot strike this kind. `looks` strike the opening GET. `arguments` are the
-    caller's. `slow`: the write's reply does not come. `once`: whether applied at most once can be promised.
+    caller's. `slow`: the write's reply does not come, and so many seconds pass; `slow_look`: that of the opening GET.
+    `once`: whether applied at most once can be promised.
     """
 
     text: str
@@ -99,7 +101,8 @@ class Row:
     looks: Sequence[Fault] = ()
     arguments: dict[str, Any] = Factory(dict[str, Any])
     behaviour: Behaviour = Factory(Behaviour)
-    slow: bool = False
+    slow: float = 0.0
+    slow_look: float = 0.0
     attempt: float = 20.0
     unreachable: bool = False
     seen: bool = False
@@ -161,12 +164,12 @@ ROWS: list[Row] = [
         [always(Cut("after")), always(Cut("headers")), always(Cut("body"))],
     ),
     Row("the write is applied, and replies are lost on every attempt", [always(*[Cut("after")] * ATTEMPTS)]),
-    Row("the write is applied, and its reply is slower than `Timeout.attempt`", slow=True, attempt=0.5),
+    Row("the write is applied, and its reply is slower than `Timeout.attempt`", slow=10.0, attempt=10.0),
     Row(
         "the write is applied, and time runs out before its reply comes",
         [runs_only()],
-        slow=True,
-        arguments={"timeout": 3.0},
+        slow=45.0,  # the rest is kept for the GET that settles
+        arguments={"timeout": 50.0},
     ),
     Row(
         "an attempt is answered with 5xx or 408, not applied",
@@ -241,7 +244,12 @@ ROWS: list[Row] = [
         [runs_only(Repeat("second"))],
         once=False,
     ),
-    Row("time runs out before the opening look is answered", [runs_only()], arguments={"timeout": 0.3}),
+    Row(
+        "time runs out before the opening look is answered",
+        [runs_only()],
+        slow_look=50.0,
+        arguments={"timeout": 50.0},
+    ),
 ]
 
 
@@ -275,7 +283,12 @@ async def _closed_port() -> str:
     return f"http://127.0.0.1:{port}/v1"
 
 
-async def _cell(row: Row, kind: Kind, make: Make) -> Cell | None:
+async def _put_forward(clock: Clock, seconds: float, hold: Hold) -> None:
+    await hold.arrived()
+    clock.advance(seconds)
+
+
+async def _cell(row: Row, kind: Kind, make: Make, clock: Clock) -> Cell | None:
     async with Sandbox(require_token=TOKEN, behaviour=row.behaviour) as sandbox:
         ref = sandbox.add_run(kind.status)
         faults = make(kind, sandbox.inspect(ref))
@@ -283,16 +296,15 @@ async def _cell(row: Row, kind: Kind, make: Make) -> Cell | None:
             return None
         sandbox.script(*faults, on=kind.operation)
         sandbox.script(*row.looks, on="get")
-        holds: list[Hold] = []
-        if row.slow:
-            holds.append(Hold("after"))
-            sandbox.script(*holds, on=kind.operation)
-        elif "timeout" in row.arguments:
-            holds.append(Hold())
-            sandbox.script(*holds, on="get")
-        cell = await _seen(row, kind, sandbox, ref)
-        for hold in holds:
-            hold.release()
+        if not (row.slow or row.slow_look):
+            cell = await _seen(row, kind, sandbox, ref)
+        else:
+            hold = Hold("after" if row.slow else "before")
+            sandbox.script(hold, on=kind.operation if row.slow else "get")
+            async with asyncio.TaskGroup() as group:
+                group.create_task(_put_forward(clock, row.slow or row.slow_look, hold))
+                cell = await _seen(row, kind, sandbox, ref)
+                hold.release()
         sandbox.assert_faults_used()
         return cell
 
@@ -343,19 +355,22 @@ def _check(row: Row, kind: Kind, sandbox: Sandbox, outcome: object, error: Field
     assert applied in allowed or not row.once, f"{where}: applied {applied} times, {outcome or error}"
 
 
-async def _row(row: Row) -> list[str]:
+async def _row(row: Row, clock: Clock) -> list[str]:
     """Return the cells of a row: what each way in which the fault can come about leads to, for each kind of write."""
 
     async def cells(kind: Kind) -> str:
-        found = [await _cell(row, kind, make) for make in row.writes]
+        found = [await _cell(row, kind, make, clock) for make in row.writes]
         return " or ".join(sorted({str(cell) for cell in found if cell is not None})) or NOT_HERE
 
+    if row.slow or row.slow_look:  # all share the clock
+        return [await cells(kind) for kind in KINDS]
     return await asyncio.gather(*map(cells, KINDS))
 
 
 async def build() -> str:
     """Run every fault on every kind of write, and return the table."""
-    rows = [await _row(row) for row in ROWS]
+    clock = Clock(asyncio.get_running_loop())
+    rows = [await _row(row, clock) for row in ROWS]
     return _markdown([list(column) for column in zip(*rows, strict=True)])
 
 

@@ -1,6 +1,7 @@
 """What a connection does that no exchange should: large bodies, replies that stop making sense, sessions of others."""
 
 import asyncio
+import select
 import time
 import warnings
 from collections.abc import AsyncIterator
@@ -18,13 +19,13 @@ from fielding_async.core.wire.replies import Attempted, Lost, NotSent, Response
 from fielding_async.http.aiohttp_client import AiohttpTransport
 from fielding_async.http.transport import Gate, Outgoing
 from tests.tools.sessions import TOKEN
+from tests.tools.waits import HANG, Clock
 
 from .raw_server import Connection, Play, RawRequest, RawServer, head, lost, raw
 
 roads = pytest.mark.usefixtures("road")
 
 LARGE = b"x" * (24 << 20)
-HANG = 20  # seconds after which a test that waits for what never comes is broken off
 
 
 @pytest_asyncio.fixture
@@ -40,7 +41,7 @@ def door(server: RawServer, http: aiohttp.ClientSession | None = None) -> Aiohtt
 
 
 async def send(
-    transport: AiohttpTransport, server: RawServer, last: str = "pause", body: bytes | None = None, seconds: float = 60
+    transport: AiohttpTransport, server: RawServer, last: str = "pause", body: bytes | None = None
 ) -> Attempted:
     """Perform one exchange: a GET, a PUT, or the POST of an action."""
     method = {"get": "GET", "update": "PUT"}.get(last, "POST")
@@ -48,7 +49,7 @@ async def send(
     headers = {"Authorization": f"Bearer {TOKEN}", "If-Match": server.etag}
     outgoing = Outgoing(method, url, headers, body)
     async with asyncio.timeout(HANG):
-        found = await transport.send(outgoing, timeout=seconds, connect_timeout=5)
+        found = await transport.send(outgoing, timeout=60, connect_timeout=HANG)
     assert outgoing.left or isinstance(found, NotSent)
     return found
 
@@ -87,13 +88,17 @@ async def test_a_refusal_before_a_large_body_was_read(server: RawServer) -> None
 
 
 @roads
-async def test_a_large_body_that_was_given_up_is_not_sent_on(server: RawServer) -> None:
+async def test_a_large_body_that_was_given_up_is_not_sent_on(server: RawServer, clock: Clock) -> None:
     """When the time of an attempt is over, its socket is closed: the rest of the body does not follow."""
     given_up = asyncio.Event()
     arrived: list[int] = []
 
     async def _read_late(connection: Connection) -> None:
         _wire(connection).pause_reading()
+        arriving = connection.writer.get_extra_info("socket").fileno()
+        while not select.select([arriving], [], [], 0)[0]:
+            await asyncio.sleep(0)
+        clock.advance(60)
         await given_up.wait()
         _wire(connection).resume_reading()
         size = 0
@@ -107,7 +112,7 @@ async def test_a_large_body_that_was_given_up_is_not_sent_on(server: RawServer) 
 
     server.accepting.append(_read_late)
     transport = door(server)
-    found = await send(transport, server, "update", LARGE, seconds=0.2)
+    found = await send(transport, server, "update", LARGE)
     assert isinstance(found, Lost)
     assert found.timed_out
     given_up.set()
@@ -246,13 +251,11 @@ async def test_half_a_reply_before_the_request(server: RawServer, is_warm: bool)
     transport = door(server)
     if is_warm:
         await send(transport, server, "get")
-    is_held = asyncio.Event()
+    is_held, is_half = asyncio.Event(), asyncio.Event()
 
     def may_leave(_now: float) -> float:
-        if is_held.is_set():
-            return 0.0
         is_held.set()
-        return 0.05
+        return 0.0 if is_half.is_set() else 0.05
 
     outgoing = Outgoing("POST", f"{server.url}/pause", {"If-Match": "old"}, None, Gate(may_leave, time.monotonic))
     exchange = asyncio.create_task(transport.send(outgoing, timeout=60, connect_timeout=5))
@@ -260,6 +263,7 @@ async def test_half_a_reply_before_the_request(server: RawServer, is_warm: bool)
     while not server.connections:
         await asyncio.sleep(0)
     await server.connections[0].send(b"HTTP/1.1 204 No Content\r\nX:")
+    is_half.set()
     found = await exchange
     await transport.aclose()
     assert not isinstance(found, Response) or found.status == 412
@@ -312,24 +316,29 @@ def test_a_base_url_that_swallows_the_path_is_refused(end: str) -> None:
 
 
 @roads
-async def test_a_read_timeout_of_the_callers_own_request_is_not_ours(server: RawServer) -> None:
+async def test_a_read_timeout_of_the_callers_own_request_is_not_ours(server: RawServer, clock: Clock) -> None:
     """A timer that another request left on a connection, for a stray line end after its reply, cuts none of ours."""
+    is_read, is_astray = asyncio.Event(), asyncio.Event()
 
     async def stray(_server: RawServer, connection: Connection, _request: RawRequest) -> None:
         await connection.send(head("204 No Content"))
-        await asyncio.sleep(0.02)
+        await is_read.wait()
         await connection.send(b"\r\n")
+        is_astray.set()
 
     async def slow(server: RawServer, connection: Connection, request: RawRequest) -> None:
-        await asyncio.sleep(0.8)
+        clock.advance(20)
+        await asyncio.sleep(0.02)
         await connection.send(server.handle(request))
 
     server.script("get", stray)
     server.script("pause", slow)
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(sock_read=0.5)) as http:
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(sock_read=10)) as http:
         async with http.get(server.url) as response:
             await response.read()
-        await asyncio.sleep(0.05)
+        is_read.set()
+        await is_astray.wait()
+        await asyncio.sleep(0.02)
         transport = door(server, http)
         found = await send(transport, server)
         await transport.aclose()

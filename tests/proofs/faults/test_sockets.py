@@ -31,6 +31,7 @@ from fielding_async import (
 from fielding_async.core.actions import Action
 from fielding_async.http.reply_reader import MAX_BODY
 from tests.tools.sessions import QUICK, REF, TOKEN
+from tests.tools.waits import Clock
 
 from .raw_server import Connection, Play, RawRequest, RawServer, head, lost, raw, reply
 
@@ -375,17 +376,18 @@ async def test_a_redirect_is_not_followed(server: RawServer, action: Action, app
 
 
 @every_action
-async def test_a_reply_slower_than_the_attempt(server: RawServer, action: Action) -> None:
+async def test_a_reply_slower_than_the_attempt(server: RawServer, action: Action, clock: Clock) -> None:
     """A reply that comes after the attempt's time is lost; when it comes at last, it is nobody's answer."""
     late = asyncio.Event()
 
     async def slow(server: RawServer, connection: Connection, request: RawRequest) -> None:
         answer = server.handle(request)
+        clock.advance(400)
         await late.wait()
         await connection.send(answer)
 
     server.script(action.name, slow)
-    async with client(server, timeout=Timeout(total=20, attempt=0.2)) as fielding:
+    async with client(server, timeout=Timeout(total=1000, attempt=400)) as fielding:
         run = fielding.run(REF)
         outcome = await run.perform(action)
         late.set()
@@ -395,18 +397,19 @@ async def test_a_reply_slower_than_the_attempt(server: RawServer, action: Action
 
 
 @every_action
-async def test_a_reply_that_trickles(server: RawServer, action: Action) -> None:
+async def test_a_reply_that_trickles(server: RawServer, action: Action, clock: Clock) -> None:
     """The attempt's time counts to the last byte: a head that stops half-way is lost when it is over."""
     never = asyncio.Event()
 
     async def trickle(server: RawServer, connection: Connection, request: RawRequest) -> None:
         await connection.send(server.handle(request)[:30])
+        clock.advance(400)
         assert await connection.reader.read() == b""  # until the client has hung up
         never.set()
         connection.close()
 
     server.script(action.name, trickle)
-    async with client(server, timeout=Timeout(total=20, attempt=0.2)) as fielding:
+    async with client(server, timeout=Timeout(total=1000, attempt=400)) as fielding:
         outcome = await fielding.run(REF).perform(action)
     assert outcome.effect == "unconfirmed"
     assert never.is_set()
@@ -414,18 +417,19 @@ async def test_a_reply_that_trickles(server: RawServer, action: Action) -> None:
 
 
 @every_action
-async def test_a_write_that_lands_after_it_was_given_up(server: RawServer, action: Action) -> None:
+async def test_a_write_that_lands_after_it_was_given_up(server: RawServer, action: Action, clock: Clock) -> None:
     """A request given up for its slowness and carried out only then meets 412 or makes the next one meet it: once."""
     landed = asyncio.Event()
 
     async def lands_late(server: RawServer, connection: Connection, request: RawRequest) -> None:
+        clock.advance(400)
         await connection.reader.read()  # the client hangs up
         server.handle(request)
         landed.set()
         connection.close()
 
     server.script(action.name, lands_late)
-    async with client(server, timeout=Timeout(total=20, attempt=0.2)) as fielding:
+    async with client(server, timeout=Timeout(total=1000, attempt=400)) as fielding:
         outcome = await fielding.run(REF).perform(action)
         await landed.wait()
     assert outcome.effect in {"accepted", "unconfirmed"}
