@@ -111,8 +111,12 @@ def _lowest() -> list[str]:
 
 @nox.session(python=OLDEST)
 def lint(session: nox.Session) -> None:
-    """Check style and formatting."""
-    session.install(*_group("lint"))
+    """Check style and formatting, with the version of Ruff that the hook of pre-commit uses."""
+    (ruff,) = _group("lint")
+    hooks = re.findall(r"additional_dependencies: (.*)", (ROOT / ".pre-commit-config.yaml").read_text())
+    if set(hooks) != {f'["{ruff}"]'}:
+        session.error(f"pyproject.toml says {ruff}, .pre-commit-config.yaml {' and '.join(hooks)}")
+    session.install(ruff)
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
 
@@ -150,6 +154,9 @@ def linkcheck(session: nox.Session) -> None:
 
 @nox.session(python=OLDEST)
 def bench(session: nox.Session) -> None:
-    """Measure cost, pace and scale beside other clients (a quarter of an hour); results go to `benchmarks/results/`."""
+    """Measure cost, pace and scale beside other clients, into `build/benchmarks/` (a quarter of an hour).
+
+    `-- --release` measures all sections (half an hour), and writes the report and the plots of the repository.
+    """
     session.install("-e", ".", *_group("bench"))
     session.run("python", "-m", "benchmarks", *session.posargs)
