@@ -23,16 +23,27 @@ _WARM_UP = 4
 _TURNS = 10
 _PACKAGE = re.compile(r"(?:.*[/\\]|<attrs generated methods )(fielding_async|aiohttp|asyncio|opentelemetry)\b(.*)")
 _OTHERS = "other libraries, the measuring client"
-_PARTS = {
-    "handle, ids, values": "session handles ids models actions",
-    "call: turn, judgement, memory of ETags": "runs engine calls turns etags conflict config retrying results",
-    "requests and replies as values": "wire headers operations codec structuring dates",
-    "attempt: a task of its own": "exchange flights attempts auth tokens",
-    "limiter": "limiter pacing learning",
-    "aiohttp's door, time limits": "transport aiohttp_transport aiohttp_shortcut aiohttp_replies watchdog",
-    "trace": "telemetry providers traceparent propagation logs signals",
+_VALUES = "handle, ids, values"
+_CALL = "call: turn, judgement, memory of ETags"
+_ATTEMPT = "attempt: a task of its own"
+_LIMITER = "limiter"
+_PART_OF = {
+    "session": _VALUES,
+    "handles": _VALUES,
+    "core": _VALUES,
+    "core conflict": _CALL,
+    "engine": _CALL,
+    "core wire": "requests and replies as values",
+    "engine sender": _ATTEMPT,
+    "engine attempt": _ATTEMPT,
+    "engine pending_request": _ATTEMPT,
+    "engine token_keeper": _ATTEMPT,
+    "engine limiter": _LIMITER,
+    "core pace": _LIMITER,
+    "http": "HTTP, time limits",
+    "telemetry": "trace",
 }
-_PART_OF = {module: part for part, modules in _PARTS.items() for module in modules.split()}
+_PARTS = list(dict.fromkeys(_PART_OF.values()))
 
 
 def _part(filename: str) -> str:
@@ -42,7 +53,9 @@ def _part(filename: str) -> str:
     package, rest = found.groups()
     if package != "fielding_async":
         return package
-    return _PART_OF.get(re.split(r"\W+", rest)[1], _OTHERS)
+    _, first, second, *_ = [*re.split(r"\W+", rest), "", ""]
+    # what attrs generates for a public class names the public path alone
+    return _PART_OF.get(f"{first} {second}") or _PART_OF.get(first, _VALUES)
 
 
 async def _act(act: clients.Act, turns: int) -> None:
