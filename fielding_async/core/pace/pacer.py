@@ -60,8 +60,8 @@ class Permit:
     """The permission to send one request.
 
     `epoch`: how many pauses had started when it was given. `at`: when that was. `interval`: planned seconds since the
-    request before it; `after`: planned seconds until the next. `is_paced`: it had to wait for the pace. `is_probe`: it
-    is the single request after a pause (R2). `used`: the request left. `refused`: it met a 429.
+    request before it; `after`: planned seconds until the next. `is_paced`: it had to wait for the pace. `used`: the
+    request left. `refused`: it met a 429.
     """
 
     epoch: int
@@ -69,7 +69,6 @@ class Permit:
     interval: float
     after: float
     is_paced: bool
-    is_probe: bool = False
     used: bool = False
     refused: bool = False
 
@@ -125,7 +124,6 @@ class Pacer:
         self._last_interval = self._interval
         if self._probe_wanted:
             self._probe_wanted = False
-            permit.is_probe = True
             self._probe = permit
         return permit
 

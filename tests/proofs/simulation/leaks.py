@@ -38,7 +38,7 @@ async def check_at_rest(actors: list[Actor], server: Server, world: World) -> li
             "tasks": len(engine.sender.attempts.tasks),
             "sleepers": len(engine.sender._sleepers),
             "looks": len(engine.memory.fetches),
-            "waiters": sum(not waiter.permit.done() for waiter in (*engine.limiter._first, *engine.limiter._under_way)),
+            "waiters": engine.limiter.waiting,
             "token fetches": int(engine.keeper._fetching is not None and not engine.keeper._fetching.done()),
         }
         found += [f"(f) session {actor.number} still holds {count} {name}" for name, count in held.items() if count]
