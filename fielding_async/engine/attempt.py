@@ -76,7 +76,7 @@ class AttemptRunner:
         """Start an attempt if there are a token and a permission at once; otherwise return `None`: call `start_later`.
 
         What is returned is awaited for the answer, which is `None` if the permission lapsed before the request was
-        sent. Cancelling that wait ends a read; a write goes on. Raises `OutOfTimeError`.
+        sent. Cancelling that wait ends a read; a write goes on. Raises `OutOfTimeError` and `SessionClosedError`.
         """
         token = self.keeper.usable()
         if token is None:
@@ -103,6 +103,9 @@ class AttemptRunner:
     def _start(
         self, pending: PendingRequest, permit: Permit, token: Token, until: float | None
     ) -> Awaitable[Answer | None]:
+        if self.closing:  # since the permission was given
+            self.limiter.release(permit)
+            raise session_closed()
         limit = self.timeout.attempt
         if until is not None:
             limit = min(limit, until - self.loop.time())
@@ -145,16 +148,13 @@ class AttemptRunner:
                     under_way=call.time.is_running, deadline=until, patience=call.time.total
                 )
             except WaitTooLongError as error:
-                pause = error.pause
                 call.trace.waited(reason, self.loop.time() - started)
-            else:
-                call.trace.waited(reason, self.loop.time() - started)
-                token = self.keeper.usable()
-                if token is not None:
-                    return permit, token
-                self.limiter.release(permit)  # the token expired while the call waited
-                continue
-            raise OutOfTimeError(pause)
+                raise OutOfTimeError(error.pause) from None
+            call.trace.waited(reason, self.loop.time() - started)
+            token = self.keeper.usable()
+            if token is not None:
+                return permit, token
+            self.limiter.release(permit)  # the token expired while the call waited
 
     async def _fetch_token(self, call: Call, until: float | None) -> None:
         if until is None and call.time.total is not None:
