@@ -1,12 +1,40 @@
-"""Removal of a secret from values: some servers and proxies repeat in a reply what they were sent."""
+"""Secrets: texts that no `repr` shows, and their removal from values that a server or a proxy sent back."""
 
-from typing import Any, TypeVar, cast
+from typing import Any, Self, SupportsIndex, TypeVar, cast
 
 from attrs import evolve, fields, has
 
-__all__ = ["without"]
+__all__ = ["Secret", "SecretBytes", "without"]
 
 Value = TypeVar("Value")
+
+
+class Secret(str):
+    """A text that is sent and never shown: its `repr`, and that of a part of it, is `'***'`.
+
+    Tracebacks that show local variables call `repr`, and some of them cut the text first.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+    def __getitem__(self, key: SupportsIndex | slice) -> Self:
+        return type(self)(super().__getitem__(key))
+
+
+class SecretBytes(bytes):
+    """Bytes that are sent and never shown, as `Secret`."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "b'***'"
+
+    def __getitem__(self, key: Any) -> Any:
+        found = super().__getitem__(key)
+        return type(self)(found) if isinstance(key, slice) else found
 
 
 def without(secret: str, value: Value) -> Value:

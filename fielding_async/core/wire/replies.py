@@ -60,9 +60,10 @@ class Response:
 
 @frozen
 class NotSent:
-    """The attempt failed before the request was sent."""
+    """The attempt failed before the request was sent. `is_final`: another attempt is bound to fail as well."""
 
     reason: str
+    is_final: bool = False
 
 
 @frozen
@@ -121,7 +122,8 @@ def read(asked: Request, attempted: Attempted, now: datetime) -> Answer:
         if isinstance(attempted, Lost) and attempted.unreadable:
             return _unusable(asked, ProtocolError(attempted.reason))
         error = TransportError(attempted.reason, method=asked.operation.method, path=asked.path)
-        return Failed(error, repeatable=True, may_be_applied=isinstance(attempted, Lost))
+        is_final = isinstance(attempted, NotSent) and attempted.is_final
+        return Failed(error, repeatable=not is_final, may_be_applied=isinstance(attempted, Lost))
     status = attempted.status
     if status == asked.operation.success:
         problem = _unreadable(asked, attempted)
