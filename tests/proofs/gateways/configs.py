@@ -1,0 +1,228 @@
+"""Configurations of the gateways. Each function takes what a gateway is to do, and returns a `Config`.
+
+Timeouts are short, so that a gateway answers in place of an exchange that is only slow. Everything listens on
+127.0.0.1.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from .programs import Command, Config, find
+
+__all__ = ["GIVES_UP", "PASSWORD", "USER", "apache", "haproxy", "nginx", "squid_accelerator", "squid_forward"]
+
+GIVES_UP = 0.3
+"""Seconds after which a gateway no longer waits for the exchange."""
+USER, PASSWORD = "team", "gate-p@ss:word"
+
+_IS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
+_MS = f"{GIVES_UP * 1000:.0f}ms"
+
+
+def _found(program: str) -> str:
+    path = find(program)
+    assert path is not None, f"{program} is not installed"
+    return path
+
+
+def nginx(
+    origins: Sequence[int],
+    *,
+    gzip: bool = False,
+    cache: bool = False,
+    heeds_no_cache: bool = False,
+    next_upstream: str = "off",
+    tls: tuple[Path, Path] | None = None,
+) -> Config:
+    """A reverse proxy with buffering and connections that are kept alive.
+
+    `next_upstream`: when a request is sent to another origin, or once more to the same. `heeds_no_cache`: a request
+    with `Cache-Control` goes past the cache, as the manual of `proxy_cache_bypass` advises. `tls`: certificate and key.
+    """
+
+    def write(folder: Path, port: int) -> Command:
+        lines = [f"listen 127.0.0.1:{port}{' ssl' if tls else ''};"]
+        if tls:
+            lines += [f"ssl_certificate {tls[0]};", f"ssl_certificate_key {tls[1]};"]
+        if gzip:
+            lines += ["gzip on;", "gzip_types application/json;", "gzip_proxied any;", "gzip_min_length 1;"]
+        place = [
+            "proxy_pass http://exchange;",
+            "proxy_http_version 1.1;",
+            'proxy_set_header Connection "";',
+            f"proxy_read_timeout {_MS};",
+            f"proxy_next_upstream {next_upstream};",
+        ]
+        if cache:
+            place.append("proxy_cache runs;")
+        if cache and heeds_no_cache:
+            place.append("proxy_cache_bypass $http_cache_control;")
+        temporary = " ".join(
+            f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        )
+        servers = " ".join(f"server 127.0.0.1:{origin} max_fails=0;" for origin in origins)
+        text = f"""
+            {"user root;" if _IS_ROOT else ""}
+            daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log stderr warn;
+            events {{ worker_connections 1024; }}
+            http {{
+              access_log off; {temporary}
+              {f"proxy_cache_path {folder}/cache keys_zone=runs:1m;" if cache else ""}
+              upstream exchange {{ {servers} keepalive 64; }}
+              server {{ {" ".join(lines)} location / {{ {" ".join(place)} }} }}
+            }}
+        """
+        return Command([_found("nginx"), "-p", str(folder), "-e", "stderr", "-c", _written(folder, text)])
+
+    return write
+
+
+def haproxy(origins: Sequence[int], *, retry_on: str = "conn-failure", timeout: str = _MS) -> Config:
+    """A load balancer that tries again, at another server if there is one.
+
+    `retry_on`: after which failures. `timeout`: of the server.
+    """
+
+    def write(folder: Path, port: int) -> Command:
+        servers = "\n  ".join(f"server s{number} 127.0.0.1:{origin}" for number, origin in enumerate(origins))
+        text = f"""
+defaults
+  mode http
+  timeout connect 2s
+  timeout client 60s
+  timeout server {timeout}
+  retries 3
+  option redispatch 1
+  retry-on {retry_on}
+frontend gate
+  bind 127.0.0.1:{port}
+  default_backend exchange
+backend exchange
+  balance roundrobin
+  {servers}
+"""
+        return Command([_found("haproxy"), "-db", "-f", _written(folder, text)])
+
+    return write
+
+
+def _squid(port: int, *lines: str) -> str:
+    return "\n".join(
+        [
+            "pid_filename none",
+            "cache_log stdio:/dev/stderr",
+            "access_log none",
+            "cache_store_log none",
+            "logfile_rotate 0",
+            "pinger_enable off",
+            "shutdown_lifetime 0 seconds",
+            "memory_cache_shared off",
+            "coredump_dir none",
+            "visible_hostname gateway.test",
+            "read_timeout 1 second",
+            *lines,
+            "",
+        ]
+    )
+
+
+def _squid_command(folder: Path, port: int, text: str) -> Command:
+    # asked to end, squid takes two seconds; it keeps nothing outside its folder but shared memory
+    name = f"gate{port}"
+    arguments = [_found("squid"), "-N", "-n", name, "-f", _written(folder, text)]
+    return Command(arguments, kill=True, leaves=f"{name}-*")
+
+
+def squid_accelerator(origin: int) -> Config:
+    """A reverse proxy with a cache in memory, which keeps what the exchange allows."""
+
+    def write(folder: Path, port: int) -> Command:
+        text = _squid(
+            port,
+            f"http_port 127.0.0.1:{port} accel no-vhost defaultsite=127.0.0.1:{origin}",
+            f"cache_peer 127.0.0.1 parent {origin} 0 no-query no-digest originserver login=PASSTHRU name=exchange",
+            "http_access allow all",
+            "never_direct allow all",
+            "cache_mem 16 MB",
+        )
+        return Command(
+            [_found("squid"), "-N", "-n", f"gate{port}", "-f", _written(folder, text)],
+            kill=True,
+            leaves=f"gate{port}-*",
+        )
+
+    return write
+
+
+def squid_forward() -> Config:
+    """A forward proxy for CONNECT that wants a name and a password."""
+
+    def write(folder: Path, port: int) -> Command:
+        helper = folder / "passwords.sh"
+        # squid hands over name and password, each URL-encoded
+        helper.write_text(
+            '#!/bin/sh\nwhile read -r line; do\n  if [ "$line" = "team gate-p%40ss%3Aword" ]; then echo OK;'
+            " else echo ERR; fi\ndone\n"
+        )
+        helper.chmod(0o755)
+        text = _squid(
+            port,
+            f"http_port 127.0.0.1:{port}",
+            f"auth_param basic program {helper}",
+            "auth_param basic children 1 startup=1 idle=1",
+            "auth_param basic realm gateway",
+            "acl known proxy_auth REQUIRED",
+            "http_access allow known",
+            "http_access deny all",
+            "cache deny all",
+        )
+        return Command(
+            [_found("squid"), "-N", "-n", f"gate{port}", "-f", _written(folder, text)],
+            kill=True,
+            leaves=f"gate{port}-*",
+        )
+
+    return write
+
+
+def apache(origin: int) -> Config:
+    """A reverse proxy with mod_deflate, which compresses JSON and rewrites its ETag."""
+
+    def write(folder: Path, port: int) -> Command:
+        modules = _modules()
+        wanted = ("mpm_event", "authz_core", "filter", "deflate", "proxy", "proxy_http")
+        loads = "\n".join(f"LoadModule {name}_module {modules}/mod_{name}.so" for name in wanted)
+        text = f"""
+{loads}
+ServerName gateway.test
+ServerRoot {folder}
+DefaultRuntimeDir {folder}
+PidFile {folder}/apache.pid
+ErrorLog /dev/stderr
+Listen 127.0.0.1:{port}
+{"User www-data" if _IS_ROOT else ""}
+{"Group www-data" if _IS_ROOT else ""}
+StartServers 1
+ServerLimit 2
+ThreadsPerChild 64
+MaxRequestWorkers 128
+MaxKeepAliveRequests 0
+AddOutputFilterByType DEFLATE application/json
+AllowEncodedSlashes NoDecode
+ProxyTimeout {_MS}
+ProxyPass / http://127.0.0.1:{origin}/ retry=0 nocanon
+"""
+        return Command([_found("apache2"), "-DFOREGROUND", "-f", _written(folder, text)])
+
+    return write
+
+
+def _modules() -> Path:
+    return Path("/usr/lib/apache2/modules")
+
+
+def _written(folder: Path, text: str) -> str:
+    path = folder / "gateway.conf"
+    path.write_text(text)
+    return str(path)
