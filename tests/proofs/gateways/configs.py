@@ -34,11 +34,13 @@ def nginx(
     heeds_no_cache: bool = False,
     next_upstream: str = "off",
     tls: tuple[Path, Path] | None = None,
+    own_page: bool = False,
 ) -> Config:
     """A reverse proxy with buffering and connections that are kept alive.
 
     `next_upstream`: when a request is sent to another origin, or once more to the same. `heeds_no_cache`: a request
     with `Cache-Control` goes past the cache, as the manual of `proxy_cache_bypass` advises. `tls`: certificate and key.
+    `own_page`: where the exchange fails, it answers 200 with a page of its own.
     """
 
     def write(folder: Path, port: int) -> Command:
@@ -54,6 +56,9 @@ def nginx(
             f"proxy_read_timeout {_MS};",
             f"proxy_next_upstream {next_upstream};",
         ]
+        if own_page:
+            place += ["proxy_intercept_errors on;", "error_page 500 502 503 504 =200 @page;"]
+            lines += ['location @page { default_type text/html; return 200 "<h1>Back soon</h1>"; }']
         if cache:
             place.append("proxy_cache runs;")
         if cache and heeds_no_cache:
@@ -160,10 +165,8 @@ def squid_forward() -> Config:
 
     def write(folder: Path, port: int) -> Command:
         helper = folder / "passwords.sh"
-        # squid hands over name and password, each URL-encoded
         helper.write_text(
-            '#!/bin/sh\nwhile read -r line; do\n  if [ "$line" = "team gate-p%40ss%3Aword" ]; then echo OK;'
-            " else echo ERR; fi\ndone\n"
+            f"#!/bin/sh\nwhile read -r line; do [ \"$line\" = '{USER} {PASSWORD}' ] && echo OK || echo ERR; done\n"
         )
         helper.chmod(0o755)
         text = _squid(

@@ -126,9 +126,15 @@ async def _start(config: Config, folder: Path) -> _Started:
 
 
 def _spawn(command: Command, folder: Path) -> subprocess.Popen[bytes]:
+    # where this is possible, the program ends with us, however we end
+    prefix = ["setpriv", "--pdeathsig", "KILL" if command.kill else "TERM"] if find("setpriv") else []
     with (folder / "output.log").open("ab") as output:
         return subprocess.Popen(
-            command.arguments, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+            [*prefix, *command.arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
         )
 
 

@@ -1,0 +1,123 @@
+"""The gateways that are driven: what stands between client and exchange, and what can be promised behind it."""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from ssl import SSLContext
+from typing import Any
+from urllib.parse import quote
+
+from attrs import frozen
+
+from fielding_async.sandbox import Behaviour
+
+from .authority import Authority
+from .configs import GIVES_UP, PASSWORD, USER, apache, haproxy, nginx, squid_accelerator, squid_forward
+from .programs import Config, running
+
+__all__ = ["CASES", "Case", "Entry", "reverse", "tls_origin", "tunnel"]
+
+
+@frozen
+class Entry:
+    """Where the client goes in: arguments of a session."""
+
+    base_url: str
+    proxy: str | None = None
+    ssl: SSLContext | None = None
+
+    def arguments(self) -> dict[str, Any]:
+        """Return them by name."""
+        return {"base_url": self.base_url, "proxy": self.proxy, "ssl": self.ssl}
+
+
+Gateway = Callable[[Sequence[int], Path], AbstractAsyncContextManager[Entry]]
+"""Starts a gateway in front of these ports of the exchange; the folder is for what it needs beside its own."""
+
+
+@frozen(kw_only=True)
+class Case:
+    """A gateway, and how it is driven.
+
+    `programs`: what it needs. `slow`: seconds in which the exchange outlasts the gateway's patience. `max_age`: for how
+    many seconds the exchange lets caches keep a run; `None` for no word of it. `repeats`: the gateway sends requests a
+    second time by itself, so that "already" may be the work of our own first copy. `hides`: it answers from its cache
+    and does not say so, so that "already" may be of the past.
+    """
+
+    programs: tuple[str, ...]
+    gateway: Gateway
+    slow: float = GIVES_UP * 1.7
+    max_age: int | None = None
+    repeats: bool = False
+    hides: bool = False
+    behaviour: Behaviour | None = None
+
+
+def reverse(config: Callable[[Sequence[int]], Config]) -> Gateway:
+    """Return a gateway that the client takes for the exchange, over plain HTTP."""
+
+    @asynccontextmanager
+    async def gateway(origins: Sequence[int], folder: Path) -> AsyncIterator[Entry]:
+        async with running(config(origins)) as port:
+            yield Entry(f"http://127.0.0.1:{port}/v1")
+
+    return gateway
+
+
+@asynccontextmanager
+async def tls_origin(
+    origins: Sequence[int], folder: Path, *, names: Sequence[str] = ("DNS:localhost",), expired: bool = False
+) -> AsyncIterator[Entry]:
+    """Run a TLS server with a certificate of the test's authority, which the entry trusts."""
+    authority = Authority(folder / "authority")
+    certificate = authority.issue(*names, expired=expired)
+    async with running(nginx(origins, tls=certificate)) as port:
+        yield Entry(f"https://localhost:{port}/v1", ssl=authority.trusted())
+
+
+@asynccontextmanager
+async def tunnel(origins: Sequence[int], folder: Path, *, password: str = PASSWORD) -> AsyncIterator[Entry]:
+    """Run a forward proxy that wants a name and a password, and a TLS server behind it."""
+    async with tls_origin(origins, folder) as origin, running(squid_forward()) as port:
+        proxy = f"http://{USER}:{quote(password, safe='')}@127.0.0.1:{port}"
+        yield Entry(origin.base_url, proxy, origin.ssl)
+
+
+CASES: Mapping[str, Case] = {
+    "nginx": Case(programs=("nginx",), gateway=reverse(lambda ports: nginx(ports[:1]))),
+    "nginx, gzip": Case(
+        programs=("nginx",),
+        gateway=reverse(lambda ports: nginx(ports[:1], gzip=True)),
+        behaviour=Behaviour(etag='"{version}"'),
+    ),
+    "nginx, cache": Case(
+        programs=("nginx",),
+        gateway=reverse(lambda ports: nginx(ports[:1], cache=True, heeds_no_cache=True)),
+        max_age=600,
+    ),
+    "nginx, cache that heeds nothing": Case(
+        programs=("nginx",), gateway=reverse(lambda ports: nginx(ports[:1], cache=True)), max_age=1, hides=True
+    ),
+    "nginx, next upstream": Case(
+        programs=("nginx",),
+        gateway=reverse(lambda ports: nginx(ports, next_upstream="error timeout http_500 http_502 http_503 http_504")),
+        repeats=True,
+    ),
+    "HAProxy": Case(programs=("haproxy",), gateway=reverse(haproxy)),
+    "HAProxy, retries": Case(
+        programs=("haproxy",),
+        gateway=reverse(
+            lambda ports: haproxy(
+                ports, retry_on="conn-failure empty-response junk-response response-timeout 500 502 503 504"
+            )
+        ),
+        repeats=True,
+    ),
+    "squid, cache": Case(
+        programs=("squid",), gateway=reverse(lambda ports: squid_accelerator(ports[0])), slow=1.4, max_age=600
+    ),
+    "squid, CONNECT": Case(programs=("squid", "nginx", "openssl"), gateway=tunnel),
+    "Apache, mod_deflate": Case(programs=("apache2",), gateway=reverse(lambda ports: apache(ports[0]))),
+    "TLS": Case(programs=("nginx", "openssl"), gateway=tls_origin),
+}

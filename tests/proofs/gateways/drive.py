@@ -1,0 +1,169 @@
+"""Many calls of two sessions through a gateway, with faults behind it and colleagues beside them."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+from urllib.parse import urlsplit
+
+from attrs import define, field, frozen
+
+from fielding_async import (
+    Complete,
+    FieldingError,
+    FieldingRun,
+    FieldingSession,
+    LaunchNow,
+    Limits,
+    Outcome,
+    OutcomeUnknownError,
+    Pause,
+    Relaunch,
+    Resume,
+    RunRef,
+    Timeout,
+    Update,
+)
+from fielding_async.core.actions import Action
+from fielding_async.sandbox import Sandbox
+from fielding_async.sandbox.server import Server
+from tests.tools.sessions import QUICK, TOKEN
+
+from .cases import Case
+from .weather import Arrival, Weather
+
+__all__ = ["Call", "Drive", "Order", "drive"]
+
+
+@frozen
+class Order:
+    """What is ordered: an action, or a callable update that moves the end by `shift`."""
+
+    action: Action | None = None
+    shift: timedelta = timedelta(0)
+
+    def change(self, run: FieldingRun) -> Update:
+        """Return the update for a run as it is now."""
+        return Update(end_fielding_at=run.end_fielding_at + self.shift)
+
+
+@frozen
+class Call:
+    """One call: the run, the order, what it ended in, and how many writes there were before and after it."""
+
+    ref: RunRef
+    order: Order
+    ended: Outcome | FieldingError
+    before: int
+    after: int
+
+
+@define
+class Drive:
+    """What is left when all calls are over and nothing is on its way any more."""
+
+    sandbox: Sandbox
+    case: Case
+    arrivals: Sequence[Arrival]
+    calls: list[Call] = field(factory=list)
+    struck: Counter[str] = field(factory=Counter)
+    seconds: float = 0.0
+
+    def count(self) -> Counter[str]:
+        """Return how many calls ended in each effect or class of error."""
+        return Counter(
+            call.ended.effect if isinstance(call.ended, Outcome) else type(call.ended).__name__ for call in self.calls
+        )
+
+    def unknown(self) -> float:
+        """Return the share of calls that ended in `OutcomeUnknownError`."""
+        return sum(isinstance(call.ended, OutcomeUnknownError) for call in self.calls) / len(self.calls)
+
+    def figures(self) -> str:
+        """Return it in two lines."""
+        ended = ", ".join(f"{name} {count}" for name, count in self.count().most_common())
+        struck = ", ".join(f"{name} {count}" for name, count in sorted(self.struck.items()))
+        return (
+            f"{len(self.calls)} calls in {self.seconds:.1f} s: {ended}; unknown {self.unknown():.2%}\n  met: {struck}"
+        )
+
+
+def _moment(dice: Random, year: int) -> datetime:
+    return datetime(year, 1, 1, tzinfo=UTC) + timedelta(seconds=dice.randrange(10**7), milliseconds=dice.randrange(999))
+
+
+def _order(dice: Random, status: str) -> Order:
+    """Return an order, most often one that the exchange allows in this status."""
+    roll = dice.random()
+    if status != "completed" and roll < 0.2:
+        return Order(shift=timedelta(minutes=dice.randrange(1, 3000), milliseconds=dice.randrange(1, 999)))
+    if status != "completed" and roll < 0.4:
+        start = _moment(dice, 2031) if dice.random() < 0.5 else None
+        return Order(Update(start_fielding_at=start, end_fielding_at=_moment(dice, 2033)))
+    fitting: dict[str, tuple[Action, ...]] = {
+        "scheduled": (LaunchNow(), Complete()),
+        "live": (Pause(), Pause(), Pause(), Pause(), Complete()),
+        "paused": (Resume(),),
+        "completed": (Relaunch(),),
+    }
+    if dice.random() < 0.1:
+        return Order(dice.choice((Pause(), Resume())))
+    return Order(dice.choice(fitting[status]))
+
+
+async def drive(case: Case, calls: int, folder: Path, *, seed: int = 0, runs: int = 40) -> Drive:
+    """Make so many calls on so many runs, through a gateway, and wait until the last request has landed.
+
+    Two sessions work on each run at the same time; one of them keeps no ETag.
+    """
+    async with AsyncExitStack() as stack:
+        sandbox = await stack.enter_async_context(Sandbox(require_token=TOKEN, seed=seed, behaviour=case.behaviour))
+        writes = sandbox._pipeline.engine.runs.writes
+        weather = Weather(seed, lambda: len(writes), slow=case.slow, max_age=case.max_age)
+        sandbox._pipeline.script = weather  # the script is a list; these are dice
+        second = Server(sandbox._pipeline)
+        ports = [urlsplit(sandbox.url).port or 0, await second.start("127.0.0.1", 0)]
+        stack.push_async_callback(second.stop)
+        entry = await stack.enter_async_context(case.gateway(ports, folder))
+        driven = Drive(sandbox, case, weather.arrivals, struck=weather.struck)
+        statuses = ("scheduled", "live", "paused", "completed")
+        refs = [sandbox.add_run(statuses[number % 4]) for number in range(runs)]
+        started = time.perf_counter()
+        async with AsyncExitStack() as sessions, asyncio.TaskGroup() as group:
+            for name, remembered in (("warm", 65_536), ("cold", 1)):
+                fielding = FieldingSession(
+                    TOKEN,
+                    retry=QUICK,
+                    timeout=Timeout(total=20, attempt=10),
+                    limits=Limits(concurrency=runs, adaptive=False),
+                    etag_cache_size=remembered,
+                    **entry.arguments(),
+                )
+                await sessions.enter_async_context(fielding)
+                for number, ref in enumerate(refs):
+                    share = calls // (2 * runs) + (number < calls // 2 % runs)
+                    dice = Random(f"{seed}/{name}/{number}")
+                    group.create_task(_work(driven, fielding, ref, dice, share))
+        await weather.over()
+        driven.seconds = time.perf_counter() - started
+    return driven
+
+
+async def _work(driven: Drive, fielding: FieldingSession, ref: RunRef, dice: Random, calls: int) -> None:
+    sandbox, run = driven.sandbox, fielding.run(ref)
+    for _ in range(calls):
+        if dice.random() < 0.1:
+            flipped = {"live": "paused", "paused": "live"}.get(sandbox.inspect(ref).status)
+            sandbox.touch(ref, status=flipped)
+        now = sandbox.inspect(ref)
+        order = _order(dice, now.status)
+        ended: Outcome | FieldingError
+        try:
+            ended = await (run.update(order.change) if order.action is None else run.perform(order.action))
+        except FieldingError as error:
+            ended = error
+        driven.calls.append(Call(ref, order, ended, now.version, sandbox.inspect(ref).version))

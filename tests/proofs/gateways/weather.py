@@ -1,0 +1,117 @@
+"""What the exchange does behind a gateway: it is slow, cuts, fails, has colleagues write, and lets caches keep runs."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from datetime import timedelta
+from random import Random
+from typing import Literal
+
+from attrs import frozen
+
+from fielding_async import RunRef
+from fielding_async.sandbox import Cut, Fault, Hold, Refuse, SecondWriter, SetHeader, Status
+from fielding_async.sandbox.fault_script import Script
+
+__all__ = ["Arrival", "Weather"]
+
+_LOSING = (Cut, Refuse, Hold)
+
+
+@frozen
+class Arrival:
+    """A request as it came to the exchange: how many writes there were, and whether its reply was lost on the way."""
+
+    writes: int
+    is_lost: bool
+
+
+class Slow(Hold):
+    """Lets a request wait for so many seconds, and says when it is over."""
+
+    def __init__(self, seconds: float, when: Literal["before", "after"], weather: "Weather") -> None:
+        super().__init__(when)
+        self._seconds = seconds
+        self._weather = weather
+
+    async def pass_through(self) -> None:
+        """Wait."""
+        self._weather.waiting += 1
+        try:
+            await asyncio.sleep(self._seconds)
+        finally:
+            self._weather.waiting -= 1
+            # what it is about happens before the loop's next round
+            asyncio.get_running_loop().call_soon(self._weather.wake)
+
+
+class Weather(Script):
+    """Dice in place of a script, one per run.
+
+    `written`: tells how many writes there are. `slow`: the seconds of a slow request. `max_age`: how long caches may
+    keep a run. `arrivals` has an entry for each request, in the order of `Sandbox.requests`.
+    """
+
+    def __init__(self, seed: int, written: Callable[[], int], *, slow: float, max_age: int | None) -> None:
+        super().__init__()
+        self._written = written
+        self.arrivals: list[Arrival] = []
+        self._seed = seed
+        self._slow = slow
+        self._max_age = max_age
+        self._dice: dict[RunRef | None, Random] = {}
+        self._calm = asyncio.Event()
+        self.waiting = 0
+        self.struck: Counter[str] = Counter()
+
+    def take(
+        self, method: str, operation: str, ref: RunRef | None, *, run_exists: bool, makes_job: bool
+    ) -> tuple[Fault, ...]:
+        """Return what strikes a request."""
+        dice = self._dice.get(ref)
+        if dice is None:
+            dice = self._dice[ref] = Random(f"{self._seed}/{ref}")
+        faults: list[Fault] = [*self._loss(dice), *self._rival(dice, method)]
+        lost = any(isinstance(fault, _LOSING) or (isinstance(fault, Status) and fault.code != 429) for fault in faults)
+        self.arrivals.append(Arrival(self._written(), lost))
+        self.struck["requests"] += 1
+        for fault in faults:
+            self.struck[type(fault).__name__] += 1
+        if method == "GET" and self._max_age is not None:
+            faults += [SetHeader("Cache-Control", f"public, max-age={self._max_age}"), SetHeader("Vary", "Accept")]
+        return tuple(faults)
+
+    def _loss(self, dice: Random) -> list[Fault]:
+        roll, which = dice.random(), dice.random()
+        if roll < 0.04:
+            return [Cut("before")]
+        if roll < 0.08:
+            return [Cut(("after", "headers", "body")[int(which * 3)])]
+        if roll < 0.11:
+            return [Slow(self._slow, "before" if which < 0.6 else "after", self)]
+        if roll < 0.14:
+            return [Status((500, 502, 503, 504)[int(which * 4)], applied=dice.random() < 0.5)]
+        if roll < 0.15:
+            return [Refuse()]
+        if roll < 0.153:
+            return [Status(429)]
+        return []
+
+    def _rival(self, dice: Random, method: str) -> list[Fault]:
+        overtaken, flips, later, minutes = (dice.random() for _ in range(4))
+        if method == "GET" or overtaken >= 0.06:
+            return []
+        status = "paused" if flips < 0.15 else "live" if flips < 0.3 else None
+        shift = timedelta(minutes=1 + int(minutes * 59))
+        return [SecondWriter(status=status, shift_end=shift, when="after" if later < 0.3 else "before")]
+
+    def wake(self) -> None:
+        """Look whether anything is still waiting."""
+        if not self.waiting:
+            self._calm.set()
+
+    async def over(self) -> None:
+        """Wait until no request is on its way to the exchange any more."""
+        while self.waiting:
+            self._calm.clear()
+            await self._calm.wait()
