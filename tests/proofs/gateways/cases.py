@@ -118,6 +118,6 @@ CASES: Mapping[str, Case] = {
         programs=("squid",), gateway=reverse(lambda ports: squid_accelerator(ports[0])), slow=1.4, max_age=600
     ),
     "squid, CONNECT": Case(programs=("squid", "nginx", "openssl"), gateway=tunnel),
-    "Apache, mod_deflate": Case(programs=("apache2",), gateway=reverse(lambda ports: apache(ports[0]))),
+    "Apache, mod_deflate": Case(programs=("apache2",), gateway=reverse(lambda ports: apache(ports[0])), slow=1.4),
     "TLS": Case(programs=("nginx", "openssl"), gateway=tls_origin),
 }

@@ -34,13 +34,14 @@ def nginx(
     heeds_no_cache: bool = False,
     next_upstream: str = "off",
     tls: tuple[Path, Path] | None = None,
-    own_page: bool = False,
+    own_page: int | None = None,
 ) -> Config:
     """A reverse proxy with buffering and connections that are kept alive.
 
     `next_upstream`: when a request is sent to another origin, or once more to the same. `heeds_no_cache`: a request
     with `Cache-Control` goes past the cache, as the manual of `proxy_cache_bypass` advises. `tls`: certificate and key.
-    `own_page`: where the exchange fails, it answers 200 with a page of its own.
+    `own_page`: where the exchange fails, it answers with this status and a page of its own. As 200 that page is held
+    against the request's `If-Match`, and becomes a 412.
     """
 
     def write(folder: Path, port: int) -> Command:
@@ -57,8 +58,8 @@ def nginx(
             f"proxy_next_upstream {next_upstream};",
         ]
         if own_page:
-            place += ["proxy_intercept_errors on;", "error_page 500 502 503 504 =200 @page;"]
-            lines += ['location @page { default_type text/html; return 200 "<h1>Back soon</h1>"; }']
+            place += ["proxy_intercept_errors on;", f"error_page 500 502 503 504 ={own_page} @page;"]
+            lines += [f'location @page {{ default_type text/html; return {own_page} "<h1>Back soon</h1>"; }}']
         if cache:
             place.append("proxy_cache runs;")
         if cache and heeds_no_cache:
@@ -83,23 +84,27 @@ def nginx(
     return write
 
 
-def haproxy(origins: Sequence[int], *, retry_on: str = "conn-failure", timeout: str = _MS) -> Config:
+def haproxy(origins: Sequence[int], *, retry_on: str = "conn-failure", own_page: bool = False) -> Config:
     """A load balancer that tries again, at another server if there is one.
 
-    `retry_on`: after which failures. `timeout`: of the server.
+    `retry_on`: after which failures. `own_page`: in place of a 502 or 504 it answers 200 with a page of its own.
     """
 
     def write(folder: Path, port: int) -> Command:
         servers = "\n  ".join(f"server s{number} 127.0.0.1:{origin}" for number, origin in enumerate(origins))
+        page = folder / "page.http"
+        page.write_bytes(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 18\r\n\r\n<h1>Back soon</h1>")
+        pages = "\n  ".join(f"errorfile {status} {page}" for status in (502, 504) if own_page)
         text = f"""
 defaults
   mode http
   timeout connect 2s
   timeout client 60s
-  timeout server {timeout}
+  timeout server {_MS}
   retries 3
   option redispatch 1
   retry-on {retry_on}
+  {pages}
 frontend gate
   bind 127.0.0.1:{port}
   default_backend exchange
@@ -213,7 +218,7 @@ MaxRequestWorkers 128
 MaxKeepAliveRequests 0
 AddOutputFilterByType DEFLATE application/json
 AllowEncodedSlashes NoDecode
-ProxyTimeout {_MS}
+ProxyTimeout 1
 ProxyPass / http://127.0.0.1:{origin}/ retry=0 nocanon
 """
         return Command([_found("apache2"), "-DFOREGROUND", "-f", _written(folder, text)])
