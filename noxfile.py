@@ -153,6 +153,13 @@ def linkcheck(session: nox.Session) -> None:
 
 
 @nox.session(python=OLDEST)
+def gateways(session: nox.Session) -> None:
+    """Make 2,000 calls through each gateway that is installed: nginx, HAProxy, squid, Apache; print what they end in."""
+    _install(session, *_group("tests"))
+    session.run("python", "-m", "tests.proofs.gateways", *session.posargs)
+
+
+@nox.session(python=OLDEST)
 def bench(session: nox.Session) -> None:
     """Measure cost, pace and scale beside other clients, into `build/benchmarks/` (a quarter of an hour).
 
