@@ -154,7 +154,7 @@ def linkcheck(session: nox.Session) -> None:
 
 @nox.session(python=OLDEST)
 def gateways(session: nox.Session) -> None:
-    """Make 2,000 calls through each gateway that is installed: nginx, HAProxy, squid, Apache; print what they end in."""
+    """Make 2,000 calls through each gateway that is installed (nginx, HAProxy, squid, Apache) and print outcomes."""
     _install(session, *_group("tests"))
     session.run("python", "-m", "tests.proofs.gateways", *session.posargs)
 

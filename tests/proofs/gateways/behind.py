@@ -1,7 +1,7 @@
 """A sandbox behind a gateway, for tests of one case."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -43,8 +43,8 @@ class Behind:
         }
         return FieldingSession(TOKEN, **settings | self.entry.arguments() | arguments)
 
-    async def shown(self, ref: RunRef) -> str:
-        """Return the ETag that a plain GET of somebody else shows, who does not mind a cache."""
+    async def shown(self, ref: RunRef) -> Mapping[str, str]:
+        """Return the headers that a plain GET of somebody else brings, who does not mind a cache."""
         ids = (ref.account_id, ref.project_id, ref.target_group_id, ref.fielding_run_id)
         path = "/demand/accounts/{}/projects/{}/target-groups/{}/fielding-runs/{}".format(*ids)
         headers = {"Authorization": f"Bearer {TOKEN}", "Cint-API-Version": "2025-12-18"}
@@ -53,16 +53,22 @@ class Behind:
             plain.get(self.entry.base_url + path, headers=headers, ssl=self.entry.ssl or True) as reply,
         ):
             await reply.read()
-            return reply.headers["ETag"]
+            return reply.headers
 
-    async def cached(self, ref: RunRef) -> str:
+    async def cached(self, ref: RunRef, *, max_age: int = 600) -> str:
         """Let the gateway's cache take the run as it is now, and return the ETag that it keeps."""
-        self.sandbox.script(SetHeader("Cache-Control", "public, max-age=600"), on="get", ref=ref)
-        first = await self.shown(ref)
+        self.sandbox.script(SetHeader("Cache-Control", f"public, max-age={max_age}"), on="get", ref=ref)
+        first = (await self.shown(ref))["ETag"]
         asked = len(self.sandbox.requests)
-        assert await self.shown(ref) == first
+        assert (await self.shown(ref))["ETag"] == first
         assert len(self.sandbox.requests) == asked, "the gateway's cache did not answer"
         return first
+
+    async def aged(self, ref: RunRef) -> None:
+        """Wait until the cache says of the run that it is older than a second."""
+        async with asyncio.timeout(HANG):
+            while int((await self.shown(ref)).get("Age", "0")) < 1:
+                await asyncio.sleep(0.02)  # by the clock of the cache
 
     async def until(self, ref: RunRef, status: str) -> None:
         """Wait until the run has a status: a request that was held up has been carried out."""

@@ -144,14 +144,15 @@ def _squid_command(folder: Path, port: int, text: str) -> Command:
     return Command(arguments, kill=True, leaves=f"{name}-*")
 
 
-def squid_accelerator(origin: int) -> Config:
-    """A reverse proxy with a cache in memory, which keeps what the exchange allows."""
+def squid_accelerator(origin: int, *, heeds_no_cache: bool = True) -> Config:
+    """A reverse proxy with a cache in memory, which keeps what the exchange allows, and says so by `Age`."""
 
     def write(folder: Path, port: int) -> Command:
         text = _squid(
             port,
-            f"http_port 127.0.0.1:{port} accel no-vhost defaultsite=127.0.0.1:{origin}",
-            f"cache_peer 127.0.0.1 parent {origin} 0 no-query no-digest originserver login=PASSTHRU name=exchange",
+            f"http_port 127.0.0.1:{port} accel no-vhost defaultsite=127.0.0.1:{origin}"
+            f"{'' if heeds_no_cache else ' ignore-cc'}",
+            f"cache_peer 127.0.0.1 parent {origin} 0 no-query no-digest no-netdb-exchange originserver login=PASSTHRU",
             "http_access allow all",
             "never_direct allow all",
             "cache_mem 16 MB",

@@ -18,6 +18,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.once]
 TWICE = Retry(max_attempts=2, base=0.001, cap=0.01, conflict_base=0.001)
 
 SQUID = reverse(lambda ports: squid_accelerator(ports[0]))
+SQUID_DEAF = reverse(lambda ports: squid_accelerator(ports[0], heeds_no_cache=False))
 NGINX_CACHE = reverse(lambda ports: nginx(ports, cache=True, heeds_no_cache=True))
 NGINX_DEAF = reverse(lambda ports: nginx(ports, cache=True))
 
@@ -95,6 +96,33 @@ async def test_the_error_names_an_etag_that_a_cache_keeps_showing(tmp_path: Path
         assert not isinstance(caught.value, OutcomeUnknownError)
         assert etag in str(caught.value)
         assert "cache" in str(caught.value)
+        assert applied(gate.sandbox) == []
+
+
+@needs("squid")
+async def test_an_age_tells_that_a_state_is_past(tmp_path: Path) -> None:
+    """A cache that heeds no Cache-Control holds "paused" and its age: it is asked until it has the present."""
+    async with behind(SQUID_DEAF, tmp_path) as gate:
+        ref = gate.sandbox.add_run("paused")
+        await gate.cached(ref, max_age=2)
+        await gate.aged(ref)
+        gate.sandbox.touch(ref, status="live")
+        async with gate.session() as fielding:
+            assert (await fielding.run(ref).pause()).effect == "accepted"
+        assert applied(gate.sandbox) == ["pause"]
+
+
+@needs("squid")
+async def test_an_age_that_never_ends_founds_no_already(tmp_path: Path) -> None:
+    """The cache holds "paused" for good: what is told is never that the run is paused."""
+    async with behind(SQUID_DEAF, tmp_path) as gate:
+        ref = gate.sandbox.add_run("paused")
+        await gate.cached(ref)
+        await gate.aged(ref)
+        gate.sandbox.touch(ref, status="live")
+        async with gate.session() as fielding:
+            with pytest.raises(FieldingError):
+                await fielding.run(ref).pause(timeout=1.5)
         assert applied(gate.sandbox) == []
 
 

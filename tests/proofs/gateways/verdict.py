@@ -52,7 +52,9 @@ def _reversing(driven: Drive) -> list[Write]:
         return []
     history = driven.sandbox.history
     first: dict[str, Arrival] = {}
-    for request, arrival in zip(driven.sandbox.requests, driven.arrivals, strict=True):
+    # squid asks for something of its own as well
+    requests = [request for request in driven.sandbox.requests if request.operation is not None]
+    for request, arrival in zip(requests, driven.arrivals, strict=True):
         trace = (request.header("traceparent") or "--").split("-")[1]
         if request.method != "GET" and arrival.is_lost:
             first.setdefault(trace, arrival)
