@@ -30,7 +30,7 @@ def main() -> int:
             driven = asyncio.run(drive(case, options.calls, Path(folder), seed=options.seed))
         found = breaches(driven)
         total += len(found)
-        again = f", {copies(driven)} applied again after a copy that the gateway made" if case.repeats else ""
+        again = f", {copies(driven)} deceived by a copy that the gateway made" if case.repeats else ""
         print(f"{name}: {driven.figures()}\n  {len(found)} breaches{again}", flush=True)
         for breach in found[:20]:
             print(f"    {breach}")

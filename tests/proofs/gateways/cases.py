@@ -41,7 +41,8 @@ class Case:
 
     `programs`: what it needs. `slow`: seconds in which the exchange outlasts the gateway's patience. `max_age`: for how
     many seconds the exchange lets caches keep a run; `None` for no word of it. `repeats`: the gateway sends requests a
-    second time by itself, so that "already" may be the work of our own first copy. `hides`: it answers from its cache
+    second time by itself, so that what looks like a colleague's write may be our own first copy: of each request one
+    copy at most is applied, and no more can be promised. `hides`: it answers from its cache
     and does not say so, so that "already" may be of the past.
     """
 

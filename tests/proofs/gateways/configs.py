@@ -94,7 +94,8 @@ def haproxy(origins: Sequence[int], *, retry_on: str = "conn-failure", own_page:
         servers = "\n  ".join(f"server s{number} 127.0.0.1:{origin}" for number, origin in enumerate(origins))
         page = folder / "page.http"
         page.write_bytes(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 18\r\n\r\n<h1>Back soon</h1>")
-        pages = "\n  ".join(f"errorfile {status} {page}" for status in (502, 504) if own_page)
+        # on a connection that was used before, HAProxy closes without a word
+        pages = f"option httpclose\n  errorfile 502 {page}\n  errorfile 504 {page}"
         text = f"""
 defaults
   mode http
@@ -104,7 +105,7 @@ defaults
   retries 3
   option redispatch 1
   retry-on {retry_on}
-  {pages}
+  {pages if own_page else ""}
 frontend gate
   bind 127.0.0.1:{port}
   default_backend exchange

@@ -166,4 +166,4 @@ async def _work(driven: Drive, fielding: FieldingSession, ref: RunRef, dice: Ran
             ended = await (run.update(order.change) if order.action is None else run.perform(order.action))
         except FieldingError as error:
             ended = error
-        driven.calls.append(Call(ref, order, ended, now.version, sandbox.inspect(ref).version))
+        driven.calls.append(Call(ref, order, ended, now.version or 0, sandbox.inspect(ref).version or 0))

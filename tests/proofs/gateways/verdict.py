@@ -76,13 +76,16 @@ def _reverses(write: Write, other: Write) -> bool:
 
 
 def copies(driven: Drive) -> int:
-    """Return how many calls were applied more than once because the gateway repeats requests.
+    """Return how many calls were deceived by a copy that the gateway made: applied again, or told as not applied.
 
-    The client meets a 412 that nothing distinguishes from a conflict with a colleague, and sends again.
+    Nothing is lost there, and the 412 for the copy is that of any conflict with a colleague.
     """
     if not driven.case.repeats:
         return 0
-    return sum(len(writes) > 1 for writes in _by_trace(driven).values())
+    by_trace = _by_trace(driven)
+    writes = ((call.ended, by_trace.get(call.ended.trace_id or "", [])) for call in driven.calls)
+    told = (Outcome, OutcomeUnknownError)
+    return sum(len(ours) > 1 or (len(ours) == 1 and not isinstance(ended, told)) for ended, ours in writes)
 
 
 def _states(driven: Drive) -> dict[tuple[RunRef, int], State]:
@@ -106,7 +109,7 @@ def _of_call(driven: Drive, call: Call, ours: list[Write], states: dict[tuple[Ru
             found.append(f"applied {len(ours)} times")
         ours = ours[-1:]
     if not isinstance(ended, Outcome):
-        if ours and not isinstance(ended, OutcomeUnknownError):
+        if ours and not isinstance(ended, OutcomeUnknownError) and not case.repeats:
             found.append("an error that says that nothing was applied, but it was")
         return found
     # a copy that the gateway sent by itself may have been taken, unseen by the client
