@@ -15,15 +15,22 @@ from fielding_async.sandbox.fault_script import Script
 
 __all__ = ["Arrival", "Weather"]
 
-_LOSING = (Cut, Refuse, Hold)
-
 
 @frozen
 class Arrival:
-    """A request as it came to the exchange: how many writes there were, and whether its reply was lost on the way."""
+    """A request as it came to the exchange: how many writes there were, and whether its reply is sure to be lost.
+
+    One that is cut within its head may get through: squid makes a whole reply of it, without a body.
+    """
 
     writes: int
     is_lost: bool
+
+
+def _loses(fault: Fault) -> bool:
+    if isinstance(fault, Cut):
+        return fault.at in {"before", "after"}
+    return isinstance(fault, Refuse) or (isinstance(fault, Status) and fault.code >= 500)
 
 
 class Slow(Hold):
@@ -72,8 +79,7 @@ class Weather(Script):
         if dice is None:
             dice = self._dice[ref] = Random(f"{self._seed}/{ref}")
         faults: list[Fault] = [*self._loss(dice), *self._rival(dice, method)]
-        lost = any(isinstance(fault, _LOSING) or (isinstance(fault, Status) and fault.code != 429) for fault in faults)
-        self.arrivals.append(Arrival(self._written(), lost))
+        self.arrivals.append(Arrival(self._written(), any(map(_loses, faults))))
         self.struck["requests"] += 1
         for fault in faults:
             self.struck[type(fault).__name__] += 1
