@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 from urllib.parse import urlsplit
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from fielding_async import (
     Complete,
@@ -118,7 +118,7 @@ def _order(dice: Random, status: str) -> Order:
 async def drive(case: Case, calls: int, folder: Path, *, seed: int = 0, runs: int = 40) -> Drive:
     """Make so many calls on so many runs, through a gateway, and wait until the last request has landed.
 
-    Two sessions work on each run at the same time; one of them keeps no ETag.
+    Two sessions work on each run at the same time; one of them keeps no ETag, and makes two attempts at most.
     """
     async with AsyncExitStack() as stack:
         sandbox = await stack.enter_async_context(Sandbox(require_token=TOKEN, seed=seed, behaviour=case.behaviour))
@@ -134,10 +134,10 @@ async def drive(case: Case, calls: int, folder: Path, *, seed: int = 0, runs: in
         refs = [sandbox.add_run(statuses[number % 4]) for number in range(runs)]
         started = time.perf_counter()
         async with AsyncExitStack() as sessions, asyncio.TaskGroup() as group:
-            for name, remembered in (("warm", 65_536), ("cold", 1)):
+            for name, remembered, attempts in (("warm", 65_536, 5), ("cold", 1, 2)):
                 fielding = FieldingSession(
                     TOKEN,
-                    retry=QUICK,
+                    retry=evolve(QUICK, max_attempts=attempts),
                     timeout=Timeout(total=20, attempt=10),
                     limits=Limits(concurrency=runs, adaptive=False),
                     etag_cache_size=remembered,

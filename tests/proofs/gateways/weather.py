@@ -27,6 +27,10 @@ class Arrival:
     is_lost: bool
 
 
+ILL, SPELL = 0.01, 2
+"""How likely it is that writes to a run are slow for a while, and how many more there are then."""
+
+
 def _loses(fault: Fault) -> bool:
     if isinstance(fault, Cut):
         return fault.at in {"before", "after"}
@@ -70,6 +74,7 @@ class Weather(Script):
         self._calm = asyncio.Event()
         self.waiting = 0
         self.struck: Counter[str] = Counter()
+        self._slow_still: Counter[RunRef | None] = Counter()
 
     def take(
         self, method: str, operation: str, ref: RunRef | None, *, run_exists: bool, makes_job: bool
@@ -78,7 +83,7 @@ class Weather(Script):
         dice = self._dice.get(ref)
         if dice is None:
             dice = self._dice[ref] = Random(f"{self._seed}/{ref}")
-        faults: list[Fault] = [*self._loss(dice), *self._rival(dice, method)]
+        faults: list[Fault] = [*self._loss(dice, method, ref), *self._rival(dice, method)]
         self.arrivals.append(Arrival(self._written(), any(map(_loses, faults))))
         self.struck["requests"] += 1
         for fault in faults:
@@ -87,8 +92,11 @@ class Weather(Script):
             faults += [SetHeader("Cache-Control", f"public, max-age={self._max_age}"), SetHeader("Vary", "Accept")]
         return tuple(faults)
 
-    def _loss(self, dice: Random) -> list[Fault]:
-        roll, which = dice.random(), dice.random()
+    def _loss(self, dice: Random, method: str, ref: RunRef | None) -> list[Fault]:
+        roll, which, falls_ill = dice.random(), dice.random(), dice.random() < ILL
+        if method != "GET" and (falls_ill or self._slow_still[ref]):
+            self._slow_still[ref] = SPELL if falls_ill else self._slow_still[ref] - 1
+            return [Slow(self._slow, "before", self)]
         if roll < 0.04:
             return [Cut("before")]
         if roll < 0.08:
