@@ -12,7 +12,7 @@ from .programs import Command, Config, find
 
 __all__ = ["GIVES_UP", "PASSWORD", "USER", "apache", "haproxy", "nginx", "squid_accelerator", "squid_forward"]
 
-GIVES_UP = 0.3
+GIVES_UP = 0.5
 """Seconds after which a gateway no longer waits for the exchange."""
 USER, PASSWORD = "team", "gate-p@ss:word"
 

@@ -139,7 +139,7 @@ async def drive(case: Case, calls: int, folder: Path, *, seed: int = 0, runs: in
                     TOKEN,
                     retry=evolve(QUICK, max_attempts=attempts),
                     timeout=Timeout(total=20, attempt=10),
-                    limits=Limits(concurrency=runs, adaptive=False),
+                    limits=Limits(concurrency=16, adaptive=False),
                     etag_cache_size=remembered,
                     **entry.arguments(),
                 )

@@ -88,7 +88,9 @@ class Weather(Script):
         self.struck["requests"] += 1
         for fault in faults:
             self.struck[type(fault).__name__] += 1
-        if method == "GET" and self._max_age is not None:
+        # nginx keeps an error as long as a run, if it may
+        fails = any(isinstance(fault, Status) for fault in faults)
+        if method == "GET" and self._max_age is not None and not fails:
             faults += [SetHeader("Cache-Control", f"public, max-age={self._max_age}"), SetHeader("Vary", "Accept")]
         return tuple(faults)
 
