@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from random import Random
+from secrets import token_urlsafe
 from threading import RLock
 
 from attrs import evolve, frozen
@@ -17,6 +18,8 @@ from fielding_async.core.models import RunRef
 from .fault_script import Script
 from .faults import Fault, Repeat, SecondWriter, Status
 from .faults import Reply as ReplyFault
+from .serving.bound import Kept
+from .serving.host_check import Refused
 from .serving.ids import IdGenerator
 from .serving.replies import Reply, RetryAfter, error_reply, retry_after_text, too_many_requests
 from .serving.request_form import Request
@@ -59,21 +62,21 @@ class RequestPipeline:
         behaviour: Behaviour,
         require_token: bool | str,
         token_lifetime: float,
-        keep: int | None,
+        kept: Kept,
     ) -> None:
         self.lock: RLock = RLock()
         self.ids: IdGenerator = IdGenerator(Random(seed))  # noqa: S311 - ids, not secrets
         self.behaviour = behaviour
         self.token: str | None = None
         if require_token:
-            self.token = require_token if isinstance(require_token, str) else f"sandbox.{self.ids.hex(40)}"
+            self.token = require_token if isinstance(require_token, str) else f"sandbox.{token_urlsafe(32)}"
         self.engine: RulesEngine = RulesEngine(
-            self.ids, behaviour, token=self.token, token_lifetime=token_lifetime, keep=keep
+            self.ids, behaviour, token=self.token, token_lifetime=token_lifetime, kept=kept
         )
         self.script: Script = Script()
         self.limiter: Limiter | None = None
         self.retry_after: RetryAfter = "seconds"
-        self.requests: RequestLog = RequestLog(keep)
+        self.requests: RequestLog = RequestLog(kept)
         self._clock = clock
         self._advanced = timedelta(0)
 
@@ -124,6 +127,23 @@ class RequestPipeline:
                 request_id=number,
             )
             return IncomingRequest(request_id=number, request=request, ref=ref, faults=faults, trace_headers=trace)
+
+    def refuse(
+        self, refused: Refused, method: str, path: str, headers: tuple[tuple[str, str], ...], received_at: float
+    ) -> IncomingRequest:
+        """Record a request that is refused before its route is searched for, without its body."""
+        with self.lock:
+            number = self.requests.add(
+                method=method,
+                path=path,
+                operation=None,
+                ref=None,
+                headers=headers,
+                body=b"",
+                received_at=received_at,
+            )
+            reply = error_reply(refused.status, self.ids, detail=refused.detail)
+            return IncomingRequest(request_id=number, reply=reply)
 
     def handle(self, incoming: IncomingRequest, request: Request) -> Reply:
         """Let the engine handle a request, with the faults that apply at this point; return the reply."""

@@ -5,6 +5,7 @@ from datetime import datetime
 from attrs import evolve, frozen
 
 from fielding_async.core.models import FieldingRun, RunRef, RunStatus
+from fielding_async.sandbox.serving.bound import Kept
 from fielding_async.sandbox.serving.dates import floor
 from fielding_async.sandbox.serving.ids import IdGenerator
 from fielding_async.sandbox.serving.replies import Reply, error_reply, json_reply
@@ -34,11 +35,11 @@ class RulesEngine:
     """Runs, jobs and tokens, and the rules between them. It has neither a clock nor a socket nor a lock."""
 
     def __init__(
-        self, ids: IdGenerator, behaviour: Behaviour, *, token: str | None, token_lifetime: float, keep: int | None
+        self, ids: IdGenerator, behaviour: Behaviour, *, token: str | None, token_lifetime: float, kept: Kept
     ) -> None:
         self.behaviour = behaviour
         self.ids = ids
-        self.runs: Runs = Runs(behaviour, keep)
+        self.runs: Runs = Runs(behaviour, kept)
         self.jobs: Jobs = Jobs(behaviour, self.runs, ids)
         self.tokens: Tokens = Tokens(ids, static=token, lifetime=token_lifetime)
         self._user, self._colleague, self._system = ids.uuid(), ids.uuid(), ids.uuid()

@@ -7,12 +7,15 @@ from heapq import heappop, heappush
 from attrs import evolve, frozen
 
 from fielding_async.core.models import RunRef, RunStatus
+from fielding_async.sandbox.serving.bound import Bound, Kept
 
 from .behaviour import Behaviour
 from .records import By, DraftRef, JobFailure, Write
 from .rules import StoredRun, due
 
 __all__ = ["Cause", "Runs"]
+
+_ENTRY = 1024  # bytes of memory of a write beside its body, about
 
 
 @frozen(kw_only=True)
@@ -35,8 +38,9 @@ class Runs:
     checked against the last one. States too old to be shown again are dropped.
     """
 
-    def __init__(self, behaviour: Behaviour, keep: int | None) -> None:
-        self.writes: deque[Write] = deque(maxlen=keep)
+    def __init__(self, behaviour: Behaviour, kept: Kept) -> None:
+        self.writes: deque[Write] = deque()
+        self.bound: Bound = Bound(kept)
         self._behaviour = behaviour
         self._lag = timedelta(seconds=behaviour.read_lag)
         self._delay = timedelta(seconds=behaviour.apply_delay)
@@ -149,9 +153,11 @@ class Runs:
             heappush(self._schedule, (step[0], self._count, run.ref))
 
     def _record(self, before: StoredRun | None, after: StoredRun, now: datetime, cause: Cause) -> None:
+        for _ in range(self.bound.add(_ENTRY + len(cause.body))):
+            self.writes.popleft()
         self.writes.append(
             Write(
-                seq=self.writes[-1].seq + 1 if self.writes else 1,
+                seq=self.bound.dropped + len(self.writes) + 1,
                 ref=after.ref,
                 operation=cause.operation,
                 by=cause.by,
