@@ -16,7 +16,7 @@ from attrs import evolve, frozen
 from fielding_async.core.models import RunRef
 
 from .fault_script import Script
-from .faults import Fault, Repeat, SecondWriter, Status
+from .faults import ExchangePauses, Fault, Repeat, SecondWriter, Status
 from .faults import Reply as ReplyFault
 from .serving.bound import Kept
 from .serving.host_check import Refused
@@ -77,6 +77,7 @@ class RequestPipeline:
         self.limiter: Limiter | None = None
         self.retry_after: RetryAfter = "seconds"
         self.requests: RequestLog = RequestLog(kept)
+        self._pauses: list[tuple[RunRef, int]] = []
         self._clock = clock
         self._advanced = timedelta(0)
 
@@ -148,12 +149,13 @@ class RequestPipeline:
     def handle(self, incoming: IncomingRequest, request: Request) -> Reply:
         """Let the engine handle a request, with the faults that apply at this point; return the reply."""
         with self.lock:
-            self._second_writers(incoming, "before")
+            self._others(incoming, "before")
             replacing = next((f for f in incoming.faults if isinstance(f, Status | ReplyFault)), None)
             answer: Answer | None = None
             if all(getattr(fault, "applied", True) for fault in incoming.faults):
                 answer = self._answer(incoming, request)
-                self._second_writers(incoming, "after")
+                self._others(incoming, "after")
+                self._count_towards_pauses(incoming.ref)
                 if answer.applied:
                     self.requests.set_applied(incoming.request_id)
             if isinstance(replacing, ReplyFault):
@@ -179,8 +181,26 @@ class RequestPipeline:
         second = self.engine.handle(request, now, job_faults)
         return Answer((first if repeat == "first" else second).reply, first.applied or second.applied)
 
-    def _second_writers(self, incoming: IncomingRequest, when: str) -> None:
+    def pause_after_requests(self, ref: RunRef, requests: int) -> None:
+        """Let the exchange pause the run once so many more requests about it were handled."""
+        self._pauses.append((ref, requests))
+
+    def _count_towards_pauses(self, ref: RunRef | None) -> None:
+        if not self._pauses:
+            return
+        counted = [(run, left - (run == ref)) for run, left in self._pauses]
+        self._pauses = [(run, left) for run, left in counted if left]
+        now = self.now()
+        for run, left in counted:
+            if not left:
+                self.engine.pause_by_exchange(run, now, now)
+
+    def _others(self, incoming: IncomingRequest, when: str) -> None:
+        """Let others than the client change the run."""
         for fault in incoming.faults:
+            if isinstance(fault, ExchangePauses) and fault.when == when and incoming.ref is not None:
+                now = self.now()
+                self.engine.pause_by_exchange(incoming.ref, now, now)
             if not isinstance(fault, SecondWriter) or fault.when != when or incoming.ref is None:
                 continue
             now = self.now()

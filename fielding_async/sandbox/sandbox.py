@@ -8,8 +8,7 @@ from typing import Literal
 from fielding_async.core.errors import ConfigurationError
 from fielding_async.core.models import FieldingRun, RunRef, RunStatus
 
-from .faults import Fault
-from .records import Records
+from .fault_control import FaultControl
 from .request_pipeline import RequestPipeline
 from .serving.bound import Kept
 from .serving.dates import MILLISECOND, floor
@@ -26,7 +25,7 @@ __all__ = ["Sandbox"]
 _DAY, _WEEK = timedelta(days=1), timedelta(days=7)
 
 
-class Sandbox(Records):
+class Sandbox(FaultControl):
     """A local HTTP server that behaves as the exchange does: runs, ETags, jobs, a clock, faults and a rate limit.
 
     Either `async with Sandbox() as sandbox:`, on the running event loop; or `with Sandbox() as sandbox:`, or
@@ -226,7 +225,7 @@ class Sandbox(Records):
             raise KeyError(f"no such run: {ref}")
         return run
 
-    # Clock, rate limit and faults
+    # Clock and rate limit
 
     @property
     def now(self) -> datetime:
@@ -264,35 +263,6 @@ class Sandbox(Records):
             limiter = make_limiter(kind, per_second, burst=burst, window=window, start=monotonic())
         with self._pipeline.lock:
             self._pipeline.limiter, self._pipeline.retry_after = limiter, retry_after
-
-    def script(self, *faults: Fault | tuple[Fault, ...], on: str | None = None, ref: RunRef | None = None) -> None:
-        """Apply each of these faults once, in this order: a request meets the first unused one that matches it.
-
-        The faults of a tuple apply to one request together. `on`: the name of an operation (`"get"`,
-        `"launch-now"`, `"bulk-relaunch"`, `"bulk-relaunch-status"`, `"token"`, …) or a method (`"GET"`,
-        `"PUT"`, `"POST"`); `None` for any operation but `"token"`. `ref`: only requests about this run.
-        Requests that are refused by the rate limit meet no fault. Raises `ConfigurationError` for a value
-        that is no fault, or an unknown `on`.
-        """
-        with self._pipeline.lock:
-            self._pipeline.script.add(faults, on, ref)
-
-    @property
-    def unused_faults(self) -> list[Fault]:
-        """The scripted faults that no request has met yet."""
-        with self._pipeline.lock:
-            return self._pipeline.script.unused()
-
-    def clear_faults(self) -> None:
-        """Remove the scripted faults that no request has met yet."""
-        with self._pipeline.lock:
-            self._pipeline.script.clear()
-
-    def assert_faults_used(self) -> None:
-        """Raise `AssertionError`, naming them, if scripted faults are unused."""
-        unused = self.unused_faults
-        if unused:
-            raise AssertionError(f"scripted faults that never struck: {', '.join(map(repr, unused))}")
 
 
 def _aware(name: str, moment: datetime | None) -> datetime | None:

@@ -76,13 +76,16 @@ class RulesEngine:
     def catch_up(self, now: datetime) -> None:
         """Apply everything that is due by now, in the order of its due times."""
         while True:
-            run_at, job = self.runs.next_due(now), self.jobs.next_due(now)
-            if job is not None and (run_at is None or job[0] <= run_at):
+            job, run_at, pause_at = self.jobs.next_due(now), self.runs.next_due(now), self.runs.next_pause(now)
+            first = min((at for at in (job and job[0], run_at, pause_at) if at is not None), default=None)
+            if first is None:
+                return
+            if job is not None and job[0] == first:
                 self.jobs.carry_out(job[1], job[0])
-            elif run_at is not None:
+            elif run_at == first:
                 self.runs.change_first_due(self._system)
             else:
-                return
+                self.runs.pause_first(self._system)
 
     def inspect(self, ref: RunRef, now: datetime) -> FieldingRun | None:
         """Return the run as it is now; `None` if there is no such run."""
@@ -113,6 +116,14 @@ class RulesEngine:
         after = self.runs.write(wanted, now, Cause(operation="touch", by="colleague", user=self._colleague))
         self.catch_up(now)
         return run_value(after, self.runs.etag(after))
+
+    def pause_by_exchange(self, ref: RunRef, at: datetime, now: datetime) -> None:
+        """Let the exchange pause the run by itself, now or at a later time, if it is live then."""
+        self.catch_up(now)
+        if at > now:
+            self.runs.schedule_pause(ref, at)
+        else:
+            self.runs.pause(ref, now, self._system)
 
     def handle(self, request: Request, now: datetime, job_faults: tuple[JobFault, ...] = ()) -> Answer:
         """Answer one request. `job_faults` are for the job that it makes.

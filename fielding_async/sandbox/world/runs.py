@@ -48,6 +48,7 @@ class Runs:
         self._groups: dict[DraftRef, RunRef | JobFailure | None] = {}
         self._projects: set[tuple[int, str]] = set()
         self._schedule: list[tuple[datetime, int, RunRef]] = []  # a heap; entries of runs changed since are stale
+        self._pauses: list[tuple[datetime, int, RunRef]] = []  # a heap: by the exchange itself
         self._count = 0
 
     def add_draft(self, group: DraftRef, failure: JobFailure | None) -> None:
@@ -102,22 +103,30 @@ class Runs:
 
     def etag(self, run: StoredRun) -> str:
         """Return the ETag of a run."""
-        return self._behaviour.etag_of(run.version)
+        return self._behaviour.etag_of(run.version + run.etag_shift)
 
     def create(self, run: StoredRun, now: datetime, cause: Cause) -> None:
         """Add a run that a job makes, and record it as a write."""
         self.add(run)
         self._record(None, run, now, cause)
 
-    def write(self, wanted: StoredRun, now: datetime, cause: Cause, *, steps: bool = True) -> StoredRun:
+    def write(
+        self, wanted: StoredRun, now: datetime, cause: Cause, *, steps_version: bool = True, steps_etag: bool = True
+    ) -> StoredRun:
         """Accept a new state of a run and record the write. Return the state with its version, time and user.
 
-        Without `steps` the version stays.
+        Without `steps_version` the version stays, without `steps_etag` the ETag.
         """
         states = self._states[wanted.ref]
         since, before = states[-1]
-        step = self._behaviour.version_step if steps else 0
-        after = evolve(wanted, version=before.version + step, changed_at=now, changed_by=cause.user)
+        step = self._behaviour.version_step
+        after = evolve(
+            wanted,
+            version=before.version + step * steps_version,
+            etag_shift=before.etag_shift + step * (steps_etag - steps_version),
+            changed_at=now,
+            changed_by=cause.user,
+        )
         later = self._delay if cause.by == "client" else timedelta(0)
         states.append((max(since, now + later), after))
         while len(states) > 1 and states[1][0] <= now - self._lag:
@@ -145,7 +154,37 @@ class Runs:
             return
         cause = Cause(operation="start" if step[1] is RunStatus.LIVE else "end", by="clock", user=user)
         at = max(at, run.changed_at)
-        self.write(evolve(run, status=step[1]), at, cause, steps=self._behaviour.clock_steps_version)
+        steps_version, steps_etag = self._behaviour.clock_steps_version, self._behaviour.clock_steps_etag
+        if steps_etag is None:
+            steps_etag = steps_version
+        self.write(evolve(run, status=step[1]), at, cause, steps_version=steps_version, steps_etag=steps_etag)
+
+    def schedule_pause(self, ref: RunRef, at: datetime) -> None:
+        """Let the exchange pause the run by itself at this time, if it is live then."""
+        self._count += 1
+        heappush(self._pauses, (at, self._count, ref))
+
+    def next_pause(self, now: datetime) -> datetime | None:
+        """Return when the exchange pauses the next run, if that is by `now`; else `None`."""
+        return self._pauses[0][0] if self._pauses and self._pauses[0][0] <= now else None
+
+    def pause_first(self, user: str) -> None:
+        """Let the exchange pause the run that `next_pause` found, if it is live."""
+        at, _, ref = heappop(self._pauses)
+        self.pause(ref, at, user)
+
+    def pause(self, ref: RunRef, now: datetime, user: str) -> None:
+        """Let the exchange pause the run, if it is live."""
+        run = self.accepted(ref)
+        if run is None or run.status is not RunStatus.LIVE:
+            return
+        self.write(
+            evolve(run, status=RunStatus.PAUSED),
+            max(now, run.changed_at),
+            Cause(operation="exchange-pause", by="exchange", user=user),
+            steps_version=self._behaviour.pause_steps_version,
+            steps_etag=self._behaviour.pause_steps_etag,
+        )
 
     def _schedule_clock(self, run: StoredRun) -> None:
         if (step := due(run)) is not None:
