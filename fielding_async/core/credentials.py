@@ -22,6 +22,7 @@ __all__ = [
     "resolve_auth",
 ]
 
+_CLIENT = ("FIELDING_CLIENT_ID", "FIELDING_CLIENT_SECRET")
 _TOKEN = re.compile(r"[\x21-\x7e]+", re.ASCII)
 
 TokenSource = Callable[[], Awaitable[str]]
@@ -86,7 +87,11 @@ Auth = BearerToken | ClientCredentials
 
 
 def resolve_auth(auth: object, environment: Mapping[str, str]) -> Auth | TokenSource:
-    """Return the source of tokens: the argument, or `FIELDING_TOKEN`, or the client credentials' variables."""
+    """Return the source of tokens: the argument, or `FIELDING_TOKEN`, or the client credentials' variables.
+
+    `FIELDING_TOKEN_URL` is the token endpoint of client credentials that come from the environment, and of no others.
+    Raises `ConfigurationError`.
+    """
     if isinstance(auth, BearerToken | ClientCredentials):
         return auth
     if isinstance(auth, str):
@@ -99,9 +104,18 @@ def resolve_auth(auth: object, environment: Mapping[str, str]) -> Auth | TokenSo
         )
     if environment.get("FIELDING_TOKEN"):
         return BearerToken(check_secret("FIELDING_TOKEN", environment["FIELDING_TOKEN"]))
-    names = ("FIELDING_CLIENT_ID", "FIELDING_CLIENT_SECRET")
-    if all(environment.get(name) for name in names):
-        return ClientCredentials(*(check_secret(name, environment[name]) for name in names))
+    missing = [name for name in _CLIENT if not environment.get(name)]
+    if not missing:
+        client_id, client_secret = (check_secret(name, environment[name]) for name in _CLIENT)
+        token_url = environment.get("FIELDING_TOKEN_URL")
+        if token_url:
+            return ClientCredentials(client_id, client_secret, token_url=check_url("FIELDING_TOKEN_URL", token_url))
+        return ClientCredentials(client_id, client_secret)
+    if len(missing) == 1:
+        raise ConfigurationError(
+            f"no token: {missing[0]} is not set, and the other of {' and '.join(_CLIENT)} is: set both,"
+            " or FIELDING_TOKEN, or pass auth="
+        )
     raise ConfigurationError(
         "no token: pass auth=, or set FIELDING_TOKEN, or both FIELDING_CLIENT_ID and FIELDING_CLIENT_SECRET"
     )

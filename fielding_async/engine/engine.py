@@ -20,6 +20,7 @@ from fielding_async.core.models import RunRef
 from fielding_async.core.wire.structuring import load_cattrs
 from fielding_async.http.aiohttp_client import AiohttpTransport
 from fielding_async.http.caller_session import ClientSession
+from fielding_async.http.proxies import NO_PROXIES, Proxies
 from fielding_async.http.transport import Transport
 from fielding_async.telemetry.call_trace import CallTrace, Position
 from fielding_async.telemetry.otel_providers import Providers, TracerProvider
@@ -61,7 +62,7 @@ class Settings:
     timeout: Timeout
     etag_cache_size: int
     http: ClientSession | None = None
-    proxy: str | None = None
+    proxies: Proxies = NO_PROXIES
     ssl: ssl_module.SSLContext | bool | None = None
     tracer_provider: TracerProvider | None = None
     meter_provider: "MeterProvider | None" = None
@@ -76,7 +77,7 @@ async def open_engine(settings: Settings) -> "Engine":
         base_url=settings.base_url,
         concurrency=settings.limits.concurrency,
         http=settings.http,
-        proxy=settings.proxy,
+        proxies=settings.proxies,
         ssl=settings.ssl,
     )
     try:

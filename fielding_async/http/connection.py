@@ -8,6 +8,7 @@ from aiohttp.connector import Connection
 from fielding_async.core.wire.response_headers import SENDABLE
 
 from .failures import DisconnectedError
+from .tls import check_peer
 from .transport import Outgoing
 
 __all__ = ["LARGE", "abort", "make_ready", "write_request"]
@@ -19,9 +20,10 @@ LARGE = 64 * 1024
 def make_ready(connection: Connection, outgoing: Outgoing) -> tuple[ResponseHandler, asyncio.Transport]:
     """Return what the request is written to; called right before that, when the request may be sent.
 
-    Raises `DisconnectedError` or `ValueError` if it cannot be written; then it has not been sent. It is never written
-    to a connection on which something arrived while it was idle: aiohttp would read that as the reply to this request,
-    and a write would be reported as accepted before it was sent. Half of a reply that arrived earlier is discarded.
+    Raises `DisconnectedError`, `NotThisMachineError` or `ValueError` if it cannot be written; then it has not been
+    sent. It is never written to a connection on which something arrived while it was idle: aiohttp would read that as
+    the reply to this request, and a write would be reported as accepted before it was sent. Half of a reply that
+    arrived earlier is discarded.
     """
     outgoing.left = False
     protocol, transport = connection.protocol, connection.transport
@@ -29,6 +31,7 @@ def make_ready(connection: Connection, outgoing: Outgoing) -> tuple[ResponseHand
         raise DisconnectedError("the connection was closed before the request")
     if protocol.should_close:
         raise DisconnectedError("the server sent something on an idle connection")
+    check_peer(transport)
     if SENDABLE.fullmatch("".join(outgoing.headers.values())) is None:
         raise ValueError("a header with a character that cannot be sent")
     outgoing.left = True

@@ -37,7 +37,7 @@ async def server() -> AsyncIterator[RawServer]:
 
 def door(server: RawServer, http: aiohttp.ClientSession | None = None) -> AiohttpTransport:
     """Return the transport under test."""
-    return AiohttpTransport(base_url=server.url, concurrency=2, http=http, proxy=None, ssl=None)
+    return AiohttpTransport(base_url=server.url, concurrency=2, http=http, ssl=None)
 
 
 async def send(
@@ -301,7 +301,7 @@ async def test_the_proxy_of_the_callers_session_is_told_its_password(server: Raw
         auth = aiohttp.BasicAuth("user", "p@ss:word/")
         http = aiohttp.ClientSession(proxy=server.url.removesuffix("/v1"), proxy_auth=auth)
     async with http:
-        transport = AiohttpTransport(base_url="http://127.0.0.2/v1", concurrency=1, http=http, proxy=None, ssl=None)
+        transport = AiohttpTransport(base_url="http://127.0.0.2/v1", concurrency=1, http=http, ssl=None)
         outgoing = Outgoing("POST", "http://127.0.0.2/v1/pause", {"If-Match": server.etag}, None)
         assert isinstance(await transport.send(outgoing, timeout=5, connect_timeout=5), Response)
         await transport.aclose()

@@ -141,7 +141,7 @@ async def test_a_proxy_is_sent_the_whole_url(taken: list[str]) -> None:
 async def test_a_header_that_cannot_be_sent_is_not(value: str) -> None:
     """A value with the end of a line in it, or with what is no character, keeps the whole request back."""
     async with RawServer() as server:
-        transport = AiohttpTransport(base_url=server.url, concurrency=1, http=None, proxy=None, ssl=None)
+        transport = AiohttpTransport(base_url=server.url, concurrency=1, http=None, ssl=None)
         outgoing = Outgoing("POST", f"{server.url}/run", {"If-Match": value}, None)
         found = await transport.send(outgoing, timeout=5, connect_timeout=5)
         await transport.aclose()
@@ -154,7 +154,7 @@ async def test_a_header_that_cannot_be_sent_is_not(value: str) -> None:
 async def test_a_request_held_back_leaves_its_connection_as_it_was() -> None:
     """Permission that lapsed when the connection was open: nothing is sent, and the next request is."""
     async with RawServer() as server:
-        transport = AiohttpTransport(base_url=server.url, concurrency=1, http=None, proxy=None, ssl=None)
+        transport = AiohttpTransport(base_url=server.url, concurrency=1, http=None, ssl=None)
         url = f"{server.url}/run"
         with pytest.raises(HeldBack):
             await transport.send(
