@@ -1,6 +1,8 @@
 """Exceptions of aiohttp as short texts, whether they are bound to come again, and exceptions of our own."""
 
+import os
 import re
+import socket
 import ssl
 from http import HTTPStatus
 
@@ -152,7 +154,13 @@ def _not_connected(error: BaseException) -> str:
     if reason:
         return f"TLS with {who} failed{said}"
     found = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
-    text = " ".join(str(found.strerror or found if isinstance(found, OSError) else found).split())
+    text = str(found)
+    if isinstance(found, OSError):
+        is_of_system = found.errno is not None and not isinstance(found, socket.gaierror)
+        text = os.strerror(found.errno or 0) if is_of_system else found.strerror or text
+        # as asyncio raises it, without a text, where a connection ends within the handshake
+        text = text or "the connection was closed while TLS was being agreed on"
+    text = " ".join(text.split())
     kind = type(error).__name__
     return f"{kind}: {where}: {text}"[:_MAX_SHOWN] if text else f"{kind}: {where}"
 
