@@ -113,8 +113,8 @@ def resolve_auth(auth: object, environment: Mapping[str, str]) -> Auth | TokenSo
         return ClientCredentials(client_id, client_secret)
     if len(missing) == 1:
         raise ConfigurationError(
-            f"no token: {missing[0]} is not set, and the other of {' and '.join(_CLIENT)} is: set both,"
-            " or FIELDING_TOKEN, or pass auth="
+            f"no token: pass auth=, or set {missing[0]} (of {' and '.join(_CLIENT)} only the other is set), or"
+            " FIELDING_TOKEN"
         )
     raise ConfigurationError(
         "no token: pass auth=, or set FIELDING_TOKEN, or both FIELDING_CLIENT_ID and FIELDING_CLIENT_SECRET"

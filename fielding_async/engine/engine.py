@@ -119,6 +119,7 @@ class Engine:
             dice.uniform,
             self.loop,
         )
+        self._proxy_secrets = settings.proxies.secrets()
         self.memory: RunMemory = RunMemory(settings.etag_cache_size)
         self.turns: RunTurns = RunTurns()
         self.uniform: Uniform = dice.uniform
@@ -163,10 +164,13 @@ class Engine:
             name,
             CallTrace(self._providers, name, ref=ref, ids=ids, link=link),
             TimeLimit(self.settings.timeout.total) if own is DEFAULT else TimeLimit.of_caller(own, self.loop.time()),
-            self.keeper.secrets,
+            self._secrets,
             ref=ref,
             idempotency_key=idempotency_key,
         )
+
+    def _secrets(self) -> list[str]:
+        return self.keeper.secrets() + self._proxy_secrets
 
     async def aclose(self) -> None:
         """End everything under way, and close what was opened."""

@@ -6,8 +6,10 @@ No exception of aiohttp leaves this module.
 import asyncio
 import re
 import ssl as ssl_module
+from collections.abc import Mapping
 from contextvars import ContextVar
 from io import BytesIO
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -67,6 +69,12 @@ class _Request(aiohttp.ClientRequest):
         istr("User-Agent"): f"fielding-async/{__version__} {aiohttp.http.SERVER_SOFTWARE}",
     }
     POST_METHODS = set[str]()  # noqa: RUF012 - otherwise a request without a body gets a Content-Type
+
+    def update_proxy(self, proxy: URL | None, proxy_auth: Any, proxy_headers: Any) -> None:
+        """Send a proxy its credentials, and none of the session's default headers, as aiohttp would."""
+        given = cast("Mapping[str, str]", proxy_headers or {})
+        own = {name: value for name, value in given.items() if name.lower() == "proxy-authorization"}
+        super().update_proxy(proxy, proxy_auth, own)
 
     async def send(self, conn: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
         """Send the request, if it may be sent."""

@@ -25,8 +25,10 @@ _NOT_INHERITED = frozenset(
 
 
 def check_client_session(http: object) -> ClientSession | None:
-    """Return an `http=` that is an `aiohttp.ClientSession` or `None`; raises `ConfigurationError`."""
+    """Return an `http=` that is an open `aiohttp.ClientSession` or `None`; raises `ConfigurationError`."""
     if http is None or isinstance(http, aiohttp.ClientSession):
+        if http is not None and http.closed:
+            raise ConfigurationError("http: the aiohttp.ClientSession is closed")
         return http
     raise ConfigurationError(f"http: must be an aiohttp.ClientSession, not {type(http).__name__}")
 

@@ -34,6 +34,10 @@ _VERSION = re.compile(r"UNSUPPORTED_PROTOCOL|ALERT_PROTOCOL_VERSION|NO_PROTOCOLS
 _HANDSHAKE = re.compile(r"ALERT_HANDSHAKE_FAILURE|ALERT_INSUFFICIENT_SECURITY|NO_SHARED_CIPHER")
 _NO_TLS = re.compile(r"WRONG_VERSION_NUMBER|HTTP_REQUEST|RECORD_LAYER_FAILURE|PACKET_LENGTH_TOO_LONG")
 
+_UNKNOWN_ISSUER = {18, 19, 20, 21}
+"""OpenSSL's X509_V_ERR_*: self-signed, alone or in the chain; no issuer found; nothing to verify the first with."""
+_REMEDY = "; for a company's own authority pass ssl=ssl.create_default_context(cafile=…)"
+
 _PASSING = {408, 425, 429}
 """Statuses below 500 with which a proxy does not refuse for good."""
 _LASTING = {501, 505}
@@ -140,7 +144,8 @@ def _not_connected(error: BaseException) -> str:
     untrusted, reason = _certificate_error(error), _tls_reason(error)
     if untrusted is not None:
         said = untrusted.verify_message or "it cannot be verified"
-        return f"the certificate of {where or 'the server'} is not trusted: {said}"[:_MAX_SHOWN]
+        text = f"the certificate of {where or 'the server'} is not trusted: {said}"[:_MAX_SHOWN]
+        return text + _REMEDY if untrusted.verify_code in _UNKNOWN_ISSUER else text
     said = f" ({_words(reason)})" if reason else ""
     who = where or "the server"
     if _OUR_CERTIFICATE.search(reason):

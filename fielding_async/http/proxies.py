@@ -13,7 +13,7 @@ from ipaddress import ip_address, ip_network
 from urllib.parse import unquote, urlsplit
 
 import aiohttp
-from attrs import Factory, field, frozen
+from attrs import field, frozen
 
 from fielding_async.core.addresses import is_loopback_host, is_plain
 from fielding_async.core.errors import ConfigurationError
@@ -35,7 +35,7 @@ class Proxy:
 
     url: str
     source: str
-    headers: Mapping[str, str] = Factory(dict)
+    headers: Mapping[str, str] = field(factory=dict[str, str])
     secrets: tuple[Secret, ...] = field(default=(), repr=False)
 
 

@@ -27,7 +27,7 @@ def of_environment(**environment: str) -> Proxies:
 def used(url: str, **environment: str) -> str | None:
     """The URL of the proxy for a URL in an environment."""
     proxy = of_environment(**environment).for_url(url)
-    return proxy and proxy.url
+    return None if proxy is None else proxy.url
 
 
 # -- the environment

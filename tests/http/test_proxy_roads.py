@@ -1,5 +1,7 @@
 """Sessions and proxies over real sockets: who sees what, and a proxy that refuses is asked once."""
 
+import base64
+import json
 import socket
 import warnings
 from collections.abc import AsyncIterator
@@ -10,9 +12,10 @@ import pytest
 import pytest_asyncio
 from aiohttp.abc import AbstractResolver
 
-from fielding_async import ClientCredentials, FieldingSession, TransportError
+from fielding_async import BadRequestError, ClientCredentials, FieldingSession, TransportError
 from fielding_async.cli.shared.sandbox_detection import is_sandbox
 from fielding_async.sandbox import Sandbox
+from tests.proofs.faults.raw_server import head, raw
 from tests.tools.raw_proxy import RawProxy
 from tests.tools.sessions import QUICK, REF, TOKEN, session
 from tests.tools.tls import TlsServer, trusting
@@ -129,6 +132,34 @@ async def test_the_password_of_a_proxy_is_sent_to_it_alone(server: TlsServer, pr
     assert b"Proxy-Authorization: Basic bWU6aHVudGVyMi1vZi10aGUtcHJveHkv\r\n" in head
     assert TOKEN.encode() not in head
     assert {len(request.values("Proxy-Authorization")) for request in server.requests} == {0}
+
+
+async def test_a_proxy_is_not_sent_the_default_headers_of_a_callers_session(server: TlsServer, proxy: RawProxy) -> None:
+    """They are for the API; CONNECT goes in clear text."""
+    headers = {"X-Gateway-Key": "key-of-the-gateway"}
+    async with (
+        aiohttp.ClientSession(headers=headers, proxy=f"http://me:{WORD}@{proxy.address}") as http,
+        FieldingSession(TOKEN, base_url=API, http=http, ssl=trusting()) as fielding,
+    ):
+        await fielding.run(REF).pause()
+    assert [b"X-Gateway-Key" in head for head in proxy.heads] == [False]
+    assert b"Proxy-Authorization: Basic " in proxy.heads[0]
+    assert {tuple(request.values("X-Gateway-Key")) for request in server.requests} == {(b"key-of-the-gateway",)}
+
+
+async def test_a_password_that_an_answer_repeats_is_taken_out(server: TlsServer, proxy: RawProxy) -> None:
+    """Something behind the proxy may be told its credentials; no error shows them, plain or as they are sent."""
+    said = f"me:{WORD} is Basic {base64.b64encode(f'me:{WORD}'.encode()).decode()}"
+    body = json.dumps({"object": "error", "detail": said, "id": "1"}).encode()
+    server.script("get", raw(head("400 Bad Request", "Content-Type: application/json", length=len(body)) + body))
+    named = f"http://me:{WORD}@{proxy.address}"
+    async with FieldingSession(TOKEN, base_url=API, proxy=named, ssl=trusting()) as fielding:
+        with pytest.raises(BadRequestError) as caught:
+            await fielding.run(REF).get()
+    shown = f"{caught.value} {vars(caught.value)}"
+    assert WORD not in shown
+    assert "aHVudGVy" not in shown
+    assert "bWU6" not in shown
 
 
 REFUSAL = f"HTTP/1.1 407 Give me {WORD}\r\nProxy-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n".encode()

@@ -90,7 +90,7 @@ def _auth(environment: Mapping[str, str], now: datetime) -> Check:
     try:
         source = resolve_auth(None, environment)
     except ConfigurationError as error:
-        message = error.message.replace("pass auth=, or set ", "set ").replace(", or pass auth=", "")
+        message = error.message.replace("pass auth=, or set ", "set ")
         advice = "set FIELDING_TOKEN, or FIELDING_CLIENT_ID and FIELDING_CLIENT_SECRET, in the environment"
         token = environment.get("FIELDING_TOKEN", "")
         if token.strip() != token:

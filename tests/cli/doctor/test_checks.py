@@ -63,7 +63,7 @@ def test_client_credentials_are_named_and_not_shown() -> None:
     found = settings_checks(secrets | {"FIELDING_TOKEN_URL": "http://auth.example/token"}, NOW)[1]
     assert (found.state, found.text.partition("=")[0]) == ("failed", "FIELDING_TOKEN_URL")
     found = settings_checks({"FIELDING_CLIENT_ID": "client-of-ours"}, NOW)[1]
-    assert found.text.startswith("no token: FIELDING_CLIENT_SECRET is not set, and")
+    assert found.text.startswith("no token: set FIELDING_CLIENT_SECRET (of FIELDING_CLIENT_ID and")
 
 
 def _look(etag: str | None = None, *, off: float = 0.0, date: str | None = None) -> TimedReply:
