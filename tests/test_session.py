@@ -187,6 +187,19 @@ async def test_settings_come_from_the_environment(sandbox: Sandbox, monkeypatch:
         assert (await fielding.run(sandbox.add_run("live")).get()).status == "live"
 
 
+def test_no_frame_shows_a_secret_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A traceback with local variables, of a session that cannot be made, holds no token, secret or password."""
+    for name in ("FIELDING_TOKEN", "FIELDING_CLIENT_SECRET"):
+        monkeypatch.setenv(name, f"hunter2-{name}")
+    monkeypatch.setenv("HTTPS_PROXY", "http://me:hunter2@127.0.0.1")
+    monkeypatch.setenv("FIELDING_BASE_URL", "http://example.com")
+    with pytest.raises(ConfigurationError, match="loopback") as caught:
+        FieldingSession()
+    frames = [frame for frame, _ in traceback.walk_tb(caught.tb) if frame.f_code.co_filename != __file__]
+    assert len(frames) > 2
+    assert "hunter2" not in "".join(repr(frame.f_locals) for frame in frames)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -4,13 +4,14 @@ The environment is an argument.
 """
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, cast
 
 from attrs import field, frozen
 
 from .addresses import check_url
 from .errors import ConfigurationError
+from .redaction import Secret
 
 __all__ = [
     "Auth",
@@ -20,6 +21,7 @@ __all__ = [
     "check_secret",
     "is_sendable_token",
     "resolve_auth",
+    "settings_of",
 ]
 
 _CLIENT = ("FIELDING_CLIENT_ID", "FIELDING_CLIENT_SECRET")
@@ -84,6 +86,18 @@ class ClientCredentials:
 
 Auth = BearerToken | ClientCredentials
 """What `FieldingSession(auth=…)` accepts, beside a plain token and an async callable that returns one."""
+
+
+_NOT_SECRET = {"FIELDING_BASE_URL", "FIELDING_CLIENT_ID", "FIELDING_TOKEN_URL"}
+
+
+def settings_of(environment: Mapping[str, str], others: Collection[str]) -> dict[str, str]:
+    """Return the variables of the SDK and these others, so that no traceback with local variables shows a secret."""
+    return {
+        name: value if name in _NOT_SECRET else Secret(value)
+        for name, value in environment.items()
+        if name.startswith("FIELDING_") or name in others
+    }
 
 
 def resolve_auth(auth: object, environment: Mapping[str, str]) -> Auth | TokenSource:

@@ -19,10 +19,13 @@ from fielding_async.core.addresses import is_loopback_host, is_plain
 from fielding_async.core.errors import ConfigurationError
 from fielding_async.core.redaction import Secret
 
-__all__ = ["NO_PROXIES", "Proxies", "Proxy", "bypasses", "parse_proxy", "resolve_proxies"]
+__all__ = ["NO_PROXIES", "PROXY_VARIABLES", "Proxies", "Proxy", "bypasses", "parse_proxy", "resolve_proxies"]
 
 _VARIABLES = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
 _EXCEPTIONS = ("no_proxy", "NO_PROXY")
+PROXY_VARIABLES = frozenset((*_VARIABLES, *_EXCEPTIONS))
+"""The variables that are read."""
+
 _LEAST_SECRET = 8  # characters; removing a shorter text would garble every message
 
 
@@ -74,7 +77,7 @@ class Proxies:
     def _of_variable(self, name: str) -> Proxy:
         value = self.environment[name]
         # as with curl, it may have no scheme
-        return parse_proxy(name, value if "://" in value else f"http://{value}")
+        return parse_proxy(name, value if "://" in value else Secret(f"http://{value}"))
 
     def secrets(self) -> list[str]:
         """Return what must never be shown: passwords of proxies, alone and with their users, plain and as sent.
@@ -111,7 +114,7 @@ def resolve_proxies(
     elif http is not None:
         named = _inherited(http)
     is_read = http is None or http.trust_env
-    names = (*_VARIABLES, *_EXCEPTIONS) if is_read else ()
+    names = PROXY_VARIABLES if is_read else ()
     found = Proxies(named, {name: Secret(environment[name]) for name in names if environment.get(name)})
     for name, url in urls:
         if named is not None and is_plain(url):
@@ -126,10 +129,10 @@ def resolve_proxies(
 
 def _inherited(http: aiohttp.ClientSession) -> Proxy | None:
     """Return the proxy of a caller's session, with its credentials."""
-    proxy, auth = getattr(http, "_default_proxy", None), getattr(http, "_default_proxy_auth", None)
-    if proxy is None:
+    if getattr(http, "_default_proxy", None) is None:
         return None
-    found = parse_proxy("http: its proxy", str(proxy))
+    found = parse_proxy("http: its proxy", Secret(getattr(http, "_default_proxy", "")))
+    auth = getattr(http, "_default_proxy_auth", None)
     return found if auth is None else _with_credentials(found, auth.login, auth.password, auth.encode())
 
 
@@ -138,6 +141,8 @@ def parse_proxy(source: str, value: object) -> Proxy:
 
     `source`: the argument or variable that it comes from, for the message.
     """
+    if isinstance(value, str):
+        value = Secret(value)
     try:
         proxy = _parsed(source, value) if isinstance(value, str) else None
     except ValueError:
