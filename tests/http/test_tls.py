@@ -14,10 +14,17 @@ import pytest
 import pytest_asyncio
 import trustme
 
-from fielding_async import ClientCredentials, ConfigurationError, FieldingSession, Retry, TransportError
+from fielding_async import (
+    ClientCredentials,
+    ConfigurationError,
+    FieldingSession,
+    OutcomeUnknownError,
+    Retry,
+    TransportError,
+)
 from fielding_async.http.failures import NotThisMachineError
 from fielding_async.http.tls import check_peer
-from tests.proofs.faults.raw_server import Connection, RawServer
+from tests.proofs.faults.raw_server import Connection, RawRequest, RawServer
 from tests.tools.sessions import QUICK, REF, TOKEN
 from tests.tools.tls import TlsServer, authority, failing_handshakes, server_context, trusting
 
@@ -175,6 +182,25 @@ async def test_a_handshake_that_is_bound_to_fail_is_tried_once(case: str, is_tra
         assert connections == [b""]
     assert caught.value.is_final
     assert not any(word in str(caught.value) for word in ("SSLContext", "ssl:", "[None]", "_ssl.c", "secret"))
+
+
+async def test_a_lost_write_before_a_certificate_that_is_not_trusted_stays_unknown(server: TlsServer) -> None:
+    """Once a write may have been applied, the call ends in `OutcomeUnknownError`, with the certificate as its cause."""
+
+    async def lose(raw_server: RawServer, connection: Connection, request: RawRequest) -> None:
+        raw_server.handle(request)
+        trustme.CA().issue_cert("127.0.0.1").configure_cert(server.context)
+        connection.close()
+
+    server.script("pause", lose)
+    async with FieldingSession(TOKEN, base_url=server.url, ssl=trusting(), retry=QUICK) as fielding:
+        with pytest.raises(OutcomeUnknownError, match="certificate") as caught:
+            await fielding.run(REF).pause()
+    cause = caught.value.__cause__
+    assert isinstance(cause, TransportError)
+    assert cause.is_final
+    assert server.applied == ["pause"]
+    assert len(server.requests) == 2
 
 
 async def test_a_connection_that_ends_within_the_handshake_is_told_in_words() -> None:

@@ -49,10 +49,10 @@ class TlsServer(RawServer):
 
     def __init__(self, context: ssl.SSLContext | None = None) -> None:
         super().__init__()
-        self._context = context or server_context()
+        self.context = context or server_context()
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0, ssl=self._context)
+        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0, ssl=self.context)
         return self
 
     @property
