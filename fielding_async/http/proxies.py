@@ -63,7 +63,7 @@ class Proxies:
             return self.named, f"from {self.named.source}"
         name = self._first(_VARIABLES)
         if name is None:
-            return None, "none is set"
+            return None, "HTTPS_PROXY is not set"
         if is_loopback_host(host):
             return None, f"{name} is not used for loopback hosts"
         exceptions = self._first(_EXCEPTIONS)
