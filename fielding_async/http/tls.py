@@ -1,19 +1,13 @@
-"""TLS: which contexts a session may be given, and that plain http stays on this machine."""
+"""TLS: which contexts a session may be given, and what its requests say about TLS."""
 
-import asyncio
-import socket
 import ssl
 import warnings
-from typing import cast
 
 import aiohttp
 
-from fielding_async.core.addresses import is_loopback_address
 from fielding_async.core.errors import ConfigurationError
 
-from .failures import NotThisMachineError
-
-__all__ = ["check_connector", "check_peer", "check_ssl", "ssl_of_requests"]
+__all__ = ["check_connector", "check_ssl", "ssl_of_requests"]
 
 _RULE = (
     "must be an ssl.SSLContext of a client, True, False or None; for certificates in a file,"
@@ -57,21 +51,3 @@ def ssl_of_requests(value: ssl.SSLContext | bool | None) -> ssl.SSLContext | boo
     context = ssl.create_default_context()
     context.set_alpn_protocols(("http/1.1",))
     return context
-
-
-def check_peer(transport: asyncio.BaseTransport) -> None:
-    """Raise `NotThisMachineError` unless bytes go through TLS, to this machine or into a Unix socket.
-
-    Called when a connection is open and before the first byte of a request: where a name leads is known only then.
-    """
-    if transport.get_extra_info("sslcontext") is not None:
-        return
-    peer: object = transport.get_extra_info("peername")
-    if isinstance(peer, tuple):
-        address = str(cast("tuple[object, ...]", peer)[0])
-        if is_loopback_address(address):
-            return
-        raise NotThisMachineError(f"plain http is for this machine only, and the connection leads to {address}")
-    family = getattr(transport.get_extra_info("socket"), "family", None)
-    if family is None or family != getattr(socket, "AF_UNIX", None):
-        raise NotThisMachineError("plain http is for this machine only, and where the connection leads is unknown")

@@ -22,8 +22,8 @@ from fielding_async import (
     Retry,
     TransportError,
 )
+from fielding_async.http.connection import check_peer
 from fielding_async.http.failures import NotThisMachineError
-from fielding_async.http.tls import check_peer
 from tests.proofs.faults.raw_server import Connection, RawRequest, RawServer
 from tests.tools.sessions import QUICK, REF, TOKEN
 from tests.tools.tls import TlsServer, authority, failing_handshakes, server_context, trusting
