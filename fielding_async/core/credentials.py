@@ -4,13 +4,14 @@ The environment is an argument.
 """
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, cast
 
 from attrs import field, frozen
 
 from .addresses import check_url
 from .errors import ConfigurationError
+from .redaction import Secret
 
 __all__ = [
     "Auth",
@@ -20,8 +21,10 @@ __all__ = [
     "check_secret",
     "is_sendable_token",
     "resolve_auth",
+    "settings_of",
 ]
 
+_CLIENT = ("FIELDING_CLIENT_ID", "FIELDING_CLIENT_SECRET")
 _TOKEN = re.compile(r"[\x21-\x7e]+", re.ASCII)
 
 TokenSource = Callable[[], Awaitable[str]]
@@ -85,8 +88,24 @@ Auth = BearerToken | ClientCredentials
 """What `FieldingSession(auth=…)` accepts, beside a plain token and an async callable that returns one."""
 
 
+_NOT_SECRET = {"FIELDING_BASE_URL", "FIELDING_CLIENT_ID", "FIELDING_TOKEN_URL"}
+
+
+def settings_of(environment: Mapping[str, str], others: Collection[str]) -> dict[str, str]:
+    """Return the variables of the SDK and these others, so that no traceback with local variables shows a secret."""
+    return {
+        name: value if name in _NOT_SECRET else Secret(value)
+        for name, value in environment.items()
+        if name.startswith("FIELDING_") or name in others
+    }
+
+
 def resolve_auth(auth: object, environment: Mapping[str, str]) -> Auth | TokenSource:
-    """Return the source of tokens: the argument, or `FIELDING_TOKEN`, or the client credentials' variables."""
+    """Return the source of tokens: the argument, or `FIELDING_TOKEN`, or the client credentials' variables.
+
+    `FIELDING_TOKEN_URL` is the token endpoint of client credentials that come from the environment, and of no others.
+    Raises `ConfigurationError`.
+    """
     if isinstance(auth, BearerToken | ClientCredentials):
         return auth
     if isinstance(auth, str):
@@ -99,9 +118,18 @@ def resolve_auth(auth: object, environment: Mapping[str, str]) -> Auth | TokenSo
         )
     if environment.get("FIELDING_TOKEN"):
         return BearerToken(check_secret("FIELDING_TOKEN", environment["FIELDING_TOKEN"]))
-    names = ("FIELDING_CLIENT_ID", "FIELDING_CLIENT_SECRET")
-    if all(environment.get(name) for name in names):
-        return ClientCredentials(*(check_secret(name, environment[name]) for name in names))
+    missing = [name for name in _CLIENT if not environment.get(name)]
+    if not missing:
+        client_id, client_secret = (check_secret(name, environment[name]) for name in _CLIENT)
+        token_url = environment.get("FIELDING_TOKEN_URL")
+        if token_url:
+            return ClientCredentials(client_id, client_secret, token_url=check_url("FIELDING_TOKEN_URL", token_url))
+        return ClientCredentials(client_id, client_secret)
+    if len(missing) == 1:
+        raise ConfigurationError(
+            f"no token: pass auth=, or set {missing[0]} (of {' and '.join(_CLIENT)} only the other is set), or"
+            " FIELDING_TOKEN"
+        )
     raise ConfigurationError(
         "no token: pass auth=, or set FIELDING_TOKEN, or both FIELDING_CLIENT_ID and FIELDING_CLIENT_SECRET"
     )

@@ -132,6 +132,9 @@ class TransportError(FieldingError):
 
     __module__ = "fielding_async"
 
+    is_final: bool = False
+    """Whether another attempt is bound to fail as well: a certificate that is not trusted, a proxy that refuses."""
+
 
 class DeadlineExceededError(FieldingError, TimeoutError):
     """Time ran out, and nothing was applied: no attempt of the write was sent, or each one was refused.

@@ -308,7 +308,7 @@ def is_cancelled() -> bool:
 
 def _no_token(request: Request, error: Exception) -> Failed:
     if isinstance(error, FieldingError):
-        repeatable = isinstance(error, TransportError)
+        repeatable = isinstance(error, TransportError) and not error.is_final
         return Failed(copy.copy(error), repeatable=repeatable, may_be_applied=False)
     cause = error.__cause__
     problem = TransportError(

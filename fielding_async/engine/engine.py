@@ -20,6 +20,7 @@ from fielding_async.core.models import RunRef
 from fielding_async.core.wire.structuring import load_cattrs
 from fielding_async.http.aiohttp_client import AiohttpTransport
 from fielding_async.http.caller_session import ClientSession
+from fielding_async.http.proxies import NO_PROXIES, Proxies
 from fielding_async.http.transport import Transport
 from fielding_async.telemetry.call_trace import CallTrace, Position
 from fielding_async.telemetry.otel_providers import Providers, TracerProvider
@@ -61,7 +62,7 @@ class Settings:
     timeout: Timeout
     etag_cache_size: int
     http: ClientSession | None = None
-    proxy: str | None = None
+    proxies: Proxies = NO_PROXIES
     ssl: ssl_module.SSLContext | bool | None = None
     tracer_provider: TracerProvider | None = None
     meter_provider: "MeterProvider | None" = None
@@ -76,7 +77,7 @@ async def open_engine(settings: Settings) -> "Engine":
         base_url=settings.base_url,
         concurrency=settings.limits.concurrency,
         http=settings.http,
-        proxy=settings.proxy,
+        proxies=settings.proxies,
         ssl=settings.ssl,
     )
     try:
@@ -118,6 +119,7 @@ class Engine:
             dice.uniform,
             self.loop,
         )
+        self._proxy_secrets = settings.proxies.secrets()
         self.memory: RunMemory = RunMemory(settings.etag_cache_size)
         self.turns: RunTurns = RunTurns()
         self.uniform: Uniform = dice.uniform
@@ -162,10 +164,13 @@ class Engine:
             name,
             CallTrace(self._providers, name, ref=ref, ids=ids, link=link),
             TimeLimit(self.settings.timeout.total) if own is DEFAULT else TimeLimit.of_caller(own, self.loop.time()),
-            self.keeper.secrets,
+            self._secrets,
             ref=ref,
             idempotency_key=idempotency_key,
         )
+
+    def _secrets(self) -> list[str]:
+        return self.keeper.secrets() + self._proxy_secrets
 
     async def aclose(self) -> None:
         """End everything under way, and close what was opened."""

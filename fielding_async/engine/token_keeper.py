@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from fielding_async.core.credentials import Auth, BearerToken, ClientCredentials, TokenSource, check_secret
 from fielding_async.core.errors import ConfigurationError, TransportError, public_name
 from fielding_async.core.token_life import Token, Trial
-from fielding_async.core.wire.replies import Lost, Response
+from fielding_async.core.wire.replies import Lost, NotSent, Response
 from fielding_async.core.wire.token_endpoint import read_token, token_request_body
 from fielding_async.http.transport import Outgoing, Transport
 from fielding_async.telemetry.attempt_trace import Target, address_of
@@ -153,7 +153,9 @@ class TokenKeeper:
         finally:
             attempt.end(status=status, error_type=error_type)
         if not isinstance(answer, Response):
-            raise TransportError(f"no token: {answer.reason}", method="POST", path=path)
+            error = TransportError(f"no token: {answer.reason}", method="POST", path=path)
+            error.is_final = isinstance(answer, NotSent) and answer.is_final
+            raise error
         value, seconds = read_token(answer, path)
         # counted from before the request, so that the token is never used longer than it lasts
         return Token.lasting(value, seconds, sent, wall)

@@ -1,16 +1,19 @@
 """Connections of aiohttp's pool: made ready right before a request is written, written to, and aborted."""
 
 import asyncio
+import socket
+from typing import cast
 
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 
+from fielding_async.core.addresses import is_loopback_address
 from fielding_async.core.wire.response_headers import SENDABLE
 
-from .failures import DisconnectedError
+from .failures import DisconnectedError, NotThisMachineError
 from .transport import Outgoing
 
-__all__ = ["LARGE", "abort", "make_ready", "write_request"]
+__all__ = ["LARGE", "abort", "check_peer", "make_ready", "write_request"]
 
 LARGE = 64 * 1024
 """How many bytes the buffers of two sockets usually take, even if nobody reads."""
@@ -19,9 +22,10 @@ LARGE = 64 * 1024
 def make_ready(connection: Connection, outgoing: Outgoing) -> tuple[ResponseHandler, asyncio.Transport]:
     """Return what the request is written to; called right before that, when the request may be sent.
 
-    Raises `DisconnectedError` or `ValueError` if it cannot be written; then it has not been sent. It is never written
-    to a connection on which something arrived while it was idle: aiohttp would read that as the reply to this request,
-    and a write would be reported as accepted before it was sent. Half of a reply that arrived earlier is discarded.
+    Raises `DisconnectedError`, `NotThisMachineError` or `ValueError` if it cannot be written; then it has not been
+    sent. It is never written to a connection on which something arrived while it was idle: aiohttp would read that as
+    the reply to this request, and a write would be reported as accepted before it was sent. Half of a reply that
+    arrived earlier is discarded.
     """
     outgoing.left = False
     protocol, transport = connection.protocol, connection.transport
@@ -29,6 +33,7 @@ def make_ready(connection: Connection, outgoing: Outgoing) -> tuple[ResponseHand
         raise DisconnectedError("the connection was closed before the request")
     if protocol.should_close:
         raise DisconnectedError("the server sent something on an idle connection")
+    check_peer(transport)
     if SENDABLE.fullmatch("".join(outgoing.headers.values())) is None:
         raise ValueError("a header with a character that cannot be sent")
     outgoing.left = True
@@ -38,6 +43,24 @@ def make_ready(connection: Connection, outgoing: Outgoing) -> tuple[ResponseHand
         # a reply may come before the body is read, and what is unsent then would get in the way of another request
         protocol.force_close()
     return protocol, transport
+
+
+def check_peer(transport: asyncio.BaseTransport) -> None:
+    """Raise `NotThisMachineError` unless bytes go through TLS, to this machine or into a Unix socket.
+
+    Called when a connection is open and before the first byte of a request: where a name leads is known only then.
+    """
+    if transport.get_extra_info("sslcontext") is not None:
+        return
+    peer: object = transport.get_extra_info("peername")
+    if isinstance(peer, tuple):
+        address = str(cast("tuple[object, ...]", peer)[0])
+        if is_loopback_address(address):
+            return
+        raise NotThisMachineError(f"plain http is for this machine only, and the connection leads to {address}")
+    family = getattr(transport.get_extra_info("socket"), "family", None)
+    if family is None or family != getattr(socket, "AF_UNIX", None):
+        raise NotThisMachineError("plain http is for this machine only, and where the connection leads is unknown")
 
 
 def write_request(connection: Connection, outgoing: Outgoing, path: str, always: str) -> ResponseHandler:
