@@ -16,6 +16,7 @@ from tests.tools.sessions import QUICK, TOKEN
 from tests.tools.waits import HANG
 
 from .cases import Entry, Gateway
+from .configs import EXCHANGE
 
 __all__ = ["Behind", "behind", "port_of"]
 
@@ -81,7 +82,7 @@ class Behind:
 async def behind(gateway: Gateway, folder: Path, *, behaviour: Behaviour | None = None) -> AsyncIterator[Behind]:
     """Put a gateway in front of a sandbox whose scripted faults must be used up."""
     async with (
-        Sandbox(require_token=TOKEN, behaviour=behaviour) as sandbox,
+        Sandbox(require_token=TOKEN, behaviour=behaviour, hosts=(EXCHANGE,)) as sandbox,
         gateway([port_of(sandbox)], folder) as entry,
     ):
         yield Behind(sandbox, entry)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from ssl import SSLContext
 from typing import Any
@@ -10,12 +11,12 @@ from urllib.parse import quote
 from attrs import frozen
 
 from fielding_async.sandbox import Behaviour
+from tests.tools.tls import authority, trusting
 
-from .authority import Authority
-from .configs import GIVES_UP, PASSWORD, USER, apache, haproxy, nginx, squid_accelerator, squid_forward
+from .configs import EXCHANGE, GIVES_UP, PASSWORD, USER, apache, haproxy, nginx, squid_accelerator, squid_forward
 from .programs import Config, running
 
-__all__ = ["CASES", "Case", "Entry", "reverse", "tls_origin", "tunnel"]
+__all__ = ["CASES", "Case", "Entry", "certificate", "reverse", "tls_origin", "tunnel"]
 
 
 @frozen
@@ -66,23 +67,30 @@ def reverse(config: Callable[[Sequence[int]], Config]) -> Gateway:
     return gateway
 
 
-@asynccontextmanager
-async def tls_origin(
-    origins: Sequence[int], folder: Path, *, names: Sequence[str] = ("DNS:localhost",), expired: bool = False
-) -> AsyncIterator[Entry]:
-    """Run a TLS server with a certificate of the test's authority, which the entry trusts."""
-    authority = Authority(folder / "authority")
-    certificate = authority.issue(*names, expired=expired)
-    async with running(nginx(origins, tls=certificate)) as port:
-        yield Entry(f"https://localhost:{port}/v1", ssl=authority.trusted())
+def certificate(folder: Path, *names: str, expired: bool = False) -> tuple[Path, Path]:
+    """Return files with certificate and key of a server with these names, by the authority of the tests."""
+    past = datetime(2020, 1, 1, tzinfo=UTC)
+    issued = authority().issue_cert(*names, not_before=past, not_after=past + timedelta(days=30) if expired else None)
+    chain, key = folder / "server.pem", folder / "server.key"
+    for pem in issued.cert_chain_pems:
+        pem.write_to_path(str(chain), append=True)
+    issued.private_key_pem.write_to_path(str(key))
+    return chain, key
 
 
 @asynccontextmanager
-async def tunnel(origins: Sequence[int], folder: Path, *, password: str = PASSWORD) -> AsyncIterator[Entry]:
+async def tls_origin(origins: Sequence[int], folder: Path) -> AsyncIterator[Entry]:
+    """Run a TLS server with a certificate of the tests' authority, which the entry trusts."""
+    async with running(nginx(origins, tls=certificate(folder, "localhost", EXCHANGE))) as port:
+        yield Entry(f"https://localhost:{port}/v1", ssl=trusting())
+
+
+@asynccontextmanager
+async def tunnel(origins: Sequence[int], folder: Path) -> AsyncIterator[Entry]:
     """Run a forward proxy that wants a name and a password, and a TLS server behind it."""
     async with tls_origin(origins, folder) as origin, running(squid_forward()) as port:
-        proxy = f"http://{USER}:{quote(password, safe='')}@127.0.0.1:{port}"
-        yield Entry(origin.base_url, proxy, origin.ssl)
+        proxy = f"http://{USER}:{quote(PASSWORD, safe='')}@127.0.0.1:{port}"
+        yield Entry(origin.base_url.replace("localhost", EXCHANGE), proxy, origin.ssl)
 
 
 CASES: Mapping[str, Case] = {
@@ -118,7 +126,7 @@ CASES: Mapping[str, Case] = {
     "squid, cache": Case(
         programs=("squid",), gateway=reverse(lambda ports: squid_accelerator(ports[0])), slow=1.4, max_age=600
     ),
-    "squid, CONNECT": Case(programs=("squid", "nginx", "openssl"), gateway=tunnel),
+    "squid, CONNECT": Case(programs=("squid", "nginx"), gateway=tunnel),
     "Apache, mod_deflate": Case(programs=("apache2",), gateway=reverse(lambda ports: apache(ports[0])), slow=1.4),
-    "TLS": Case(programs=("nginx", "openssl"), gateway=tls_origin),
+    "TLS": Case(programs=("nginx",), gateway=tls_origin),
 }

@@ -10,10 +10,22 @@ from pathlib import Path
 
 from .programs import Command, Config, find
 
-__all__ = ["GIVES_UP", "PASSWORD", "USER", "apache", "haproxy", "nginx", "squid_accelerator", "squid_forward"]
+__all__ = [
+    "EXCHANGE",
+    "GIVES_UP",
+    "PASSWORD",
+    "USER",
+    "apache",
+    "haproxy",
+    "nginx",
+    "squid_accelerator",
+    "squid_forward",
+]
 
 GIVES_UP = 0.5
 """Seconds after which a gateway no longer waits for the exchange."""
+EXCHANGE = "exchange.example"
+"""A name for the exchange that is not one of this machine's own, which no proxy of the environment is used for."""
 USER, PASSWORD = "team", "gate-p@ss:word"
 
 _IS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
@@ -53,6 +65,7 @@ def nginx(
         place = [
             "proxy_pass http://exchange;",
             "proxy_http_version 1.1;",
+            "proxy_set_header Host $http_host;",
             'proxy_set_header Connection "";',
             f"proxy_read_timeout {_MS};",
             f"proxy_next_upstream {next_upstream};",
@@ -168,9 +181,10 @@ def squid_accelerator(origin: int, *, heeds_no_cache: bool = True) -> Config:
 
 
 def squid_forward() -> Config:
-    """A forward proxy for CONNECT that wants a name and a password."""
+    """A forward proxy for CONNECT that wants a name and a password, and knows where `EXCHANGE` is."""
 
     def write(folder: Path, port: int) -> Command:
+        (folder / "hosts").write_text(f"127.0.0.1 localhost {EXCHANGE}\n")
         helper = folder / "passwords.sh"
         helper.write_text(
             f"#!/bin/sh\nwhile read -r line; do [ \"$line\" = '{USER} {PASSWORD}' ] && echo OK || echo ERR; done\n"
@@ -179,6 +193,7 @@ def squid_forward() -> Config:
         text = _squid(
             port,
             f"http_port 127.0.0.1:{port}",
+            f"hosts_file {folder / 'hosts'}",
             f"auth_param basic program {helper}",
             "auth_param basic children 1 startup=1 idle=1",
             "auth_param basic realm gateway",

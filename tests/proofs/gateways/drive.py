@@ -34,6 +34,7 @@ from fielding_async.sandbox.server import Server
 from tests.tools.sessions import QUICK, TOKEN
 
 from .cases import Case
+from .configs import EXCHANGE
 from .weather import Arrival, Weather
 
 __all__ = ["Call", "Drive", "Order", "drive"]
@@ -121,11 +122,13 @@ async def drive(case: Case, calls: int, folder: Path, *, seed: int = 0, runs: in
     Two sessions work on each run at the same time; one of them keeps no ETag, and makes two attempts at most.
     """
     async with AsyncExitStack() as stack:
-        sandbox = await stack.enter_async_context(Sandbox(require_token=TOKEN, seed=seed, behaviour=case.behaviour))
+        sandbox = await stack.enter_async_context(
+            Sandbox(require_token=TOKEN, seed=seed, behaviour=case.behaviour, hosts=(EXCHANGE,))
+        )
         writes = sandbox._pipeline.engine.runs.writes
         weather = Weather(seed, lambda: len(writes), slow=case.slow, max_age=case.max_age)
         sandbox._pipeline.script = weather  # the script is a list; these are dice
-        second = Server(sandbox._pipeline)
+        second = Server(sandbox._pipeline, sandbox._hosts)
         ports = [urlsplit(sandbox.url).port or 0, await second.start("127.0.0.1", 0)]
         stack.push_async_callback(second.stop)
         entry = await stack.enter_async_context(case.gateway(ports, folder))
