@@ -23,7 +23,7 @@ import copyreg
 from typing import Any, Self
 
 from .models import FieldingRun, InvalidParam, JobResult, RunRef
-from .redaction import without
+from .redaction import Redactor
 
 __all__ = [
     "APIError",
@@ -108,10 +108,10 @@ class FieldingError(Exception):
         self.trace_id = self.trace_id or trace_id
         return self
 
-    def scrub(self, secret: str) -> None:
-        """Remove a secret from every text of the error, and of the values that it holds."""
+    def scrub(self, redactor: Redactor) -> None:
+        """Remove secrets from every text of the error, and of the values that it holds."""
         for name, value in self.__dict__.items():
-            setattr(self, name, without(secret, value))
+            setattr(self, name, redactor.value(value))
         BaseException.__init__(self, self.message)  # for `args`
 
 

@@ -10,13 +10,14 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from attrs import frozen
+from attrs import field, frozen
 
 from fielding_async.core.config import MOST_SECONDS, Limits, Retry, Timeout
 from fielding_async.core.conflict.run_memory import RunMemory
 from fielding_async.core.credentials import Auth, TokenSource
 from fielding_async.core.errors import ConfigurationError, SessionClosedError
 from fielding_async.core.models import RunRef
+from fielding_async.core.redaction import Secret, Secrets, url_secrets
 from fielding_async.core.wire.structuring import load_cattrs
 from fielding_async.http.aiohttp_client import AiohttpTransport
 from fielding_async.http.caller_session import ClientSession
@@ -27,6 +28,7 @@ from fielding_async.telemetry.otel_providers import Providers, TracerProvider
 from .attempt import AttemptRunner
 from .backoff_waits import Uniform
 from .call import Call, TimeLimit
+from .clean_transport import CleanTransport
 from .limiter import Limiter
 from .run_turns import RunTurns
 from .sender import RequestSender
@@ -49,6 +51,10 @@ TimeoutArg = float | None | Default
 """Seconds, counted from the call; `None` for no limit; left out, the session's own."""
 
 
+def _hidden(proxy: str | None) -> str | None:
+    return Secret.of(proxy)  # it may hold a password
+
+
 @frozen(kw_only=True)
 class Settings:
     """The settings of a session, checked."""
@@ -61,7 +67,7 @@ class Settings:
     timeout: Timeout
     etag_cache_size: int
     http: ClientSession | None = None
-    proxy: str | None = None
+    proxy: str | None = field(default=None, converter=_hidden)
     ssl: ssl_module.SSLContext | bool | None = None
     tracer_provider: TracerProvider | None = None
     meter_provider: "MeterProvider | None" = None
@@ -95,9 +101,16 @@ class Engine:
         self._thread = threading.get_ident()
         self._process = os.getpid()
         dice = settings.dice or random.Random()  # noqa: S311 - jitter and trace ids, not secrets
+        self.secrets: Secrets = Secrets()
+        """What nothing shows. Whoever knows one more adds it."""
+        self.secrets.keep(*url_secrets(settings.proxy))
+        if isinstance(transport, AiohttpTransport):
+            self.secrets.keep(*transport.secrets())
+        clean = CleanTransport(transport, self.secrets)
         self.keeper: TokenKeeper = TokenKeeper(
             settings.auth,
-            transport=transport,
+            secrets=self.secrets,
+            transport=clean,
             timeout=settings.timeout.attempt,
             connect_timeout=settings.timeout.connect,
             monotonic=self.loop.time,
@@ -106,7 +119,7 @@ class Engine:
         self.limiter: Limiter = Limiter(settings.limits, dice.uniform, self.loop)
         self.sender: RequestSender = RequestSender(
             AttemptRunner(
-                transport,
+                clean,
                 self.limiter,
                 self.keeper,
                 settings.timeout,
@@ -162,7 +175,7 @@ class Engine:
             name,
             CallTrace(self._providers, name, ref=ref, ids=ids, link=link),
             TimeLimit(self.settings.timeout.total) if own is DEFAULT else TimeLimit.of_caller(own, self.loop.time()),
-            self.keeper.secrets,
+            self.secrets,
             ref=ref,
             idempotency_key=idempotency_key,
         )

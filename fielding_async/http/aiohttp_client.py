@@ -17,6 +17,7 @@ from yarl import URL
 
 from fielding_async.__about__ import __version__
 from fielding_async.core.errors import ConfigurationError, SessionClosedError
+from fielding_async.core.redaction import url_secrets
 from fielding_async.core.wire.replies import Attempted, Lost, NotSent, Response
 from fielding_async.telemetry.outgoing_context import suppress_instrumentation
 
@@ -192,6 +193,10 @@ class AiohttpTransport:
                 ssl=self._ssl,
             )
             self._fast_path = FastPath(connector, peer)
+
+    def secrets(self) -> tuple[str, ...]:
+        """Return what nothing may show of the proxy that is used."""
+        return url_secrets(self._proxy)
 
     async def send(self, outgoing: Outgoing, *, timeout: float, connect_timeout: float) -> Attempted:
         """Perform one attempt. Raises `HeldBack`, and `SessionClosedError` if the caller closed their own session."""
