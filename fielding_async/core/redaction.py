@@ -165,17 +165,17 @@ class Redactor:
         if isinstance(data, str):
             return self.text(data)
         if isinstance(data, list):
-            items: list[Any] = data
-            return self._list(items)
+            return self._list(data)
         if isinstance(data, dict):
             return self._object(cast("dict[str, Any]", data))
         if isinstance(data, int) and abs(data) >= 10 ** (_LEAST - 1) and self.shows(str(data)):
             return "***"
         return data
 
-    def _list(self, items: list[Any]) -> list[Any]:
-        found = [self._json(item) for item in items]
-        return found if any(new is not old for new, old in zip(found, items, strict=True)) else items
+    def _list(self, found: Any) -> Any:
+        items: list[Any] = found
+        cleaned = [self._json(item) for item in items]
+        return cleaned if any(new is not old for new, old in zip(cleaned, items, strict=True)) else items
 
     def _object(self, pairs: dict[str, Any]) -> dict[str, Any]:
         found = [(self.text(name), self._json(value)) for name, value in pairs.items()]

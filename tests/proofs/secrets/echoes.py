@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from random import Random
 from string import ascii_letters, digits
-from typing import Any, cast
+from typing import Any
 
 from attrs import frozen
 
@@ -93,15 +93,18 @@ class Echo:
     def __init__(self) -> None:
         self.operation = ""
         self.answer: Attempted = Lost("cut")
+        self.version = 7
 
     async def send(self, outgoing: Outgoing, *, timeout: float, connect_timeout: float) -> Attempted:
         await outgoing.leave()
         await asyncio.sleep(0)
         operation = operation_of(outgoing)
         if operation == self.operation:
+            if isinstance(self.answer, Response) and self.answer.status == 412:
+                self.version += 1
             return self.answer
         if operation == "get":
-            return json_reply(200, run_body(), ETag='"7"')
+            return json_reply(200, run_body(version=self.version), ETag=f'"{self.version}"')
         if operation == "token":
             return json_reply(200, {"access_token": JWT, "expires_in": 3600})
         if operation == "relaunch-job":
@@ -338,6 +341,4 @@ PLACES: dict[str, Place] = {
 
 def token_error(**fields: Any) -> Answer:
     """Return what makes an error of the token endpoint of a text, which stands for `...`."""
-    return lambda text: json_reply(
-        400, {name: text if value is ... else value for name, value in cast("dict[str, Any]", fields).items()}
-    )
+    return lambda text: json_reply(400, {name: text if value is ... else value for name, value in fields.items()})
