@@ -19,6 +19,7 @@ from .core.credentials import Auth, TokenSource, resolve_auth
 from .core.errors import ConfigurationError, SessionClosedError
 from .core.ids import check_account_id, check_idempotency_key, check_ref, check_target_group_ids, check_ulid
 from .core.models import OnConflict, RunRef
+from .core.redaction import Secret
 from .engine.engine import DEFAULT, Engine, Settings, TimeoutArg, open_engine
 from .handles.run import Run
 from .http.caller_session import ClientSession, check_client_session
@@ -71,6 +72,7 @@ class FieldingSession:
         tracer_provider: TracerProvider | None = None,
         meter_provider: "MeterProvider | None" = None,
     ) -> None:
+        auth, proxy = Secret.of(auth), Secret.of(proxy)  # a traceback may show local variables
         if isinstance(etag_cache_size, bool) or not isinstance(etag_cache_size, int) or etag_cache_size < 1:
             raise ConfigurationError(f"etag_cache_size={etag_cache_size!r}: must be a whole number of at least 1")
         for name, value, cls in (("limits", limits, Limits), ("retry", retry, Retry), ("timeout", timeout, Timeout)):
@@ -284,6 +286,7 @@ def session_over(transport: Transport, *, dice: random.Random | None = None, **a
     `transport`: performs the requests in place of aiohttp. `dice`: the source of jitter, trace ids and span ids; left
     out, they are random. `arguments`: those of `FieldingSession`. Raises `ConfigurationError` for a bad argument.
     """
+    arguments = {name: Secret.of(value) for name, value in arguments.items()}
     session = FieldingSession(**arguments)
     settings = session._settings  # pyright: ignore[reportPrivateUsage] - of this module
     session._settings = evolve(settings, transport=transport, dice=dice)  # pyright: ignore[reportPrivateUsage]

@@ -11,6 +11,7 @@ from attrs import field, frozen
 
 from .addresses import check_url
 from .errors import ConfigurationError
+from .redaction import Secret
 
 __all__ = [
     "Auth",
@@ -22,6 +23,7 @@ __all__ = [
     "resolve_auth",
 ]
 
+_VARIABLES = ("FIELDING_TOKEN", "FIELDING_CLIENT_ID", "FIELDING_CLIENT_SECRET")
 _TOKEN = re.compile(r"[\x21-\x7e]+", re.ASCII)
 
 TokenSource = Callable[[], Awaitable[str]]
@@ -33,39 +35,28 @@ def is_sendable_token(value: object) -> bool:
     return isinstance(value, str) and _TOKEN.fullmatch(value) is not None
 
 
-def check_secret(name: str, value: Any) -> str:
+def check_secret(name: str, value: Any) -> Secret:
     """Return a token or secret that can be sent; raises `ConfigurationError`, without the value."""
+    value = Secret.of(value)  # a traceback may show local variables
     if not isinstance(value, str) or not is_sendable_token(value):
         raise ConfigurationError(f"{name}: must be a non-empty str of printable ASCII characters without spaces")
-    return value
+    return Secret(value)
 
 
-def _token(value: str) -> str:
-    return check_secret("token", value)
-
-
-def _client_id(value: str) -> str:
-    return check_secret("client_id", value)
-
-
-def _client_secret(value: str) -> str:
-    return check_secret("client_secret", value)
-
-
-def _token_url(value: str) -> str:
-    return check_url("token_url", value)
-
-
-@frozen
+@frozen(init=False)
 class BearerToken:
     """A static token. Raises `ConfigurationError` if it cannot be sent in a header."""
 
     __module__ = "fielding_async"
 
-    token: str = field(repr=False, converter=_token)
+    token: str = field(repr=False)
+
+    def __init__(self, token: str) -> None:
+        token = Secret.of(token)  # the frame of an `__init__` by attrs would hold it as it is
+        object.__setattr__(self, "token", check_secret("token", token))
 
 
-@frozen
+@frozen(init=False)
 class ClientCredentials:
     """OAuth 2.0 client credentials; the session fetches its tokens with them and renews them.
 
@@ -75,10 +66,28 @@ class ClientCredentials:
 
     __module__ = "fielding_async"
 
-    client_id: str = field(converter=_client_id)
-    client_secret: str = field(repr=False, converter=_client_secret)
-    token_url: str = field(default="https://auth.cint.com/oauth/token", converter=_token_url, kw_only=True)
-    audience: str = field(default="https://api.luc.id", kw_only=True)
+    client_id: str
+    client_secret: str = field(repr=False)
+    token_url: str = field(kw_only=True)
+    audience: str = field(kw_only=True)
+
+    def __init__(
+        self,
+        client_id: str,
+        client_secret: str,
+        *,
+        token_url: str = "https://auth.cint.com/oauth/token",  # noqa: S107 - an address
+        audience: str = "https://api.luc.id",
+    ) -> None:
+        client_secret = Secret.of(client_secret)
+        values = {
+            "client_id": str(check_secret("client_id", client_id)),
+            "client_secret": check_secret("client_secret", client_secret),
+            "token_url": check_url("token_url", token_url),
+            "audience": audience,
+        }
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
 
 
 Auth = BearerToken | ClientCredentials
@@ -87,6 +96,9 @@ Auth = BearerToken | ClientCredentials
 
 def resolve_auth(auth: object, environment: Mapping[str, str]) -> Auth | TokenSource:
     """Return the source of tokens: the argument, or `FIELDING_TOKEN`, or the client credentials' variables."""
+    auth = Secret.of(auth)
+    found = {name: Secret(environment.get(name, "")) for name in _VARIABLES}
+    del environment  # a traceback may show local variables
     if isinstance(auth, BearerToken | ClientCredentials):
         return auth
     if isinstance(auth, str):
@@ -97,11 +109,13 @@ def resolve_auth(auth: object, environment: Mapping[str, str]) -> Auth | TokenSo
         raise ConfigurationError(
             f"auth: must be a token, BearerToken, ClientCredentials or an async callable, not {type(auth).__name__}"
         )
-    if environment.get("FIELDING_TOKEN"):
-        return BearerToken(check_secret("FIELDING_TOKEN", environment["FIELDING_TOKEN"]))
-    names = ("FIELDING_CLIENT_ID", "FIELDING_CLIENT_SECRET")
-    if all(environment.get(name) for name in names):
-        return ClientCredentials(*(check_secret(name, environment[name]) for name in names))
+    token, client_id, client_secret = found.values()
+    if token:
+        return BearerToken(check_secret("FIELDING_TOKEN", token))
+    if client_id and client_secret:
+        return ClientCredentials(
+            check_secret("FIELDING_CLIENT_ID", client_id), check_secret("FIELDING_CLIENT_SECRET", client_secret)
+        )
     raise ConfigurationError(
         "no token: pass auth=, or set FIELDING_TOKEN, or both FIELDING_CLIENT_ID and FIELDING_CLIENT_SECRET"
     )
