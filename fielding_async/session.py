@@ -103,6 +103,8 @@ class FieldingSession:
         self._closed = False
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_closed"):
+            return "<FieldingSession (not made)>"  # as a traceback with local variables shows it
         state = "closed" if self._closed else "open" if self._engine is not None else "not entered"
         return f"<FieldingSession {self._settings.base_url} ({state})>"
 

@@ -80,14 +80,12 @@ class ClientCredentials:
         audience: str = "https://api.luc.id",
     ) -> None:
         client_secret = Secret.of(client_secret)
-        values = {
-            "client_id": str(check_secret("client_id", client_id)),
-            "client_secret": check_secret("client_secret", client_secret),
-            "token_url": check_url("token_url", token_url),
-            "audience": audience,
-        }
+        values = {"client_id": client_id, "client_secret": client_secret, "token_url": token_url, "audience": audience}
         for name, value in values.items():
-            object.__setattr__(self, name, value)
+            object.__setattr__(self, name, value)  # first, so that a traceback can show the object
+        check_secret("client_id", client_id)
+        check_secret("client_secret", client_secret)
+        object.__setattr__(self, "token_url", check_url("token_url", token_url))
 
 
 Auth = BearerToken | ClientCredentials
