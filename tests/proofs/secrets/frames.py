@@ -5,7 +5,7 @@ import io
 import traceback
 from collections.abc import Iterator
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 from rich.console import Console
 from rich.traceback import Traceback
@@ -21,9 +21,9 @@ def _chain(error: BaseException, seen: set[int]) -> Iterator[BaseException]:
     for other in (error.__cause__, error.__context__):
         if other is not None:
             yield from _chain(other, seen)
-    if isinstance(error, BaseExceptionGroup):
-        for other in error.exceptions:
-            yield from _chain(other, seen)
+    behind: tuple[BaseException, ...] = getattr(error, "exceptions", ())  # of a group
+    for other in behind:
+        yield from _chain(other, seen)
 
 
 def _locals(frame: FrameType) -> str:
@@ -55,7 +55,7 @@ def rich_text(error: BaseException, max_string: int | None) -> str:
         error,
         error.__traceback__,
         show_locals=True,
-        locals_max_string=max_string,  # pyright: ignore[reportArgumentType] - `None` is no limit
+        locals_max_string=cast("int", max_string),  # `None` is no limit
         locals_max_length=1000,
         locals_hide_dunder=False,
         max_frames=0,
