@@ -80,8 +80,7 @@ class FieldingSession:
         # first, so that a session whose arguments are refused has a `repr`
         self._engine: Engine | None = None
         self._closed = False
-        if isinstance(proxy, str):
-            proxy = Secret(proxy)
+        auth, proxy = Secret.of(auth), Secret.of(proxy)  # a traceback may show local variables
         if isinstance(etag_cache_size, bool) or not isinstance(etag_cache_size, int) or etag_cache_size < 1:
             raise ConfigurationError(f"etag_cache_size={etag_cache_size!r}: must be a whole number of at least 1")
         for name, value, cls in (("limits", limits, Limits), ("retry", retry, Retry), ("timeout", timeout, Timeout)):
@@ -116,6 +115,8 @@ class FieldingSession:
         )
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_closed"):
+            return "<FieldingSession (not made)>"  # as a traceback with local variables shows it
         state = "closed" if self._closed else "open" if self._engine is not None else "not entered"
         settings: Settings | None = getattr(self, "_settings", None)
         return f"<FieldingSession {settings and settings.base_url} ({state})>"
@@ -300,6 +301,7 @@ def session_over(transport: Transport, *, dice: random.Random | None = None, **a
     `transport`: performs the requests in place of aiohttp. `dice`: the source of jitter, trace ids and span ids; left
     out, they are random. `arguments`: those of `FieldingSession`. Raises `ConfigurationError` for a bad argument.
     """
+    arguments = {name: Secret.of(value) for name, value in arguments.items()}
     session = FieldingSession(**arguments)
     settings = session._settings  # pyright: ignore[reportPrivateUsage] - of this module
     session._settings = evolve(settings, transport=transport, dice=dice)  # pyright: ignore[reportPrivateUsage]

@@ -36,39 +36,28 @@ def is_sendable_token(value: object) -> bool:
     return isinstance(value, str) and _TOKEN.fullmatch(value) is not None
 
 
-def check_secret(name: str, value: Any) -> str:
+def check_secret(name: str, value: Any) -> Secret:
     """Return a token or secret that can be sent; raises `ConfigurationError`, without the value."""
+    value = Secret.of(value)  # a traceback may show local variables
     if not isinstance(value, str) or not is_sendable_token(value):
         raise ConfigurationError(f"{name}: must be a non-empty str of printable ASCII characters without spaces")
-    return value
+    return Secret(value)
 
 
-def _token(value: str) -> str:
-    return check_secret("token", value)
-
-
-def _client_id(value: str) -> str:
-    return check_secret("client_id", value)
-
-
-def _client_secret(value: str) -> str:
-    return check_secret("client_secret", value)
-
-
-def _token_url(value: str) -> str:
-    return check_url("token_url", value)
-
-
-@frozen
+@frozen(init=False)
 class BearerToken:
     """A static token. Raises `ConfigurationError` if it cannot be sent in a header."""
 
     __module__ = "fielding_async"
 
-    token: str = field(repr=False, converter=_token)
+    token: str = field(repr=False)
+
+    def __init__(self, token: str) -> None:
+        token = Secret.of(token)  # the frame of an `__init__` by attrs would hold it as it is
+        object.__setattr__(self, "token", check_secret("token", token))
 
 
-@frozen
+@frozen(init=False)
 class ClientCredentials:
     """OAuth 2.0 client credentials; the session fetches its tokens with them and renews them.
 
@@ -78,10 +67,26 @@ class ClientCredentials:
 
     __module__ = "fielding_async"
 
-    client_id: str = field(converter=_client_id)
-    client_secret: str = field(repr=False, converter=_client_secret)
-    token_url: str = field(default="https://auth.cint.com/oauth/token", converter=_token_url, kw_only=True)
-    audience: str = field(default="https://api.luc.id", kw_only=True)
+    client_id: str
+    client_secret: str = field(repr=False)
+    token_url: str = field(kw_only=True)
+    audience: str = field(kw_only=True)
+
+    def __init__(
+        self,
+        client_id: str,
+        client_secret: str,
+        *,
+        token_url: str = "https://auth.cint.com/oauth/token",  # noqa: S107 - an address
+        audience: str = "https://api.luc.id",
+    ) -> None:
+        client_secret = Secret.of(client_secret)
+        values = {"client_id": client_id, "client_secret": client_secret, "token_url": token_url, "audience": audience}
+        for name, value in values.items():
+            object.__setattr__(self, name, value)  # first, so that a traceback can show the object
+        check_secret("client_id", client_id)
+        check_secret("client_secret", client_secret)
+        object.__setattr__(self, "token_url", check_url("token_url", token_url))
 
 
 Auth = BearerToken | ClientCredentials
@@ -106,6 +111,7 @@ def resolve_auth(auth: object, environment: Mapping[str, str]) -> Auth | TokenSo
     `FIELDING_TOKEN_URL` is the token endpoint of client credentials that come from the environment, and of no others.
     Raises `ConfigurationError`.
     """
+    auth = Secret.of(auth)  # a traceback may show local variables
     if isinstance(auth, BearerToken | ClientCredentials):
         return auth
     if isinstance(auth, str):

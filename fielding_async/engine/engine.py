@@ -17,6 +17,7 @@ from fielding_async.core.conflict.run_memory import RunMemory
 from fielding_async.core.credentials import Auth, TokenSource
 from fielding_async.core.errors import ConfigurationError, SessionClosedError
 from fielding_async.core.models import RunRef
+from fielding_async.core.redaction import Secrets
 from fielding_async.core.wire.structuring import load_cattrs
 from fielding_async.http.aiohttp_client import AiohttpTransport
 from fielding_async.http.caller_session import ClientSession
@@ -96,8 +97,12 @@ class Engine:
         self._thread = threading.get_ident()
         self._process = os.getpid()
         dice = settings.dice or random.Random()  # noqa: S311 - jitter and trace ids, not secrets
+        self.secrets: Secrets = Secrets()
+        """What nothing shows. Whoever knows one more adds it."""
+        self.secrets.keep(*settings.proxies.secrets())
         self.keeper: TokenKeeper = TokenKeeper(
             settings.auth,
+            secrets=self.secrets,
             transport=transport,
             timeout=settings.timeout.attempt,
             connect_timeout=settings.timeout.connect,
@@ -113,13 +118,13 @@ class Engine:
                 settings.timeout,
                 settings.base_url,
                 settings.api_version,
+                self.secrets,
                 self.loop,
             ),
             settings.retry,
             dice.uniform,
             self.loop,
         )
-        self._proxy_secrets = settings.proxies.secrets()
         self.memory: RunMemory = RunMemory(settings.etag_cache_size)
         self.turns: RunTurns = RunTurns()
         self.uniform: Uniform = dice.uniform
@@ -164,13 +169,10 @@ class Engine:
             name,
             CallTrace(self._providers, name, ref=ref, ids=ids, link=link),
             TimeLimit(self.settings.timeout.total) if own is DEFAULT else TimeLimit.of_caller(own, self.loop.time()),
-            self._secrets,
+            self.secrets,
             ref=ref,
             idempotency_key=idempotency_key,
         )
-
-    def _secrets(self) -> list[str]:
-        return self.keeper.secrets() + self._proxy_secrets
 
     async def aclose(self) -> None:
         """End everything under way, and close what was opened."""

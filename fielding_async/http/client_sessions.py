@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 
 import aiohttp
-from attrs import frozen
+from attrs import define
 from yarl import URL
 
 from .caller_session import ClientSession
@@ -16,7 +16,7 @@ __all__ = ["AIOHTTP_VERSION", "TimedReply", "recording_session", "server_header"
 AIOHTTP_VERSION = aiohttp.__version__
 
 
-@frozen
+@define
 class TimedReply:
     """A reply, with the times of the wall clock at which its request was sent and its head was received."""
 

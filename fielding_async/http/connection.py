@@ -8,6 +8,7 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 
 from fielding_async.core.addresses import is_loopback_address
+from fielding_async.core.redaction import SecretBytes
 from fielding_async.core.wire.response_headers import SENDABLE
 
 from .failures import DisconnectedError, NotThisMachineError
@@ -70,14 +71,12 @@ def write_request(connection: Connection, outgoing: Outgoing, path: str, always:
     """
     protocol, transport = make_ready(connection, outgoing)
     body = outgoing.body
-    own = "".join([f"{name}: {value}\r\n" for name, value in outgoing.headers.items()])
-    head = f"{outgoing.method} {path} HTTP/1.1\r\n{always}{own}"
-    if body is not None:
-        transport.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-    elif outgoing.method == "GET":
-        transport.write(f"{head}\r\n".encode())
-    else:
-        transport.write(f"{head}Content-Length: 0\r\n\r\n".encode())
+    start = f"{outgoing.method} {path} HTTP/1.1\r\n{always}"
+    length = f"Content-Length: {len(body or b'')}\r\n" if body is not None or outgoing.method != "GET" else ""
+    own = outgoing.headers.items()
+    # no local variable holds it as it is: a traceback may show those, also of what writes it
+    head = SecretBytes("".join([start, *[f"{name}: {value}\r\n" for name, value in own], length, "\r\n"]).encode())
+    transport.write(head if body is None else SecretBytes(head + body))
     return protocol
 
 

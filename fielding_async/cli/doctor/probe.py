@@ -12,6 +12,7 @@ from fielding_async.core.errors import (
     PermissionDeniedError,
 )
 from fielding_async.core.models import RunRef
+from fielding_async.core.redaction import CleanHeaders
 from fielding_async.http.caller_session import ClientSession
 from fielding_async.http.client_sessions import TimedReply, recording_session
 
@@ -45,11 +46,11 @@ class Probe:
     async def get_run(self, ref: RunRef | None) -> list[Check]:
         """GET a run twice, or (`None`) one that does not exist, and check token, clock and ETags by the replies."""
         async with recording_session(self.base_url, self.replies.append) as http:
-            error = await _get(http, None, ref or NO_SUCH_RUN, times=2 if ref else 1)
+            error = await self._get(http, None, ref or NO_SUCH_RUN, times=2 if ref else 1)
             checks_token = False
             if isinstance(error, NotFoundError) and error.object is not None:
                 # a server may answer 404 without checking the token
-                refusal = await _get(http, _INVALID_TOKEN, ref or NO_SUCH_RUN)
+                refusal = await self._get(http, _INVALID_TOKEN, ref or NO_SUCH_RUN)
                 checks_token = isinstance(refusal, AuthenticationError | PermissionDeniedError)
         checks = [access_check(error, ref, checks_token=checks_token)]
         if not self.replies:
@@ -64,13 +65,17 @@ class Probe:
             checks.append(Check("ETags", "warning", "not checked: the run could not be read"))
         return checks
 
-
-async def _get(http: ClientSession, token: str | None, ref: RunRef, times: int = 1) -> FieldingError | None:
-    """GET a run, with this token or (`None`) that of the settings; return the error if there was one."""
-    async with FieldingSession(token, http=http, retry=Retry(max_attempts=2), timeout=Timeout(total=30)) as fielding:
-        try:
-            for _ in range(times):
-                await fielding.run(ref).get()
-        except FieldingError as error:
-            return error
-    return None
+    async def _get(self, http: ClientSession, token: str | None, ref: RunRef, times: int = 1) -> FieldingError | None:
+        """GET a run, with this token or (`None`) that of the settings; return the error if there was one."""
+        retry, timeout = Retry(max_attempts=2), Timeout(total=30)
+        async with FieldingSession(token, http=http, retry=retry, timeout=timeout) as fielding:
+            try:
+                for _ in range(times):
+                    await fielding.run(ref).get()
+            except FieldingError as error:
+                return error
+            finally:
+                redactor = fielding.engine().secrets.redactor
+                for reply in self.replies:  # they come past the session
+                    reply.headers = CleanHeaders(reply.headers, redactor)
+        return None

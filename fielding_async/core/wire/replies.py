@@ -57,7 +57,7 @@ class Response:
     """A response that was read to its end. `headers` ignores the case of names."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(default=b"", repr=False)
 
 
