@@ -284,6 +284,7 @@ class RunAction:
             may_be_applied=writes.may_be_applied,
             first=writes.first,
             only_server_errors=end is not None and end.attempts.only_server_errors and not writes.resumed,
+            only_pages=end is not None and end.attempts.only_pages and not writes.resumed,
             resumed=end is not None and writes.resumed and not end.attempts.may_be_applied,
             unclear_etag=None if end is None or end.unclear is None else read_etag(end.unclear),
             attempts_left=end is not None and end.attempts.used < end.attempts.allowed,

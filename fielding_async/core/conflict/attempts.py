@@ -33,12 +33,14 @@ class Attempts:
 
     `may_be_applied`: one of them, if the request is a write, may have been applied. `only_server_errors`: each such
     attempt was answered with a 5xx that the exchange itself made; `server_error` is the last of these answers.
+    `only_pages`: each was answered with a 4xx whose body is a page of something in between.
     """
 
     allowed: int
     used: int = 0
     may_be_applied: bool = False
     only_server_errors: bool = True
+    only_pages: bool = True
     server_error: ServerError | None = None
 
     def note(self, answer: Answer) -> Next:
@@ -50,6 +52,7 @@ class Attempts:
             return Next.FINAL
         if answer.may_be_applied:
             self.may_be_applied = True
+            self.only_pages &= answer.is_page
             if answer.of_exchange and isinstance(answer.error, ServerError):
                 self.server_error = answer.error
             else:

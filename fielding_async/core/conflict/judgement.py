@@ -15,7 +15,7 @@ A3  A GET returns a state that the run had at some time since the last write tha
 A4  A run may change its status without a write: a scheduled one starts, a live one is paused or completes.
 A5  A request whose reply was lost may still be applied later, as long as the run has the ETag it was sent under.
 A6  Whatever is in between may answer in place of the exchange. A success counts only as documented, with an ETag; a 5xx
-    says that nothing was applied only if it has the exchange's own form.
+    says that nothing was applied only if it has the exchange's own form, and a 4xx with a page says nothing.
 
 The rules, in this order
 ------------------------
@@ -30,7 +30,8 @@ R2  If an attempt may have been applied (a lost reply), the run is compared with
     b  It is where the action leads: `unconfirmed`. For a callable change this cannot be told from an equal change by
        somebody else: `Unknown`.
     c  Its ETag is unchanged: the write may still be applied (A5), so `Unknown`; but `Fail` when every such attempt was
-       answered with a 5xx of the exchange and attempts are used up, or when a resumed write was refused for what no
+       answered with a 5xx of the exchange and attempts are used up, when every one was refused with a page of
+       something in between (it is over, so it will not be applied), or when a resumed write was refused for what no
        clock can change.
     d  Exactly one write happened (A2) and a value that ours sets still has its old value: ours was not applied. Go on
        with R3, as after an ordinary conflict. Never for a resume or a relaunch (A4).
@@ -55,7 +56,7 @@ D3  R2a without an ETag takes one version further for our write. A page made up 
     change by somebody else, would look the same.
 D4  If the exchange pauses a run without a new version, and somebody resumes it, a pause that R4 allows reverses that.
     The status is as it was, and one write happened.
-D5  A 4xx is taken as the exchange's own, although something in between may have made it after the write was applied.
+D5  A 4xx with no body, or with a JSON object of another form, is taken as the exchange's own.
 """
 
 from enum import Enum
@@ -96,8 +97,8 @@ class Situation:
     `fresh`: the run as fetched. `order`: what the caller wants. `sent`: the action as it was last sent, under the ETag
     of `base`. `may_be_applied`: an attempt under that ETag may have been applied. `first`: the run under whose ETag the
     first attempt of this call that may have been applied was sent, `None` if there is none. `only_server_errors`: each
-    attempt that may have been applied was answered with a 5xx of the exchange. `resumed`: each was made by an earlier
-    process, and is on record. `unclear_etag`: that of the success that is looked into, `None` if it has none.
+    attempt that may have been applied was answered with a 5xx of the exchange; `only_pages`: with a 4xx that something
+    in between made. `resumed`: each was made by an earlier process, and is on record. `unclear_etag`: that of the success that is looked into, `None` if it has none.
     `attempts_left`: the write may be sent again under the same ETag. `seen`: the run that the caller's decision rests
     on. `in_doubt`: a cancelled or unknown write of an earlier call may still be applied under the fetched ETag.
     `is_stale`: the fetched run is older than what is known, or came from a cache. `may_fetch_again`: there is time for
@@ -112,6 +113,7 @@ class Situation:
     may_be_applied: bool = False
     first: FieldingRun | None = None
     only_server_errors: bool = False
+    only_pages: bool = False
     resumed: bool = False
     unclear_etag: str | None = None
     attempts_left: bool = False
@@ -187,6 +189,8 @@ def _judge_lost_attempts(situation: Situation) -> Verdict | None:
         return Finish("unconfirmed", sent)
     if situation.unchanged:
         if situation.why is Why.EXHAUSTED and situation.only_server_errors:
+            return Fail()
+        if situation.why is Why.REFUSED and situation.only_pages:
             return Fail()
         if situation.resumed and _refusal_is_final(situation.why, sent, base, fresh):
             return Fail()

@@ -43,12 +43,16 @@ class LaunchedDates:
 
 @frozen
 class ErrorBody:
-    """The fields of an error body; one that is missing or unusable is `None` or empty."""
+    """The fields of an error body; one that is missing or unusable is `None` or empty.
+
+    `is_page`: it is neither empty nor a JSON object, so that something else than the exchange made it.
+    """
 
     object: str | None = None
     detail: str | None = None
     error_id: str | None = None
     invalid_params: tuple[InvalidParam, ...] = ()
+    is_page: bool = False
 
 
 _shape = define(
@@ -242,9 +246,9 @@ def decode_error(body: bytes) -> ErrorBody:
     try:
         data = json.loads(body)
     except (ValueError, RecursionError):
-        return ErrorBody(detail=_text(body.decode("utf-8", "replace")))
+        return ErrorBody(detail=_text(body.decode("utf-8", "replace")), is_page=bool(body.strip()))
     if not isinstance(data, dict):
-        return ErrorBody()
+        return ErrorBody(is_page=True)
     said = cast("dict[str, Any]", data)
     listed: object = said.get("invalid_params")
     params: list[InvalidParam] = []

@@ -115,6 +115,7 @@ class Failed:
     may_be_applied: bool
     retry_after: float = 0.0
     of_exchange: bool = False
+    is_page: bool = False
     unclear: Response | None = None
 
 
@@ -148,17 +149,29 @@ def read(asked: Request, attempted: Attempted, now: datetime) -> Answer:
         problem.status = status
         return _unusable(asked, problem, attempted if is_action and 200 <= status < 300 else None)
     said = decode_error(attempted.body)
+    is_page = is_action and said.is_page and 400 <= status < 500
+    if is_page and status in _OF_PRECONDITION:
+        what = f"{status}: a page in place of the exchange's error body"
+        problem = ProtocolError(f"{what}; something between here and the exchange made it", status=status)
+        return _unusable(asked, problem)
     refusal = _api_error(asked, status, said)
     seconds = retry_after_seconds(attempted.headers.get("Retry-After"), attempted.headers.get("Date"), now)
     if isinstance(refusal, RateLimitError):
         refusal.retry_after = seconds
         return Throttled(refusal)
     transient = status >= 500 or status == 408
-    of_exchange = status in _OWN_FAILURES and said.object is not None
     return Failed(
-        refusal, repeatable=transient, may_be_applied=transient, retry_after=seconds or 0.0, of_exchange=of_exchange
+        refusal,
+        repeatable=transient,
+        may_be_applied=transient or is_page,
+        retry_after=seconds or 0.0,
+        of_exchange=status in _OWN_FAILURES and said.object is not None,
+        is_page=is_page,
     )
 
+
+_OF_PRECONDITION = frozenset({412, 422})
+"""The statuses after which a write is judged anew: one that a gateway made would have it applied twice."""
 
 _OWN_FAILURES = frozenset({500, 501, 503})
 """The 5xx that a server says of itself; the others say of one behind it that its answer is missing."""
