@@ -1,132 +1,47 @@
 """The `Transport` of a session: one attempt over aiohttp, with a value as its result.
 
-No exception of aiohttp leaves this module.
+Two paths lead to the wire: the fast one, below aiohttp's `ClientSession`, and the public one. Which of them a session
+has is decided on entry, in `AiohttpTransport.__init__`. No exception of aiohttp leaves this module.
 """
 
 import asyncio
 import re
 import ssl as ssl_module
-from contextvars import ContextVar
-from io import BytesIO
+import sys
 from urllib.parse import urlsplit
 
 import aiohttp
-from attrs import define
-from multidict import istr
 from yarl import URL
 
 from fielding_async.__about__ import __version__
 from fielding_async.core.errors import ConfigurationError, SessionClosedError
-from fielding_async.core.wire.replies import Attempted, Lost, NotSent, Response
-from fielding_async.telemetry.outgoing_context import suppress_instrumentation
+from fielding_async.core.wire.replies import Attempted, Lost, NotSent
+from fielding_async.telemetry.log_lines import warn_once
 
 from .caller_session import check_proxy, environment_proxy, inherited_headers, inherited_proxy
-from .connection import LARGE, abort, make_ready
+from .connection import ConnectTime, head_limits
 from .deadline_timer import DeadlineTimer
 from .failures import DisconnectedError, describe
 from .fast_path import FastPath
-from .reply_reader import read_reply
+from .public_path import PublicPath, Route
+from .self_check import missing_of, run_at_once, try_fast_path, try_public_path
 from .transport import HeldBack, Outgoing
 
 __all__ = ["AiohttpTransport"]
 
 _PLAIN_PATH = re.compile(r"/[A-Za-z0-9/_.~-]*", re.ASCII)
 
-# Headers that only the request itself sets.
-_OURS = frozenset(
-    """
-    authorization cint-api-version content-type cookie idempotency-key if-match if-none-match range traceparent
-    tracestate
-    """.split()  # noqa: SIM905 - words, not a table
-)
-
-
-_OF_INSTRUMENTATION = "_is_instrumented_by_opentelemetry"  # set on the trace configs of the instrumentation
-
-
-@define(eq=False)
-class _UnderWay:
-    """The attempt that a task sends, and the connection that it was written to."""
-
-    outgoing: Outgoing
-    transport: asyncio.Transport | None = None
-
-
-_under_way: ContextVar[_UnderWay] = ContextVar("fielding_async_under_way")
-"""The attempt of the current task: aiohttp makes the request object itself, and another one when it re-sends."""
-
-
-class _Request(aiohttp.ClientRequest):
-    """A request that asks its gate when a connection is open and before the first byte."""
-
-    DEFAULT_HEADERS = {  # noqa: RUF012
-        **aiohttp.ClientRequest.DEFAULT_HEADERS,
-        istr("Accept"): "application/json",
-        istr("User-Agent"): f"fielding-async/{__version__} {aiohttp.http.SERVER_SOFTWARE}",
-    }
-    POST_METHODS = set[str]()  # noqa: RUF012 - otherwise a request without a body gets a Content-Type
-
-    async def send(self, conn: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
-        """Send the request, if it may be sent."""
-        under_way = _under_way.get()
-        outgoing = under_way.outgoing
-        if outgoing.left:
-            raise DisconnectedError("the HTTP library tried to send the request again by itself")
-        await outgoing.leave()
-        _, under_way.transport = make_ready(conn, outgoing)
-        # not earlier: trace configs of a caller's session could see and change them
-        if self.session.trace_configs:
-            for name in [name for name in self.headers if name.lower() in _OURS]:
-                del self.headers[name]
-        self.headers.update(outgoing.headers)
-        if outgoing.adopted:
-            self.headers.update(outgoing.adopted)
-        return await super().send(conn)
-
-
-async def _adopt(_session: aiohttp.ClientSession, _context: object, _params: aiohttp.TraceRequestStartParams) -> None:
-    outgoing = _under_way.get().outgoing
-    if outgoing.traced is not None and outgoing.traced.span is None:
-        outgoing.adopted = outgoing.traced.adopt_context()
-
-
-def _adopting_config() -> aiohttp.TraceConfig:
-    """Return a trace config to run after all others, which takes over a span that one of them started."""
-    config = aiohttp.TraceConfig()
-    config.on_request_start.append(_adopt)
-    config.freeze()
-    return config
-
-
-async def _guard(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Keep aiohttp from sending an idempotent method a second time: a PUT would meet 412 for its own success."""
-    try:
-        return await handler(request)
-    except aiohttp.ClientConnectorError:
-        raise
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        reason = describe(error)
-    raise DisconnectedError(reason)
-
-
-_GUARDED = (_guard,)
-
-
-def _payload(body: bytes | None) -> bytes | BytesIO | None:
-    """Return a body in the form that aiohttp accepts without a warning: a large one as a file."""
-    return BytesIO(body) if body is not None and len(body) > LARGE else body
-
-
-def _connect_within(seconds: float | None) -> aiohttp.ClientTimeout:
-    """Return aiohttp's timeouts: the time of the whole attempt is limited by our own timer."""
-    return aiohttp.ClientTimeout(total=None, connect=seconds, ceil_threshold=1e9)
+_SOFTWARE = f"Python/{sys.version_info.major}.{sys.version_info.minor} aiohttp/{aiohttp.__version__}"
+_HEADERS = [("Accept", "application/json"), ("User-Agent", f"fielding-async/{__version__} {_SOFTWARE}")]
 
 
 class AiohttpTransport:
-    """`Transport` over an `aiohttp.ClientSession` of our own, on a connector of our own or the caller's.
+    """`Transport` over a connector of our own or the caller's.
 
     The caller's session itself is never used or changed. Its connector, trace configs, default headers without protocol
-    meaning and `trust_env` are taken over; none of its other settings has an effect.
+    meaning, limits on the heads of replies and `trust_env` are taken over; none of its other settings has an effect.
+
+    Raises `ConfigurationError`, also for a version of aiohttp that cannot be used.
     """
 
     def __init__(
@@ -140,18 +55,19 @@ class AiohttpTransport:
     ) -> None:
         self._http = http
         inherited: str | None = None
-        trace_configs: list[aiohttp.TraceConfig] = []
-        headers: list[tuple[str, str]] = []
+        headers = _HEADERS
         if http is None:
-            connector: aiohttp.BaseConnector = aiohttp.TCPConnector(limit=concurrency, limit_per_host=0)
+            # for each slot, and for the token
+            self._connector: aiohttp.BaseConnector = aiohttp.TCPConnector(limit=concurrency + 1)
         else:
             if http.closed or http.connector is None:
                 raise ConfigurationError("http: the aiohttp.ClientSession is closed")
-            connector = http.connector
-            if getattr(connector, "_loop", None) not in {None, asyncio.get_running_loop()}:
+            if getattr(http.connector, "_loop", None) not in {None, asyncio.get_running_loop()}:
                 raise ConfigurationError("http: the aiohttp.ClientSession belongs to another event loop")
-            trace_configs = list(http.trace_configs)
+            self._connector = http.connector
             headers = inherited_headers(http)
+            names = {name.lower() for name, _ in headers}
+            headers = [*(pair for pair in _HEADERS if pair[0].lower() not in names), *headers]
             inherited = inherited_proxy(http)
         if proxy is not None:
             check_proxy("proxy", proxy)
@@ -160,58 +76,68 @@ class AiohttpTransport:
         elif http is None or http.trust_env:
             # once; aiohttp would do it for each request, in a thread
             proxy = environment_proxy(base_url)
+        self._route = Route(proxy, None, True if ssl is None else ssl)
         self._origin_text = base_url[: len(base_url) - len(urlsplit(base_url).path)]
         self._origin = URL(self._origin_text)
-        self._connect_timeouts = _connect_within(None)
         self._timer = DeadlineTimer(asyncio.get_running_loop())
-        self._proxy = proxy
-        self._ssl = True if ssl is None else ssl
-        self._session = aiohttp.ClientSession(
-            connector=connector,
-            connector_owner=http is None,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers=headers,
-            request_class=_Request,
-            trace_configs=trace_configs,
-            trust_env=False,
-        )
-        found = self._session.trace_configs  # an instrumentation adds its own
-        if found:
-            # a caller's session has one as well
-            for config in [config for config in found if getattr(config, _OF_INSTRUMENTATION, False)][1:]:
-                found.remove(config)
-            found.append(_adopting_config())
-        self._fast_path: FastPath | None = None
-        if proxy is None and FastPath.is_usable(self._session):
-            peer = _Request(
-                "GET",
-                self._origin,
-                headers=self._session.headers,
-                loop=asyncio.get_running_loop(),
-                session=self._session,
-                ssl=self._ssl,
+        self._connect_time = ConnectTime(0.0, self._timer)
+        self._limits = head_limits(http)
+        self._open(http, headers)
+
+    def _open(self, http: aiohttp.ClientSession | None, headers: list[tuple[str, str]]) -> None:
+        """Choose the path, after both have been tried; open what it needs."""
+        is_watched = not FastPath.is_open()  # what is in the place of aiohttp's methods is not shown our own requests
+        misfit = missing_of(http)
+        try:
+            if not is_watched:
+                try_public_path(headers, self._limits)
+            self._public = PublicPath(self._connector, headers, list(http.trace_configs) if http else [], self._limits)
+            self._public.adopt_spans()
+        except Exception as error:
+            raise ConfigurationError(
+                f"aiohttp {aiohttp.__version__} cannot be used ({describe(error)}): install another version of it"
+            ) from error
+        if misfit is None and not is_watched:
+            try:
+                try_fast_path(headers, self._limits)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it does not fit
+                misfit = describe(error)
+        if misfit is not None:
+            warn_once(
+                f"aiohttp {aiohttp.__version__} has changed inside ({misfit}): requests are sent by its public parts"
+                " alone, which takes more CPU"
             )
-            self._fast_path = FastPath(connector, peer)
+        self._is_fast = misfit is None and FastPath.is_usable(self._public.session, self._connector)
+        self._fast_paths: dict[str, FastPath | None] = {}
+        self._fast_path = self._fast_path_to(self._origin_text)
+
+    def most_connections(self) -> int | None:
+        """Return how many connections the caller's connector lets one origin have; `None` if it has no limit."""
+        limits = () if self._http is None else (self._connector.limit, self._connector.limit_per_host)
+        return min((limit for limit in limits if limit > 0), default=None)
 
     async def send(self, outgoing: Outgoing, *, timeout: float, connect_timeout: float) -> Attempted:
         """Perform one attempt. Raises `HeldBack`, and `SessionClosedError` if the caller closed their own session."""
         if self._http is not None and self._http.closed:
             raise SessionClosedError("the aiohttp.ClientSession passed as http= has been closed")
         unsent = "could not connect"
-        path, timeouts = self._plain_path(outgoing.url), self._timeouts(connect_timeout)
+        connect_time = self._connect_time
+        if connect_time.seconds != connect_timeout:
+            connect_time = self._connect_time = ConnectTime(connect_timeout, self._timer)
+        path, fast_path = self._plain_path(outgoing.url), self._fast_path
+        if path is None:
+            path, fast_path = self._elsewhere(outgoing.url)
         limit = self._timer.start(timeout)
         try:
-            if path is not None and self._fast_path is not None and self._fast_path.is_open:
-                return await self._fast_path.send(outgoing, path, timeouts)
-            return await self._by_session(outgoing, path, timeouts)
+            if path is not None and fast_path is not None and FastPath.is_open():
+                return await fast_path.send(outgoing, path, connect_time)
+            return await self._public.send(outgoing, self._url(outgoing.url), self._route, connect_time)
         except HeldBack:
             raise
         except asyncio.CancelledError:
             if not limit.undo():
                 raise
-            reason, timed_out = f"no {'reply' if outgoing.left else 'connection'} within {timeout:.3g} s", True
-        except aiohttp.ConnectionTimeoutError:
-            reason, timed_out = f"no connection within {connect_timeout:.3g} s", True
+            reason, timed_out = f"no {'reply' if outgoing.left else outgoing.waits_for} within {timeout:.3g} s", True
         except DisconnectedError as error:
             reason, timed_out = str(error), False
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller must learn whether the request was sent
@@ -223,60 +149,45 @@ class AiohttpTransport:
             return Lost(f"the reply was lost ({reason})", timed_out=timed_out)
         return NotSent(f"{unsent} ({reason})")
 
-    async def _by_session(self, outgoing: Outgoing, path: str | None, timeouts: aiohttp.ClientTimeout) -> Attempted:
-        under_way = _UnderWay(outgoing)
-        _under_way.set(under_way)
-        if self._session.trace_configs:
-            if outgoing.traced is None or outgoing.traced.span is not None:
-                suppress_instrumentation()  # the attempt has a span of ours
-            else:
-                outgoing.traced.lend_context()
-        try:
-            return await self._request(under_way, path, timeouts)
-        except BaseException:
-            if outgoing.left:
-                abort(under_way.transport)
-            raise
-
-    async def _request(self, under_way: _UnderWay, path: str | None, timeouts: aiohttp.ClientTimeout) -> Attempted:
-        outgoing = under_way.outgoing
-        response = await self._session.request(
-            outgoing.method,
-            # parsing a whole URL takes three times as long
-            URL(outgoing.url) if path is None else self._origin.with_path(path, encoded=True),
-            data=_payload(outgoing.body),
-            timeout=timeouts,
-            middlewares=None if outgoing.method == "POST" else _GUARDED,
-            allow_redirects=False,
-            raise_for_status=False,
-            proxy=self._proxy,
-            ssl=self._ssl,
-        )
-        if response.status == 101:
-            abort(under_way.transport)  # it may be in the pool already
-        if response.status == 204 and response.closed:
-            return Response(204, response.headers)  # nothing to read, and the connection is free already
-        protocol = None if response.connection is None else response.connection.protocol
-        try:
-            return await read_reply(response.status, response.headers, response.content, protocol)
-        finally:
-            response.release()
-
     def _plain_path(self, url: str) -> str | None:
         """Return the path of a URL of our origin, if it can be sent as it is."""
         if url.startswith(self._origin_text) and _PLAIN_PATH.fullmatch(url, len(self._origin_text)):
             return url[len(self._origin_text) :]
         return None
 
-    def _timeouts(self, connect: float) -> aiohttp.ClientTimeout:
-        if self._connect_timeouts.connect != connect:
-            self._connect_timeouts = _connect_within(connect)
-        return self._connect_timeouts
+    def _elsewhere(self, url: str) -> tuple[str | None, FastPath | None]:
+        """Return the path of a URL of another origin (that of tokens), and the way there."""
+        parts = urlsplit(url)
+        origin = f"{parts.scheme}://{parts.netloc}"
+        if "@" in parts.netloc or not _PLAIN_PATH.fullmatch(url, len(origin)):
+            return None, None
+        return parts.path, self._fast_path_to(origin)
+
+    def _fast_path_to(self, origin: str) -> FastPath | None:
+        if not self._is_fast or not FastPath.is_open():
+            return None
+        if origin not in self._fast_paths:
+            self._fast_paths[origin] = self._open_fast_path(URL(origin))
+        return self._fast_paths[origin]
+
+    def _open_fast_path(self, origin: URL) -> FastPath | None:
+        if self._route.proxy is not None and origin.scheme == "http":
+            return None  # such a proxy is sent whole URLs
+        peer = run_at_once(self._public.request_to(origin, self._route))
+        return FastPath(self._connector, peer, self._limits)
+
+    def _url(self, url: str) -> URL:
+        path = self._plain_path(url)
+        # parsing a whole URL takes three times as long
+        return URL(url) if path is None else self._origin.with_path(path, encoded=True)
 
     async def aclose(self) -> None:
         """Close the session, and the connector if it is our own."""
         self._timer.close()
-        await self._session.close()
-        if self._http is None:
-            # let transports finish closing, so that no socket outlives the session
-            await asyncio.sleep(0)
+        try:
+            await self._public.aclose()
+        finally:
+            if self._http is None:
+                await self._connector.close()
+                # let transports finish closing, so that no socket outlives the session
+                await asyncio.sleep(0)

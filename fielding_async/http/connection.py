@@ -1,61 +1,197 @@
-"""Connections of aiohttp's pool: made ready right before a request is written, written to, and aborted."""
+"""Connections of aiohttp's pool: how long one may take, made ready for a request, written to, and aborted."""
 
 import asyncio
+from functools import cache
+from inspect import signature
+from typing import TYPE_CHECKING, Any
 
-from aiohttp.client_proto import ResponseHandler
-from aiohttp.connector import Connection
+import aiohttp
 
+from fielding_async.core.redaction import SecretBytes
 from fielding_async.core.wire.response_headers import SENDABLE
 
+from .deadline_timer import DeadlineTimer, Limit
 from .failures import DisconnectedError
 from .transport import Outgoing
 
-__all__ = ["LARGE", "abort", "make_ready", "write_request"]
+if TYPE_CHECKING:
+    from aiohttp.client_proto import ResponseHandler
+    from aiohttp.connector import Connection
+
+__all__ = ["LARGE", "ConnectTime", "abort", "head_limits", "make_ready", "use_once", "write_request"]
 
 LARGE = 64 * 1024
 """How many bytes the buffers of two sockets usually take, even if nobody reads."""
 
+_HEAD = 64 * 1024  # bytes of a line in the head of a reply
+_HEADERS = 1024
 
-def make_ready(connection: Connection, outgoing: Outgoing) -> tuple[ResponseHandler, asyncio.Transport]:
+
+@cache
+def _defaults() -> dict[str, Any]:
+    """Return the limits on the head of a reply that this version of aiohttp has, with its defaults."""
+    found = signature(aiohttp.ClientSession).parameters
+    names = ("max_line_size", "max_field_size", "max_headers", "read_bufsize")
+    return {name: found[name].default for name in names if name in found}
+
+
+def head_limits(http: aiohttp.ClientSession | None) -> dict[str, Any]:
+    """Return the limits on the head of a reply, as arguments for aiohttp.
+
+    Those that a caller's session was made with; where it has aiohttp's default, and for a session of our own, more than
+    that: a single policy of a web site may take 9 KB.
+    """
+    ours = {"max_line_size": _HEAD, "max_field_size": _HEAD, "max_headers": _HEADERS}
+    limits: dict[str, Any] = {}
+    for name, default in _defaults().items():
+        found = getattr(http, f"_{name}", default)
+        limits[name] = found if isinstance(found, int) and found != default else ours.get(name, default)
+    return limits
+
+
+class _Nothing(tuple[()]):
+    """What takes no time to await: unlike a coroutine, it costs next to nothing."""
+
+    __slots__ = ()
+    __await__ = tuple.__iter__  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+
+
+class ConnectTime:
+    """Limits the time in which a connection is made, in seconds: DNS, TCP, TLS and CONNECT, not the wait in the pool.
+
+    It stands among the traces of a request, by which aiohttp says when it begins to connect. Without that it limits
+    nothing.
+    """
+
+    send_connection_reuseconn = _Nothing
+
+    def __init__(self, seconds: float, timer: DeadlineTimer) -> None:
+        self.seconds = seconds
+        self.traces: list[Any] = [self]
+        self.made = 0
+        self._timer = timer
+        self._limits: dict[object, Limit] = {}
+        self._queued: set[object] = set()
+
+    async def send_connection_queued_start(self) -> None:
+        """Note that the current task waits in the pool."""
+        self._queued.add(asyncio.current_task())
+
+    async def send_connection_queued_end(self) -> None:
+        """Note that it does no more."""
+        self._queued.discard(asyncio.current_task())
+
+    async def send_connection_create_start(self) -> None:
+        """Limit the current task."""
+        self._limits[asyncio.current_task()] = self._timer.start(self.seconds)
+
+    async def send_connection_create_end(self) -> None:
+        """Note that there is a connection."""
+        self.made += 1
+        self._is_over()
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("send_"):
+            return _nothing
+        raise AttributeError(name)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody connects."""
+        return not self._limits
+
+    def _is_over(self) -> bool:
+        """End the limit of the current task. Returns whether its time was up, and nobody else cancelled the task."""
+        limit = self._limits.pop(asyncio.current_task(), None)
+        if limit is None:
+            return False
+        is_over = limit.undo()
+        self._timer.stop(limit)
+        return is_over
+
+    def failed(self, outgoing: Outgoing, error: BaseException) -> None:
+        """Note that the current task has no connection. Raises `DisconnectedError` if the time was up."""
+        if self._is_over():
+            raise DisconnectedError(f"no connection within {self.seconds:.3g} s") from error
+        task = asyncio.current_task()
+        if task in self._queued:
+            self._queued.discard(task)
+            outgoing.waits_for = "free connection in the pool of the aiohttp.ClientSession"
+
+
+async def _nothing(*_arguments: object, **_more: object) -> None:
+    pass
+
+
+def use_once(connection: "Connection", transport: asyncio.Transport) -> None:
+    """Keep a connection from being used again: it is closed when it goes back to the pool."""
+    tell = getattr(connection, "add_callback", None)
+    if tell is not None:
+        tell(transport.abort)
+
+
+def make_ready(connection: "Connection", outgoing: Outgoing) -> asyncio.Transport:
     """Return what the request is written to; called right before that, when the request may be sent.
 
-    Raises `DisconnectedError` or `ValueError` if it cannot be written; then it has not been sent. It is never written
-    to a connection on which something arrived while it was idle: aiohttp would read that as the reply to this request,
-    and a write would be reported as accepted before it was sent. Half of a reply that arrived earlier is discarded.
+    Raises `DisconnectedError` or `ValueError` if it cannot be written. It is never written to a connection on which
+    something arrived while it was idle: aiohttp would read that as the reply to this request, and a write would be
+    reported as accepted before it was sent. Where aiohttp cannot tell, no connection is used twice.
     """
-    outgoing.left = False
-    protocol, transport = connection.protocol, connection.transport
-    if protocol is None or transport is None or transport.is_closing():
+    transport = connection.transport
+    if transport is None or transport.is_closing():
         raise DisconnectedError("the connection was closed before the request")
-    if protocol.should_close:
+    should_close = getattr(connection.protocol, "should_close", None)
+    if should_close:
         raise DisconnectedError("the server sent something on an idle connection")
     if SENDABLE.fullmatch("".join(outgoing.headers.values())) is None:
         raise ValueError("a header with a character that cannot be sent")
-    outgoing.left = True
-    protocol.set_response_params(read_until_eof=True)  # as `ClientSession` does, but before the request may be sent
-    protocol.start_timeout()  # ends one that another request left behind
-    if outgoing.body is not None and len(outgoing.body) > LARGE:
+    if should_close is None or (outgoing.body is not None and len(outgoing.body) > LARGE):
         # a reply may come before the body is read, and what is unsent then would get in the way of another request
-        protocol.force_close()
-    return protocol, transport
+        use_once(connection, transport)
+    return transport
 
 
-def write_request(connection: Connection, outgoing: Outgoing, path: str, always: str) -> ResponseHandler:
-    """Write a whole request (RFC 9112, section 2.1), and return what reads its reply. Raises as `make_ready` does.
+def write_request(
+    connection: "Connection", outgoing: Outgoing, path: str, always: str, limits: dict[str, Any]
+) -> "ResponseHandler":
+    """Write a whole request (RFC 9112, section 2.1), and return what reads its reply.
 
-    `path`: the target as it is sent. `always`: the header lines that every request has.
+    `path`: the target as it is sent. `always`: the header lines that every request has. `limits`: on the head of the
+    reply. Raises as `make_ready` does, and then nothing has been sent. Half of a reply that arrived earlier is
+    discarded.
     """
-    protocol, transport = make_ready(connection, outgoing)
-    body = outgoing.body
-    own = "".join([f"{name}: {value}\r\n" for name, value in outgoing.headers.items()])
-    head = f"{outgoing.method} {path} HTTP/1.1\r\n{always}{own}"
-    if body is not None:
-        transport.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-    elif outgoing.method == "GET":
-        transport.write(f"{head}\r\n".encode())
-    else:
-        transport.write(f"{head}Content-Length: 0\r\n\r\n".encode())
+    transport = make_ready(connection, outgoing)
+    protocol = connection.protocol
+    assert protocol is not None  # noqa: S101 - it has a transport
+    protocol.set_response_params(read_until_eof=True, **limits)
+    protocol.start_timeout()  # ends one that another request left behind
+    data = _bytes_of(outgoing, path, always)
+    outgoing.left = True
+    try:
+        transport.write(data)
+    except (RuntimeError, TypeError):
+        # asyncio refuses what it cannot take before it takes any of it; after another error that is not known
+        outgoing.left = False
+        raise
     return protocol
+
+
+def _bytes_of(outgoing: Outgoing, path: str, always: str) -> SecretBytes:
+    """Return a request as it is sent, in a form that tracebacks with local variables do not show."""
+    body = outgoing.body
+    length = (
+        "" if body is None and outgoing.method == "GET" else f"Content-Length: {0 if body is None else len(body)}\r\n"
+    )
+    return SecretBytes(
+        b"".join(
+            [
+                f"{outgoing.method} {path} HTTP/1.1\r\n{always}".encode(),
+                "".join([f"{name}: {value}\r\n" for name, value in outgoing.headers.items()]).encode(),
+                f"{length}\r\n".encode(),
+                b"" if body is None else body,
+            ]
+        )
+    )
 
 
 def abort(transport: asyncio.Transport | None) -> None:

@@ -3,7 +3,6 @@
 import re
 
 import aiohttp
-from aiohttp.http import HttpProcessingError
 
 __all__ = ["DisconnectedError", "describe"]
 
@@ -25,15 +24,21 @@ def describe(error: BaseException) -> str:
         return f"{kind}: {error.message if isinstance(error.message, str) else 'in the middle of the head of a reply'}"
     if isinstance(error, aiohttp.InvalidURL):
         return kind  # it may be that of a proxy, with a password
-    if isinstance(error, aiohttp.ClientResponseError | HttpProcessingError):
-        # its own text may hold request headers
-        kind, text = "not HTTP", error.message
+    message = getattr(error, "message", None)
+    is_of_parser = isinstance(error, aiohttp.ClientResponseError) or (
+        # the parser has errors of its own, which are not public
+        not isinstance(error, aiohttp.ClientError)
+        and type(error).__module__.startswith("aiohttp.")
+        and isinstance(message, str)
+    )
+    if is_of_parser:
+        kind, text = "not HTTP", str(message)  # its own text may hold request headers
     else:
         try:
             text = str(error)
         except Exception:  # noqa: BLE001 - some errors of the library cannot always be turned into a text
             text = ""
-    if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ClientResponseError | HttpProcessingError):
+    if is_of_parser or isinstance(error, aiohttp.ClientPayloadError):
         text = _QUOTED.sub("", text)
     text = " ".join(text.split())[:_MAX_SHOWN]
     return f"{kind}: {text}" if text else kind
