@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
-from fielding_async.core.redaction import SecretBytes
 from fielding_async.core.wire.response_headers import SENDABLE
 
 from .deadline_timer import DeadlineTimer, Limit
@@ -176,13 +175,13 @@ def write_request(
     return protocol
 
 
-def _bytes_of(outgoing: Outgoing, path: str, always: str) -> SecretBytes:
-    """Return a request as it is sent, in a form that tracebacks with local variables do not show."""
+def _bytes_of(outgoing: Outgoing, path: str, always: str) -> memoryview:
+    """Return a request as it is sent, in a form that tracebacks with local variables do not show: it has a token."""
     body = outgoing.body
     length = (
         "" if body is None and outgoing.method == "GET" else f"Content-Length: {0 if body is None else len(body)}\r\n"
     )
-    return SecretBytes(
+    return memoryview(
         b"".join(
             [
                 f"{outgoing.method} {path} HTTP/1.1\r\n{always}".encode(),
