@@ -24,7 +24,7 @@ from .deadline_timer import DeadlineTimer
 from .failures import DisconnectedError, describe
 from .fast_path import FastPath
 from .public_path import PublicPath, Route
-from .self_check import missing_of, run_at_once, try_fast_path, try_public_path
+from .self_check import missing_of, missing_public_parts, run_at_once, try_fast_path, try_public_path
 from .transport import HeldBack, Outgoing
 
 __all__ = ["AiohttpTransport"]
@@ -33,6 +33,12 @@ _PLAIN_PATH = re.compile(r"/[A-Za-z0-9/_.~-]*", re.ASCII)
 
 _SOFTWARE = f"Python/{sys.version_info.major}.{sys.version_info.minor} aiohttp/{aiohttp.__version__}"
 _HEADERS = [("Accept", "application/json"), ("User-Agent", f"fielding-async/{__version__} {_SOFTWARE}")]
+
+
+def _unusable(reason: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"aiohttp {aiohttp.__version__} cannot be used ({reason}): install a version that this package was tested with"
+    )
 
 
 class AiohttpTransport:
@@ -53,6 +59,9 @@ class AiohttpTransport:
         proxy: str | None,
         ssl: ssl_module.SSLContext | bool | None,
     ) -> None:
+        missing = missing_public_parts()
+        if missing:
+            raise _unusable(f"without {', '.join(missing)}")
         self._http = http
         inherited: str | None = None
         headers = _HEADERS
@@ -86,28 +95,27 @@ class AiohttpTransport:
 
     def _open(self, http: aiohttp.ClientSession | None, headers: list[tuple[str, str]]) -> None:
         """Choose the path, after both have been tried; open what it needs."""
-        is_watched = not FastPath.is_open()  # what is in the place of aiohttp's methods is not shown our own requests
-        misfit = missing_of(http)
+        # something in the place of aiohttp's methods is not shown requests of our own
+        is_watched = FastPath.is_known() and not FastPath.is_open()
         try:
             if not is_watched:
                 try_public_path(headers, self._limits)
             self._public = PublicPath(self._connector, headers, list(http.trace_configs) if http else [], self._limits)
             self._public.adopt_spans()
         except Exception as error:
-            raise ConfigurationError(
-                f"aiohttp {aiohttp.__version__} cannot be used ({describe(error)}): install another version of it"
-            ) from error
-        if misfit is None and not is_watched:
+            raise _unusable(describe(error)) from error
+        misfit = ", ".join([*missing_of(http), *([] if FastPath.is_known() else ["_request"])])
+        if not misfit and not is_watched:
             try:
                 try_fast_path(headers, self._limits)
             except Exception as error:  # noqa: BLE001 - whatever it is, it does not fit
                 misfit = describe(error)
-        if misfit is not None:
+        if misfit:
             warn_once(
                 f"aiohttp {aiohttp.__version__} has changed inside ({misfit}): requests are sent by its public parts"
                 " alone, which takes more CPU"
             )
-        self._is_fast = misfit is None and FastPath.is_usable(self._public.session, self._connector)
+        self._is_fast = not misfit and FastPath.is_usable(self._public.session, self._connector)
         self._fast_paths: dict[str, FastPath | None] = {}
         self._fast_path = self._fast_path_to(self._origin_text)
 

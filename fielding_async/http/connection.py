@@ -14,7 +14,8 @@ from .failures import DisconnectedError
 from .transport import Outgoing
 
 if TYPE_CHECKING:
-    from aiohttp.client_proto import ResponseHandler
+    from collections.abc import Awaitable, Callable
+
     from aiohttp.connector import Connection
 
 __all__ = ["LARGE", "ConnectTime", "abort", "head_limits", "make_ready", "use_once", "write_request"]
@@ -139,7 +140,7 @@ def make_ready(connection: "Connection", outgoing: Outgoing) -> asyncio.Transpor
     transport = connection.transport
     if transport is None or transport.is_closing():
         raise DisconnectedError("the connection was closed before the request")
-    should_close = getattr(connection.protocol, "should_close", None)
+    should_close = getattr(getattr(connection, "protocol", None), "should_close", None)
     if should_close:
         raise DisconnectedError("the server sent something on an idle connection")
     if SENDABLE.fullmatch("".join(outgoing.headers.values())) is None:
@@ -152,8 +153,8 @@ def make_ready(connection: "Connection", outgoing: Outgoing) -> asyncio.Transpor
 
 def write_request(
     connection: "Connection", outgoing: Outgoing, path: str, always: str, limits: dict[str, Any]
-) -> "ResponseHandler":
-    """Write a whole request (RFC 9112, section 2.1), and return what reads its reply.
+) -> "Callable[[], Awaitable[tuple[Any, aiohttp.StreamReader]]]":
+    """Write a whole request (RFC 9112, section 2.1), and return what reads the head of its reply.
 
     `path`: the target as it is sent. `always`: the header lines that every request has. `limits`: on the head of the
     reply. Raises as `make_ready` does, and then nothing has been sent. Half of a reply that arrived earlier is
@@ -164,7 +165,8 @@ def write_request(
     assert protocol is not None  # noqa: S101 - it has a transport
     protocol.set_response_params(read_until_eof=True, **limits)
     protocol.start_timeout()  # ends one that another request left behind
-    data = _bytes_of(outgoing, path, always)
+    data, read = _bytes_of(outgoing, path, always), protocol.read
+    # all that can raise is done
     outgoing.left = True
     try:
         transport.write(data)
@@ -172,7 +174,7 @@ def write_request(
         # asyncio refuses what it cannot take before it takes any of it; after another error that is not known
         outgoing.left = False
         raise
-    return protocol
+    return read
 
 
 def _bytes_of(outgoing: Outgoing, path: str, always: str) -> memoryview:

@@ -62,6 +62,11 @@ class FastPath:
         )
 
     @staticmethod
+    def is_known() -> bool:
+        """Whether aiohttp has the method that others replace."""
+        return _REQUEST is not None
+
+    @staticmethod
     def is_open() -> bool:
         """Whether nobody has replaced aiohttp's own request methods, to answer or to watch requests."""
         found = vars(aiohttp.ClientSession)
@@ -99,10 +104,10 @@ class FastPath:
         # no await between here and the write
         outgoing.left = False
         always = self._encoded if "Accept-Encoding" in outgoing.headers else self._always
-        protocol = write_request(connection, outgoing, path, always, self._limits)
+        read = write_request(connection, outgoing, path, always, self._limits)
         try:
             while True:
-                message, content = await protocol.read()
+                message, content = await read()
                 if not 100 <= message.code < 200:
                     return message, content
                 if message.code == 101:

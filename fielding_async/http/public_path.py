@@ -77,9 +77,6 @@ class _Front(aiohttp.BaseConnector):
     def __init__(self, inner: aiohttp.BaseConnector) -> None:
         super().__init__()
         self._inner = inner
-        schemes = getattr(inner, "allowed_protocol_schema_set", None)
-        if schemes is not None:
-            self.allowed_protocol_schema_set = schemes
 
     async def connect(
         self, req: aiohttp.ClientRequest, traces: "list[Any]", timeout: aiohttp.ClientTimeout
@@ -137,12 +134,15 @@ def _payload(body: bytes | None) -> bytes | BytesIO | None:
 
 def _watchable(response: aiohttp.ClientResponse) -> "ResponseHandler | None":
     """Return what tells that a connection has ended, if aiohttp has it where it was."""
+    content = response.content
     try:
         protocol = None if response.connection is None else response.connection.protocol
-        has_all = protocol is None or (protocol.closed, response.content.exception, response.content.set_exception)
+        parts = (
+            None if protocol is None else (protocol.closed, content.is_eof, content.exception, content.set_exception)
+        )
     except AttributeError:
         return None
-    return protocol if has_all else None
+    return protocol if parts else None
 
 
 class PublicPath:
