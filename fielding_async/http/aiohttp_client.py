@@ -35,6 +35,11 @@ _SOFTWARE = f"Python/{sys.version_info.major}.{sys.version_info.minor} aiohttp/{
 _HEADERS = [("Accept", "application/json"), ("User-Agent", f"fielding-async/{__version__} {_SOFTWARE}")]
 
 
+def _origin_of(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
 def _unusable(reason: str) -> ConfigurationError:
     return ConfigurationError(
         f"aiohttp {aiohttp.__version__} cannot be used ({reason}): install a version that this package was tested with"
@@ -85,7 +90,9 @@ class AiohttpTransport:
         elif http is None or http.trust_env:
             # once; aiohttp would do it for each request, in a thread
             proxy = environment_proxy(base_url)
-        self._route = Route(proxy, None, True if ssl is None else ssl)
+        self._proxy = proxy
+        self._ssl = True if ssl is None else ssl
+        self._routes: dict[str, Route] = {}
         self._origin_text = base_url[: len(base_url) - len(urlsplit(base_url).path)]
         self._origin = URL(self._origin_text)
         self._timer = DeadlineTimer(asyncio.get_running_loop())
@@ -99,7 +106,7 @@ class AiohttpTransport:
         is_watched = FastPath.is_known() and not FastPath.is_open()
         try:
             if not is_watched:
-                try_public_path(headers, self._limits)
+                try_public_path(_HEADERS)
             self._public = PublicPath(self._connector, headers, list(http.trace_configs) if http else [], self._limits)
             self._public.adopt_spans()
         except Exception as error:
@@ -107,7 +114,7 @@ class AiohttpTransport:
         misfit = ", ".join([*missing_of(http), *([] if FastPath.is_known() else ["_request"])])
         if not misfit and not is_watched:
             try:
-                try_fast_path(headers, self._limits)
+                try_fast_path(_HEADERS)
             except Exception as error:  # noqa: BLE001 - whatever it is, it does not fit
                 misfit = describe(error)
         if misfit:
@@ -139,7 +146,7 @@ class AiohttpTransport:
         try:
             if path is not None and fast_path is not None and FastPath.is_open():
                 return await fast_path.send(outgoing, path, connect_time)
-            return await self._public.send(outgoing, self._url(outgoing.url), self._route, connect_time)
+            return await self._by_public_path(outgoing, connect_time)
         except HeldBack:
             raise
         except asyncio.CancelledError:
@@ -165,29 +172,40 @@ class AiohttpTransport:
 
     def _elsewhere(self, url: str) -> tuple[str | None, FastPath | None]:
         """Return the path of a URL of another origin (that of tokens), and the way there."""
-        parts = urlsplit(url)
-        origin = f"{parts.scheme}://{parts.netloc}"
-        if "@" in parts.netloc or not _PLAIN_PATH.fullmatch(url, len(origin)):
+        origin = _origin_of(url)
+        if "@" in origin or not _PLAIN_PATH.fullmatch(url, len(origin)):
             return None, None
-        return parts.path, self._fast_path_to(origin)
+        return url[len(origin) :], self._fast_path_to(origin)
 
     def _fast_path_to(self, origin: str) -> FastPath | None:
         if not self._is_fast or not FastPath.is_open():
             return None
         if origin not in self._fast_paths:
-            self._fast_paths[origin] = self._open_fast_path(URL(origin))
+            self._fast_paths[origin] = self._open_fast_path(origin)
         return self._fast_paths[origin]
 
-    def _open_fast_path(self, origin: URL) -> FastPath | None:
-        if self._route.proxy is not None and origin.scheme == "http":
+    def _open_fast_path(self, origin: str) -> FastPath | None:
+        route = self._route_to(origin)
+        if route.proxy is not None and origin.startswith("http:"):
             return None  # such a proxy is sent whole URLs
-        peer = run_at_once(self._public.request_to(origin, self._route))
+        peer = run_at_once(self._public.request_to(URL(origin), route))
         return FastPath(self._connector, peer, self._limits)
 
-    def _url(self, url: str) -> URL:
-        path = self._plain_path(url)
-        # parsing a whole URL takes three times as long
-        return URL(url) if path is None else self._origin.with_path(path, encoded=True)
+    def _route_to(self, origin: str) -> Route:
+        """Return how an origin is reached: the one place in which that is decided."""
+        route = self._routes.get(origin)
+        if route is None:
+            route = self._routes[origin] = Route(self._proxy, None, self._ssl)
+        return route
+
+    async def _by_public_path(self, outgoing: Outgoing, connect_time: ConnectTime) -> Attempted:
+        path = self._plain_path(outgoing.url)
+        if path is None:
+            url, origin = URL(outgoing.url), _origin_of(outgoing.url)
+        else:
+            # parsing a whole URL takes three times as long
+            url, origin = self._origin.with_path(path, encoded=True), self._origin_text
+        return await self._public.send(outgoing, url, self._route_to(origin), connect_time)
 
     async def aclose(self) -> None:
         """Close the session, and the connector if it is our own."""

@@ -18,34 +18,39 @@ if TYPE_CHECKING:
 
     from aiohttp.connector import Connection
 
-__all__ = ["LARGE", "ConnectTime", "abort", "head_limits", "make_ready", "use_once", "write_request"]
+__all__ = ["LARGE", "ConnectTime", "abort", "head_limits", "make_ready", "names_of_limits", "use_once", "write_request"]
 
 LARGE = 64 * 1024
 """How many bytes the buffers of two sockets usually take, even if nobody reads."""
 
-_HEAD = 64 * 1024  # bytes of a line in the head of a reply
-_HEADERS = 1024
+_OURS = {"max_line_size": 64 * 1024, "max_field_size": 64 * 1024, "max_headers": 1024}  # bytes, bytes, number
+_NO_BODY = b""
 
 
 @cache
 def _defaults() -> dict[str, Any]:
     """Return the limits on the head of a reply that this version of aiohttp has, with its defaults."""
     found = signature(aiohttp.ClientSession).parameters
-    names = ("max_line_size", "max_field_size", "max_headers", "read_bufsize")
-    return {name: found[name].default for name in names if name in found}
+    return {name: found[name].default for name in ("read_bufsize", *_OURS) if name in found}
+
+
+def names_of_limits() -> list[str]:
+    """Return the names of the limits on the head of a reply, which are arguments of a session of aiohttp."""
+    return list(_defaults())
 
 
 def head_limits(http: aiohttp.ClientSession | None) -> dict[str, Any]:
-    """Return the limits on the head of a reply, as arguments for aiohttp.
+    """Return the limits on the head of a reply, as far as they are not aiohttp's default.
 
     Those that a caller's session was made with; where it has aiohttp's default, and for a session of our own, more than
     that: a single policy of a web site may take 9 KB.
     """
-    ours = {"max_line_size": _HEAD, "max_field_size": _HEAD, "max_headers": _HEADERS}
     limits: dict[str, Any] = {}
     for name, default in _defaults().items():
         found = getattr(http, f"_{name}", default)
-        limits[name] = found if isinstance(found, int) and found != default else ours.get(name, default)
+        limit = found if isinstance(found, int) and found != default else _OURS.get(name, default)
+        if limit != default:
+            limits[name] = limit
     return limits
 
 
@@ -130,17 +135,19 @@ def use_once(connection: "Connection", transport: asyncio.Transport) -> None:
         tell(transport.abort)
 
 
-def make_ready(connection: "Connection", outgoing: Outgoing) -> asyncio.Transport:
+def make_ready(
+    connection: "Connection", transport: asyncio.Transport | None, protocol: object, outgoing: Outgoing
+) -> asyncio.Transport:
     """Return what the request is written to; called right before that, when the request may be sent.
 
-    Raises `DisconnectedError` or `ValueError` if it cannot be written. It is never written to a connection on which
-    something arrived while it was idle: aiohttp would read that as the reply to this request, and a write would be
-    reported as accepted before it was sent. Where aiohttp cannot tell, no connection is used twice.
+    `transport`, `protocol`: those of the connection. Raises `DisconnectedError` or `ValueError` if it cannot be
+    written. It is never written to a connection on which something arrived while it was idle: aiohttp would read that
+    as the reply to this request, and a write would be reported as accepted before it was sent. Where aiohttp cannot
+    tell, no connection is used twice.
     """
-    transport = connection.transport
     if transport is None or transport.is_closing():
         raise DisconnectedError("the connection was closed before the request")
-    should_close = getattr(getattr(connection, "protocol", None), "should_close", None)
+    should_close = getattr(protocol, "should_close", None)
     if should_close:
         raise DisconnectedError("the server sent something on an idle connection")
     if SENDABLE.fullmatch("".join(outgoing.headers.values())) is None:
@@ -151,48 +158,42 @@ def make_ready(connection: "Connection", outgoing: Outgoing) -> asyncio.Transpor
     return transport
 
 
+def _lines(headers: dict[str, str]) -> str:
+    return "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+
+
 def write_request(
-    connection: "Connection", outgoing: Outgoing, path: str, always: str, limits: dict[str, Any]
+    connection: "Connection",
+    transport: asyncio.Transport | None,
+    outgoing: Outgoing,
+    path: str,
+    always: str,
+    parameters: dict[str, Any],
 ) -> "Callable[[], Awaitable[tuple[Any, aiohttp.StreamReader]]]":
     """Write a whole request (RFC 9112, section 2.1), and return what reads the head of its reply.
 
-    `path`: the target as it is sent. `always`: the header lines that every request has. `limits`: on the head of the
-    reply. Raises as `make_ready` does, and then nothing has been sent. Half of a reply that arrived earlier is
-    discarded.
+    `transport`: that of the connection. `path`: the target as it is sent. `always`: the header lines that every request
+    has. `parameters`: how the reply is read. Raises as `make_ready` does, and then nothing has been sent. Half of a
+    reply that arrived earlier is discarded.
     """
-    transport = make_ready(connection, outgoing)
-    protocol = connection.protocol
+    protocol, body = connection.protocol, outgoing.body
+    transport = make_ready(connection, transport, protocol, outgoing)
     assert protocol is not None  # noqa: S101 - it has a transport
-    protocol.set_response_params(read_until_eof=True, **limits)
+    protocol.set_response_params(**parameters)
     protocol.start_timeout()  # ends one that another request left behind
-    data, read = _bytes_of(outgoing, path, always), protocol.read
+    length = "" if body is None and outgoing.method == "GET" else f"Content-Length: {len(body or _NO_BODY)}\r\n"
+    # in a form that tracebacks with local variables do not show: it has a token
+    data = memoryview(f"{outgoing.method} {path} HTTP/1.1\r\n{always}{_lines(outgoing.headers)}{length}\r\n".encode())
+    read = protocol.read
     # all that can raise is done
     outgoing.left = True
     try:
-        transport.write(data)
+        transport.write(data if body is None else memoryview(data.tobytes() + body))
     except (RuntimeError, TypeError):
         # asyncio refuses what it cannot take before it takes any of it; after another error that is not known
         outgoing.left = False
         raise
     return read
-
-
-def _bytes_of(outgoing: Outgoing, path: str, always: str) -> memoryview:
-    """Return a request as it is sent, in a form that tracebacks with local variables do not show: it has a token."""
-    body = outgoing.body
-    length = (
-        "" if body is None and outgoing.method == "GET" else f"Content-Length: {0 if body is None else len(body)}\r\n"
-    )
-    return memoryview(
-        b"".join(
-            [
-                f"{outgoing.method} {path} HTTP/1.1\r\n{always}".encode(),
-                "".join([f"{name}: {value}\r\n" for name, value in outgoing.headers.items()]).encode(),
-                f"{length}\r\n".encode(),
-                b"" if body is None else body,
-            ]
-        )
-    )
 
 
 def abort(transport: asyncio.Transport | None) -> None:

@@ -9,6 +9,7 @@ public path.
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
+from multidict import CIMultiDict
 
 from fielding_async.core.wire.replies import Attempted, Response
 from fielding_async.core.wire.response_headers import is_sendable
@@ -19,6 +20,8 @@ from .reply_reader import read_reply
 from .transport import Outgoing
 
 if TYPE_CHECKING:
+    import asyncio
+
     from aiohttp.connector import Connection
 
 __all__ = ["FastPath"]
@@ -41,7 +44,10 @@ class FastPath:
     def __init__(self, connector: aiohttp.BaseConnector, peer: aiohttp.ClientRequest, limits: dict[str, Any]) -> None:
         self._connector = connector
         self._peer = peer
-        self._limits = limits
+        if peer.proxy_headers is not None:
+            # as aiohttp does when it connects, which would make it another key in the pool
+            peer.proxy_headers = CIMultiDict([*peer.proxy_headers.items(), ("Host", peer.headers["Host"])])
+        self._parameters = {"read_until_eof": True, **limits}  # as `ClientSession` does, but before the write
         always = [f"{name}: {value}\r\n" for name, value in peer.headers.items()]
         if connector.force_close:
             always.append("Connection: close\r\n")
@@ -84,7 +90,7 @@ class FastPath:
             raise
         transport = connection.transport
         try:
-            message, content = await self._head_of_reply(connection, outgoing, path)
+            message, content = await self._head_of_reply(connection, transport, outgoing, path)
             if message.code == 204:
                 return Response(204, message.headers)  # it has no body
             return await read_reply(message.code, message.headers, content, connection.protocol)
@@ -97,22 +103,22 @@ class FastPath:
             connection.release()  # which closes it unless it can be reused
 
     async def _head_of_reply(
-        self, connection: "Connection", outgoing: Outgoing, path: str
+        self, connection: "Connection", transport: "asyncio.Transport | None", outgoing: Outgoing, path: str
     ) -> tuple[Any, aiohttp.StreamReader]:
         outgoing.waits_for = "permission to send"
         await outgoing.leave()
         # no await between here and the write
         outgoing.left = False
         always = self._encoded if "Accept-Encoding" in outgoing.headers else self._always
-        read = write_request(connection, outgoing, path, always, self._limits)
+        read = write_request(connection, transport, outgoing, path, always, self._parameters)
         try:
             while True:
                 message, content = await read()
                 if not 100 <= message.code < 200:
                     return message, content
                 if message.code == 101:
-                    if connection.transport is not None:
-                        use_once(connection, connection.transport)
+                    if transport is not None:
+                        use_once(connection, transport)
                     return message, content
         except Exception as error:
             raise DisconnectedError(describe(error)) from error

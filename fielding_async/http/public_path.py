@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 from attrs import define
+from multidict import CIMultiDict
 from yarl import URL
 
 from fielding_async.core.wire.replies import Attempted, Response
@@ -84,6 +85,9 @@ class _Front(aiohttp.BaseConnector):
         """Return a connection to which the request is written at once."""
         way = _under_way.get()
         outgoing, connect_time = way.outgoing, way.connect_time
+        if req.proxy_headers is not None:  # the session's default headers are not for the proxy
+            own = [(name, value) for name, value in req.proxy_headers.items() if name.lower() == "proxy-authorization"]
+            req.proxy_headers = CIMultiDict(own)
         if outgoing is None or connect_time is None:
             way.request = req
             raise _NotToBeSent
@@ -98,7 +102,8 @@ class _Front(aiohttp.BaseConnector):
             outgoing.waits_for = "permission to send"
             await outgoing.leave()
             outgoing.left = False
-            way.transport = make_ready(connection, outgoing)
+            protocol = getattr(connection, "protocol", None)
+            way.transport = make_ready(connection, connection.transport, protocol, outgoing)
             # not earlier: trace configs of a caller's session could see and change them
             if traces:
                 for name in [name for name in req.headers if name.lower() in _OURS]:

@@ -15,7 +15,7 @@ from yarl import URL
 
 from fielding_async.core.wire.replies import Attempted, Lost, Response
 
-from .connection import LARGE, ConnectTime, head_limits
+from .connection import LARGE, ConnectTime, head_limits, names_of_limits
 from .deadline_timer import DeadlineTimer
 from .failures import DisconnectedError
 from .fast_path import FastPath
@@ -207,7 +207,7 @@ def missing_of(http: aiohttp.ClientSession | None) -> list[str]:
     """Return what of a caller's session cannot be seen, where there is no public way to see it."""
     if http is None:
         return []
-    names = ("_default_proxy", "_default_proxy_auth", *(f"_{name}" for name in head_limits(None)))
+    names = ("_default_proxy", "_default_proxy_auth", *(f"_{name}" for name in names_of_limits()))
     missing = [name for name in names if not hasattr(http, name)]
     return missing if hasattr(http.connector, "_loop") else [*missing, "_loop"]
 
@@ -279,9 +279,10 @@ def _try_idle(exchange: _Exchange, perform: Callable[..., tuple[Outgoing, Attemp
     _must(isinstance(found, Response) and transport.is_closing(), "a connection was used again")
 
 
-def try_fast_path(headers: list[tuple[str, str]], limits: dict[str, Any]) -> None:
+def try_fast_path(headers: list[tuple[str, str]]) -> None:
     """Raise if a private part of aiohttp does not fit: any exception at all."""
     exchange = _Exchange()
+    limits = head_limits(None)
     path = PublicPath(exchange.connector, headers, [], limits)
     try:
         path.session.trace_configs.clear()  # those of an instrumentation
@@ -293,10 +294,10 @@ def try_fast_path(headers: list[tuple[str, str]], limits: dict[str, Any]) -> Non
         run_at_once(path.aclose())
 
 
-def try_public_path(headers: list[tuple[str, str]], limits: dict[str, Any]) -> None:
+def try_public_path(headers: list[tuple[str, str]]) -> None:
     """Raise if a public part of aiohttp does not fit: any exception at all."""
     exchange = _Exchange()
-    path = PublicPath(exchange.connector, headers, [], limits)
+    path = PublicPath(exchange.connector, headers, [], head_limits(None))
     try:
         path.session.trace_configs.clear()
         url = _ORIGIN.with_path("/run")

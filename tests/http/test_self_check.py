@@ -17,7 +17,7 @@ from aiohttp.connector import Connection
 import fielding_async.http
 from fielding_async import ConfigurationError, FieldingSession, TransportError
 from fielding_async.http import fast_path
-from fielding_async.http.connection import head_limits
+from fielding_async.http.connection import names_of_limits
 from fielding_async.http.fast_path import FastPath
 from fielding_async.http.self_check import PUBLIC_PARTS
 from fielding_async.telemetry import log_lines
@@ -32,7 +32,7 @@ PRIVATE: dict[type, tuple[str, ...]] = {
 }
 # What can be seen of a caller's session in no public way.
 OF_CALLER: dict[type, tuple[str, ...]] = {
-    aiohttp.ClientSession: ("_default_proxy", "_default_proxy_auth", *(f"_{name}" for name in head_limits(None))),
+    aiohttp.ClientSession: ("_default_proxy", "_default_proxy_auth", *(f"_{name}" for name in names_of_limits())),
     aiohttp.BaseConnector: ("_loop",),
 }
 # Documented parts of what a connector and a session return; the classes have no documented name of their own.
@@ -250,7 +250,7 @@ async def test_as_it_is_nothing_is_said(caplog: pytest.LogCaptureFixture) -> Non
 # sessions that the command line makes for itself.
 _OF_OTHERS = frozenset(
     """
-    body clear host method path port send ssl start url connection_lost connection_made data_received code
+    abort body clear host method path port send ssl start url connection_lost connection_made data_received code
     get on_request_end on_request_headers_sent response session
     """.split()  # noqa: SIM905 - words, not a table
 )
