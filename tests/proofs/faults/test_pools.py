@@ -1,6 +1,7 @@
 """Pools, connect times and limits on heads: those of a caller's session, and our own."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest_asyncio
 from aiohttp.abc import AbstractResolver
 
 from fielding_async import FieldingSession, Limits, Retry, Timeout
+from fielding_async.core.redaction import Secret
 from fielding_async.core.wire.replies import Attempted, Lost, NotSent, Response
 from fielding_async.http.aiohttp_client import AiohttpTransport
 from fielding_async.http.transport import Outgoing
@@ -244,3 +246,52 @@ async def test_an_encoding_that_a_request_asks_for_is_the_only_one(server: RawSe
     assert first.values("Accept-Encoding") == [b"identity"]
     assert len(second.values("Accept-Encoding")) == 1
     assert b"gzip" in second.values("Accept-Encoding")[0]
+
+
+@pytest.mark.parametrize("error", [RuntimeError, TypeError, AttributeError])
+async def test_a_write_that_raises(
+    server: RawServer, road: str, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    """What asyncio refuses to take has not left; after any other error, and where aiohttp writes, that is not known."""
+    original = asyncio.selector_events._SelectorSocketTransport.write  # type: ignore[attr-defined]
+
+    def write(self: Any, data: Any) -> None:
+        if bytes(data).startswith(b"POST"):
+            raise error
+        original(self, data)
+
+    transport = AiohttpTransport(base_url=server.url, concurrency=1, http=None, proxy=None, ssl=None)
+    await _get(transport, f"{server.url}/run")
+    outgoing = Outgoing("POST", f"{server.url}/pause", {}, None)
+    with monkeypatch.context() as patch:
+        patch.setattr("asyncio.selector_events._SelectorSocketTransport.write", write)
+        found = await transport.send(outgoing, timeout=20, connect_timeout=10)
+    await transport.aclose()
+    is_known = road == "short" and error is not AttributeError
+    assert isinstance(found, NotSent if is_known else Lost)
+    assert outgoing.left is not is_known
+    assert server.sent("pause") == []
+
+
+async def test_no_traceback_shows_what_is_written(
+    server: RawServer, road: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The head of a request has a token: no local variable shows it while it is written, but for aiohttp's own."""
+    shown: list[str] = []
+
+    def write(self: Any, data: Any) -> None:
+        frame = sys._getframe()
+        while frame is not None and frame.f_code.co_name != "send":
+            if road == "short" or "fielding_async" in frame.f_code.co_filename:
+                shown.extend(f"{name}={value!r}" for name, value in frame.f_locals.items() if name != "outgoing")
+            frame = frame.f_back  # type: ignore[assignment]
+        raise RuntimeError
+
+    transport = AiohttpTransport(base_url=server.url, concurrency=1, http=None, proxy=None, ssl=None)
+    outgoing = Outgoing("POST", f"{server.url}/pause", {"Authorization": Secret(f"Bearer {TOKEN}")}, None)
+    with monkeypatch.context() as patch:
+        patch.setattr("asyncio.selector_events._SelectorSocketTransport.write", write)
+        await transport.send(outgoing, timeout=20, connect_timeout=10)
+    await transport.aclose()
+    assert bool(shown) is (road == "short")
+    assert [text for text in shown if TOKEN in text] == []
