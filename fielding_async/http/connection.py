@@ -64,48 +64,23 @@ class _Nothing(tuple[()]):
 class ConnectTime:
     """Limits the time in which a connection is made, in seconds: DNS, TCP, TLS and CONNECT, not the wait in the pool.
 
-    It stands among the traces of a request, by which aiohttp says when it begins to connect. Without that it limits
-    nothing.
+    `traces`: what stands among the traces of a request, by which aiohttp says when it begins to connect. Without that
+    nothing is limited.
     """
-
-    send_connection_reuseconn = _Nothing
 
     def __init__(self, seconds: float, timer: DeadlineTimer) -> None:
         self.seconds = seconds
-        self.traces: list[Any] = [self]
+        self.traces: list[Any] = [_Trace(self)]
         self.made = 0
+        self.queued: set[object] = set()
         self._timer = timer
         self._limits: dict[object, Limit] = {}
-        self._queued: set[object] = set()
 
-    async def send_connection_queued_start(self) -> None:
-        """Note that the current task waits in the pool."""
-        self._queued.add(asyncio.current_task())
-
-    async def send_connection_queued_end(self) -> None:
-        """Note that it does no more."""
-        self._queued.discard(asyncio.current_task())
-
-    async def send_connection_create_start(self) -> None:
+    def start(self) -> None:
         """Limit the current task."""
         self._limits[asyncio.current_task()] = self._timer.start(self.seconds)
 
-    async def send_connection_create_end(self) -> None:
-        """Note that there is a connection."""
-        self.made += 1
-        self._is_over()
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("send_"):
-            return _nothing
-        raise AttributeError(name)
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether nobody connects."""
-        return not self._limits
-
-    def _is_over(self) -> bool:
+    def end(self) -> bool:
         """End the limit of the current task. Returns whether its time was up, and nobody else cancelled the task."""
         limit = self._limits.pop(asyncio.current_task(), None)
         if limit is None:
@@ -114,14 +89,46 @@ class ConnectTime:
         self._timer.stop(limit)
         return is_over
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody connects."""
+        return not self._limits
+
     def failed(self, outgoing: Outgoing, error: BaseException) -> None:
         """Note that the current task has no connection. Raises `DisconnectedError` if the time was up."""
-        if self._is_over():
+        if self.end():
             raise DisconnectedError(f"no connection within {self.seconds:.3g} s") from error
         task = asyncio.current_task()
-        if task in self._queued:
-            self._queued.discard(task)
+        if task in self.queued:
+            self.queued.discard(task)
             outgoing.waits_for = "free connection in the pool of the aiohttp.ClientSession"
+
+
+class _Trace:
+    """In the place of a trace of aiohttp. The session's own class of them costs much more, and for every request."""
+
+    send_connection_reuseconn = _Nothing
+
+    def __init__(self, time: ConnectTime) -> None:
+        self._time = time
+
+    async def send_connection_queued_start(self) -> None:
+        self._time.queued.add(asyncio.current_task())
+
+    async def send_connection_queued_end(self) -> None:
+        self._time.queued.discard(asyncio.current_task())
+
+    async def send_connection_create_start(self) -> None:
+        self._time.start()
+
+    async def send_connection_create_end(self) -> None:
+        self._time.made += 1
+        self._time.end()
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("send_"):
+            return _nothing
+        raise AttributeError(name)
 
 
 async def _nothing(*_arguments: object, **_more: object) -> None:
