@@ -122,7 +122,7 @@ class AiohttpTransport:
                 f"aiohttp {aiohttp.__version__} has changed inside ({misfit}): requests are sent by its public parts"
                 " alone, which takes more CPU"
             )
-        self._is_fast = not misfit and FastPath.is_usable(self._public.session, self._connector)
+        self._is_fast = not (misfit or is_watched) and FastPath.is_usable(self._public.session, self._connector)
         self._fast_paths: dict[str, FastPath | None] = {}
         self._fast_path = self._fast_path_to(self._origin_text)
 
@@ -140,10 +140,10 @@ class AiohttpTransport:
         if connect_time.seconds != connect_timeout:
             connect_time = self._connect_time = ConnectTime(connect_timeout, self._timer)
         path, fast_path = self._plain_path(outgoing.url), self._fast_path
-        if path is None:
-            path, fast_path = self._elsewhere(outgoing.url)
         limit = self._timer.start(timeout)
         try:
+            if path is None:
+                path, fast_path = self._elsewhere(outgoing.url)
             if path is not None and fast_path is not None and FastPath.is_open():
                 return await fast_path.send(outgoing, path, connect_time)
             return await self._by_public_path(outgoing, connect_time)
