@@ -78,7 +78,8 @@ def tests(session: nox.Session) -> None:
     """
     whole = session.python == OLDEST
     groups = ["tests", "conformance", "browser"] if whole else ["tests"]
-    _install(session, *itertools.chain(*map(_group, groups)))
+    # the newest aiohttp, as users get it; `oldest` has the lowest
+    _install(session, "--upgrade", "aiohttp", *itertools.chain(*map(_group, groups)))
     if session.posargs:
         session.run("pytest", *session.posargs)
     elif whole:
@@ -99,6 +100,16 @@ def oldest(session: nox.Session) -> None:
         session.run("pytest", *session.posargs)
     else:
         session.run("pytest", *SPREAD, *AGAIN, env=FEWER)
+
+
+@nox.session(python=OLDEST)
+def prerelease(session: nox.Session) -> None:
+    """Run the tests of the wire with the newest aiohttp there is, a pre-release too. Not part of the default list."""
+    session.install("-e", ".[cli]", *_group("tests"))
+    session.install("--pre", "--upgrade", "aiohttp")
+    paths = session.posargs or ["tests/http", "tests/proofs/faults", "tests/test_session.py"]
+    session.run("python", "-c", "import aiohttp; print('aiohttp', aiohttp.__version__)")
+    session.run("pytest", *SPREAD, *AGAIN, *paths, env=FEWER)
 
 
 def _lowest() -> list[str]:

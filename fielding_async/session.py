@@ -56,7 +56,8 @@ class FieldingSession:
     `tracer_provider`, `meter_provider`: of OpenTelemetry; left out, the global ones, as they are when the session is
     entered.
 
-    Raises `ConfigurationError` for a bad argument or a missing setting.
+    Raises `ConfigurationError` for a bad argument or a missing setting; on entering, also for a version of aiohttp that
+    cannot be used.
     """
 
     __module__ = "fielding_async"

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 from collections.abc import AsyncIterator, Iterator
+from importlib.metadata import version
 
 import pytest
 import pytest_asyncio
@@ -17,6 +18,11 @@ untimed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("all", untimed)
 settings.register_profile("few", untimed, max_examples=15)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "all"))
+
+
+def pytest_report_header() -> str:
+    """Say which aiohttp the tests run with: CI runs them with the lowest and the newest."""
+    return f"aiohttp {version('aiohttp')}"
 
 
 LONGEST = ("tests/proofs/simulation", "tests/proofs/conformance", "tests/core/pace")

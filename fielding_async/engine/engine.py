@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from fielding_async.core.config import MOST_SECONDS, Limits, Retry, Timeout
 from fielding_async.core.conflict.run_memory import RunMemory
@@ -74,13 +74,20 @@ class Settings:
 async def open_engine(settings: Settings) -> "Engine":
     """Return all parts of a session; if one cannot be made, what was opened is closed again."""
     load_cattrs()
-    transport = settings.transport or AiohttpTransport(
-        base_url=settings.base_url,
-        concurrency=settings.limits.concurrency,
-        http=settings.http,
-        proxies=settings.proxies,
-        ssl=settings.ssl,
-    )
+    transport = settings.transport
+    if transport is None:
+        limits = settings.limits
+        transport = AiohttpTransport(
+            base_url=settings.base_url,
+            concurrency=limits.concurrency,
+            http=settings.http,
+            proxies=settings.proxies,
+            ssl=settings.ssl,
+        )
+        most = transport.most_connections()
+        if most is not None and most < limits.concurrency:
+            # otherwise requests would hold a slot while they wait in the pool
+            settings = evolve(settings, limits=evolve(limits, concurrency=most))
     try:
         return Engine(settings, transport)
     except BaseException:

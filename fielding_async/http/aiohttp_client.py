@@ -1,34 +1,31 @@
 """The `Transport` of a session: one attempt over aiohttp, with a value as its result.
 
-No exception of aiohttp leaves this module.
+Two paths lead to the wire: the fast one, below aiohttp's `ClientSession`, and the public one. Which of them a session
+has is decided on entry, in `AiohttpTransport.__init__`. No exception of aiohttp leaves this module.
 """
 
 import asyncio
 import re
 import ssl as ssl_module
-from collections.abc import Mapping
-from contextvars import ContextVar
-from io import BytesIO
-from typing import Any, cast
+import sys
 from urllib.parse import urlsplit
 
 import aiohttp
-from attrs import define
-from multidict import istr
 from yarl import URL
 
 from fielding_async.__about__ import __version__
 from fielding_async.core.errors import ConfigurationError, SessionClosedError
-from fielding_async.core.wire.replies import Attempted, Lost, NotSent, Response
-from fielding_async.telemetry.outgoing_context import suppress_instrumentation
+from fielding_async.core.wire.replies import Attempted, Lost, NotSent
+from fielding_async.telemetry.log_lines import warn_once
 
 from .caller_session import inherited_headers
-from .connection import LARGE, abort, make_ready
+from .connection import ConnectTime, head_limits
 from .deadline_timer import DeadlineTimer
 from .failures import DisconnectedError, describe, is_final, refuses_our_certificate
 from .fast_path import FastPath
 from .proxies import NO_PROXIES, Proxies
-from .reply_reader import read_reply
+from .public_path import PublicPath, Route
+from .self_check import missing_of, missing_public_parts, run_at_once, try_fast_path, try_public_path
 from .tls import check_connector, ssl_of_requests
 from .transport import HeldBack, Outgoing
 
@@ -36,108 +33,29 @@ __all__ = ["AiohttpTransport"]
 
 _PLAIN_PATH = re.compile(r"/[A-Za-z0-9/_.~-]*", re.ASCII)
 
-# Headers that only the request itself sets.
-_OURS = frozenset(
-    """
-    authorization cint-api-version content-type cookie idempotency-key if-match if-none-match range traceparent
-    tracestate
-    """.split()  # noqa: SIM905 - words, not a table
-)
+_SOFTWARE = f"Python/{sys.version_info.major}.{sys.version_info.minor} aiohttp/{aiohttp.__version__}"
+_HEADERS = [("Accept", "application/json"), ("User-Agent", f"fielding-async/{__version__} {_SOFTWARE}")]
 
 
-_OF_INSTRUMENTATION = "_is_instrumented_by_opentelemetry"  # set on the trace configs of the instrumentation
+def _origin_of(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
 
 
-@define(eq=False)
-class _UnderWay:
-    """The attempt that a task sends, and the connection that it was written to."""
-
-    outgoing: Outgoing
-    transport: asyncio.Transport | None = None
-
-
-_under_way: ContextVar[_UnderWay] = ContextVar("fielding_async_under_way")
-"""The attempt of the current task: aiohttp makes the request object itself, and another one when it re-sends."""
-
-
-class _Request(aiohttp.ClientRequest):
-    """A request that asks its gate when a connection is open and before the first byte."""
-
-    DEFAULT_HEADERS = {  # noqa: RUF012
-        **aiohttp.ClientRequest.DEFAULT_HEADERS,
-        istr("Accept"): "application/json",
-        istr("User-Agent"): f"fielding-async/{__version__} {aiohttp.http.SERVER_SOFTWARE}",
-    }
-    del DEFAULT_HEADERS[istr("Accept-Encoding")]  # each request says its own
-    POST_METHODS = set[str]()  # noqa: RUF012 - otherwise a request without a body gets a Content-Type
-
-    def update_proxy(self, proxy: URL | None, proxy_auth: Any, proxy_headers: Any) -> None:
-        """Send a proxy its credentials, and none of the session's default headers, as aiohttp would."""
-        given = cast("Mapping[str, str]", proxy_headers or {})
-        own = {name: value for name, value in given.items() if name.lower() == "proxy-authorization"}
-        super().update_proxy(proxy, proxy_auth, own)
-
-    async def send(self, conn: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
-        """Send the request, if it may be sent."""
-        under_way = _under_way.get()
-        outgoing = under_way.outgoing
-        if outgoing.left:
-            raise DisconnectedError("the HTTP library tried to send the request again by itself")
-        await outgoing.leave()
-        _, under_way.transport = make_ready(conn, outgoing)
-        # not earlier: trace configs of a caller's session could see and change them
-        if self.session.trace_configs:
-            for name in [name for name in self.headers if name.lower() in _OURS]:
-                del self.headers[name]
-        self.headers.update(outgoing.headers)
-        if outgoing.adopted:
-            self.headers.update(outgoing.adopted)
-        return await super().send(conn)
-
-
-async def _adopt(_session: aiohttp.ClientSession, _context: object, _params: aiohttp.TraceRequestStartParams) -> None:
-    outgoing = _under_way.get().outgoing
-    if outgoing.traced is not None and outgoing.traced.span is None:
-        outgoing.adopted = outgoing.traced.adopt_context()
-
-
-def _adopting_config() -> aiohttp.TraceConfig:
-    """Return a trace config to run after all others, which takes over a span that one of them started."""
-    config = aiohttp.TraceConfig()
-    config.on_request_start.append(_adopt)
-    config.freeze()
-    return config
-
-
-async def _guard(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Keep aiohttp from sending an idempotent method a second time: a PUT would meet 412 for its own success."""
-    try:
-        return await handler(request)
-    except aiohttp.ClientConnectorError:
-        raise
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        raise DisconnectedError(describe(error)) from error
-
-
-_GUARDED = (_guard,)
-
-
-def _payload(body: bytes | None) -> bytes | BytesIO | None:
-    """Return a body in the form that aiohttp accepts without a warning: a large one as a file."""
-    return BytesIO(body) if body is not None and len(body) > LARGE else body
-
-
-def _connect_within(seconds: float | None) -> aiohttp.ClientTimeout:
-    """Return aiohttp's timeouts: the time of the whole attempt is limited by our own timer."""
-    return aiohttp.ClientTimeout(total=None, connect=seconds, ceil_threshold=1e9)
+def _unusable(reason: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"aiohttp {aiohttp.__version__} cannot be used ({reason}): install a version that this package was tested with"
+    )
 
 
 class AiohttpTransport:
-    """`Transport` over an `aiohttp.ClientSession` of our own, on a connector of our own or the caller's.
+    """`Transport` over a connector of our own or the caller's.
 
-    The caller's session itself is never used or changed. Its connector, trace configs and default headers without
-    protocol meaning are taken over; none of its other settings has an effect. `proxies`: one is looked up for the
-    origin of each URL.
+    The caller's session itself is never used or changed. Its connector, trace configs, default headers without protocol
+    meaning and limits on the heads of replies are taken over; none of its other settings has an effect. `proxies`: one
+    is looked up for each origin.
+
+    Raises `ConfigurationError`, also for a version of aiohttp that cannot be used.
     """
 
     def __init__(
@@ -149,72 +67,87 @@ class AiohttpTransport:
         proxies: Proxies = NO_PROXIES,
         ssl: ssl_module.SSLContext | bool | None = None,
     ) -> None:
+        missing = missing_public_parts()
+        if missing:
+            raise _unusable(f"without {', '.join(missing)}")
         self._http = http
-        trace_configs: list[aiohttp.TraceConfig] = []
-        headers: list[tuple[str, str]] = []
+        headers = _HEADERS
         if http is None:
-            connector: aiohttp.BaseConnector = aiohttp.TCPConnector(limit=concurrency, limit_per_host=0)
+            # for each slot, and for the token
+            self._connector: aiohttp.BaseConnector = aiohttp.TCPConnector(limit=concurrency + 1)
         else:
             if http.closed or http.connector is None:
                 raise ConfigurationError("http: the aiohttp.ClientSession is closed")
-            connector = http.connector
-            if getattr(connector, "_loop", None) not in {None, asyncio.get_running_loop()}:
+            if getattr(http.connector, "_loop", None) not in {None, asyncio.get_running_loop()}:
                 raise ConfigurationError("http: the aiohttp.ClientSession belongs to another event loop")
-            trace_configs = list(http.trace_configs)
+            self._connector = http.connector
             headers = inherited_headers(http)
+            names = {name.lower() for name, _ in headers}
+            headers = [*(pair for pair in _HEADERS if pair[0].lower() not in names), *headers]
             check_connector(http)
-        self._origin_text = base_url[: len(base_url) - len(urlsplit(base_url).path)]
-        self._origin = URL(self._origin_text)
-        self._connect_timeouts = _connect_within(None)
-        self._timer = DeadlineTimer(asyncio.get_running_loop())
         self._proxies = proxies
         self._ssl = ssl_of_requests(ssl)
-        self._session = aiohttp.ClientSession(
-            connector=connector,
-            connector_owner=http is None,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers=headers,
-            request_class=_Request,
-            trace_configs=trace_configs,
-            trust_env=False,
-        )
-        found = self._session.trace_configs  # an instrumentation adds its own
-        if found:
-            # a caller's session has one as well
-            for config in [config for config in found if getattr(config, _OF_INSTRUMENTATION, False)][1:]:
-                found.remove(config)
-            found.append(_adopting_config())
-        self._fast_path: FastPath | None = None
-        if proxies.for_url(base_url) is None and FastPath.is_usable(self._session):
-            peer = _Request(
-                "GET",
-                self._origin,
-                headers=self._session.headers,
-                loop=asyncio.get_running_loop(),
-                session=self._session,
-                ssl=self._ssl,
+        self._routes: dict[str, Route] = {}
+        self._origin_text = base_url[: len(base_url) - len(urlsplit(base_url).path)]
+        self._origin = URL(self._origin_text)
+        self._timer = DeadlineTimer(asyncio.get_running_loop())
+        self._connect_time = ConnectTime(0.0, self._timer)
+        self._limits = head_limits(http)
+        self._open(http, headers)
+
+    def _open(self, http: aiohttp.ClientSession | None, headers: list[tuple[str, str]]) -> None:
+        """Choose the path, after both have been tried; open what it needs."""
+        # something in the place of aiohttp's methods is not shown requests of our own
+        is_watched = FastPath.is_known() and not FastPath.is_open()
+        try:
+            if not is_watched:
+                try_public_path(_HEADERS)
+            self._public = PublicPath(self._connector, headers, list(http.trace_configs) if http else [], self._limits)
+            self._public.adopt_spans()
+        except Exception as error:
+            raise _unusable(describe(error)) from error
+        misfit = ", ".join([*missing_of(http), *([] if FastPath.is_known() else ["_request"])])
+        if not misfit and not is_watched:
+            try:
+                try_fast_path(_HEADERS)
+            except Exception as error:  # noqa: BLE001 - whatever it is, it does not fit
+                misfit = describe(error)
+        if misfit:
+            warn_once(
+                f"aiohttp {aiohttp.__version__} has changed inside ({misfit}): requests are sent by its public parts"
+                " alone, which takes more CPU"
             )
-            self._fast_path = FastPath(connector, peer)
+        self._is_fast = not (misfit or is_watched) and FastPath.is_usable(self._public.session, self._connector)
+        self._fast_paths: dict[str, FastPath | None] = {}
+        self._fast_path = self._fast_path_to(self._origin_text)
+
+    def most_connections(self) -> int | None:
+        """Return how many connections the caller's connector lets one origin have; `None` if it has no limit."""
+        limits = () if self._http is None else (self._connector.limit, self._connector.limit_per_host)
+        return min((limit for limit in limits if limit > 0), default=None)
 
     async def send(self, outgoing: Outgoing, *, timeout: float, connect_timeout: float) -> Attempted:
         """Perform one attempt. Raises `HeldBack`, and `SessionClosedError` if the caller closed their own session."""
         if self._http is not None and self._http.closed:
             raise SessionClosedError("the aiohttp.ClientSession passed as http= has been closed")
         unsent, final = "could not connect", False
-        path, timeouts = self._plain_path(outgoing.url), self._timeouts(connect_timeout)
+        connect_time = self._connect_time
+        if connect_time.seconds != connect_timeout:
+            connect_time = self._connect_time = ConnectTime(connect_timeout, self._timer)
+        path, fast_path = self._plain_path(outgoing.url), self._fast_path
         limit = self._timer.start(timeout)
         try:
-            if path is not None and self._fast_path is not None and self._fast_path.is_open:
-                return await self._fast_path.send(outgoing, path, timeouts)
-            return await self._by_session(outgoing, path, timeouts)
+            if path is None:
+                path, fast_path = self._elsewhere(outgoing.url)
+            if path is not None and fast_path is not None and FastPath.is_open():
+                return await fast_path.send(outgoing, path, connect_time)
+            return await self._by_public_path(outgoing, connect_time)
         except HeldBack:
             raise
         except asyncio.CancelledError:
             if not limit.undo():
                 raise
-            reason, timed_out = f"no {'reply' if outgoing.left else 'connection'} within {timeout:.3g} s", True
-        except aiohttp.ConnectionTimeoutError:
-            reason, timed_out = f"no connection within {connect_timeout:.3g} s", True
+            reason, timed_out = f"no {'reply' if outgoing.left else outgoing.waits_for} within {timeout:.3g} s", True
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller must learn whether the request was sent
             reason, timed_out, final = describe(error), False, is_final(error)
             if outgoing.left and refuses_our_certificate(error):
@@ -227,62 +160,55 @@ class AiohttpTransport:
             return Lost(f"the reply was lost ({reason})", timed_out=timed_out)
         return NotSent(f"{unsent} ({reason})", is_final=final)
 
-    async def _by_session(self, outgoing: Outgoing, path: str | None, timeouts: aiohttp.ClientTimeout) -> Attempted:
-        under_way = _UnderWay(outgoing)
-        _under_way.set(under_way)
-        if self._session.trace_configs:
-            if outgoing.traced is None or outgoing.traced.span is not None:
-                suppress_instrumentation()  # the attempt has a span of ours
-            else:
-                outgoing.traced.lend_context()
-        try:
-            return await self._request(under_way, path, timeouts)
-        except BaseException:
-            if outgoing.left:
-                abort(under_way.transport)
-            raise
-
-    async def _request(self, under_way: _UnderWay, path: str | None, timeouts: aiohttp.ClientTimeout) -> Attempted:
-        outgoing = under_way.outgoing
-        proxy = self._proxies.for_url(outgoing.url)
-        response = await self._session.request(
-            outgoing.method,
-            # parsing a whole URL takes three times as long
-            URL(outgoing.url) if path is None else self._origin.with_path(path, encoded=True),
-            data=_payload(outgoing.body),
-            timeout=timeouts,
-            middlewares=None if outgoing.method == "POST" else _GUARDED,
-            allow_redirects=False,
-            raise_for_status=False,
-            proxy=None if proxy is None else URL(proxy.url),
-            proxy_headers=None if proxy is None else proxy.headers,
-            ssl=self._ssl,
-        )
-        if response.status == 101:
-            abort(under_way.transport)  # it may be in the pool already
-        if response.status == 204 and response.closed:
-            return Response(204, response.headers)  # nothing to read, and the connection is free already
-        protocol = None if response.connection is None else response.connection.protocol
-        try:
-            return await read_reply(response.status, response.headers, response.content, protocol)
-        finally:
-            response.release()
-
     def _plain_path(self, url: str) -> str | None:
         """Return the path of a URL of our origin, if it can be sent as it is."""
         if url.startswith(self._origin_text) and _PLAIN_PATH.fullmatch(url, len(self._origin_text)):
             return url[len(self._origin_text) :]
         return None
 
-    def _timeouts(self, connect: float) -> aiohttp.ClientTimeout:
-        if self._connect_timeouts.connect != connect:
-            self._connect_timeouts = _connect_within(connect)
-        return self._connect_timeouts
+    def _elsewhere(self, url: str) -> tuple[str | None, FastPath | None]:
+        """Return the path of a URL of another origin (that of tokens), and the way there."""
+        origin = _origin_of(url)
+        if "@" in origin or not _PLAIN_PATH.fullmatch(url, len(origin)):
+            return None, None
+        return url[len(origin) :], self._fast_path_to(origin)
+
+    def _fast_path_to(self, origin: str) -> FastPath | None:
+        if not self._is_fast or not FastPath.is_open():
+            return None
+        if origin not in self._fast_paths:
+            self._fast_paths[origin] = self._open_fast_path(origin)
+        return self._fast_paths[origin]
+
+    def _open_fast_path(self, origin: str) -> FastPath | None:
+        peer = run_at_once(self._public.request_to(URL(origin), self._route_to(origin)))
+        return FastPath(self._connector, peer, self._limits)
+
+    def _route_to(self, origin: str) -> Route:
+        """Return how an origin is reached: the one place in which that is decided."""
+        route = self._routes.get(origin)
+        if route is None:
+            proxy = self._proxies.for_url(origin)
+            route = Route(None, None, self._ssl) if proxy is None else Route(proxy.url, proxy.headers, self._ssl)
+            self._routes[origin] = route
+        return route
+
+    async def _by_public_path(self, outgoing: Outgoing, connect_time: ConnectTime) -> Attempted:
+        path = self._plain_path(outgoing.url)
+        if path is None:
+            url, origin = URL(outgoing.url), _origin_of(outgoing.url)
+        else:
+            # parsing a whole URL takes three times as long
+            url, origin = self._origin.with_path(path, encoded=True), self._origin_text
+        return await self._public.send(outgoing, url, self._route_to(origin), connect_time)
 
     async def aclose(self) -> None:
         """Close the session, and the connector if it is our own."""
         self._timer.close()
-        await self._session.close()
-        if self._http is None:
-            # let transports finish closing, so that no socket outlives the session
-            await asyncio.sleep(0)
+        try:
+            await self._public.aclose()
+        finally:
+            if self._http is None:
+                await self._connector.close()
+                # let transports finish closing, so that no socket outlives the session
+                await asyncio.sleep(0)

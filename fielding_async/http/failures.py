@@ -7,8 +7,6 @@ import ssl
 from http import HTTPStatus
 
 import aiohttp
-from aiohttp.client_exceptions import UnixClientConnectorError
-from aiohttp.http import HttpProcessingError
 
 __all__ = ["DisconnectedError", "NotThisMachineError", "describe", "is_final", "refuses_our_certificate"]
 
@@ -94,7 +92,7 @@ def _certificate_error(error: BaseException) -> ssl.SSLCertVerificationError | N
 
 def describe(error: BaseException) -> str:
     """Return what went wrong in a short line, without anything that the server sent: that may be our own headers."""
-    if isinstance(error, NotThisMachineError | DisconnectedError):
+    if isinstance(error, NotThisMachineError) or (isinstance(error, DisconnectedError) and not _tls_reason(error)):
         return str(error)
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return _refused_by_proxy(error.status)
@@ -107,15 +105,21 @@ def describe(error: BaseException) -> str:
         return f"{kind}: {error.message if isinstance(error.message, str) else 'in the middle of the head of a reply'}"
     if isinstance(error, aiohttp.InvalidURL):
         return kind  # it may be that of a proxy, with a password
-    if isinstance(error, aiohttp.ClientResponseError | HttpProcessingError):
-        # its own text may hold request headers
-        kind, text = "not HTTP", error.message
+    message = getattr(error, "message", None)
+    is_of_parser = isinstance(error, aiohttp.ClientResponseError) or (
+        # the parser has errors of its own, which are not public
+        not isinstance(error, aiohttp.ClientError)
+        and type(error).__module__.startswith("aiohttp.")
+        and isinstance(message, str)
+    )
+    if is_of_parser:
+        kind, text = "not HTTP", str(message)  # its own text may hold request headers
     else:
         try:
             text = str(error)
         except Exception:  # noqa: BLE001 - some errors of the library cannot always be turned into a text
             text = ""
-    if isinstance(error, aiohttp.ClientPayloadError | aiohttp.ClientResponseError | HttpProcessingError):
+    if is_of_parser or isinstance(error, aiohttp.ClientPayloadError):
         text = _QUOTED.sub("", text)
     text = " ".join(text.split())[:_MAX_SHOWN]
     return f"{kind}: {text}" if text else kind
@@ -135,10 +139,10 @@ _KNOWN = {status.value for status in HTTPStatus}
 def _not_connected(error: BaseException) -> str:
     """Return what kept a connection from being made: with whom, and the reason of the system or of OpenSSL."""
     where = ""
-    if isinstance(error, UnixClientConnectorError):
-        where = f"unix socket {error.path}"
-    elif isinstance(error, aiohttp.ClientConnectorError):
-        where = f"{error.host}:{error.port}"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        # that of a Unix socket has no name in aiohttp's documentation
+        path: object = getattr(error, "path", None)
+        where = f"{error.host}:{error.port}" if path is None else f"unix socket {path}"
     if isinstance(error, aiohttp.ClientProxyConnectionError):
         where = f"the proxy {where}"
     untrusted, reason = _certificate_error(error), _tls_reason(error)

@@ -2,13 +2,16 @@
 
 import asyncio
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import aiohttp
-from aiohttp.client_proto import ResponseHandler
 
 from fielding_async.core.wire.replies import Attempted, Lost, Response
 
 from .failures import describe
+
+if TYPE_CHECKING:
+    from aiohttp.client_proto import ResponseHandler
 
 __all__ = ["MAX_BODY", "read_reply"]
 
@@ -29,8 +32,9 @@ class _EndOfConnection:
     Where aiohttp's parser gives up in the middle of a body, the body would have no end.
     """
 
-    def __init__(self, content: aiohttp.StreamReader, protocol: ResponseHandler) -> None:
+    def __init__(self, content: aiohttp.StreamReader, protocol: "ResponseHandler") -> None:
         self._content = content
+        self._exception, self._set_exception = content.exception, content.set_exception
         self._closed = closed = protocol.closed
         if closed is None:
             self._cut()
@@ -40,8 +44,8 @@ class _EndOfConnection:
         closed.add_done_callback(self._cut)
 
     def _cut(self, _closed: object = None) -> None:
-        if not self._content.is_eof() and self._content.exception() is None:
-            self._content.set_exception(aiohttp.ClientPayloadError("the connection is closed"))
+        if not self._content.is_eof() and self._exception() is None:
+            self._set_exception(aiohttp.ClientPayloadError("the connection is closed"))
 
     def stop(self) -> None:
         if self._closed is not None:
@@ -49,11 +53,12 @@ class _EndOfConnection:
 
 
 async def read_reply(
-    status: int, headers: Mapping[str, str], content: aiohttp.StreamReader, protocol: ResponseHandler | None
+    status: int, headers: Mapping[str, str], content: aiohttp.StreamReader, protocol: "ResponseHandler | None"
 ) -> Attempted:
     """Return the reply with its body.
 
-    If not all of the body was read, releasing the connection closes it.
+    If not all of the body was read, releasing the connection closes it. Without `protocol` a body that has no end is
+    given up when the time of the attempt is over.
     """
     if status == 204:
         return Response(status, headers)

@@ -56,7 +56,8 @@ class Outgoing:
 
     `gate`: asked when a connection is open and before the first byte; `None`: always open. `on_leave`: called when the
     request may be sent; returns headers to send with it. `traced`: the call that it belongs to, if any. `left`: whether
-    a byte may have been sent. `adopted`: the headers of a span that others started for it.
+    a byte may have been sent; whoever performs the attempt says so when it hands the first byte over. `adopted`: the
+    headers of a span that others started for it. `waits_for`: what it needs next, as long as it has not left.
     """
 
     method: str
@@ -68,6 +69,7 @@ class Outgoing:
     on_leave: Callable[[], Mapping[str, str]] | None = None
     left: bool = False
     adopted: Mapping[str, str] | None = None
+    waits_for: str = "connection"
 
     async def leave(self) -> None:
         """Wait, if need be, until the request may be sent. Raises `HeldBack` if it may not be sent."""

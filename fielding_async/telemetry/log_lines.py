@@ -17,7 +17,7 @@ if TYPE_CHECKING:
         trace_id: str
 
 
-__all__ = ["LINES", "contained", "write_line"]
+__all__ = ["LINES", "contained", "warn_once", "write_line"]
 
 LINES: dict[str, tuple[int, str]] = {
     "retry": (logging.INFO, "attempt %(attempt)d failed (%(error_type)s), next in %(seconds).2f s"),
@@ -44,6 +44,16 @@ def write_line(line: str, call: "LoggedCall", **values: str | float) -> None:
     if _log.isEnabledFor(level):
         values = {"operation": call.name, "trace_id": call.trace_id, **values}
         _log.log(level, f"%(operation)s: {text} [%(trace_id)s]", values)
+
+
+_warned: set[str] = set()
+
+
+def warn_once(text: str) -> None:
+    """Write a warning that is about no call, once in the life of the process."""
+    if text not in _warned:
+        _warned.add(text)
+        _log.warning("%(text)s", {"text": text})
 
 
 class contained:  # noqa: N801 - reads as a statement

@@ -208,7 +208,7 @@ ECHO = f"X-Echo: Bearer {TOKEN[:-1]}"
     [
         lost(f"HTTP/1.1 200 OK\r\n{ECHO}\r\nX-M".encode()),
         lost(f"HTTP/1.1 200 OK\r\n{ECHO}\x00\r\n\r\n".encode()),
-        lost(f"HTTP/1.1 200 OK\r\n{ECHO}{'x' * 20_000}\r\n\r\n".encode()),
+        lost(f"HTTP/1.1 200 OK\r\n{ECHO}{'x' * 100_000}\r\n\r\n".encode()),
         lost(f"HTTP/9 {TOKEN[:-1]}\r\n\r\n".encode()),
         lost(b"HTTP/1.1 200 OK\r\n" + b"X-Long: " + b"x" * 7000 + b"\r\n" + b"X-" + b"y" * 2000),
     ],
