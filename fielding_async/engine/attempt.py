@@ -5,7 +5,6 @@ the caller has stopped waiting for the reply.
 """
 
 import asyncio
-import copy
 from collections.abc import Awaitable
 from datetime import UTC, datetime
 from functools import partial
@@ -13,7 +12,7 @@ from functools import partial
 from attrs import Factory, define
 
 from fielding_async.core.config import Timeout
-from fielding_async.core.errors import FieldingError, RateLimitError, SessionClosedError, TransportError
+from fielding_async.core.errors import FieldingError
 from fielding_async.core.token_life import Token, Trial
 from fielding_async.core.wire.replies import (
     Accepted,
@@ -26,34 +25,15 @@ from fielding_async.core.wire.replies import (
     error_type_of,
     read,
 )
-from fielding_async.core.wire.requests import Request
 from fielding_async.http.transport import Gate, HeldBack, Outgoing, Transport
 from fielding_async.telemetry.attempt_trace import AttemptTrace, Target, address_of
 
-from .call import Call
-from .limiter import Limiter, Permit, WaitTooLongError
+from .limiter import Limiter, Permit
 from .pending_request import PendingRequest
+from .permissions import WAITED_FOR, OutOfTimeError, Permissions, TokenSourceError, no_token, session_closed
 from .token_keeper import TokenKeeper
 
-__all__ = ["AttemptRunner", "OutOfTimeError", "is_cancelled", "session_closed"]
-
-
-class OutOfTimeError(Exception):
-    """Time ran out before an attempt could be sent. `pause`: the 429 whose pause is the reason, if one is."""
-
-    def __init__(self, pause: RateLimitError | None, waiting_for: str = "permission to send") -> None:
-        super().__init__()
-        self.pause = pause
-        self.waiting_for = waiting_for
-
-
-class _TokenSourceError(Exception):
-    """The caller's token callable raised; its exception is the cause."""
-
-
-def session_closed() -> SessionClosedError:
-    """Return the error of a call that is under way when its session closes."""
-    return SessionClosedError("the session was closed while the call was under way")
+__all__ = ["AttemptRunner"]
 
 
 @define(eq=False)
@@ -71,6 +51,7 @@ class AttemptRunner:
     # ordered, so that closing goes through them in the same order every time
     tasks: "dict[asyncio.Task[Answer | None], _Attempt]" = Factory(dict)  # pyright: ignore[reportUnknownVariableType]
     address: dict[str, str | int] = Factory(lambda self: address_of(self.base_url), takes_self=True)
+    permissions: Permissions = Factory(lambda self: Permissions(self.limiter, self.keeper, self.loop), takes_self=True)
 
     def start(self, pending: PendingRequest) -> "Awaitable[Answer | None] | None":
         """Start an attempt if there are a token and a permission at once; otherwise return `None`: call `start_later`.
@@ -94,9 +75,11 @@ class AttemptRunner:
         """
         call = pending.call
         try:
-            permit, token = await self._permission(call, call.time.until(settling=pending.settling))
-        except (FieldingError, _TokenSourceError) as error:
-            return _no_token(pending.request, error)
+            permit, token = await Permissions(self.limiter, self.keeper, self.loop).wait(
+                pending, call.time.until(settling=pending.settling)
+            )
+        except (FieldingError, TokenSourceError) as error:
+            return no_token(pending.request, error)
         until = call.time.permitted(self.loop.time(), settling=pending.settling)
         return self._start(pending, permit, token, until)
 
@@ -111,8 +94,10 @@ class AttemptRunner:
             limit = min(limit, until - self.loop.time())
         if limit <= 0:
             self.limiter.release(permit)
-            raise OutOfTimeError(self.limiter.refusal)
-        gate = pending.gate = Gate(partial(self.limiter.may_leave, permit), self.loop.time)
+            raise OutOfTimeError(self.limiter.refusal, WAITED_FOR["rate"])
+        limiter = self.limiter
+        gate = Gate(partial(limiter.may_leave, permit), self.loop.time, limiter.gate_queue, permit)
+        pending.gate = gate
         attempt = _Attempt(self, pending, permit, gate, token, limit)
         task = pending.task = attempt.task = self.loop.create_task(attempt.run())
         self.tasks[task] = attempt
@@ -136,51 +121,6 @@ class AttemptRunner:
         pending.is_replayed = True
         pending.call.trace.replaying(status)
         return True
-
-    async def _permission(self, call: Call, until: float | None) -> tuple[Permit, Token]:
-        """Wait for a permission to send and for a token that is usable then."""
-        while True:
-            if self.keeper.usable() is None:
-                await self._fetch_token(call, until)
-            started, reason = self.loop.time(), self.limiter.waits_for
-            try:
-                permit = await self.limiter.acquire(
-                    under_way=call.time.is_running, deadline=until, patience=call.time.total
-                )
-            except WaitTooLongError as error:
-                call.trace.waited(reason, self.loop.time() - started)
-                raise OutOfTimeError(error.pause) from None
-            call.trace.waited(reason, self.loop.time() - started)
-            token = self.keeper.usable()
-            if token is not None:
-                return permit, token
-            self.limiter.release(permit)  # the token expired while the call waited
-
-    async def _fetch_token(self, call: Call, until: float | None) -> None:
-        if until is None and call.time.total is not None:
-            # the call's own time starts with a permission, which needs a token
-            until = self.loop.time() + call.time.total
-        limit = asyncio.timeout_at(until)
-        started = self.loop.time()
-        try:
-            async with limit:
-                await self.keeper.fetch(call.trace)
-        except TimeoutError as error:
-            if limit.expired():
-                raise OutOfTimeError(None, "a token") from None
-            raise _TokenSourceError from error
-        except FieldingError:
-            raise
-        except Exception as error:
-            raise _TokenSourceError from error
-        except asyncio.CancelledError as error:
-            if is_cancelled():
-                raise
-            if self.closing:
-                raise session_closed() from None
-            raise _TokenSourceError from error  # the source was cancelled, not this call
-        finally:
-            call.trace.waited("token", self.loop.time() - started)
 
     async def aclose(self) -> None:
         """Cancel the attempts in flight, and wait until they have ended."""
@@ -232,6 +172,8 @@ class _Attempt:
             attempted = await runner.transport.send(
                 outgoing, timeout=self.limit, connect_timeout=runner.timeout.connect
             )
+            if outgoing.is_held:
+                raise HeldBack  # its time was up at the gate: it waited for the pace, and not for a connection
             answer = read(request, attempted, datetime.now(UTC))
             if isinstance(attempted, Response):
                 status = attempted.status
@@ -244,6 +186,7 @@ class _Attempt:
                 self._not_accepted(answer, error_type)
         except HeldBack:
             is_held_back = True
+            pending.place = self.permit.place
         except asyncio.CancelledError as cancelled:
             if not runner.closing:
                 error_type = "cancelled"
@@ -257,6 +200,8 @@ class _Attempt:
         finally:
             call.requests += outgoing.left
             pending.sent += outgoing.left
+            if self.gate.waited:
+                call.trace.waited("rate", self.gate.waited)
             if trace is not None:
                 trace.end(status=status, error_type=error_type, held_back=is_held_back)
         assert self.task is not None  # noqa: S101 - set before the first step
@@ -300,21 +245,3 @@ class _Attempt:
 def _retrieve(task: "asyncio.Task[Answer | None]") -> None:
     if not task.cancelled():
         task.exception()  # otherwise asyncio logs it as never retrieved
-
-
-def is_cancelled() -> bool:
-    """Whether the current task is being cancelled."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
-
-
-def _no_token(request: Request, error: Exception) -> Failed:
-    if isinstance(error, FieldingError):
-        repeatable = isinstance(error, TransportError)
-        return Failed(copy.copy(error), repeatable=repeatable, may_be_applied=False)
-    cause = error.__cause__
-    problem = TransportError(
-        f"no token: the callable raised {type(cause).__name__}", method=request.operation.method, path=request.path
-    )
-    problem.__cause__ = cause
-    return Failed(problem, repeatable=False, may_be_applied=False)

@@ -21,8 +21,9 @@ class PendingRequest:
 
     `settling`: it is the GET that settles a lost reply, and may use the call's reserve of time. `end`: what is known of
     how it ended. `sent`: how many attempts were sent. `error_type`: the kind of the last failure. `token`: that of the
-    last attempt. `is_replayed`: an attempt was made again with another token. `task` and `gate`: those of the attempt
-    in flight, if there is one.
+    last attempt. `is_replayed`: an attempt was made again with another token. `place`: where the request stood
+    in the line for permissions, if its permission lapsed. `task` and `gate`: those of the attempt in flight, if there
+    is one.
     """
 
     call: Call
@@ -33,6 +34,7 @@ class PendingRequest:
     error_type: str = ""
     token: Token | None = None
     is_replayed: bool = False
+    place: int | None = None
     task: "asyncio.Task[Answer | None] | None" = None
     gate: Gate | None = None
 
@@ -42,5 +44,5 @@ class PendingRequest:
         Returns the task of the attempt in flight, which ends by itself.
         """
         if self.gate is not None:
-            self.gate.is_shut = True
+            self.gate.shut()
         return self.task

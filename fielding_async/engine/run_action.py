@@ -149,7 +149,9 @@ class RunAction:
         try:
             await self.engine.turns.take(self.ref, self._call.time.deadline)
         except TimeoutError:
-            problem = DeadlineExceededError("time ran out while earlier actions on this run were under way")
+            problem = DeadlineExceededError(
+                "time ran out while waiting for its turn: earlier actions on this run were under way"
+            )
             raise problem from None
         finally:
             self._call.trace.waited("turn", loop.time() - started)

@@ -10,27 +10,52 @@ from typing import Protocol
 
 from attrs import define
 
+from fielding_async.core.pace.pacer import Permit
 from fielding_async.core.wire.replies import Attempted
 
-__all__ = ["Gate", "HeldBack", "Outgoing", "Traced", "Transport"]
+__all__ = ["Gate", "HeldBack", "Outgoing", "Queue", "Traced", "Transport"]
 
 
 class HeldBack(Exception):  # noqa: N818 - not an error: the request waits for a new permission
     """The request was ready to be sent, but its permission had lapsed. Nothing was sent."""
 
 
+class Queue(Protocol):
+    """Those that wait at their gates, of one session."""
+
+    @property
+    def waiting(self) -> int:
+        """How many wait. While there are any, a request that is ready does not ask its gate, but waits as well."""
+        ...
+
+    async def wait(self, gate: "Gate") -> bool:
+        """Wait until the request may be sent, and use its permission up. Returns `False` if it may not be sent."""
+        ...
+
+
 @define(eq=False)
 class Gate:
     """Answers at the socket whether a request may be sent now.
 
-    `ask`: called with the time of `clock`. It returns 0 if the request may be sent, which uses the permission up; the
-    seconds after which to ask again; or `None` if the permission has lapsed. `is_shut`: set when nobody wants the
-    request to be sent any more.
+    `ask`: called with the time of `clock`. It returns 0 if the request may be sent, which uses the permission up, and
+    otherwise the seconds until it may be, or `None` if the permission has lapsed. `queue`: where a request that may not
+    be sent yet waits; left out, it is held back. `permit`: its permission. `is_shut`: nobody wants the request to be
+    sent any more. `turn`: what a request that waits awaits. `waited`: how long that took, in seconds.
     """
 
     ask: Callable[[float], float | None]
     clock: Callable[[], float]
+    queue: Queue | None = None
+    permit: Permit | None = None
     is_shut: bool = False
+    turn: asyncio.Future[bool] | None = None
+    waited: float = 0.0
+
+    def shut(self) -> None:
+        """Hold the request back, unless it has been sent."""
+        self.is_shut = True
+        if self.turn is not None and not self.turn.done():
+            self.turn.set_result(False)
 
 
 class Traced(Protocol):
@@ -56,7 +81,8 @@ class Outgoing:
 
     `gate`: asked when a connection is open and before the first byte; `None`: always open. `on_leave`: called when the
     request may be sent; returns headers to send with it. `traced`: the call that it belongs to, if any. `left`: whether
-    a byte may have been sent. `adopted`: the headers of a span that others started for it.
+    a byte may have been sent. `adopted`: the headers of a span that others started for it. `is_held`: a connection is
+    open, and the request waits at the gate; the time of that wait is no part of the time to connect.
     """
 
     method: str
@@ -68,15 +94,22 @@ class Outgoing:
     on_leave: Callable[[], Mapping[str, str]] | None = None
     left: bool = False
     adopted: Mapping[str, str] | None = None
+    is_held: bool = False
 
     async def leave(self) -> None:
         """Wait, if need be, until the request may be sent. Raises `HeldBack` if it may not be sent."""
         gate = self.gate
-        if gate is not None:
-            while wait := None if gate.is_shut else gate.ask(gate.clock()):  # noqa: ASYNC110 - for a known time
-                await asyncio.sleep(wait)
-            if wait is None:
+        if gate is not None and (
+            gate.is_shut
+            or (gate.queue is not None and gate.queue.waiting)
+            or gate.ask(gate.clock()) != 0.0  # where nobody waits, this is all
+        ):
+            if gate.is_shut or gate.queue is None:
                 raise HeldBack
+            self.is_held = True  # stays so if the wait is cut
+            if not await gate.queue.wait(gate):
+                raise HeldBack
+            self.is_held = False
         if self.on_leave is not None:
             self.headers.update(self.on_leave())
         self.left = True
