@@ -28,9 +28,17 @@ from fielding_async.core.wire.replies import (
 from fielding_async.http.transport import Gate, HeldBack, Outgoing, Transport
 from fielding_async.telemetry.attempt_trace import AttemptTrace, Target, address_of
 
-from .limiter import Limiter, Permit
-from .pending_request import PendingRequest
-from .permissions import WAITED_FOR, OutOfTimeError, Permissions, TokenSourceError, no_token, session_closed
+from .call import Call
+from .limiter import Limiter, Permit, Priority, WaitTooLongError
+from .pending_request import (
+    WAITED_FOR,
+    OutOfTimeError,
+    PendingRequest,
+    TokenSourceError,
+    is_cancelled,
+    no_token,
+    session_closed,
+)
 from .token_keeper import TokenKeeper
 
 __all__ = ["AttemptRunner"]
@@ -51,7 +59,6 @@ class AttemptRunner:
     # ordered, so that closing goes through them in the same order every time
     tasks: "dict[asyncio.Task[Answer | None], _Attempt]" = Factory(dict)  # pyright: ignore[reportUnknownVariableType]
     address: dict[str, str | int] = Factory(lambda self: address_of(self.base_url), takes_self=True)
-    permissions: Permissions = Factory(lambda self: Permissions(self.limiter, self.keeper, self.loop), takes_self=True)
 
     def start(self, pending: PendingRequest) -> "Awaitable[Answer | None] | None":
         """Start an attempt if there are a token and a permission at once; otherwise return `None`: call `start_later`.
@@ -75,9 +82,7 @@ class AttemptRunner:
         """
         call = pending.call
         try:
-            permit, token = await Permissions(self.limiter, self.keeper, self.loop).wait(
-                pending, call.time.until(settling=pending.settling)
-            )
+            permit, token = await self._permission(pending, call.time.until(settling=pending.settling))
         except (FieldingError, TokenSourceError) as error:
             return no_token(pending.request, error)
         until = call.time.permitted(self.loop.time(), settling=pending.settling)
@@ -121,6 +126,61 @@ class AttemptRunner:
         pending.is_replayed = True
         pending.call.trace.replaying(status)
         return True
+
+    async def _permission(self, pending: PendingRequest, until: float | None) -> tuple[Permit, Token]:
+        """Wait for a permission to send and for a token that is usable then.
+
+        Raises `OutOfTimeError`, `SessionClosedError`, and if there can be no token the `FieldingError` or
+        `TokenSourceError` that says why.
+        """
+        call = pending.call
+        place, pending.place = pending.place, None
+        while True:
+            if self.keeper.usable() is None:
+                await self._fetch_token(call, until)
+            started, reason = self.loop.time(), self.limiter.waits_for
+            try:
+                permit = await self.limiter.acquire(
+                    Priority.UNDER_WAY if call.time.is_running else Priority.FIRST,
+                    deadline=until,
+                    patience=call.time.total,
+                    place=place,
+                )
+            except WaitTooLongError as error:
+                call.trace.waited(reason, self.loop.time() - started)
+                raise OutOfTimeError(error.pause, WAITED_FOR[error.reason or "rate"]) from None
+            call.trace.waited(reason, self.loop.time() - started)
+            token = self.keeper.usable()
+            if token is not None:
+                return permit, token
+            place = permit.place
+            self.limiter.release(permit)  # the token expired while the call waited
+
+    async def _fetch_token(self, call: Call, until: float | None) -> None:
+        if until is None and call.time.total is not None:
+            # the call's own time starts with a permission, which needs a token
+            until = self.loop.time() + call.time.total
+        limit = asyncio.timeout_at(until)
+        started = self.loop.time()
+        try:
+            async with limit:
+                await self.keeper.fetch(call.trace)
+        except TimeoutError as error:
+            if limit.expired():
+                raise OutOfTimeError(None, "a token") from None
+            raise TokenSourceError from error
+        except FieldingError:
+            raise
+        except Exception as error:
+            raise TokenSourceError from error
+        except asyncio.CancelledError as error:
+            if is_cancelled():
+                raise
+            if self.limiter.is_closed:
+                raise session_closed() from None
+            raise TokenSourceError from error  # the source was cancelled, not this call
+        finally:
+            call.trace.waited("token", self.loop.time() - started)
 
     async def aclose(self) -> None:
         """Cancel the attempts in flight, and wait until they have ended."""

@@ -1,18 +1,31 @@
-"""One request of a call while it is sent: what its attempts, its retries and a cancellation share."""
+"""One request of a call while it is sent: what attempts, retries and a cancellation share, and why it ends unsent."""
 
 import asyncio
+import copy
 
 from attrs import define
 
 from fielding_async.core.conflict.attempts import RequestEnd
+from fielding_async.core.errors import FieldingError, RateLimitError, SessionClosedError, TransportError
 from fielding_async.core.token_life import Token
-from fielding_async.core.wire.replies import Answer
+from fielding_async.core.wire.replies import Answer, Failed
 from fielding_async.core.wire.requests import Request
 from fielding_async.http.transport import Gate
 
 from .call import Call
 
-__all__ = ["PendingRequest"]
+__all__ = [
+    "WAITED_FOR",
+    "OutOfTimeError",
+    "PendingRequest",
+    "TokenSourceError",
+    "is_cancelled",
+    "no_token",
+    "session_closed",
+]
+
+WAITED_FOR = {"rate": "the pace", "concurrency": "a slot", "pause": "the pause after a 429"}
+"""What a request waited for, in words."""
 
 
 @define(eq=False)
@@ -46,3 +59,43 @@ class PendingRequest:
         if self.gate is not None:
             self.gate.shut()
         return self.task
+
+
+class OutOfTimeError(Exception):
+    """Time ran out before an attempt could be sent.
+
+    `pause`: the 429 whose pause is the reason, if one is. `waiting_for`: what the attempt waited for, if it waited.
+    """
+
+    def __init__(self, pause: RateLimitError | None, waiting_for: str | None = None) -> None:
+        super().__init__()
+        self.pause = pause
+        self.waiting_for = waiting_for
+
+
+class TokenSourceError(Exception):
+    """The caller's token callable raised; its exception is the cause."""
+
+
+def session_closed() -> SessionClosedError:
+    """Return the error of a call that is under way when its session closes."""
+    return SessionClosedError("the session was closed while the call was under way")
+
+
+def is_cancelled() -> bool:
+    """Whether the current task is being cancelled."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def no_token(request: Request, error: Exception) -> Failed:
+    """Return the failure of a request for which there can be no token, with the exception that says why."""
+    if isinstance(error, FieldingError):
+        repeatable = isinstance(error, TransportError)
+        return Failed(copy.copy(error), repeatable=repeatable, may_be_applied=False)
+    cause = error.__cause__
+    problem = TransportError(
+        f"no token: the callable raised {type(cause).__name__}", method=request.operation.method, path=request.path
+    )
+    problem.__cause__ = cause
+    return Failed(problem, repeatable=False, may_be_applied=False)

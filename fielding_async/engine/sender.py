@@ -15,8 +15,7 @@ from fielding_async.core.wire.requests import Request
 from .attempt import AttemptRunner
 from .backoff_waits import Uniform, retry_waits
 from .call import Call
-from .pending_request import PendingRequest
-from .permissions import OutOfTimeError, is_cancelled, session_closed
+from .pending_request import OutOfTimeError, PendingRequest, is_cancelled, session_closed
 
 __all__ = ["RequestSender"]
 

@@ -10,7 +10,7 @@ MOST_MOVES = {
     "a warm pause": 40,
     "a cold update": 94,
     "one 412": 130,
-    "one 429": 101,
+    "one 429": 100,
     "one row of apply": 88,
 }
 
