@@ -6,6 +6,8 @@ Jobs and batches are loaded when they are first used, as many programs need neit
 import os
 import random
 import ssl as ssl_module
+import sys
+import warnings
 from collections.abc import AsyncIterable, Callable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
@@ -14,7 +16,7 @@ from attrs import evolve
 
 from .core.actions import Action
 from .core.addresses import check_api_version, resolve_base_url
-from .core.config import Limits, Retry, Timeout
+from .core.config import MOST_SECONDS, Limits, Retry, Timeout
 from .core.credentials import Auth, TokenSource, resolve_auth
 from .core.errors import ConfigurationError, SessionClosedError
 from .core.ids import check_account_id, check_idempotency_key, check_ref, check_target_group_ids, check_ulid
@@ -101,7 +103,11 @@ class FieldingSession:
         self._closed = False
 
     def __repr__(self) -> str:
-        state = "closed" if self._closed else "open" if self._engine is not None else "not entered"
+        engine = self._engine
+        if engine is None:
+            state = "closed" if self._closed else "not entered"
+        else:
+            state = "open" if not self._closed else "closed" if engine.is_over else "being closed"
         return f"<FieldingSession {self._settings.base_url} ({state})>"
 
     @property
@@ -122,17 +128,32 @@ class FieldingSession:
     ) -> None:
         await self.aclose()
 
-    async def aclose(self) -> None:
-        """Close what the session opened. Calls under way end in `SessionClosedError`, or `OutcomeUnknownError`.
+    async def aclose(self, *, drain: float = 0.0) -> None:
+        """Close what the session opened. New calls are refused at once, with `SessionClosedError`.
 
-        Closing twice, or without having entered, does nothing.
+        `drain`: the seconds, 0 or more, in which calls under way may end, and writes whose callers were cancelled. What
+        is under way after that is cut off: the calls end in `SessionClosedError`, or in `OutcomeUnknownError` for a
+        write that may be applied. Leaving `async with` is `aclose()`.
+
+        Returns when all is closed, also where another task closes the session at the same time; the shortest `drain`
+        counts. Cancelled, it closes the session all the same: nothing is sent any more. Closing again, or without
+        having entered, does nothing. Raises `ConfigurationError` for a bad `drain`.
         """
-        engine, already = self._engine, self._closed
-        if engine is not None and not already:
-            engine.check()
-            self._closed = True
-            await engine.aclose()
+        if isinstance(drain, bool) or not isinstance(drain, int | float) or not 0 <= drain <= MOST_SECONDS:
+            raise ConfigurationError(
+                f"drain={drain!r:.60}: must be a number of seconds of at least 0, at most {MOST_SECONDS:g}"
+            )
+        engine = self._engine
+        if engine is not None and not engine.is_over:
+            engine.check_place()
         self._closed = True
+        if engine is not None:
+            await engine.aclose(drain)
+
+    def __del__(self, _warn: Callable[..., None] = warnings.warn) -> None:
+        engine: Engine | None = getattr(self, "_engine", None)
+        if engine is not None and not sys.is_finalizing() and engine.abandon():
+            _warn(f"unclosed {self!r}: leave its `async with`, or await its aclose()", ResourceWarning, source=self)
 
     def engine(self) -> Engine:
         """Return the live engine: for the handles. Raises `SessionClosedError` if there is none."""

@@ -182,12 +182,16 @@ class AttemptRunner:
         finally:
             call.trace.waited("token", self.loop.time() - started)
 
-    async def aclose(self) -> None:
-        """Cancel the attempts in flight, and wait until they have ended."""
+    def close_now(self) -> None:
+        """Cancel the attempts in flight; none is sent any more."""
         self.closing = True
-        tasks = list(self.tasks)
-        for task in tasks:
+        for task, attempt in self.tasks.items():
+            attempt.gate.shut()
             task.cancel()
+
+    async def aclose(self) -> None:
+        """Wait until the attempts in flight have ended, which `close_now` has cancelled."""
+        tasks = list(self.tasks)
         if tasks:
             await asyncio.wait(tasks)
         for task, attempt in list(self.tasks.items()):

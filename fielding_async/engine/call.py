@@ -10,7 +10,7 @@ from fielding_async.core.errors import FieldingError, public_name
 from fielding_async.core.models import RunRef
 from fielding_async.telemetry.call_trace import CallTrace
 
-__all__ = ["Call", "TimeLimit"]
+__all__ = ["Call", "CallsUnderWay", "TimeLimit"]
 
 _RESERVE_SHARE = 0.1
 _RESERVE_MOST = 5.0  # seconds
@@ -54,29 +54,42 @@ class TimeLimit:
         return self.deadline if settling or self.deadline is None else self.deadline - self.reserve
 
 
+class CallsUnderWay(set[object]):
+    """The calls of a session that have not ended. `when_none`: called as the last one ends, if it is set."""
+
+    when_none: Callable[[], None] | None = None
+
+
 @define(eq=False)
 class Call:
     """One call of the SDK: a context manager around what it does.
 
     It adds run, idempotency key and trace id to the errors that come out of it, and removes secrets from them.
-    `secrets` returns the texts that no error may show. `requests` counts the HTTP requests sent, `conflicts` the 412s.
+    `secrets` returns the texts that no error may show. `under_way`: the calls that this one is among.
+    `requests` counts the HTTP requests sent, `conflicts` the 412s.
     """
 
     name: str
     trace: CallTrace
     time: TimeLimit
     secrets: Callable[[], list[str]]
+    under_way: CallsUnderWay
     ref: RunRef | None = None
     idempotency_key: str | None = None
     requests: int = 0
     conflicts: int = 0
 
     def __enter__(self) -> Self:
+        self.under_way.add(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        calls = self.under_way
+        calls.discard(self)
+        if not calls and calls.when_none is not None:
+            calls.when_none()
         if isinstance(error, FieldingError):
             error.filled(ref=self.ref, idempotency_key=self.idempotency_key, trace_id=self.trace.trace_id)
             self._scrub(error)

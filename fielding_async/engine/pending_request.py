@@ -8,7 +8,7 @@ from attrs import define
 from fielding_async.core.conflict.attempts import RequestEnd
 from fielding_async.core.errors import FieldingError, RateLimitError, SessionClosedError, TransportError
 from fielding_async.core.token_life import Token
-from fielding_async.core.wire.replies import Answer, Failed
+from fielding_async.core.wire.replies import Accepted, Answer, Failed, Throttled
 from fielding_async.core.wire.requests import Request
 from fielding_async.http.transport import Gate
 
@@ -59,6 +59,26 @@ class PendingRequest:
         if self.gate is not None:
             self.gate.shut()
         return self.task
+
+    def report_end(self, task: "asyncio.Task[Answer | None]") -> None:
+        """Tell log and metrics what became of a write that outlived its caller, by the reply to its last attempt."""
+        lost_before = self.end.attempts.may_be_applied
+        is_cut = task.cancelled() or task.exception() is not None
+        answer = None if is_cut else task.result()
+        status = getattr(answer.error, "status", None) if isinstance(answer, Failed | Throttled) else None
+        said = "" if status is None else f" ({status})"
+        if isinstance(answer, Accepted):
+            self.call.trace.outlived("accepted", f"accepted ({answer.response.status})")
+        elif is_cut or (isinstance(answer, Failed) and answer.may_be_applied):
+            self.call.trace.outlived("lost", f"lost{said}: it may be applied")
+        elif lost_before:
+            # a refusal says nothing of the attempt before it
+            what = "not sent again" if answer is None else f"refused{said}"
+            self.call.trace.outlived("lost", f"{what}, but an earlier attempt was lost: it may be applied")
+        elif answer is None or status is None:
+            self.call.trace.outlived("not_sent", "not sent")
+        else:
+            self.call.trace.outlived("refused", f"refused{said}")
 
 
 class OutOfTimeError(Exception):

@@ -310,6 +310,8 @@ class RunAction:
         return True
 
     def _write_over(self, task: "asyncio.Task[Answer | None]") -> None:
+        assert self._pending is not None  # noqa: S101 - it is its task
+        self._pending.report_end(task)
         lost = task.cancelled() or task.exception() is not None
         self._writes.end_after_cancel(None if lost else task.result(), lost=lost)
         if self._writes.may_be_applied:

@@ -129,17 +129,26 @@ class RequestSender:
             self._sleepers.pop(wake, None)
         return True
 
-    async def aclose(self) -> None:
-        """End everything under way: waits fail, attempts are cancelled, the transport is closed."""
+    def close_now(self) -> None:
+        """End everything under way: waits fail, attempts are cancelled, the transport closes. Waits for nothing."""
         self.closing = True
         attempts = self.attempts
         attempts.limiter.close(session_closed)
         for wake in self._sleepers:
             if not wake.done():
                 wake.set_exception(session_closed())
-        await attempts.keeper.aclose()
-        await attempts.aclose()
-        await attempts.transport.aclose()
+        attempts.keeper.close_now()
+        attempts.close_now()
+        attempts.transport.close_now()
+
+    async def aclose(self) -> None:
+        """Wait until everything has ended that `close_now` ends."""
+        attempts = self.attempts
+        try:
+            await attempts.aclose()
+            await attempts.keeper.aclose()
+        finally:
+            await attempts.transport.aclose()
 
 
 def _time_ran_out(request: Request, out: OutOfTimeError, last: FieldingError | None) -> FieldingError:

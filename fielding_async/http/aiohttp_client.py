@@ -6,6 +6,7 @@ No exception of aiohttp leaves this module.
 import asyncio
 import re
 import ssl as ssl_module
+from contextlib import suppress
 from contextvars import ContextVar
 from io import BytesIO
 from urllib.parse import urlsplit
@@ -30,6 +31,7 @@ from .transport import HeldBack, Outgoing
 
 __all__ = ["AiohttpTransport"]
 
+_TURNS = 3  # of the loop, in which transports finish closing, so that no socket outlives the session
 _PLAIN_PATH = re.compile(r"/[A-Za-z0-9/_.~-]*", re.ASCII)
 
 # Headers that only the request itself sets.
@@ -163,7 +165,9 @@ class AiohttpTransport:
         self._origin_text = base_url[: len(base_url) - len(urlsplit(base_url).path)]
         self._origin = URL(self._origin_text)
         self._connect_timeouts = _connect_within(None)
-        self._timer = DeadlineTimer(asyncio.get_running_loop())
+        self._loop = asyncio.get_running_loop()
+        self._closing: asyncio.Task[None] | None = None
+        self._timer = DeadlineTimer(self._loop)
         self._proxy = proxy
         self._ssl = True if ssl is None else ssl
         self._session = aiohttp.ClientSession(
@@ -273,10 +277,27 @@ class AiohttpTransport:
             self._connect_timeouts = _connect_within(connect)
         return self._connect_timeouts
 
-    async def aclose(self) -> None:
-        """Close the session, and the connector if it is our own."""
+    def close_now(self) -> None:
+        """Start to close the session, and the connector if it is our own."""
+        if self._closing is not None:
+            return
+        closing = self._close()
+        if not self._loop.is_closed():
+            self._closing = self._loop.create_task(closing, name="fielding-async closing connections")
+            return
+        with suppress(StopIteration, RuntimeError):
+            closing.send(None)  # what can still be done is done in its first step
+        closing.close()
+
+    async def _close(self) -> None:
         self._timer.close()
         await self._session.close()
         if self._http is None:
-            # let transports finish closing, so that no socket outlives the session
-            await asyncio.sleep(0)
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)
+
+    async def aclose(self) -> None:
+        """Close the session, and the connector if it is our own."""
+        self.close_now()
+        if self._closing is not None:
+            await asyncio.shield(self._closing)

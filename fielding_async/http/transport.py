@@ -126,6 +126,13 @@ class Transport(Protocol):
         """
         ...
 
+    def close_now(self) -> None:
+        """Start to close what was opened, and open nothing more. Waits for nothing; may be called more than once.
+
+        The attempts under way have been cancelled by then.
+        """
+        ...
+
     async def aclose(self) -> None:
-        """Close what was opened."""
+        """Close what was opened, and wait until it is closed."""
         ...

@@ -30,6 +30,7 @@ LINES: dict[str, tuple[int, str]] = {
     "no token": (logging.WARNING, "no token (%(error_type)s)"),
     "telemetry": (logging.WARNING, "tracing or metrics raised %(error_type)s"),
     "doubt": (logging.WARNING, "%(text)s"),
+    "outlived": (logging.WARNING, "the write of the cancelled call was %(result)s"),
 }
 """Each line: its level and its text, which names its values. The call's name and trace id are added."""
 

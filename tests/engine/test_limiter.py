@@ -312,6 +312,9 @@ class FakeExchange:
         )
         return Response(200, {"ETag": 'W/"1"'}, body.encode())
 
+    def close_now(self) -> None:
+        """Do nothing: nothing was opened."""
+
     async def aclose(self) -> None:
         """Nothing was opened."""
 
