@@ -6,12 +6,16 @@ import sys
 from typing import Any
 
 import pytest
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
-from fielding_async import ConfigurationError, FieldingSession, Limits, OutcomeUnknownError, SessionClosedError
+from fielding_async import ConfigurationError, FieldingSession, Limits, OutcomeUnknownError, Retry, SessionClosedError
 from fielding_async.core.wire.replies import Attempted
 from fielding_async.http.transport import Outgoing
+from fielding_async.sandbox import Hold, Sandbox
 from tests.tools import virtual_time
 from tests.tools.fake_exchange import FakeExchange, ref_of, session_on
+from tests.tools.sessions import session
 
 
 class ClosingExchange(FakeExchange):
@@ -131,6 +135,79 @@ def test_a_write_whose_caller_was_cancelled_is_waited_for_in_the_drain(caplog: p
         record.args["result"] for record in caplog.records if isinstance(record.args, dict) and "result" in record.args
     ]
     assert told == ["accepted (204)", "lost: it may be applied", "lost: it may be applied"]
+
+
+@pytest.mark.parametrize(
+    ("fates", "refuse", "told"),
+    [
+        ([], None, "accepted (204)"),
+        ([], 422, "refused (422)"),
+        ([], 500, "lost (500): it may be applied"),
+        (["after"], None, "lost: it may be applied"),
+        (["after", None], None, "refused (412), but an earlier attempt was lost: it may be applied"),
+        (["before", None], None, "accepted (204)"),
+    ],
+)
+def test_the_log_says_how_a_write_ended_that_outlived_its_caller(
+    caplog: pytest.LogCaptureFixture, fates: list[str | None], refuse: int | None, told: str
+) -> None:
+    """From the reply to its last attempt alone; a refusal does not speak for an attempt before it that was lost."""
+
+    async def main() -> None:
+        exchange = FakeExchange(latency=1.0)
+        left = list(fates)
+        exchange.lose = lambda _run, _action: left.pop(0) if left else None
+        if refuse is not None:
+            exchange.refuse["runa"] = refuse
+        async with session_on(exchange, retry=Retry(base=0.0)) as fielding:
+            run = fielding.run(ref_of("a"))
+            await run.get()
+            call = asyncio.create_task(run.pause())
+            await asyncio.sleep(0.5 + max(0, len(fates) - 1))
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+            await fielding.aclose(drain=60)
+
+    virtual_time.run(main())
+    ends = [record for record in caplog.records if isinstance(record.args, dict) and "result" in record.args]
+    assert [end.args["result"] for end in ends if isinstance(end.args, dict)] == [told]
+    assert {end.levelname for end in ends} == {"WARNING"}
+
+
+async def test_metrics_count_writes_that_outlive_their_callers(sandbox: Sandbox) -> None:
+    """With what became of them: for a run and for a job."""
+    reader = InMemoryMetricReader()
+    ref = sandbox.add_run("live")
+    holds = [Hold(), Hold()]
+    sandbox.script(holds[0], on="pause")
+    sandbox.script(holds[1], on="bulk-relaunch")
+    async with session(sandbox, meter_provider=MeterProvider([reader])) as fielding:
+        project = fielding.project(ref.account_id, ref.project_id)
+        calls = [fielding.run(ref).pause(), project.relaunch([ref.target_group_id])]
+        for hold, call in zip(holds, calls, strict=True):
+            task = asyncio.ensure_future(call)
+            await hold.arrived()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        closing = asyncio.create_task(fielding.aclose(drain=600))
+        await asyncio.sleep(0)
+        for hold in holds:
+            hold.release()
+        await closing
+        data = reader.get_metrics_data()
+    assert data is not None
+    points = [
+        dict(point.attributes or {})
+        for metric in data.resource_metrics[0].scope_metrics[0].metrics
+        if metric.name == "fielding.client.outlived_writes"
+        for point in metric.data.data_points
+    ]
+    assert sorted((str(point["fielding.operation"]), str(point["fielding.result"])) for point in points) == [
+        ("bulk-relaunch", "accepted"),
+        ("pause", "accepted"),
+    ]
 
 
 def test_all_who_close_return_when_it_is_over() -> None:
