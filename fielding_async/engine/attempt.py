@@ -43,6 +43,8 @@ from .token_keeper import TokenKeeper
 
 __all__ = ["AttemptRunner"]
 
+_LEAST_TIME = 0.001  # seconds: with less left of its call's time, an attempt is not begun
+
 
 @define(eq=False)
 class AttemptRunner:
@@ -97,7 +99,7 @@ class AttemptRunner:
         limit = self.timeout.attempt
         if until is not None:
             limit = min(limit, until - self.loop.time())
-        if limit <= 0:
+        if limit < _LEAST_TIME and limit < self.timeout.attempt:
             self.limiter.release(permit)
             raise OutOfTimeError(self.limiter.refusal, WAITED_FOR["rate"])
         limiter = self.limiter

@@ -29,12 +29,13 @@ def gate_of(box: Limiter, permit: Permit) -> Gate:
 
 
 class JitteryExchange(FakeExchange):
-    """An exchange whose connections take between `quickest` and `slowest` seconds to open."""
+    """An exchange of which a share (`slow`) of the connections takes `quickest` to `slowest` seconds to open."""
 
     at_gate: ClassVar[set[int]] = set()
 
-    def __init__(self, dice: random.Random, quickest: float, slowest: float) -> None:
+    def __init__(self, dice: random.Random, quickest: float, slowest: float, slow: float = 1.0) -> None:
         super().__init__(latency=0.01)
+        self.slow = slow
         self.dice, self.quickest, self.slowest = dice, quickest, slowest
         self.left_at: list[float] = []
 
@@ -44,7 +45,9 @@ class JitteryExchange(FakeExchange):
         name = outgoing.url.partition("/fielding-runs/")[2].partition("/")[0]
         try:
             async with asyncio.timeout(timeout):
-                await asyncio.sleep(self.dice.uniform(self.quickest, self.slowest))
+                await asyncio.sleep(
+                    self.dice.uniform(self.quickest, self.slowest) if self.dice.random() < self.slow else 0.0
+                )
                 self.at_gate.add(number)
                 try:
                     await outgoing.leave()
@@ -237,3 +240,23 @@ def test_those_at_the_gate_go_when_they_are_shut_out_or_cancelled() -> None:
         assert loop.time() == pytest.approx(1000.25, abs=0.02)
 
     run(main())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_too_much_work_for_the_pace_is_not_told_as_a_lack_of_connections(seed: int) -> None:
+    """Where more calls come than a told rate bears, and the loop is busy, an error names the pace."""
+    loop = VirtualTimeLoop()
+
+    async def main() -> None:
+        dice = random.Random(seed)
+        exchange = JitteryExchange(dice, 0.05, 0.3, slow=0.05)
+        async with session_on(exchange, limits=Limits(rate=10), timeout=Timeout(total=20, attempt=7)) as fielding:
+            other = asyncio.create_task(work_elsewhere(loop, 0.03))
+            failed = await read_all(fielding, 600, 0.08, dice, timeout=20.0)
+            other.cancel()
+        assert failed
+        assert {error.partition("/run")[2].partition(": ")[2].partition(" [")[0] for error in failed} == {
+            "time ran out while waiting for the pace"
+        }
+
+    run(main(), loop=loop)
