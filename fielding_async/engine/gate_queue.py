@@ -55,7 +55,7 @@ class GateQueue:
     async def wait(self, gate: Gate) -> bool:
         """Wait until the request may leave, and use its permission up. Returns `False` if it may not leave."""
         permit = gate.permit
-        assert permit is not None  # noqa: S101 - all gates of this queue have one
+        assert isinstance(permit, Permit)  # noqa: S101 - as for all gates of this queue
         turn: asyncio.Future[bool] = self._loop.create_future()
         gate.turn = turn
         started = self._loop.time()

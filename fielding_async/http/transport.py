@@ -10,7 +10,6 @@ from typing import Protocol
 
 from attrs import define
 
-from fielding_async.core.pace.pacer import Permit
 from fielding_async.core.wire.replies import Attempted
 
 __all__ = ["Gate", "HeldBack", "Outgoing", "Queue", "Traced", "Transport"]
@@ -39,14 +38,14 @@ class Gate:
 
     `ask`: called with the time of `clock`. It returns 0 if the request may be sent, which uses the permission up, and
     otherwise the seconds until it may be, or `None` if the permission has lapsed. `queue`: where a request that may not
-    be sent yet waits; left out, it is held back. `permit`: its permission. `is_shut`: nobody wants the request to be
+    be sent yet waits; left out, it is held back. `permit`: its permission, which the queue reads. `is_shut`: nobody wants the request to be
     sent any more. `turn`: what a request that waits awaits. `waited`: how long that took, in seconds.
     """
 
     ask: Callable[[float], float | None]
     clock: Callable[[], float]
     queue: Queue | None = None
-    permit: Permit | None = None
+    permit: object = None
     is_shut: bool = False
     turn: asyncio.Future[bool] | None = None
     waited: float = 0.0

@@ -19,7 +19,7 @@ from tests.tools.virtual_time import VirtualTimeLoop, run
 def number_of(outgoing: Outgoing) -> int:
     """Return the number of the permission that an attempt has."""
     assert outgoing.gate is not None
-    assert outgoing.gate.permit is not None
+    assert isinstance(outgoing.gate.permit, Permit)
     return outgoing.gate.permit.number
 
 
