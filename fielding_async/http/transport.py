@@ -38,8 +38,9 @@ class Gate:
 
     `ask`: called with the time of `clock`. It returns 0 if the request may be sent, which uses the permission up, and
     otherwise the seconds until it may be, or `None` if the permission has lapsed. `queue`: where a request that may not
-    be sent yet waits; left out, it is held back. `permit`: its permission, which the queue reads. `is_shut`: nobody wants the request to be
-    sent any more. `turn`: what a request that waits awaits. `waited`: how long that took, in seconds.
+    be sent yet waits; left out, it is held back. `permit`: its permission, which the queue reads. `is_shut`: nobody
+    wants the request to be sent any more. `turn`: what a request that waits awaits. `waited`: how long that took, in
+    seconds.
     """
 
     ask: Callable[[float], float | None]
