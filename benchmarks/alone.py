@@ -43,6 +43,9 @@ class _Instant:
             return Response(200, {"ETag": 'W/"1"'}, (_BODY % outgoing.url.rpartition("/")[2]).encode())
         return Response(204, {"ETag": 'W/"2"'})
 
+    def close_now(self) -> None:
+        """Do nothing: nothing was opened."""
+
     async def aclose(self) -> None:
         """Nothing was opened."""
 

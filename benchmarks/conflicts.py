@@ -92,6 +92,9 @@ class _Transport:
             return Response(412, {}, b"{}")
         return Response(202, {"ETag": f'W/"{left}"'}, b'{"id":"run"}')
 
+    def close_now(self) -> None:
+        """Do nothing: nothing was opened."""
+
     async def aclose(self) -> None:
         """Nothing was opened."""
 

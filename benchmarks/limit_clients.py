@@ -94,6 +94,9 @@ class _Transport:
         name = outgoing.url.rpartition("/")[2]
         return Response(200, {"ETag": 'W/"1"'}, (_BODY % name).encode())
 
+    def close_now(self) -> None:
+        """Do nothing: nothing was opened."""
+
     async def aclose(self) -> None:
         """Nothing was opened."""
 

@@ -6,6 +6,8 @@ Jobs and batches are loaded when they are first used, as many programs need neit
 import os
 import random
 import ssl as ssl_module
+import sys
+import warnings
 from collections.abc import AsyncIterable, Callable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
@@ -14,7 +16,7 @@ from attrs import evolve
 
 from .core.actions import Action
 from .core.addresses import check_api_version, resolve_base_url
-from .core.config import Limits, Retry, Timeout
+from .core.config import Limits, Retry, Timeout, check_drain, check_session
 from .core.credentials import Auth, ClientCredentials, TokenSource, resolve_auth, settings_of
 from .core.errors import ConfigurationError, SessionClosedError
 from .core.ids import check_account_id, check_idempotency_key, check_ref, check_target_group_ids, check_ulid
@@ -78,15 +80,10 @@ class FieldingSession:
         tracer_provider: TracerProvider | None = None,
         meter_provider: "MeterProvider | None" = None,
     ) -> None:
-        # first, so that a session whose arguments are refused has a `repr`
-        self._engine: Engine | None = None
+        self._engine: Engine | None = None  # first: a session whose arguments are refused has a `repr`, too
         self._closed = False
         auth, proxy = Secret.of(auth), Secret.of(proxy)  # a traceback may show local variables
-        if isinstance(etag_cache_size, bool) or not isinstance(etag_cache_size, int) or etag_cache_size < 1:
-            raise ConfigurationError(f"etag_cache_size={etag_cache_size!r}: must be a whole number of at least 1")
-        for name, value, cls in (("limits", limits, Limits), ("retry", retry, Retry), ("timeout", timeout, Timeout)):
-            if not isinstance(value, cls):
-                raise ConfigurationError(f"{name}: must be a {cls.__name__}, not {type(value).__name__}")
+        check_session(limits, retry, timeout, etag_cache_size)
         for name, provider, method in (
             ("tracer_provider", tracer_provider, "get_tracer"),
             ("meter_provider", meter_provider, "get_meter"),
@@ -116,9 +113,11 @@ class FieldingSession:
         )
 
     def __repr__(self) -> str:
-        if not hasattr(self, "_closed"):
-            return "<FieldingSession (not made)>"  # as a traceback with local variables shows it
-        state = "closed" if self._closed else "open" if self._engine is not None else "not entered"
+        engine: Engine | None = getattr(self, "_engine", None)
+        if engine is None:
+            state = "closed" if getattr(self, "_closed", False) else "not entered"
+        else:
+            state = "open" if not self._closed else "closed" if engine.is_over else "being closed"
         settings: Settings | None = getattr(self, "_settings", None)
         return f"<FieldingSession {settings and settings.base_url} ({state})>"
 
@@ -140,17 +139,29 @@ class FieldingSession:
     ) -> None:
         await self.aclose()
 
-    async def aclose(self) -> None:
-        """Close what the session opened. Calls under way end in `SessionClosedError`, or `OutcomeUnknownError`.
+    async def aclose(self, *, drain: float = 0.0) -> None:
+        """Close what the session opened. New calls are refused at once, with `SessionClosedError`.
 
-        Closing twice, or without having entered, does nothing.
+        `drain`: the seconds, 0 or more, in which calls under way may end, and writes whose callers were cancelled. What
+        is left is cut off: the calls end in `SessionClosedError`, or in `OutcomeUnknownError` for a write that may be
+        applied. Leaving `async with` is `aclose()`.
+
+        Returns when all is closed, also where another task closes the session at the same time; the shortest `drain`
+        counts. Cancelled, it closes the session all the same: nothing is sent any more. Closing again, or without
+        having entered, does nothing. Raises `ConfigurationError` for a bad `drain`.
         """
-        engine, already = self._engine, self._closed
-        if engine is not None and not already:
-            engine.check()
-            self._closed = True
-            await engine.aclose()
+        check_drain(drain)
+        engine = self._engine
+        if engine is not None and not engine.is_over:
+            engine.check_place()
         self._closed = True
+        if engine is not None:
+            await engine.aclose(drain)
+
+    def __del__(self, _warn: Callable[..., None] = warnings.warn) -> None:
+        engine: Engine | None = getattr(self, "_engine", None)
+        if engine is not None and not sys.is_finalizing() and engine.abandon():
+            _warn(f"unclosed {self!r}: leave its `async with`, or await its aclose()", ResourceWarning, source=self)
 
     def engine(self) -> Engine:
         """Return the live engine: for the handles. Raises `SessionClosedError` if there is none."""

@@ -93,3 +93,21 @@ class Timeout:
     connect: float = field(default=10.0, validator=_number())
     attempt: float = field(default=20.0, validator=_number())
     job: float | None = field(default=3600.0, validator=_number(optional=True))
+
+
+def check_session(limits: object, retry: object, timeout: object, etag_cache_size: object) -> None:
+    """Check these arguments of a session; raises `ConfigurationError`."""
+    if isinstance(etag_cache_size, bool) or not isinstance(etag_cache_size, int) or etag_cache_size < 1:
+        raise ConfigurationError(f"etag_cache_size={etag_cache_size!r}: must be a whole number of at least 1")
+    for name, value, cls in (("limits", limits, Limits), ("retry", retry, Retry), ("timeout", timeout, Timeout)):
+        if not isinstance(value, cls):
+            raise ConfigurationError(f"{name}: must be a {cls.__name__}, not {type(value).__name__}")
+
+
+def check_drain(value: object) -> float:
+    """Return a `drain=` that is a number of seconds; raises `ConfigurationError`."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MOST_SECONDS:
+        raise ConfigurationError(
+            f"drain={value!r:.60}: must be a number of seconds of at least 0, at most {MOST_SECONDS:g}"
+        )
+    return value

@@ -5,7 +5,6 @@ the caller has stopped waiting for the reply.
 """
 
 import asyncio
-import copy
 from collections.abc import Awaitable
 from datetime import UTC, datetime
 from functools import partial
@@ -13,7 +12,7 @@ from functools import partial
 from attrs import Factory, define
 
 from fielding_async.core.config import Timeout
-from fielding_async.core.errors import FieldingError, RateLimitError, SessionClosedError, TransportError
+from fielding_async.core.errors import FieldingError
 from fielding_async.core.redaction import Secrets, without_frames
 from fielding_async.core.token_life import Token, Trial
 from fielding_async.core.wire.clean_replies import clean_reply
@@ -28,34 +27,25 @@ from fielding_async.core.wire.replies import (
     error_type_of,
     read,
 )
-from fielding_async.core.wire.requests import Request
 from fielding_async.http.transport import Gate, HeldBack, Outgoing, Transport
 from fielding_async.telemetry.attempt_trace import AttemptTrace, Target, address_of
 
-from .call import Call
-from .limiter import Limiter, Permit, WaitTooLongError
-from .pending_request import PendingRequest
+from .call import (
+    WAITED_FOR,
+    Call,
+    OutOfTimeError,
+    PendingRequest,
+    TokenSourceError,
+    is_cancelled,
+    no_token,
+    session_closed,
+)
+from .limiter import Limiter, Permit, Priority, WaitTooLongError
 from .token_keeper import TokenKeeper
 
-__all__ = ["AttemptRunner", "OutOfTimeError", "is_cancelled", "session_closed"]
+__all__ = ["AttemptRunner"]
 
-
-class OutOfTimeError(Exception):
-    """Time ran out before an attempt could be sent. `pause`: the 429 whose pause is the reason, if one is."""
-
-    def __init__(self, pause: RateLimitError | None, waiting_for: str = "permission to send") -> None:
-        super().__init__()
-        self.pause = pause
-        self.waiting_for = waiting_for
-
-
-class _TokenSourceError(Exception):
-    """The caller's token callable raised; its exception is the cause."""
-
-
-def session_closed() -> SessionClosedError:
-    """Return the error of a call that is under way when its session closes."""
-    return SessionClosedError("the session was closed while the call was under way")
+_LEAST_TIME = 0.001  # seconds: with less left of its call's time, an attempt is not begun
 
 
 @define(eq=False)
@@ -94,11 +84,10 @@ class AttemptRunner:
 
         Raises `OutOfTimeError` and `SessionClosedError`.
         """
-        call = pending.call
         try:
-            permit, token = await self._permission(call, pending.waits_until(self.loop.time()))
-        except (FieldingError, _TokenSourceError) as error:
-            return _no_token(pending.request, error)
+            permit, token = await self._permission(pending, pending.waits_until(self.loop.time()))
+        except (FieldingError, TokenSourceError) as error:
+            return no_token(pending.request, error)
         return self._start(pending, permit, token, pending.ends_by(self.loop.time()))
 
     def _start(
@@ -110,10 +99,12 @@ class AttemptRunner:
         limit = self.timeout.attempt
         if until is not None:
             limit = min(limit, until - self.loop.time())
-        if limit <= 0:
+        if limit < _LEAST_TIME and limit < self.timeout.attempt:
             self.limiter.release(permit)
-            raise OutOfTimeError(self.limiter.refusal)
-        gate = pending.gate = Gate(partial(self.limiter.may_leave, permit), self.loop.time)
+            raise OutOfTimeError(self.limiter.refusal, WAITED_FOR["rate"])
+        limiter = self.limiter
+        gate = Gate(partial(limiter.may_leave, permit), self.loop.time, limiter.gate_queue, permit)
+        pending.gate = gate
         attempt = _Attempt(self, pending, permit, gate, token, limit)
         task = pending.task = attempt.task = self.loop.create_task(attempt.run())
         self.tasks[task] = attempt
@@ -138,23 +129,33 @@ class AttemptRunner:
         pending.call.trace.replaying(status)
         return True
 
-    async def _permission(self, call: Call, until: float | None) -> tuple[Permit, Token]:
-        """Wait for a permission to send and for a token that is usable then."""
+    async def _permission(self, pending: PendingRequest, until: float | None) -> tuple[Permit, Token]:
+        """Wait for a permission to send and for a token that is usable then.
+
+        Raises `OutOfTimeError`, `SessionClosedError`, and if there can be no token the `FieldingError` or
+        `TokenSourceError` that says why.
+        """
+        call = pending.call
+        place, pending.place = pending.place, None
         while True:
             if self.keeper.usable() is None:
                 await self._fetch_token(call, until)
             started, reason = self.loop.time(), self.limiter.waits_for
             try:
                 permit = await self.limiter.acquire(
-                    under_way=call.time.is_running, deadline=until, patience=call.time.total
+                    Priority.UNDER_WAY if call.time.is_running else Priority.FIRST,
+                    deadline=until,
+                    patience=call.time.total,
+                    place=place,
                 )
             except WaitTooLongError as error:
                 call.trace.waited(reason, self.loop.time() - started)
-                raise OutOfTimeError(error.pause) from None
+                raise OutOfTimeError(error.pause, WAITED_FOR[error.reason or "rate"]) from None
             call.trace.waited(reason, self.loop.time() - started)
             token = self.keeper.usable()
             if token is not None:
                 return permit, token
+            place = permit.place
             self.limiter.release(permit)  # the token expired while the call waited
 
     async def _fetch_token(self, call: Call, until: float | None) -> None:
@@ -169,26 +170,30 @@ class AttemptRunner:
         except TimeoutError as error:
             if limit.expired():
                 raise OutOfTimeError(None, "a token") from None
-            raise _TokenSourceError from error
+            raise TokenSourceError from error
         except FieldingError:
             raise
         except Exception as error:
-            raise _TokenSourceError from error
+            raise TokenSourceError from error
         except asyncio.CancelledError as error:
             if is_cancelled():
                 raise
-            if self.closing:
+            if self.limiter.is_closed:
                 raise session_closed() from None
-            raise _TokenSourceError from error  # the source was cancelled, not this call
+            raise TokenSourceError from error  # the source was cancelled, not this call
         finally:
             call.trace.waited("token", self.loop.time() - started)
 
-    async def aclose(self) -> None:
-        """Cancel the attempts in flight, and wait until they have ended."""
+    def close_now(self) -> None:
+        """Cancel the attempts in flight; none is sent any more."""
         self.closing = True
-        tasks = list(self.tasks)
-        for task in tasks:
+        for task, attempt in self.tasks.items():
+            attempt.gate.shut()
             task.cancel()
+
+    async def aclose(self) -> None:
+        """Wait until the attempts in flight have ended, which `close_now` has cancelled."""
+        tasks = list(self.tasks)
         if tasks:
             await asyncio.wait(tasks)
         for task, attempt in list(self.tasks.items()):
@@ -233,6 +238,8 @@ class _Attempt:
             attempted = await runner.transport.send(
                 outgoing, timeout=self.limit, connect_timeout=runner.timeout.connect
             )
+            if outgoing.is_held:
+                raise HeldBack  # its time was up at the gate: it waited for the pace, and not for a connection
             answer = read(request, clean_reply(attempted, runner.secrets.redactor), datetime.now(UTC))
             if isinstance(attempted, Response):
                 status = attempted.status
@@ -245,6 +252,7 @@ class _Attempt:
                 self._not_accepted(answer, error_type)
         except HeldBack:
             is_held_back = True
+            pending.place = self.permit.place
         except asyncio.CancelledError as cancelled:
             if not runner.closing:
                 error_type = "cancelled"
@@ -258,6 +266,8 @@ class _Attempt:
         finally:
             call.requests += outgoing.left
             pending.sent += outgoing.left
+            if self.gate.waited:
+                call.trace.waited("rate", self.gate.waited)
             if trace is not None:
                 trace.end(status=status, error_type=error_type, held_back=is_held_back)
         assert self.task is not None  # noqa: S101 - set before the first step
@@ -301,21 +311,3 @@ class _Attempt:
 def _retrieve(task: "asyncio.Task[Answer | None]") -> None:
     if not task.cancelled():
         task.exception()  # otherwise asyncio logs it as never retrieved
-
-
-def is_cancelled() -> bool:
-    """Whether the current task is being cancelled."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
-
-
-def _no_token(request: Request, error: Exception) -> Failed:
-    if isinstance(error, FieldingError):
-        repeatable = isinstance(error, TransportError) and not error.is_final
-        return Failed(copy.copy(error), repeatable=repeatable, may_be_applied=False)
-    cause = error.__cause__
-    problem = TransportError(
-        f"no token: the callable raised {type(cause).__name__}", method=request.operation.method, path=request.path
-    )
-    problem.__cause__ = cause
-    return Failed(problem, repeatable=False, may_be_applied=False)

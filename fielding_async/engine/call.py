@@ -1,17 +1,36 @@
-"""One call of the SDK, from the caller's await to its end."""
+"""One call of the SDK, from the caller's await to its end, and the requests that it sends."""
 
+import asyncio
+import copy
+from collections.abc import Callable
 from traceback import format_exception
 from types import TracebackType
 from typing import Self
 
 from attrs import Factory, define
 
-from fielding_async.core.errors import FieldingError, public_name
+from fielding_async.core.conflict.attempts import RequestEnd
+from fielding_async.core.errors import FieldingError, RateLimitError, SessionClosedError, TransportError, public_name
 from fielding_async.core.models import RunRef
 from fielding_async.core.redaction import Secrets
+from fielding_async.core.token_life import Token
+from fielding_async.core.wire.replies import Accepted, Answer, Failed, Throttled
+from fielding_async.core.wire.requests import Request
+from fielding_async.http.transport import Gate
 from fielding_async.telemetry.call_trace import CallTrace
 
-__all__ = ["Call", "TimeLimit"]
+__all__ = [
+    "WAITED_FOR",
+    "Call",
+    "CallsUnderWay",
+    "OutOfTimeError",
+    "PendingRequest",
+    "TimeLimit",
+    "TokenSourceError",
+    "is_cancelled",
+    "no_token",
+    "session_closed",
+]
 
 
 @define(eq=False)
@@ -32,18 +51,26 @@ class TimeLimit:
         return cls(None, None if seconds is None else now + seconds)
 
 
+class CallsUnderWay(set[object]):
+    """The calls of a session that have not ended. `when_none`: called as the last one ends, if it is set."""
+
+    when_none: Callable[[], None] | None = None
+
+
 @define(eq=False)
 class Call:
     """One call of the SDK: a context manager around what it does.
 
     It adds run, idempotency key and trace id to the errors that come out of it, and removes secrets from them.
-    `secrets`: what no error may show. `requests` counts the HTTP requests sent, `conflicts` the 412s.
+    `secrets`: what no error may show. `under_way`: the calls that this one is among. `requests` counts the HTTP
+    requests sent, `conflicts` the 412s.
     """
 
     name: str
     trace: CallTrace
     time: TimeLimit
     secrets: Secrets
+    under_way: CallsUnderWay
     ref: RunRef | None = None
     idempotency_key: str | None = None
     requests: int = 0
@@ -57,11 +84,16 @@ class Call:
             self.trace.left_out(path)
 
     def __enter__(self) -> Self:
+        self.under_way.add(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        calls = self.under_way
+        calls.discard(self)
+        if not calls and calls.when_none is not None:
+            calls.when_none()
         if isinstance(error, FieldingError):
             error.filled(ref=self.ref, idempotency_key=self.idempotency_key, trace_id=self.trace.trace_id)
             self._scrub(error)
@@ -91,3 +123,125 @@ class Call:
         """Add to a `CancelledError`, and to the log, that a write of the cancelled call may still be applied."""
         cancelled.add_note(f"fielding-async: {text} [trace_id={self.trace.trace_id}]")
         self.trace.in_doubt(text)
+
+
+WAITED_FOR = {"rate": "the pace", "concurrency": "a slot", "pause": "the pause after a 429"}
+"""What a request waited for, in words."""
+
+_RESERVE_SHARE = 0.1  # of the time that is left when the write is sent first
+_RESERVE_MOST = 5.0  # seconds
+
+
+@define(eq=False)
+class PendingRequest:
+    """A request of a call, from its first attempt to its end.
+
+    `settling`: it is the GET that settles a lost reply. `end`: what is known of how it ended. `sent`: how many attempts
+    were sent. `error_type`: the kind of the last failure. `reserve`: the seconds before the deadline that a write of a
+    run action keeps for the GET that may have to settle it. `token`: that of the last attempt. `is_replayed`: an
+    attempt was made again with another token. `place`: where the request stood in the line for permissions, if its
+    permission lapsed. `task` and `gate`: those of the attempt in flight, if there is one.
+    """
+
+    call: Call
+    request: Request
+    settling: bool
+    end: RequestEnd
+    sent: int = 0
+    error_type: str = ""
+    reserve: float | None = None
+    token: Token | None = None
+    is_replayed: bool = False
+    place: int | None = None
+    task: "asyncio.Task[Answer | None] | None" = None
+    gate: Gate | None = None
+
+    def waits_until(self, now: float) -> float | None:
+        """Return the time until which it may wait to be sent; `None`: without a limit."""
+        return self.ends_by(now) if self.end.attempts.may_be_applied else self.call.time.deadline
+
+    def ends_by(self, now: float) -> float | None:
+        """Return the time by which an attempt that starts now must have ended; `None`: without a limit.
+
+        With the call's first attempt the time of the call starts.
+        """
+        time = self.call.time
+        if not time.is_running:
+            time.is_running = True
+            if time.total is not None:
+                time.deadline = now + time.total
+        deadline = time.deadline
+        if deadline is None or self.request.operation.precondition != "if-match":
+            return deadline
+        if self.reserve is None:
+            self.reserve = min((deadline - now) * _RESERVE_SHARE, _RESERVE_MOST)
+        return deadline - self.reserve
+
+    def abandon(self) -> "asyncio.Task[Answer | None] | None":
+        """Keep an attempt that has not been sent from being sent, as the caller was cancelled.
+
+        Returns the task of the attempt in flight, which ends by itself.
+        """
+        if self.gate is not None:
+            self.gate.shut()
+        return self.task
+
+    def report_end(self, task: "asyncio.Task[Answer | None]") -> None:
+        """Tell log and metrics what became of a write that outlived its caller, by the reply to its last attempt."""
+        lost_before = self.end.attempts.may_be_applied
+        is_cut = task.cancelled() or task.exception() is not None
+        answer = None if is_cut else task.result()
+        status = getattr(answer.error, "status", None) if isinstance(answer, Failed | Throttled) else None
+        said = "" if status is None else f" ({status})"
+        if isinstance(answer, Accepted):
+            self.call.trace.outlived("accepted", f"accepted ({answer.response.status})")
+        elif is_cut or (isinstance(answer, Failed) and answer.may_be_applied):
+            self.call.trace.outlived("lost", f"lost{said}: it may be applied")
+        elif lost_before:
+            # a refusal says nothing of the attempt before it
+            what = "not sent again" if answer is None else f"refused{said}"
+            self.call.trace.outlived("lost", f"{what}, but an earlier attempt was lost: it may be applied")
+        elif answer is None or status is None:
+            self.call.trace.outlived("not_sent", "not sent")
+        else:
+            self.call.trace.outlived("refused", f"refused{said}")
+
+
+class OutOfTimeError(Exception):
+    """Time ran out before an attempt could be sent.
+
+    `pause`: the 429 whose pause is the reason, if one is. `waiting_for`: what the attempt waited for, if it waited.
+    """
+
+    def __init__(self, pause: RateLimitError | None, waiting_for: str | None = None) -> None:
+        super().__init__()
+        self.pause = pause
+        self.waiting_for = waiting_for
+
+
+class TokenSourceError(Exception):
+    """The caller's token callable raised; its exception is the cause."""
+
+
+def session_closed() -> SessionClosedError:
+    """Return the error of a call that is under way when its session closes."""
+    return SessionClosedError("the session was closed while the call was under way")
+
+
+def is_cancelled() -> bool:
+    """Whether the current task is being cancelled."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def no_token(request: Request, error: Exception) -> Failed:
+    """Return the failure of a request for which there can be no token, with the exception that says why."""
+    if isinstance(error, FieldingError):
+        repeatable = isinstance(error, TransportError) and not error.is_final
+        return Failed(copy.copy(error), repeatable=repeatable, may_be_applied=False)
+    cause = error.__cause__
+    problem = TransportError(
+        f"no token: the callable raised {type(cause).__name__}", method=request.operation.method, path=request.path
+    )
+    problem.__cause__ = cause
+    return Failed(problem, repeatable=False, may_be_applied=False)

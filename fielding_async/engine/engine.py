@@ -28,7 +28,7 @@ from fielding_async.telemetry.otel_providers import Providers, TracerProvider
 
 from .attempt import AttemptRunner
 from .backoff_waits import Uniform
-from .call import Call, TimeLimit
+from .call import Call, CallsUnderWay, TimeLimit
 from .limiter import Limiter
 from .run_turns import RunTurns
 from .sender import RequestSender
@@ -45,6 +45,8 @@ class Default(Enum):
 
     DEFAULT = "the session's own"
 
+
+_MOST_STEPS = 100  # of the event loop, that a cancelled closing takes at most
 
 DEFAULT: Final = Default.DEFAULT
 TimeoutArg = float | None | Default
@@ -135,19 +137,32 @@ class Engine:
         self.memory: RunMemory = RunMemory(settings.etag_cache_size)
         self.turns: RunTurns = RunTurns()
         self.uniform: Uniform = dice.uniform
+        self.calls: CallsUnderWay = CallsUnderWay()
+        self._refuses = False
+        self._idle: asyncio.Future[None] | None = None
+        self._ending: asyncio.Task[None] | None = None
         self.on_close: dict[Callable[[], None], None] = {}
         """What is called when the session starts to close, in this order."""
         self._providers = Providers(dice.getrandbits, self.loop.time, settings.tracer_provider, settings.meter_provider)
 
     @property
     def closing(self) -> bool:
-        """Whether the session closes, or is closed."""
+        """Whether calls under way are being cut off, or the session is closed."""
         return self.sender.closing
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the session has been closed, to the end."""
+        return self._ending is not None and self._ending.done()
 
     def check(self) -> None:
         """Raise `SessionClosedError` unless this is the loop, thread and process of the session, and it is open."""
-        if self.sender.closing:
-            raise SessionClosedError("the session is closed")
+        if self._refuses:
+            raise SessionClosedError("the session is closed" if self.is_over else "the session is being closed")
+        self.check_place()
+
+    def check_place(self) -> None:
+        """Raise `SessionClosedError` unless this is the loop, thread and process of the session."""
         if os.getpid() != self._process:
             raise SessionClosedError("the session was entered in another process (it cannot be used after a fork)")
         if threading.get_ident() != self._thread:
@@ -177,16 +192,86 @@ class Engine:
             CallTrace(self._providers, name, ref=ref, ids=ids, link=link),
             TimeLimit(self.settings.timeout.total) if own is DEFAULT else TimeLimit.of_caller(own, self.loop.time()),
             self.secrets,
+            self.calls,
             ref=ref,
             idempotency_key=idempotency_key,
         )
 
-    async def aclose(self) -> None:
-        """End everything under way, and close what was opened."""
-        for close in list(self.on_close):
-            close()
-        self.turns.close(_session_closed)
-        await self.sender.aclose()
+    # -- its end
+
+    async def aclose(self, drain: float = 0.0) -> None:
+        """Refuse new calls, end those under way after `drain` seconds, and close what was opened.
+
+        A cancellation ends the wait for calls under way, and closing is carried through: all that could still send is
+        ended before the next step of the event loop. The rest takes a few steps, after which the cancellation goes on.
+        """
+        self._refuse()
+        cancelled: asyncio.CancelledError | None = None
+        if drain and self._ending is None:
+            try:
+                await asyncio.wait([self._wait_for_calls()], timeout=drain)
+            except asyncio.CancelledError as error:
+                cancelled = error
+        ending = self._cut()
+        steps = 0
+        while not ending.done() and steps < _MOST_STEPS:
+            try:
+                # whoever cancels once may do so again at each step, as the cancel scopes of anyio do
+                await (asyncio.shield(ending) if cancelled is None else asyncio.sleep(0))
+            except asyncio.CancelledError as error:
+                cancelled = cancelled or error
+            steps += cancelled is not None
+        if cancelled is not None:
+            raise cancelled
+        if not ending.cancelled():  # by a loop that ends
+            ending.result()
+
+    def _refuse(self) -> None:
+        if not self._refuses:
+            self._refuses = True
+            for close in list(self.on_close):
+                close()
+
+    def _wait_for_calls(self) -> "asyncio.Future[None]":
+        """Return what is done when no call and no attempt is under way, or when they have been cut off."""
+        if self._idle is None:
+            self._idle = self.loop.create_future()
+            self.calls.when_none = self._check_idle
+            self._check_idle()
+        return self._idle
+
+    def _check_idle(self, _ended: "asyncio.Task[Any] | None" = None) -> None:
+        assert self._idle is not None  # noqa: S101 - somebody waits for it
+        if self.calls or self._idle.done():
+            return
+        if attempts := [task for task in self.sender.attempts.tasks if not task.done()]:
+            attempts[0].add_done_callback(self._check_idle)  # a write that outlives its caller
+        else:
+            self._idle.set_result(None)
+
+    def _cut(self) -> "asyncio.Task[None]":
+        """End everything under way, at once, and return the task that sees it to its end."""
+        if self._ending is None:
+            if self._idle is not None and not self._idle.done():
+                self._idle.set_result(None)
+            self.turns.close(_session_closed)
+            self.sender.close_now()
+            self._ending = self.loop.create_task(self.sender.aclose(), name="fielding-async closing")
+        return self._ending
+
+    def abandon(self) -> bool:
+        """Close what can be closed of a session that nobody can close any more. Returns whether it was left open.
+
+        It may be called in any thread, and after the event loop has ended.
+        """
+        if self._ending is not None or os.getpid() != self._process:
+            return False
+        transport = self.sender.attempts.transport
+        if self.loop.is_closed() or asyncio._get_running_loop() is self.loop:
+            transport.close_now()
+        else:
+            self.loop.call_soon_threadsafe(transport.close_now)
+        return True
 
 
 class EngineSource(Protocol):

@@ -69,7 +69,10 @@ async def make_job(
         try:
             end = await engine.sender.send(pending)
         except asyncio.CancelledError as cancelled:
-            if pending.abandon() is not None or pending.end.attempts.may_be_applied:
+            task = pending.abandon()
+            if task is not None:
+                task.add_done_callback(pending.report_end)
+            if task is not None or pending.end.attempts.may_be_applied:
                 text = f"{row.name} was cancelled, and its job may or may not be made"
                 call.note_doubt(cancelled, f"{text}; send it again with idempotency_key={key!r} to be sure")
             raise

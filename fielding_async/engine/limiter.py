@@ -1,11 +1,13 @@
 """Permissions to send, one for each attempt: the slots, the pace and the pauses of a session, over `Pacer` and asyncio.
 
-Two classes of waiters: requests of calls under way go first. Within a class the order is first come, first served.
+Who waits is served by priority, and within a priority in the order in which the requests asked. A request whose
+permission lapsed at the socket, because a pause began, keeps its place.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
+from enum import IntEnum
+from heapq import heappop, heappush
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -15,19 +17,35 @@ from fielding_async.core.config import Limits
 from fielding_async.core.errors import RateLimitError
 from fielding_async.core.pace.pacer import Pacer, Permit
 
+from .gate_queue import Alarm, GateQueue
+
 if TYPE_CHECKING:
     from fielding_async.telemetry.signal_names import WaitReason
 
-__all__ = ["Limiter", "Permit", "WaitTooLongError"]
+__all__ = ["Limiter", "Permit", "Priority", "WaitTooLongError"]
 
+_MOST_WAIT = 1.0  # seconds that those take to leave which wait at the socket, before no more permissions are given
 _MOST_PAUSES = 3  # pauses in a row, each followed by another 429
 
 
-class WaitTooLongError(Exception):
-    """The deadline passed before a permission, or will. `pause`: the 429 whose pause is the reason, if one is."""
+class Priority(IntEnum):
+    """Who is served first: the lower number."""
 
-    def __init__(self, pause: RateLimitError | None) -> None:
+    UNDER_WAY = 0
+    """A request of a call that had a permission before."""
+    FIRST = 1
+    """The first request of a call."""
+
+
+class WaitTooLongError(Exception):
+    """The deadline passed before a permission, or will.
+
+    `reason`: what the request waited for. `pause`: the 429 whose pause is the reason, if one is.
+    """
+
+    def __init__(self, reason: "WaitReason | None", pause: RateLimitError | None) -> None:
         super().__init__("the deadline passed before a request could be sent")
+        self.reason = reason
         self.pause = pause
 
 
@@ -36,6 +54,7 @@ class _Waiter:
     """A request that waits for its permission. `patience`: the seconds after which it gives up if all are refused."""
 
     permit: asyncio.Future[Permit]
+    place: int
     patience: float | None
     since: float
     pauses: int = 0
@@ -55,10 +74,11 @@ class Limiter:
         self._pacer = Pacer(limits, uniform)
         self._free = limits.concurrency
         self._concurrency = limits.concurrency
-        self._under_way: deque[_Waiter] = deque()
-        self._first: deque[_Waiter] = deque()
-        self._timer: asyncio.TimerHandle | None = None
-        self._fires_at = inf
+        self._line: list[tuple[Priority, int, _Waiter]] = []  # a heap
+        self._count = 0  # of the places and permissions given so far
+        self._alarm = Alarm(loop, self._serve)
+        self.gate_queue: GateQueue = GateQueue(self._pacer, loop, self._queue_moved)
+        """Where requests wait at the socket that may not leave yet."""
         self._last_429: RateLimitError | None = None
         self._refusals = 0
         self._closed: Callable[[], BaseException] | None = None
@@ -75,7 +95,7 @@ class Limiter:
     @property
     def waiting(self) -> int:
         """How many requests wait for a permission."""
-        return sum(not waiter.permit.done() for waiter in (*self._under_way, *self._first))
+        return sum(not waiter.permit.done() for _, _, waiter in self._line)
 
     @property
     def refusals(self) -> int:
@@ -94,7 +114,7 @@ class Limiter:
             return "pause"
         if not self._free:
             return "concurrency"
-        is_free = self._pacer.ready_at() <= self._loop.time() and not (self._under_way or self._first)
+        is_free = self._pacer.ready_at() <= self._loop.time() and not self._line and not self._is_crowded()
         return None if is_free else "rate"
 
     @property
@@ -102,44 +122,54 @@ class Limiter:
         """The 429 that all requests wait for, if one is the reason."""
         return self._last_429 if self.pause_left or self._pacer.pauses_in_a_row else None
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether there are no permissions any more."""
+        return self._closed is not None
+
     # -- permissions
 
     def try_acquire(self) -> Permit | None:
         """Return a permission if one can be given at once and nobody waits for it; otherwise `None`: use `acquire`."""
-        if self._closed is not None or self._under_way or self._first or not self._free:
+        if self._closed is not None or self._line or not self._free or self._is_crowded():
             return None
         found = self._pacer.try_take(self._loop.time())
         if not isinstance(found, Permit):
             return None
         self._free -= 1
+        self._count = found.number = found.place = self._count + 1
         return found
 
-    async def acquire(self, *, under_way: bool, deadline: float | None, patience: float | None = None) -> Permit:
+    async def acquire(
+        self, priority: Priority, *, deadline: float | None, patience: float | None = None, place: int | None = None
+    ) -> Permit:
         """Wait for a slot and for the pace. Raises `WaitTooLongError` if the wait cannot end by the deadline.
 
-        `under_way`: the request is of a call that has sent one before. Without a deadline the wait may be long, as long
-        as some requests are accepted. `patience`: the seconds after which it ends if none is, because each pause is
-        followed by another 429; `None`: never.
+        Without a deadline the wait may be long, as long as some requests are accepted. `patience`: the seconds after
+        which it ends if none is, because each pause is followed by another 429; `None`: never. `place`: that of a
+        permission of this request that was not used; left out, the request is the last of its priority.
         """
         if self._closed is not None:
             raise self._closed()
         now = self._loop.time()
         if self._last_429 is not None and deadline is not None and self._pacer.paused_until > max(deadline, now):
-            raise WaitTooLongError(self._last_429)
-        is_first = bool(self._free) and not (self._under_way or self._first)
+            raise WaitTooLongError("pause", self._last_429)
+        self._count += 1
+        if place is None:
+            place = self._count
+        is_first = bool(self._free) and not self._line and not self._is_crowded()
         found = self._pacer.try_take(now) if is_first else self._pacer.ready_at()
         if isinstance(found, Permit):
-            self._free -= 1
-            return found
+            return self._granted(found, place)
         ready_at = found
         if deadline is not None and deadline < ready_at < inf:
-            raise WaitTooLongError(self.refusal)
+            raise self._too_long()
         permit: asyncio.Future[Permit] = self._loop.create_future()
-        waiter = _Waiter(permit, None if deadline is not None else patience, now)
-        (self._under_way if under_way else self._first).append(waiter)
+        waiter = _Waiter(permit, place, None if deadline is not None else patience, now)
+        heappush(self._line, (priority, place, waiter))
         timer = None if deadline is None else self._loop.call_at(deadline, self._expire, permit)
         if is_first:
-            self._fire_at(ready_at)
+            self._alarm.set(ready_at)
         else:
             self._serve()
         try:
@@ -152,6 +182,12 @@ class Limiter:
             if timer is not None:
                 timer.cancel()
 
+    def _granted(self, permit: Permit, place: int) -> Permit:
+        self._free -= 1
+        self._count = permit.number = self._count + 1
+        permit.place = place
+        return permit
+
     def throttled(self, permit: Permit, error: RateLimitError) -> float | None:
         """Note that the request met a 429: pause all requests of the session.
 
@@ -162,7 +198,9 @@ class Limiter:
         now = self._loop.time()
         before = self._pacer.pauses_in_a_row
         pause = self._pacer.throttled(permit, error.retry_after, now)
-        if self._first and self._pacer.pauses_in_a_row > before:
+        if self.gate_queue.waiting:
+            self.gate_queue.serve()  # their permissions have lapsed
+        if self._line and self._pacer.pauses_in_a_row > before:
             self._give_up(now)
         return pause
 
@@ -170,59 +208,57 @@ class Limiter:
         """Return a slot when the attempt is over. A permission whose request was not sent is returned as well."""
         self._pacer.ended(permit, self._loop.time())
         self._free += 1
-        if self._under_way or self._first:
+        if self._line:
             self._serve()
 
     def close(self, error: Callable[[], BaseException]) -> None:
-        """Fail all waiters, now and in future, each with an error of its own."""
+        """Fail all waiters, now and in future, each with an error of its own; nothing leaves any more."""
         self._closed = error
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        for queue in (self._under_way, self._first):
-            while queue:
-                permit = queue.popleft().permit
-                if not permit.done():
-                    permit.set_exception(error())
+        self._alarm.set(inf)
+        self.gate_queue.close()
+        for _, _, waiter in self._line:
+            if not waiter.permit.done():
+                waiter.permit.set_exception(error())
+        self._line.clear()
 
-    # -- the queues
+    # -- the line
 
     def _serve(self) -> None:
-        """Give permissions to waiting requests, as far as slots and pace allow."""
-        for queue in (self._under_way, self._first):
-            while queue and self._free:
-                permit = queue[0].permit
-                if not permit.done():
-                    found = self._pacer.try_take(self._loop.time(), waited=True)
-                    if not isinstance(found, Permit):
-                        self._fire_at(found)
-                        return
-                    self._free -= 1
-                    permit.set_result(found)
-                queue.popleft()
+        """Give permissions to waiting requests, as far as slots, pace and gate allow."""
+        line = self._line
+        while line and self._free and not self._is_crowded():
+            waiter = line[0][2]
+            permit = waiter.permit
+            if not permit.done():
+                found = self._pacer.try_take(self._loop.time(), waited=True)
+                if not isinstance(found, Permit):
+                    self._alarm.set(found)
+                    return
+                permit.set_result(self._granted(found, waiter.place))
+            heappop(line)
 
-    def _fire_at(self, when: float) -> None:
-        if self._timer is not None:
-            if self._fires_at == when:
-                return
-            self._timer.cancel()
-        self._fires_at = when  # not every loop's timer handle has a `when`
-        self._timer = None if when == inf else self._loop.call_at(when, self._fire)
+    def _is_crowded(self) -> bool:
+        """Whether one more permission would only make those wait longer that wait at the socket."""
+        waiting = self.gate_queue.waiting
+        return waiting > 0 and waiting * self._pacer.interval > _MOST_WAIT
 
-    def _fire(self) -> None:
-        self._timer = None
-        self._serve()
+    def _queue_moved(self) -> None:
+        if self._line:
+            self._serve()
+
+    def _too_long(self) -> WaitTooLongError:
+        return WaitTooLongError(self.waits_for, self.refusal)
 
     def _expire(self, permit: asyncio.Future[Permit]) -> None:
         if not permit.done():
-            permit.set_exception(WaitTooLongError(self.refusal))
+            permit.set_exception(self._too_long())
 
     def _give_up(self, now: float) -> None:
         """Fail the requests that have waited longer than their patience while only 429s came back."""
-        for waiter in self._first:
+        for _, _, waiter in self._line:
             waiter.pauses += 1
             if waiter.patience is None or waiter.permit.done():
                 continue
             pauses = min(waiter.pauses, self._pacer.pauses_in_a_row)
             if pauses >= _MOST_PAUSES and now - waiter.since >= waiter.patience:
-                waiter.permit.set_exception(WaitTooLongError(self._last_429))
+                waiter.permit.set_exception(WaitTooLongError("pause", self._last_429))

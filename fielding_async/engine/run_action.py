@@ -27,7 +27,6 @@ from fielding_async.core.errors import (
     DeadlineExceededError,
     FieldingError,
     PreconditionFailedError,
-    ProtocolError,
     SessionClosedError,
 )
 from fielding_async.core.models import FieldingRun, OnConflict, Outcome, RunRef
@@ -35,9 +34,8 @@ from fielding_async.core.wire.replies import Answer, read_etag
 from fielding_async.core.wire.requests import run_request
 
 from .backoff_waits import conflict_waits, retry_waits
-from .call import Call
+from .call import Call, PendingRequest
 from .engine import Engine, TimeoutArg
-from .pending_request import PendingRequest
 from .run_errors import RunErrors
 from .run_fetch import FetchedRun, fetch_run
 
@@ -141,7 +139,9 @@ class RunAction:
         try:
             await self.engine.turns.take(self.ref, self._call.time.deadline)
         except TimeoutError:
-            problem = DeadlineExceededError("time ran out while earlier actions on this run were under way")
+            problem = DeadlineExceededError(
+                "time ran out while waiting for its turn: earlier actions on this run were under way"
+            )
             raise problem from None
         finally:
             self._call.trace.waited("turn", loop.time() - started)
@@ -263,12 +263,7 @@ class RunAction:
     async def _fetch(self, *, settling: bool) -> FetchedRun:
         fetched = await fetch_run(self.engine.sender, self.engine.memory, self._call, self.ref, settling=settling)
         if fetched.run.etag is None:
-            raise ProtocolError(
-                "the run came without an ETag header that could be sent back, so nothing can be written safely",
-                method="GET",
-                path=self._path,
-                status=200,
-            )
+            raise self._errors.no_etag()
         return fetched
 
     def _situation(
@@ -314,6 +309,8 @@ class RunAction:
         return True
 
     def _write_over(self, task: "asyncio.Task[Answer | None]") -> None:
+        assert self._pending is not None  # noqa: S101 - it is its task
+        self._pending.report_end(task)
         lost = task.cancelled() or task.exception() is not None
         self._writes.end_after_cancel(None if lost else task.result(), lost=lost)
         if self._writes.may_be_applied:

@@ -90,6 +90,16 @@ class RunErrors:
             " the replies or rewrites their ETags"
         )
 
+    def no_etag(self) -> ProtocolError:
+        """A GET showed no ETag under which a write could be sent."""
+        return ProtocolError(
+            "the run came without an ETag header that could be sent back (or it shows a secret), so nothing can be"
+            " written safely",
+            method="GET",
+            path=run_request(self.writes.ref).path,
+            status=200,
+        )
+
     def unreadable(self) -> ProtocolError:
         """No GET showed the run as it is, so nothing more was sent."""
         conflict, path = self.last_conflict, run_request(self.writes.ref).path

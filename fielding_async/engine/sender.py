@@ -12,10 +12,9 @@ from fielding_async.core.errors import DeadlineExceededError, FieldingError, Ses
 from fielding_async.core.wire.replies import Accepted, Answer, Failed
 from fielding_async.core.wire.requests import Request
 
-from .attempt import AttemptRunner, OutOfTimeError, is_cancelled, session_closed
+from .attempt import AttemptRunner
 from .backoff_waits import Uniform, retry_waits
-from .call import Call
-from .pending_request import PendingRequest
+from .call import Call, OutOfTimeError, PendingRequest, is_cancelled, session_closed
 
 __all__ = ["RequestSender"]
 
@@ -135,29 +134,41 @@ class RequestSender:
             self._sleepers.pop(wake, None)
         return True
 
-    async def aclose(self) -> None:
-        """End everything under way: waits fail, attempts are cancelled, the transport is closed."""
+    def close_now(self) -> None:
+        """End everything under way: waits fail, attempts are cancelled, the transport closes. Waits for nothing."""
         self.closing = True
         attempts = self.attempts
         attempts.limiter.close(session_closed)
         for wake in self._sleepers:
             if not wake.done():
                 wake.set_exception(session_closed())
-        await attempts.keeper.aclose()
-        await attempts.aclose()
-        await attempts.transport.aclose()
+        attempts.keeper.close_now()
+        attempts.close_now()
+        attempts.transport.close_now()
+
+    async def aclose(self) -> None:
+        """Wait until everything has ended that `close_now` ends."""
+        attempts = self.attempts
+        try:
+            await attempts.aclose()
+            await attempts.keeper.aclose()
+        finally:
+            await attempts.transport.aclose()
 
 
 def _time_ran_out(request: Request, out: OutOfTimeError, last: FieldingError | None) -> FieldingError:
     """Return the error of a request that time ran out for: the 429 that it waited for, if that is the reason."""
     method, path = request.operation.method, request.path
+    waiting = "" if out.waiting_for is None else f" while waiting for {out.waiting_for}"
+    error: FieldingError
     if out.pause is None:
-        after = f" after: {last.message}" if last is not None else f" while waiting for {out.waiting_for}"
-        error: FieldingError = DeadlineExceededError(f"time ran out{after}", method=method, path=path)
+        after = "" if last is None else f"{',' if waiting else ''} after: {last.message}"
+        error = DeadlineExceededError(f"time ran out{waiting}{after}", method=method, path=path)
         error.__cause__ = last
         return error
     error = copy.copy(out.pause)
     error.__dict__.update(method=method, path=path, ref=None, trace_id=None, idempotency_key=None)
+    error.message += f" (time ran out{waiting})"
     return error
 
 

@@ -108,10 +108,15 @@ class TokenKeeper:
         self._trial = status == 403 and not token.is_over(now, wall)
         return True
 
-    async def aclose(self) -> None:
+    def close_now(self) -> None:
         """Cancel a fetch under way."""
         if self._fetching is not None:
-            fetching = self._fetching
+            self._fetching.cancel()
+
+    async def aclose(self) -> None:
+        """Cancel a fetch under way, and wait until it has ended."""
+        fetching = self._fetching
+        if fetching is not None:
             fetching.cancel()
             await asyncio.wait([fetching])
 

@@ -8,6 +8,7 @@ import asyncio
 import re
 import ssl as ssl_module
 import sys
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -31,6 +32,7 @@ from .transport import HeldBack, Outgoing
 
 __all__ = ["AiohttpTransport"]
 
+_TURNS = 3  # of the loop, in which transports finish closing, so that no socket outlives the session
 _PLAIN_PATH = re.compile(r"/[A-Za-z0-9/_.~-]*", re.ASCII)
 
 _SOFTWARE = f"Python/{sys.version_info.major}.{sys.version_info.minor} aiohttp/{aiohttp.__version__}"
@@ -90,7 +92,9 @@ class AiohttpTransport:
         self._routes: dict[str, Route] = {}
         self._origin_text = base_url[: len(base_url) - len(urlsplit(base_url).path)]
         self._origin = URL(self._origin_text)
-        self._timer = DeadlineTimer(asyncio.get_running_loop())
+        self._loop = asyncio.get_running_loop()
+        self._closing: asyncio.Task[None] | None = None
+        self._timer = DeadlineTimer(self._loop)
         self._connect_time = ConnectTime(0.0, self._timer)
         self._limits = head_limits(http)
         self._open(http, headers)
@@ -202,13 +206,30 @@ class AiohttpTransport:
             url, origin = self._origin.with_path(path, encoded=True), self._origin_text
         return await self._public.send(outgoing, url, self._route_to(origin), connect_time)
 
-    async def aclose(self) -> None:
-        """Close the session, and the connector if it is our own."""
+    def close_now(self) -> None:
+        """Start to close the session, and the connector if it is our own."""
+        if self._closing is not None:
+            return
+        closing = self._close()
+        if not self._loop.is_closed():
+            self._closing = self._loop.create_task(closing, name="fielding-async closing connections")
+            return
+        with suppress(StopIteration, RuntimeError):
+            closing.send(None)  # what can still be done is done in its first step
+        closing.close()
+
+    async def _close(self) -> None:
         self._timer.close()
         try:
             await self._public.aclose()
         finally:
             if self._http is None:
                 await self._connector.close()
-                # let transports finish closing, so that no socket outlives the session
-                await asyncio.sleep(0)
+                for _ in range(_TURNS):
+                    await asyncio.sleep(0)
+
+    async def aclose(self) -> None:
+        """Close the session, and the connector if it is our own."""
+        self.close_now()
+        if self._closing is not None:
+            await asyncio.shield(self._closing)

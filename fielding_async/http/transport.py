@@ -12,25 +12,50 @@ from attrs import define
 
 from fielding_async.core.wire.replies import Attempted
 
-__all__ = ["Gate", "HeldBack", "Outgoing", "Traced", "Transport"]
+__all__ = ["Gate", "HeldBack", "Outgoing", "Queue", "Traced", "Transport"]
 
 
 class HeldBack(Exception):  # noqa: N818 - not an error: the request waits for a new permission
     """The request was ready to be sent, but its permission had lapsed. Nothing was sent."""
 
 
+class Queue(Protocol):
+    """Those that wait at their gates, of one session."""
+
+    @property
+    def waiting(self) -> int:
+        """How many wait. While there are any, a request that is ready does not ask its gate, but waits as well."""
+        ...
+
+    async def wait(self, gate: "Gate") -> bool:
+        """Wait until the request may be sent, and use its permission up. Returns `False` if it may not be sent."""
+        ...
+
+
 @define(eq=False)
 class Gate:
     """Answers at the socket whether a request may be sent now.
 
-    `ask`: called with the time of `clock`. It returns 0 if the request may be sent, which uses the permission up; the
-    seconds after which to ask again; or `None` if the permission has lapsed. `is_shut`: set when nobody wants the
-    request to be sent any more.
+    `ask`: called with the time of `clock`. It returns 0 if the request may be sent, which uses the permission up, and
+    otherwise the seconds until it may be, or `None` if the permission has lapsed. `queue`: where a request that may not
+    be sent yet waits; left out, it is held back. `permit`: its permission, which the queue reads. `is_shut`: nobody
+    wants the request to be sent any more. `turn`: what a request that waits awaits. `waited`: how long that took, in
+    seconds.
     """
 
     ask: Callable[[float], float | None]
     clock: Callable[[], float]
+    queue: Queue | None = None
+    permit: object = None
     is_shut: bool = False
+    turn: asyncio.Future[bool] | None = None
+    waited: float = 0.0
+
+    def shut(self) -> None:
+        """Hold the request back, unless it has been sent."""
+        self.is_shut = True
+        if self.turn is not None and not self.turn.done():
+            self.turn.set_result(False)
 
 
 class Traced(Protocol):
@@ -58,6 +83,8 @@ class Outgoing:
     request may be sent; returns headers to send with it. `traced`: the call that it belongs to, if any. `left`: whether
     a byte may have been sent; whoever performs the attempt says so when it hands the first byte over. `adopted`: the
     headers of a span that others started for it. `waits_for`: what it needs next, as long as it has not left.
+    `is_held`: a connection is open, and the request waits at the gate; the time of that wait is no part of the time to
+    connect.
     """
 
     method: str
@@ -70,15 +97,22 @@ class Outgoing:
     left: bool = False
     adopted: Mapping[str, str] | None = None
     waits_for: str = "connection"
+    is_held: bool = False
 
     async def leave(self) -> None:
         """Wait, if need be, until the request may be sent. Raises `HeldBack` if it may not be sent."""
         gate = self.gate
-        if gate is not None:
-            while wait := None if gate.is_shut else gate.ask(gate.clock()):  # noqa: ASYNC110 - for a known time
-                await asyncio.sleep(wait)
-            if wait is None:
+        if gate is not None and (
+            gate.is_shut
+            or (gate.queue is not None and gate.queue.waiting)
+            or gate.ask(gate.clock()) != 0.0  # where nobody waits, this is all
+        ):
+            if gate.is_shut or gate.queue is None:
                 raise HeldBack
+            self.is_held = True  # stays so if the wait is cut
+            if not await gate.queue.wait(gate):
+                raise HeldBack
+            self.is_held = False
         if self.on_leave is not None:
             self.headers.update(self.on_leave())
         self.left = True
@@ -95,6 +129,13 @@ class Transport(Protocol):
         """
         ...
 
+    def close_now(self) -> None:
+        """Start to close what was opened, and open nothing more. Waits for nothing; may be called more than once.
+
+        The attempts under way have been cancelled by then.
+        """
+        ...
+
     async def aclose(self) -> None:
-        """Close what was opened."""
+        """Close what was opened, and wait until it is closed."""
         ...

@@ -21,7 +21,7 @@ from .otel_providers import Providers
 from .outgoing_context import set_parent, w3c_headers
 
 if TYPE_CHECKING:
-    from .signal_names import WaitReason
+    from .signal_names import WaitReason, WriteResult
 
 __all__ = ["CallTrace", "Position"]
 
@@ -207,6 +207,11 @@ class CallTrace:
     def left_out(self, field: str) -> None:
         """Record that a field of a reply could not be read and was left out."""
         write_line("left out", self, field=field)
+
+    def outlived(self, result: "WriteResult", text: str) -> None:
+        """Record what became of a write that outlived its caller, whose call has ended. `text`: the same in words."""
+        write_line("outlived", self, result=text)
+        self._count("outlived_writes", {"fielding.operation": self.name, "fielding.result": result})
 
     def made_job(self, job_id: str) -> None:
         """Record the id of the job that the call made."""

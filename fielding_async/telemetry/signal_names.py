@@ -9,10 +9,13 @@ from typing import Literal
 
 from attrs import frozen
 
-__all__ = ["CALL_ATTRIBUTES", "EVENTS", "METRICS", "REQUEST_ATTRIBUTES", "Event", "Metric", "WaitReason"]
+__all__ = ["CALL_ATTRIBUTES", "EVENTS", "METRICS", "REQUEST_ATTRIBUTES", "Event", "Metric", "WaitReason", "WriteResult"]
 
 WaitReason = Literal["turn", "concurrency", "rate", "pause", "token", "backoff", "conflict"]
 """What a call waited for: its turn on the run; a slot; the pace; a pause after a 429; a token; to try again."""
+
+WriteResult = Literal["accepted", "refused", "lost", "not_sent"]
+"""What became of a write that outlived its caller, by the reply to its last attempt."""
 
 _IDS = ("fielding.account_id", "fielding.project_id", "fielding.target_group_id", "fielding.fielding_run_id")
 
@@ -130,6 +133,13 @@ METRICS: dict[str, Metric] = {
             "{reply}",
             ("fielding.operation", "error.type"),
             "Writes that may have been applied without a usable reply.",
+        ),
+        Metric(
+            "counter",
+            "fielding.client.outlived_writes",
+            "{write}",
+            ("fielding.operation", "fielding.result"),
+            "Writes that outlived their cancelled callers, with what became of them.",
         ),
         Metric("counter", "fielding.client.conflicts", "{conflict}", ("fielding.operation",), "Writes that met a 412."),
         Metric(

@@ -10,7 +10,7 @@ import pytest
 from fielding_async import FieldingError, Limits, RateLimitError, Retry, RunRef, Timeout
 from fielding_async.core.pace.pacer import Pacer
 from fielding_async.core.wire.replies import Attempted, Response, api_error_class
-from fielding_async.engine.limiter import Limiter, Permit, WaitTooLongError
+from fielding_async.engine.limiter import Limiter, Permit, Priority, WaitTooLongError
 from fielding_async.http.transport import Outgoing
 from fielding_async.sandbox import Hold, Sandbox, Status
 from fielding_async.session import session_over
@@ -33,7 +33,7 @@ def limiter(**limits: Any) -> Limiter:
 
 async def use(box: Limiter, *, under_way: bool = False, deadline: float | None = None) -> Permit:
     """Get a permission and send: what it takes to use up a turn."""
-    permit = await box.acquire(under_way=under_way, deadline=deadline)
+    permit = await box.acquire(Priority.UNDER_WAY if under_way else Priority.FIRST, deadline=deadline)
     assert box.may_leave(permit, asyncio.get_running_loop().time()) == 0.0
     return permit
 
@@ -170,7 +170,7 @@ def test_one_429_pauses_everything_once() -> None:
 
         async def one() -> None:
             while True:
-                permit = await box.acquire(under_way=False, deadline=None)
+                permit = await box.acquire(Priority.FIRST, deadline=None)
                 await asyncio.sleep(0.01)  # the connection is opened
                 if box.may_leave(permit, asyncio.get_running_loop().time()) is None:
                     box.release(permit)
@@ -268,7 +268,7 @@ def test_a_wait_that_a_pause_keeps_beyond_its_deadline_is_not_begun() -> None:
         box.throttled(permit, too_many(30))
         box.release(permit)
         with pytest.raises(WaitTooLongError) as caught:
-            await box.acquire(under_way=True, deadline=1010.0)
+            await box.acquire(Priority.UNDER_WAY, deadline=1010.0)
         assert caught.value.pause is not None
         assert asyncio.get_running_loop().time() == 1000
 
@@ -282,7 +282,7 @@ def test_a_wait_for_a_slot_ends_at_its_deadline() -> None:
         box = limiter(concurrency=1)
         permit = await use(box)
         with pytest.raises(WaitTooLongError) as caught:
-            await box.acquire(under_way=False, deadline=1002.5)
+            await box.acquire(Priority.FIRST, deadline=1002.5)
         assert caught.value.pause is None
         assert asyncio.get_running_loop().time() == 1002.5
         box.release(permit)
@@ -311,6 +311,9 @@ class FakeExchange:
             '"last_changed_by":"somebody"}'
         )
         return Response(200, {"ETag": 'W/"1"'}, body.encode())
+
+    def close_now(self) -> None:
+        """Do nothing: nothing was opened."""
 
     async def aclose(self) -> None:
         """Nothing was opened."""
@@ -383,7 +386,7 @@ def test_a_call_costs_the_same_however_many_wait(limits: Limits) -> None:
 
         async def one(number: int) -> None:
             deadline = loop.time() + 1e6 + number if number % 2 else None
-            permit = await box.acquire(under_way=number % 3 == 0, deadline=deadline)
+            permit = await box.acquire(Priority(number % 3 != 0), deadline=deadline)
             while box.may_leave(permit, asyncio.get_running_loop().time()):
                 await asyncio.sleep(0.001)
             await asyncio.sleep(0.01)
@@ -497,7 +500,7 @@ def test_a_pace_that_leaves_no_time_is_not_waited_for() -> None:
         box = limiter(rate=0.1)
         (await use(box)).used = True
         with pytest.raises(WaitTooLongError):
-            await box.acquire(under_way=False, deadline=loop.time() + 3)
+            await box.acquire(Priority.FIRST, deadline=loop.time() + 3)
         assert loop.time() == 1000
 
     run(main())

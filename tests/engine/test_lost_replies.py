@@ -442,6 +442,9 @@ class Rerouted:
     def __init__(self, send: Any) -> None:
         self.send = send
 
+    def close_now(self) -> None:
+        """Do nothing: nothing was opened."""
+
     async def aclose(self) -> None:
         """Nothing was opened."""
 

@@ -96,9 +96,11 @@ async def test_what_a_cancelled_call_leaves_in_doubt_is_a_warning(
             await task
         hold.release()
         await fielding.run(ref).resume()
-    ((level, values),) = lines(caplog)
+    (level, values), (later, end) = lines(caplog)
     assert (level, values["operation"]) == ("WARNING", "pause")
     assert "may or may not be applied" in values["text"]
+    assert (later, end["operation"], end["result"]) == ("WARNING", "pause", "accepted (204)")
+    assert end["trace_id"] == values["trace_id"]
 
 
 async def test_no_line_holds_what_the_server_or_the_caller_said(

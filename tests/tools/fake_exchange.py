@@ -94,6 +94,9 @@ class FakeExchange:
             return Response(202, {"ETag": f'W/"{run["version"]}"'}, json.dumps({"id": name}).encode())
         return Response(204, {"ETag": f'W/"{run["version"]}"'})
 
+    def close_now(self) -> None:
+        """Do nothing: nothing was opened."""
+
     async def aclose(self) -> None:
         """Do nothing: there is nothing to close."""
 

@@ -61,7 +61,8 @@ class Permit:
 
     `epoch`: how many pauses had started when it was given. `at`: when that was. `interval`: planned seconds since the
     request before it; `after`: planned seconds until the next. `is_paced`: it had to wait for the pace. `used`: the
-    request left. `refused`: it met a 429.
+    request left. `refused`: it met a 429. `number` and `place`: of this permission, in the order in which they were
+    given, and of its request, in the order in which they asked; both are the limiter's.
     """
 
     epoch: int
@@ -71,6 +72,8 @@ class Permit:
     is_paced: bool
     used: bool = False
     refused: bool = False
+    number: int = 0
+    place: int = 0
 
 
 class Pacer:
@@ -99,6 +102,11 @@ class Pacer:
         self._blind_pauses = 0  # pauses in a row without a usable Retry-After
         self._probe_wanted = False
         self._probe: Permit | None = None
+
+    @property
+    def interval(self) -> float:
+        """The planned seconds between requests."""
+        return self._interval
 
     def ready_at(self) -> float:
         """Return the time from which the next permission can be given: infinity until the probe (R2) is answered."""

@@ -170,8 +170,7 @@ def read(asked: Request, attempted: Attempted, now: datetime) -> Answer:
     )
 
 
-_OF_PRECONDITION = frozenset({412, 422})
-"""The statuses after which a write is judged anew: one that a gateway made would have it applied twice."""
+_OF_PRECONDITION = frozenset({412, 422})  # after which a write is judged anew: a gateway's own would apply it twice
 
 _OWN_FAILURES = frozenset({500, 501, 503})
 """The 5xx that a server says of itself; the others say of one behind it that its answer is missing."""

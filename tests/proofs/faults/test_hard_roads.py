@@ -252,11 +252,17 @@ async def test_half_a_reply_before_the_request(server: RawServer, is_warm: bool)
         await send(transport, server, "get")
     is_held, is_half = asyncio.Event(), asyncio.Event()
 
-    def may_leave(_now: float) -> float:
-        is_held.set()
-        return 0.0 if is_half.is_set() else 0.05
+    class Held:
+        waiting = 1
 
-    outgoing = Outgoing("POST", f"{server.url}/pause", {"If-Match": "old"}, None, Gate(may_leave, time.monotonic))
+        async def wait(self, _gate: Gate) -> bool:
+            is_held.set()
+            await is_half.wait()
+            await asyncio.sleep(0.05)
+            return True
+
+    gate = Gate(lambda _now: 0.0, time.monotonic, Held())
+    outgoing = Outgoing("POST", f"{server.url}/pause", {"If-Match": "old"}, None, gate)
     exchange = asyncio.create_task(transport.send(outgoing, timeout=60, connect_timeout=5))
     await is_held.wait()
     while not server.connections:

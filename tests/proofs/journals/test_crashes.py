@@ -97,6 +97,9 @@ class ProcessTransport:
         loop.call_later(1.0, reply_with, Lost("no reply", timed_out=True))
         return await reply
 
+    def close_now(self) -> None:
+        """Do nothing: nothing was opened."""
+
     async def aclose(self) -> None:
         """Do nothing."""
 

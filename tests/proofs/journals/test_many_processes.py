@@ -165,6 +165,9 @@ class Process:
         loop.call_later(1.0, reply_with, Lost("no reply", timed_out=True))
         return await reply
 
+    def close_now(self) -> None:
+        """Do nothing: nothing was opened."""
+
     async def aclose(self) -> None:
         """Do nothing."""
 

@@ -111,6 +111,9 @@ class Echo:
             return Response(201, {"Location": "/jobs/7"})
         return Response(204, {"ETag": '"8"'})
 
+    def close_now(self) -> None:
+        """Do nothing: there is nothing to close."""
+
     async def aclose(self) -> None:
         """Do nothing: there is nothing to close."""
 

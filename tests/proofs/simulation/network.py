@@ -232,5 +232,8 @@ class SimTransport:
         body = {"access_token": network.new_token(asyncio.get_running_loop().time()), "token_type": "Bearer"}
         return Response(200, {}, json.dumps({**body, "expires_in": network.world.token_life}).encode())
 
+    def close_now(self) -> None:
+        """Do nothing: nothing was opened."""
+
     async def aclose(self) -> None:
         """Do nothing: there is nothing to close."""
