@@ -106,11 +106,14 @@ async def _colleagues(simulation: Simulation) -> None:
     world, network, server = simulation.world, simulation.network, simulation.server
     loop = asyncio.get_running_loop()
     dice = network.rival.dice
-    rate = world.rivals + world.touches
+    rate = world.rivals + world.touches + world.self_pauses
     while rate and not network.quiet:
         await asyncio.sleep(dice.expovariate(rate))
         run_id = f"run{dice.randrange(world.runs)}"
-        if dice.random() * rate < world.touches:
+        what = dice.random() * rate
+        if what < world.self_pauses:
+            network.pause_by_itself(run_id, loop.time())
+        elif what < world.self_pauses + world.touches:
             state = server.change(server.runs[run_id], loop.time(), "system")
             simulation.timeline.colleague(loop.time(), f"(no one) {run_id} is now {state.etag}, {state.status}")
         else:

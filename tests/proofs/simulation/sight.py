@@ -1,0 +1,95 @@
+"""(k) What a call says of a run was so when it looked, and (o) what it looked at was fresh."""
+
+from collections.abc import Iterator
+from itertools import groupby
+
+from .records import CallRecord, Message, State
+from .server import Server
+from .states import is_there
+from .world import World
+
+__all__ = ["check_freshness", "check_sight"]
+
+_LONGEST = 5.0
+"""Seconds for which a GET is repeated."""
+
+
+def check_sight(world: World, server: Server, calls: list[CallRecord]) -> Iterator[str]:
+    """(k) `already` and `unconfirmed` only of a run that was there when the last GET was under way.
+
+    Not only as that GET showed it, but in truth: the run was where the action leads at some moment between the GET's
+    request and its reply (for a callable that found nothing to do: it was the very run that the callable was given).
+    Nobody can promise this where old states are shown without a mark.
+    """
+    if world.is_lagging:
+        return
+    for call in calls:
+        look = call.last_look_message
+        if call.outcome is None or call.outcome.effect == "accepted" or look is None or look.shown is None:
+            continue
+        heads = _heads(server, look)
+        action = call.outcome.action
+        if not (look.shown in heads if action is None else any(is_there(action, state) for state in heads)):
+            yield (
+                f"(k) {call.title}: said {call.outcome.effect!r}, but when it looked the run was {heads[-1].status}, "
+                f"{heads[-1].start} to {heads[-1].end}"
+            )
+
+
+def _heads(server: Server, look: Message) -> list[State]:
+    """Return the states that the run had between a GET's request and its reply."""
+    assert look.ended_at is not None
+    ended_at = look.ended_at
+    states = server.runs[look.run_id].states
+    return [state for state in states if state.since <= ended_at and state.until >= look.sent_at]
+
+
+def check_freshness(world: World, server: Server, calls: list[CallRecord]) -> Iterator[str]:
+    """(o) Judgements ask for what is fresh, wait for it for at most five seconds, and rest on nothing else.
+
+    Every GET asks for what is not cached, every request for what is not compressed. A GET of a run action that is
+    answered by a cache, which its `Age` tells, is repeated for at most five seconds; that of `run.get()` is not.
+    Neither `already` nor `unconfirmed` rests on such an answer, nor a write after a lost reply under another ETag.
+    """
+    for call in calls:
+        for message in call.messages:
+            if not message.identity or not (message.no_cache or message.is_write):
+                yield f"(o) {call.title}: a {message.action} does not ask for what is fresh and unchanged"
+                break
+        look = call.last_look_message
+        if call.kind == "get":
+            answers = sum(message.got == 200 for message in call.messages)
+            if answers > 1:
+                yield f"(o) {call.title}: asked {answers} times for what was answered"
+        elif call.outcome is not None and call.outcome.effect != "accepted" and look is not None and look.got_age:
+            yield f"(o) {call.title}: said {call.outcome.effect!r} of an answer that was {look.got_age:.0f} s old"
+        yield from _check_repeats(world, call)
+        yield from _check_proofs(call)
+
+
+def _check_repeats(world: World, call: CallRecord) -> Iterator[str]:
+    """An answer of a cache is asked for again, but not for more than five seconds."""
+    for is_old, group in groupby(call.messages, key=lambda message: message.got == 200 and message.got_age > 0):
+        answers = list(group)
+        if not is_old or call.kind == "get":
+            continue
+        # what a queue or a pause adds to the last wait is not the judgement's
+        waited = answers[-1].asked_at - answers[0].asked_at
+        if waited > _LONGEST + world.timeout.attempt:
+            yield f"(o) {call.title}: asked a cache {len(answers)} times in {waited:.3f} s"
+
+
+def _check_proofs(call: CallRecord) -> Iterator[str]:
+    """No answer of a cache is proof that a lost attempt was not applied."""
+    lost: str | None = None
+    look: Message | None = None
+    for message in call.messages:
+        if not message.is_write:
+            look = message if message.got == 200 else look
+            continue
+        if lost is not None and message.if_match != lost:
+            if look is not None and look.got_age:
+                yield f"(o) {call.title}: wrote under {message.if_match} after a lost reply, on a cache's answer"
+            lost = None
+        if message.is_ambiguous:
+            lost, look = message.if_match, None
