@@ -103,7 +103,7 @@ def check_effects(world: World, server: Server, calls: list[CallRecord]) -> Iter
 
 def _check_acceptance(world: World, server: Server, call: CallRecord, said: str) -> Iterator[str]:
     assert call.outcome is not None
-    etag, last = call.outcome.etag, call.writes[-1]
+    etag, last, look = call.outcome.etag, call.writes[-1], call.last_look_message
     group = [message for message in call.writes if message.if_match == last.if_match]
     applied = [state for message in group for state in message.applied]
     if not applied or (last.is_accepted and not last.applied):
@@ -113,7 +113,7 @@ def _check_acceptance(world: World, server: Server, call: CallRecord, said: str)
     elif last.is_accepted:
         if etag != applied[0].etag and not world.breaks_etags:
             yield f"(b) {said} names ETag {etag} and not {applied[0].etag}"
-    elif call.last_look is None or call.last_look_message.sent_at < last.sent_at:
+    elif look is None or look.sent_at < last.sent_at:
         yield f"(j) {said} its last write met {last.got}, ETag {last.got_etag}, and nobody looked"
     elif etag not in {state.etag for state in server.runs[call.run_id].states[applied[0].index :]}:
         yield f"(b) {said} names ETag {etag} and not {applied[0].etag}, or a later one"

@@ -3,6 +3,9 @@
 from collections.abc import Iterator
 from itertools import groupby
 
+from fielding_async import Update
+from fielding_async.core.actions import StatusAction
+
 from .records import CallRecord, Message, State
 from .server import Server
 from .states import is_there
@@ -29,7 +32,11 @@ def check_sight(world: World, server: Server, calls: list[CallRecord]) -> Iterat
             continue
         heads = _heads(server, look)
         action = call.outcome.action
-        if not (look.shown in heads if action is None else any(is_there(action, state) for state in heads)):
+        if isinstance(action, StatusAction | Update):
+            true = any(is_there(action, state) for state in heads)
+        else:
+            true = look.shown in heads
+        if not true:
             yield (
                 f"(k) {call.title}: said {call.outcome.effect!r}, but when it looked the run was {heads[-1].status}, "
                 f"{heads[-1].start} to {heads[-1].end}"
