@@ -6,6 +6,7 @@ from .leaks import pair_is_true
 from .records import CallRecord, Message
 from .scenario import moment
 from .server import Server, to_ms
+from .sight import looked_long
 from .world import World
 
 __all__ = ["check_foreign_writes", "check_pairs", "check_seen"]
@@ -72,7 +73,7 @@ def check_pairs(world: World, server: Server, calls: list[CallRecord]) -> Iterat
 
     A plain write (no `seen=`) does not bear an ETag older than the one that an accepted write of the same session on
     that run was answered with, before the write left; nor does `already` or `unconfirmed` rest on an older look. That
-    holds where reads lag, too.
+    holds where reads lag, too; only when GETs have shown older states for five seconds a write may bear their ETag.
     """
     index = {(run.id, state.etag): state.index for run in server.runs.values() for state in reversed(run.states)}
     told: dict[tuple[int, str], list[tuple[float, int, str]]] = {}
@@ -89,7 +90,11 @@ def check_pairs(world: World, server: Server, calls: list[CallRecord]) -> Iterat
         known = told.get((call.session, call.run_id))
         if not known:
             continue
-        rests_on = [(message.sent_at, message.if_match, "wrote under") for message in call.writes]
+        rests_on = [
+            (message.sent_at, message.if_match, "wrote under")
+            for message in call.writes
+            if not looked_long(call, message)
+        ]
         if call.seen is not None:
             rests_on.clear()
         look = call.last_look_message

@@ -91,9 +91,9 @@ def check_effects(world: World, server: Server, calls: list[CallRecord]) -> Iter
         if outcome.effect == "accepted":
             yield from _check_acceptance(world, server, call, said)
             continue
-        shown = call.last_look
-        if shown is not None and outcome.etag != shown.etag and not world.breaks_etags:
-            yield f"(b) {said} names ETag {outcome.etag}, and the last look showed {shown.etag}"
+        look = call.last_look_message
+        if look is not None and outcome.etag != look.got_etag:
+            yield f"(b) {said} names ETag {outcome.etag}, and the last look showed {look.got_etag}"
         if outcome.effect == "already" and made:
             yield f"(b) {said} was applied as {made[0].etag}"
         if outcome.effect == "unconfirmed" and not _has_doubts(call, calls):
@@ -130,15 +130,15 @@ def _has_doubts(call: CallRecord, calls: list[CallRecord]) -> bool:
 
 
 def _check_look(call: CallRecord, said: str) -> Iterator[str]:
-    shown = call.last_look
+    look, shown = call.last_look_message, call.last_look
     assert call.outcome is not None
     action = call.outcome.action
-    if shown is None:
+    if shown is None or look is None:
         yield f"(b) {said} it never looked"
     elif action is None:
         run, answer = call.asked[-1] if call.asked else (None, None)
-        if run is None or answer is not None or run.etag != shown.etag:
-            yield f"(b) {said} the callable was last asked about {run}, and the last look showed {shown.etag}"
+        if run is None or answer is not None or run.etag != look.got_etag:
+            yield f"(b) {said} the callable was last asked about {run}, and the last look showed {look.got_etag}"
     elif isinstance(action, StatusAction | Update) and not is_there(action, shown):
         yield f"(b) {said} the last look showed {shown.status}, {shown.start} to {shown.end}"
 

@@ -11,10 +11,11 @@ from .server import Server
 from .states import is_there
 from .world import World
 
-__all__ = ["check_freshness", "check_sight"]
+__all__ = ["check_freshness", "check_sight", "looked_long"]
 
 _LONGEST = 5.0
-"""Seconds for which a GET is repeated."""
+"""Seconds for which a GET is repeated, from its first reply."""
+_GRACE = 1e-6
 
 
 def check_sight(world: World, server: Server, calls: list[CallRecord]) -> Iterator[str]:
@@ -84,6 +85,19 @@ def _check_repeats(world: World, call: CallRecord) -> Iterator[str]:
         waited = answers[-1].asked_at - answers[0].asked_at
         if waited > _LONGEST + world.timeout.attempt:
             yield f"(o) {call.title}: asked a cache {len(answers)} times in {waited:.3f} s"
+
+
+def looked_long(call: CallRecord, write: Message) -> bool:
+    """Whether a write was put off, by GETs one after the other, for as long as a GET may be repeated."""
+    first: Message | None = None
+    for message in call.messages:
+        if message is write:
+            break
+        if message.is_write:
+            first = first if message.if_match == write.if_match else None
+        elif first is None and message.got == 200:
+            first = message
+    return first is not None and first.ended_at is not None and write.asked_at >= first.ended_at + _LONGEST - _GRACE
 
 
 def _check_proofs(call: CallRecord) -> Iterator[str]:
