@@ -13,7 +13,7 @@ __all__ = ["Between", "draw_between"]
 _FAULTS = (
     "gateway",  # 502, 504, 520 to 529, or a page with 500 or 503; the request lands at once, later or never
     "gateway-page",  # a page with 400, 403, 404, 408, 413 or 429; nothing is forwarded, but for some of the 408s
-    "page",  # a page with a 2xx, as of a filter or a login; nothing is forwarded
+    "page",  # a page with a 2xx, or a redirect to one, as of a filter or a login; nothing is forwarded
     "other-2xx",  # forwarded, and answered with another 2xx than the documented one, and the new ETag
     "no-etag",  # forwarded, and the ETag of the reply is dropped
 )
@@ -60,4 +60,6 @@ def draw_between(dice: Random) -> Between:
     if kind in {"gateway", "all"}:
         for fault in dice.sample(_FAULTS, 3):
             between.faults[fault] = dice.uniform(0.02, 0.12)
+        if dice.random() < 0.25:
+            between.faults = {"gateway": 0.5}  # an outage
     return between

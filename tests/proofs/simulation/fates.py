@@ -73,6 +73,6 @@ def _draw_details(fate: Fate, dice: Random, timeout: float) -> None:
         fate.cut = None
         fate.back = timeout * (1 + dice.random())
     elif fate.kind in {"gateway", "gateway-page", "fail-before"}:
-        fate.lands = dice.choice([None, None, dice.random(), 5 + 25 * dice.random()])
+        fate.lands = dice.choice([None, dice.random() * 0.2, dice.random() * 2, 5 + 25 * dice.random()])
     elif fate.kind == "refuse" and dice.random() < 0.3:
         fate.connect = timeout * 2

@@ -12,7 +12,7 @@ _PAGES = (b"<html><h1>Not the exchange</h1></html>", b'{"message":"Service Unava
 _STATUSES = {
     "gateway": (502, 504, 504, 520, 522, 524, 529, 500, 503),
     "gateway-page": (400, 403, 404, 408, 413, 429),
-    "page": (200, 202, 204),
+    "page": (200, 200, 202, 204, 302, 307),
     "other-2xx": (200, 201, 202, 203, 204, 205),
 }
 

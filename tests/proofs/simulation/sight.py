@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from itertools import groupby
 
-from fielding_async import Update
+from fielding_async import DeadlineExceededError, ProtocolError, Update
 from fielding_async.core.actions import StatusAction
 
 from .records import CallRecord, Message, State
@@ -58,6 +58,7 @@ def check_freshness(world: World, server: Server, calls: list[CallRecord]) -> It
     Every GET asks for what is not cached, every request for what is not compressed. A GET of a run action that is
     answered by a cache, which its `Age` tells, is repeated for at most five seconds; that of `run.get()` is not.
     Neither `already` nor `unconfirmed` rests on such an answer, nor a write after a lost reply under another ETag.
+    Where GETs show the very ETag that was just refused, until the call ends for that, the error says so and names it.
     """
     for call in calls:
         for message in call.messages:
@@ -72,6 +73,7 @@ def check_freshness(world: World, server: Server, calls: list[CallRecord]) -> It
         elif call.outcome is not None and call.outcome.effect != "accepted" and look is not None and look.got_age:
             yield f"(o) {call.title}: said {call.outcome.effect!r} of an answer that was {look.got_age:.0f} s old"
         yield from _check_repeats(world, call)
+        yield from _check_explanation(call)
         yield from _check_proofs(call)
 
 
@@ -85,6 +87,16 @@ def _check_repeats(world: World, call: CallRecord) -> Iterator[str]:
         waited = answers[-1].asked_at - answers[0].asked_at
         if waited > _LONGEST + world.timeout.attempt:
             yield f"(o) {call.title}: asked a cache {len(answers)} times in {waited:.3f} s"
+
+
+def _check_explanation(call: CallRecord) -> Iterator[str]:
+    error, last = call.error, call.writes[-1] if call.writes else None
+    if last is None or last.got != 412 or not isinstance(error, ProtocolError | DeadlineExceededError):
+        return
+    looks = [message for message in call.reads if message.sent_at > last.sent_at]
+    is_told = str(last.if_match) in error.message and "rewrites" in error.message
+    if looks and not is_told and all(look.got == 200 and look.got_etag == last.if_match for look in looks):
+        yield f"(o) {call.title}: GETs went on showing {last.if_match}, but the error does not say so: {error}"
 
 
 def looked_long(call: CallRecord, write: Message) -> bool:
