@@ -15,6 +15,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import ExitStack, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ class Board:
         key = str(ref)
         before = known, _ = self.runs.get(key), self.problems.get(key)
         # two looks may come back in another order than they went
-        if run is not None and (known is None or run.last_changed_at >= known.last_changed_at):
+        if run is not None and (known is None or _changed(run) >= _changed(known)):
             self.runs[key] = run
         self.problems.pop(key, None)
         if problem is not None:
@@ -89,6 +90,10 @@ class Board:
         ]
 
 
+def _changed(run: FieldingRun) -> datetime:
+    return run.last_changed_at or datetime.min.replace(tzinfo=UTC)
+
+
 def as_json(run: FieldingRun | None) -> dict[str, Any] | None:
     """Return what the page needs to know of a run."""
     if run is None:
@@ -97,7 +102,7 @@ def as_json(run: FieldingRun | None) -> dict[str, Any] | None:
         "status": run.status,
         "starts": run.start_fielding_at.isoformat(),
         "ends": run.end_fielding_at.isoformat(),
-        "changed": run.last_changed_at.isoformat(),
+        "changed": run.last_changed_at and run.last_changed_at.isoformat(),
         "etag": run.etag,
     }
 

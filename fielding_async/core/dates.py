@@ -53,14 +53,23 @@ def to_text(value: datetime) -> str:
 
 
 def parse_timestamp(text: str) -> datetime:
-    """Read an RFC 3339 timestamp; digits beyond microseconds are cut. Raises `ValueError`."""
+    """Read an RFC 3339 timestamp; digits beyond microseconds are cut. Raises `ValueError`.
+
+    A leap second (`23:59:60`) is the second after it, and `24:00:00` (ISO 8601) the start of the next day.
+    """
     match = _TIMESTAMP.fullmatch(text)
     if match is None:
         raise ValueError(f"not an RFC 3339 timestamp: {text[:60]!r}")
     day, clock, fraction, zone = match.groups()
     zone = "+00:00" if zone in {"Z", "z"} else zone
+    later = timedelta(0)
+    if clock.endswith(":59:60"):
+        clock, later = f"{clock[:-2]}59", timedelta(seconds=1)
+    elif clock == "24:00:00" and not (fraction or "").strip("0"):
+        clock, later = "00:00:00", timedelta(days=1)
     try:
-        return datetime.fromisoformat(f"{day}T{clock}.{(fraction or '').ljust(6, '0')[:6]}{zone}").astimezone(UTC)
+        date = datetime.fromisoformat(f"{day}T{clock}.{(fraction or '').ljust(6, '0')[:6]}{zone}")
+        return (date + later).astimezone(UTC)
     except (ValueError, OverflowError):
         raise ValueError(f"not a date and time: {text[:60]!r}") from None
 

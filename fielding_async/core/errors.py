@@ -4,7 +4,7 @@ FieldingError
 ├── ConfigurationError (also ValueError)       bad argument or missing setting; nothing was sent
 ├── SessionClosedError (also RuntimeError)     not entered, closed, other loop, thread or process
 ├── TransportError                             no usable response, and nothing was applied: connect, TLS, reset, timeout
-├── DeadlineExceededError (also TimeoutError)  time ran out and no attempt of the write ever left
+├── DeadlineExceededError (also TimeoutError)  time ran out and nothing was applied
 ├── OutcomeUnknownError                        a write whose effect could not be established
 │   └── OutcomeUnknownTimeoutError (also TimeoutError)                  the same, and the deadline was the cause
 ├── ProtocolError                              a response that cannot be understood
@@ -134,9 +134,17 @@ class TransportError(FieldingError):
 
 
 class DeadlineExceededError(FieldingError, TimeoutError):
-    """Time ran out, and no attempt of the write was ever sent."""
+    """Time ran out, and nothing was applied: no attempt of the write was sent, or each one was refused.
+
+    `conflicts`: how many met a 412, the last of which is `__cause__`. `current`: the run as last known, if it is.
+    """
 
     __module__ = "fielding_async"
+
+    def __init__(self, message: str, *, conflicts: int = 0, current: FieldingRun | None = None, **context: Any) -> None:
+        super().__init__(message, **context)
+        self.conflicts = conflicts
+        self.current = current
 
 
 class OutcomeUnknownError(FieldingError):
@@ -160,9 +168,16 @@ class OutcomeUnknownTimeoutError(OutcomeUnknownError, TimeoutError):
 
 
 class ProtocolError(FieldingError):
-    """A response that cannot be understood: bad JSON, wrong shape, missing ETag, redirect, oversized."""
+    """A response that cannot be understood: bad JSON, wrong shape, missing ETag, redirect, oversized.
+
+    `status` is its HTTP status, `None` if it was not read.
+    """
 
     __module__ = "fielding_async"
+
+    def __init__(self, message: str, *, status: int | None = None, **context: Any) -> None:
+        super().__init__(message, **context)
+        self.status = status
 
 
 class JobFailedError(FieldingError):
@@ -248,6 +263,8 @@ class NotFoundError(APIError):
 
 class PreconditionFailedError(APIError):
     """412: the run was changed by somebody else, and the action was not sent again.
+
+    The caller asked for that, or somebody else changed what it names after an attempt whose reply was lost.
 
     `seen` is the run that the action was based on, `wanted` the action, `current` the run as it is now (`None` if it
     could not be fetched in time).

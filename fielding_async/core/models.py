@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 __all__ = [
     "Effect",
@@ -66,19 +66,21 @@ class FieldingRun:
     Source: `FieldingRunItem` of the API; all datetimes are aware and in UTC.
 
     `status` is one of `RunStatus`, or a text that this version does not know. `etag` is the ETag it came with, byte
-    for byte (`None` from a list). In a run that an accepted write left, `version` is one higher than before it, and
-    `last_changed_at` and `last_changed_by` are still those of the last GET.
+    for byte (`None` from a list). `last_changed_at` and `last_changed_by` are `None` where the server did not send a
+    value that can be read. In `Outcome.run` they and `version` are `None` where they are not known without another
+    request. In the run that a callable change gets, which may be as an accepted write of this session left it,
+    `version` is then one higher than before that write.
     """
 
     __module__ = "fielding_async"
 
     id: str
     status: str
-    version: int
+    version: int | None
     start_fielding_at: datetime
     end_fielding_at: datetime
-    last_changed_at: datetime
-    last_changed_by: str
+    last_changed_at: datetime | None = None
+    last_changed_by: str | None = None
     account_id: int | None = None
     project_id: str | None = None
     target_group_id: str | None = None
@@ -102,7 +104,7 @@ class Outcome:
 
     `requests` counts the HTTP requests sent, GETs included; `conflicts` the 412s met. `action` is the action performed
     (for a callable change the `Update` that it last returned, `None` if it had nothing to do). The dates are given
-    where they are known without another request.
+    where they are known without another request. `run` is the run as this call left it.
     """
 
     __module__ = "fielding_async"
@@ -116,6 +118,20 @@ class Outcome:
     trace_id: str
     start_fielding_at: datetime | None = None
     end_fielding_at: datetime | None = None
+    _run: FieldingRun | None = field(default=None, repr=False, alias="run")
+    _was_fetched: bool = field(default=True, repr=False, alias="was_fetched")
+
+    @property
+    def run(self) -> FieldingRun:
+        """The run as this call left it, as far as that is known without another request.
+
+        After an accepted write `version`, `last_changed_at` and `last_changed_by` are `None`, unless the run was
+        fetched since.
+        """
+        run = self._run
+        if run is None:
+            raise AttributeError("this Outcome was made without a run")
+        return run if self._was_fetched else evolve(run, version=None)  # not earlier: few calls need it
 
 
 @frozen
@@ -163,12 +179,15 @@ class Failure:
 
 @frozen(kw_only=True)
 class JobResult:
-    """What draft jobs and bulk jobs have in common. `status` is `Processing`, `Completed`, `Failed` or a newer text."""
+    """What draft jobs and bulk jobs have in common. `status` is `Processing`, `Completed`, `Failed` or a newer text.
+
+    `created_at` and `created_by` are `None` where the server did not send a value that can be read.
+    """
 
     job_id: str
     status: str
-    created_at: datetime
-    created_by: str
+    created_at: datetime | None = None
+    created_by: str | None = None
 
     @property
     def ended(self) -> bool:

@@ -33,7 +33,7 @@ class SecretBytes(bytes):
         return "b'***'"
 
     def __getitem__(self, key: Any) -> Any:
-        found = super().__getitem__(key)
+        found = cast("Any", super().__getitem__(key))
         return type(self)(found) if isinstance(key, slice) else found
 
 

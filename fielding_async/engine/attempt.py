@@ -84,8 +84,7 @@ class AttemptRunner:
         permit = self.limiter.try_acquire()
         if permit is None:
             return None
-        until = pending.call.time.permitted(self.loop.time(), settling=pending.settling)
-        return self._start(pending, permit, token, until)
+        return self._start(pending, permit, token, pending.ends_by(self.loop.time()))
 
     async def start_later(self, pending: PendingRequest) -> "Awaitable[Answer | None] | Failed":
         """Wait for a token and a permission, and start the attempt; returns the failure if there can be no token.
@@ -94,11 +93,10 @@ class AttemptRunner:
         """
         call = pending.call
         try:
-            permit, token = await self._permission(call, call.time.until(settling=pending.settling))
+            permit, token = await self._permission(call, pending.waits_until(self.loop.time()))
         except (FieldingError, _TokenSourceError) as error:
             return _no_token(pending.request, error)
-        until = call.time.permitted(self.loop.time(), settling=pending.settling)
-        return self._start(pending, permit, token, until)
+        return self._start(pending, permit, token, pending.ends_by(self.loop.time()))
 
     def _start(
         self, pending: PendingRequest, permit: Permit, token: Token, until: float | None

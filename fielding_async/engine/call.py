@@ -4,7 +4,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from attrs import define
+from attrs import Factory, define
 
 from fielding_async.core.errors import FieldingError, public_name
 from fielding_async.core.models import RunRef
@@ -12,46 +12,23 @@ from fielding_async.telemetry.call_trace import CallTrace
 
 __all__ = ["Call", "TimeLimit"]
 
-_RESERVE_SHARE = 0.1
-_RESERVE_MOST = 5.0  # seconds
-
 
 @define(eq=False)
 class TimeLimit:
     """The time limit of a call. Times are those of the event loop's clock, in seconds.
 
-    `total` seconds start with the call's first permission to send; `None`: no limit. A `timeout=` of the caller's own
-    starts with the call. `reserve` seconds before the `deadline` are kept for the GET that settles a lost reply.
+    `total` seconds start with the call's first permission to send, from when it `is_running`; `None`: no limit. A
+    `timeout=` of the caller's own starts with the call.
     """
 
     total: float | None
     deadline: float | None = None
-    reserve: float = 0.0
     is_running: bool = False
 
     @classmethod
     def of_caller(cls, seconds: float | None, now: float) -> "TimeLimit":
         """Return the limit for a caller's own `timeout=`, which starts now; `None` is no limit."""
-        limit = cls(None)
-        if seconds is not None:
-            limit._end_after(seconds, now)
-        return limit
-
-    def permitted(self, now: float, *, settling: bool) -> float | None:
-        """Note a permission to send; the first one starts the session's own limit. Returns the same as `until`."""
-        if not self.is_running:
-            self.is_running = True
-            if self.total is not None:
-                self._end_after(self.total, now)
-        return self.until(settling=settling)
-
-    def _end_after(self, seconds: float, now: float) -> None:
-        self.deadline = now + seconds
-        self.reserve = min(seconds * _RESERVE_SHARE, _RESERVE_MOST)
-
-    def until(self, *, settling: bool) -> float | None:
-        """Return the time by which a request must have ended; `settling`: it is a GET that settles a lost reply."""
-        return self.deadline if settling or self.deadline is None else self.deadline - self.reserve
+        return cls(None, None if seconds is None else now + seconds)
 
 
 @define(eq=False)
@@ -70,6 +47,13 @@ class Call:
     idempotency_key: str | None = None
     requests: int = 0
     conflicts: int = 0
+    _left_out: set[str] = Factory(set)  # pyright: ignore[reportUnknownVariableType]
+
+    def left_out(self, path: str) -> None:
+        """Log, once for each, the path of a field of a reply that could not be read and was left out."""
+        if path not in self._left_out:
+            self._left_out.add(path)
+            self.trace.left_out(path)
 
     def __enter__(self) -> Self:
         return self

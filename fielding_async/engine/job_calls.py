@@ -24,8 +24,9 @@ from fielding_async.core.job_results import DraftResult
 from fielding_async.core.models import JobResult, RunRef
 from fielding_async.core.redaction import without
 from fielding_async.core.wire.operations import Operation
-from fielding_async.core.wire.replies import Response, created_job_id, reply_delay
+from fielding_async.core.wire.replies import Response, created_job_id, decoded, reply_delay
 from fielding_async.core.wire.requests import request
+from fielding_async.core.wire.structuring import Report
 from fielding_async.telemetry.call_trace import Position
 
 from .backoff_waits import poll_waits
@@ -102,14 +103,14 @@ class JobQuery:
     row: Operation
     ids: Mapping[str, Any]
     made_by: Position | None
-    decode: Callable[[bytes], Any]
+    decode: Callable[[bytes, Report], Any]
     touches: Callable[[RunRef], bool]
 
 
 async def get_job(engine: Engine, query: JobQuery, timeout: TimeoutArg) -> Any:
     """Return a job as it stands. Raises the errors of a read."""
     with engine.call(query.row.name, timeout, ids=query.ids, link=query.made_by) as call:
-        return _result(engine, query, await _poll(engine, query, call))
+        return _result(engine, query, call, await _poll(engine, query, call))
 
 
 async def wait_for_job(
@@ -139,7 +140,7 @@ async def wait_for_job(
                 call.trace.polling_on(public_name(error))
                 last = error
             else:
-                result: JobResult = _result(engine, query, response)
+                result: JobResult = _result(engine, query, call, response)
                 last = result
                 if on_poll is not None and inspect.isawaitable(returned := on_poll(result)):
                     await returned
@@ -158,8 +159,9 @@ async def _poll(engine: Engine, query: JobQuery, call: Call) -> Response:
     return end.accepted
 
 
-def _result(engine: Engine, query: JobQuery, response: Response) -> Any:
-    result = query.decode(response.body)
+def _result(engine: Engine, query: JobQuery, call: Call, response: Response) -> Any:
+    asked = request(query.row, query.ids)
+    result = decoded(asked, response, lambda body: query.decode(body, call.left_out))
     for secret in engine.keeper.secrets():  # errors made from the result show its texts
         result = without(secret, result)
     if result.ended:

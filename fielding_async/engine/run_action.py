@@ -7,59 +7,43 @@ from typing import assert_never
 from attrs import Factory, define, field
 
 from fielding_async.core.actions import Action, Change, Update
-from fielding_async.core.conflict.attempts import RequestEnd, outcome_unknown, refusal
-from fielding_async.core.conflict.judgement import (
+from fielding_async.core.conflict.attempts import RequestEnd
+from fielding_async.core.conflict.judgement import STILL_OPEN, Situation, Why, judge, why_fetched
+from fielding_async.core.conflict.verdicts import (
     Fail,
     FetchAgain,
     Finish,
+    Judged,
     Refuse,
     Send,
-    Situation,
+    SendAgain,
     Unknown,
+    Unreadable,
     Verdict,
-    Why,
-    judge,
-    why_fetched,
 )
-from fielding_async.core.conflict.run_memory import RunMemory
 from fielding_async.core.conflict.write_log import WriteLog
 from fielding_async.core.conflict.write_record import WriteRecord
 from fielding_async.core.errors import (
     DeadlineExceededError,
     FieldingError,
-    InvalidRunStateError,
-    OutcomeUnknownError,
     PreconditionFailedError,
     ProtocolError,
+    SessionClosedError,
 )
 from fielding_async.core.models import FieldingRun, OnConflict, Outcome, RunRef
-from fielding_async.core.wire.bodies import decode_run
 from fielding_async.core.wire.replies import Answer, read_etag
 from fielding_async.core.wire.requests import run_request
 
-from .backoff_waits import conflict_waits
+from .backoff_waits import conflict_waits, retry_waits
 from .call import Call
 from .engine import Engine, TimeoutArg
 from .pending_request import PendingRequest
-from .sender import RequestSender
+from .run_errors import RunErrors
+from .run_fetch import FetchedRun, fetch_run
 
-__all__ = ["RunAction", "fetch_run"]
+__all__ = ["RunAction"]
 
-
-async def fetch_run(
-    sender: RequestSender, memory: RunMemory, call: Call, ref: RunRef, *, settling: bool
-) -> FieldingRun:
-    """GET a run, and remember it unless something newer has become known by then. Raises the errors of a read."""
-    fetch = memory.fetch_started(ref)
-    found: FieldingRun | None = None
-    try:
-        end = await sender.send(sender.prepare(call, run_request(ref), settling=settling))
-        if end.accepted is None:
-            raise end.error
-        run = found = decode_run(end.accepted.body, read_etag(end.accepted), ref)
-    finally:
-        memory.fetch_ended(fetch, found)
-    return run
+_PATIENCE = 5.0  # seconds from the first reply, for which a GET is repeated while it shows an older state
 
 
 @define(eq=False)
@@ -83,7 +67,8 @@ class RunAction:
     )
     _pending: PendingRequest | None = field(init=False, default=None)
     _waits: Iterator[float] | None = field(init=False, default=None)
-    _last_conflict: PreconditionFailedError | None = field(init=False, default=None)
+    _backoffs: Iterator[float] | None = field(init=False, default=None)
+    _errors: RunErrors = field(init=False)
 
     async def run(self) -> Outcome:
         """Take the turn on the run, act, and pass the turn on; that of a cancelled call when its write has ended.
@@ -94,6 +79,7 @@ class RunAction:
         name = Update.name if callable(self.order) else self.order.name
         with engine.call(name, self.timeout, ref=ref) as call:
             self._call = call
+            self._errors = RunErrors(call, writes, self.seen)
             if not engine.turns.take_now(ref):
                 await self._wait_for_turn()
             outlived = False
@@ -108,15 +94,20 @@ class RunAction:
                     verdict = writes.under(base, self.order) if base is not None else None
                 if verdict is None:
                     verdict = await self._open()
+                was_fetched = True
                 while isinstance(verdict, Send):
-                    recorded = writes.intend(verdict.action)
-                    if recorded is not None:
-                        await recorded
-                    pending = self._pending = engine.sender.prepare(call, writes.start(verdict.action))
+                    attempts = verdict.attempts
+                    if attempts is None:
+                        recorded = writes.intend(verdict.action)
+                        if recorded is not None:
+                            await recorded
+                    request = writes.start(verdict.action)
+                    pending = self._pending = engine.sender.prepare(call, request, attempts=attempts)
                     end = await engine.sender.send(pending)
                     writes.end(end)
                     if end.accepted is not None:
                         verdict = Finish("accepted", verdict.action)
+                        was_fetched = False
                         break
                     verdict = await self._settle(end)
                 assert isinstance(verdict, Finish)  # noqa: S101 - the opening GET leads to nothing else
@@ -133,6 +124,8 @@ class RunAction:
                     trace_id=call.trace.trace_id,
                     start_fielding_at=run.start_fielding_at,
                     end_fielding_at=run.end_fielding_at,
+                    run=run,
+                    was_fetched=was_fetched,
                 )
             except asyncio.CancelledError as cancelled:
                 outlived = self._cancelled(cancelled)
@@ -156,20 +149,27 @@ class RunAction:
 
     async def _open(self) -> Verdict:
         """Fetch the run before anything is sent, and judge it."""
+        patient_until: float | None = None
         while True:
-            fresh = await self._fetch(settling=False)
-            verdict = judge(self._situation(Why.OPENING, fresh))
+            fetched = await self._fetch(settling=False)
+            now = self.engine.loop.time()
+            patient_until = patient_until or now + _PATIENCE
+            verdict = judge(self._situation(Why.OPENING, fetched, may_fetch_again=now < patient_until))
             if not isinstance(verdict, FetchAgain):
-                self._writes.fresh = fresh
-            if isinstance(verdict, Refuse):
-                problem = FieldingError("the run is no longer as seen", method="GET", path=run_request(self.ref).path)
-                raise self._refused(problem, verdict.wanted)
-            if not isinstance(verdict, FetchAgain):
-                return verdict
-            wait = self._next_wait()
-            if not await self.engine.sender.sleep(wait, self._call.time.deadline):
-                raise DeadlineExceededError("time ran out; reads of the run lag behind what was written to it")
-            self._call.trace.waited("conflict", wait)
+                self._writes.fresh = fetched.run
+            match verdict:
+                case Send() | Finish():
+                    return verdict
+                case FetchAgain():
+                    wait = min(self._next_wait(), patient_until - now)
+                    if not await self.engine.sender.sleep(wait, self._call.time.deadline):
+                        raise DeadlineExceededError("time ran out; GETs show an older state of the run")
+                    self._call.trace.waited("conflict", wait)
+                case Unreadable():
+                    raise self._errors.unreadable()
+                case _:
+                    problem = FieldingError("the run is no longer as seen", method="GET", path=self._path)
+                    raise self._errors.refused(problem, getattr(verdict, "wanted", None))
 
     def _next_wait(self) -> float:
         if self._waits is None:
@@ -184,11 +184,12 @@ class RunAction:
         assert failure is not None  # noqa: S101 - the write was not accepted
         why = why_fetched(end)
         if isinstance(failure, PreconditionFailedError):
-            self._call.conflicts += 1
-            self._last_conflict = failure
-            self._call.trace.conflict(self.ref.fielding_run_id, self._call.conflicts)
+            self._errors.last_conflict = failure
+            if not self._writes.may_be_applied:  # otherwise it may be the answer to our own lost write
+                self._count_conflict()
         if why in {Why.BAD_REQUEST, Why.REFUSED, Why.EXHAUSTED} and not self._writes.may_be_applied:
-            raise self._not_applied(failure)
+            raise self._errors.not_applied(failure)
+        patient_until: float | None = None
         wait = self._next_wait() if why is Why.CONFLICT else 0.0
         while True:
             try:
@@ -196,55 +197,85 @@ class RunAction:
                     raise DeadlineExceededError("time ran out")
                 if wait:
                     self._call.trace.waited("conflict", wait)
-                fresh = await self._fetch(settling=True)
+                fetched = await self._fetch(settling=True)
             except FieldingError as error:
-                problem = self._not_fetched(failure, error, end)
+                problem = self._errors.not_fetched(failure, error, end)
                 raise problem from (error if problem is failure else failure)
-            verdict = judge(self._situation(why, fresh, end))
+            now = self.engine.loop.time()
+            patient_until = patient_until or now + _PATIENCE
+            situation = self._situation(why, fetched, end, may_fetch_again=now < patient_until)
+            verdict = judge(situation)
             if not isinstance(verdict, FetchAgain):
-                self._writes.fresh = fresh  # a stale run says nothing of what may still be applied
-                if isinstance(verdict, Send):
-                    self._writes.disprove()
-                    return verdict
-                return self._decided(verdict, failure, end)
-            wait = self._next_wait()
+                if isinstance(verdict, Send) or not (situation.is_stale or situation.is_refused_etag):
+                    self._writes.fresh = fetched.run  # a stale run says nothing of what may still be applied
+                return await self._decided(verdict, failure, end)
+            self._errors.shows_refused_etag = situation.is_refused_etag
+            wait = min(self._next_wait(), patient_until - now)
 
-    def _decided(self, verdict: Finish | Refuse | Fail | Unknown, failure: FieldingError, end: RequestEnd) -> Finish:
+    def _count_conflict(self) -> None:
+        self._call.conflicts += 1
+        self._call.trace.conflict(self.ref.fielding_run_id, self._call.conflicts)
+
+    async def _decided(self, verdict: Judged, failure: FieldingError, end: RequestEnd) -> Send | Finish:
         writes = self._writes
         match verdict:
-            case Finish():
+            case Finish(effect):
+                if effect == "accepted":
+                    writes.accept_as_fetched()
                 return verdict
-            case Refuse(wanted):
-                writes.disprove()
-                raise self._refused(failure, wanted)
-            case Fail():
-                if writes.resumed:
-                    writes.disprove()  # the refusal is final, so its earlier copy was refused as well
-                if isinstance(failure, InvalidRunStateError):
-                    failure.current = writes.fresh
-                    if writes.sent is not None and writes.fresh is not None and writes.sent.is_there(writes.fresh):
-                        failure.message += (
-                            " (the run is there, but an earlier write of this session may still be applied)"
-                        )
-                    raise failure
-                raise end.attempts.server_error or failure
-            case Unknown(reason):
-                raise self._unknown(reason, failure, writes.fresh, out_of_time=end.out_of_time) from failure
+            case Send():
+                self._disprove(failure)
+                return verdict
+            case SendAgain(action):
+                await self._back_off(failure, end)
+                return Send(action, end.attempts)
+            case Refuse() | Fail() | Unknown() | Unreadable():
+                if isinstance(verdict, Refuse) or (isinstance(verdict, Fail) and writes.resumed):
+                    self._disprove(failure)  # a resumed write that failed was refused for what no time changes
+                raise self._errors.of(verdict, failure, end)
             case _:
                 assert_never(verdict)
 
-    async def _fetch(self, *, settling: bool) -> FieldingRun:
-        run = await fetch_run(self.engine.sender, self.engine.memory, self._call, self.ref, settling=settling)
-        if run.etag is None:
+    def _disprove(self, failure: FieldingError) -> None:
+        """Nothing sent so far was applied, so a 412 after a lost reply was a conflict."""
+        if self._writes.may_be_applied and isinstance(failure, PreconditionFailedError):
+            self._count_conflict()
+        self._writes.disprove()
+
+    async def _back_off(self, failure: FieldingError, end: RequestEnd) -> None:
+        """Wait before a write is sent again under the same ETag."""
+        sender = self.engine.sender
+        if self._backoffs is None:
+            self._backoffs = retry_waits(sender.retry, sender.uniform)
+        wait = next(self._backoffs)
+        try:
+            if await sender.sleep(wait, self._call.time.deadline):
+                self._call.trace.waited("backoff", wait)
+                return
+            out_of_time = True
+        except SessionClosedError:
+            out_of_time = end.out_of_time
+        raise self._errors.unknown(STILL_OPEN, failure, self._writes.fresh, out_of_time=out_of_time)
+
+    @property
+    def _path(self) -> str:
+        return run_request(self.ref).path
+
+    async def _fetch(self, *, settling: bool) -> FetchedRun:
+        fetched = await fetch_run(self.engine.sender, self.engine.memory, self._call, self.ref, settling=settling)
+        if fetched.run.etag is None:
             raise ProtocolError(
                 "the run came without an ETag header that could be sent back, so nothing can be written safely",
                 method="GET",
-                path=run_request(self.ref).path,
+                path=self._path,
+                status=200,
             )
-        return run
+        return fetched
 
-    def _situation(self, why: Why, fresh: FieldingRun, end: RequestEnd | None = None) -> Situation:
-        writes = self._writes
+    def _situation(
+        self, why: Why, fetched: FetchedRun, end: RequestEnd | None = None, *, may_fetch_again: bool
+    ) -> Situation:
+        writes, fresh = self._writes, fetched.run
         return Situation(
             fresh=fresh,
             why=why,
@@ -252,42 +283,17 @@ class RunAction:
             sent=writes.sent,
             base=writes.base,
             may_be_applied=writes.may_be_applied,
+            first=writes.first,
             only_server_errors=end is not None and end.attempts.only_server_errors and not writes.resumed,
             resumed=end is not None and writes.resumed and not end.attempts.may_be_applied,
+            unclear_etag=None if end is None or end.unclear is None else read_etag(end.unclear),
+            attempts_left=end is not None and end.attempts.used < end.attempts.allowed,
             seen=self.seen,
             on_conflict=self.on_conflict,
             in_doubt=self.engine.memory.in_doubt(self.ref, fresh.etag),
-            outdated=self.engine.memory.is_past(self.ref, fresh),
+            is_stale=fetched.is_aged or self.engine.memory.is_past(self.ref, fresh),
+            may_fetch_again=may_fetch_again,
         )
-
-    # -- the errors that a call ends in
-
-    def _not_applied(self, failure: FieldingError) -> FieldingError:
-        """Nothing was applied: the failure itself, or the last conflict if time ran out in the rounds after it."""
-        if isinstance(failure, DeadlineExceededError) and self._last_conflict is not None:
-            return self._refused(self._last_conflict, self._writes.sent)
-        return failure
-
-    def _not_fetched(self, failure: FieldingError, error: FieldingError, end: RequestEnd) -> FieldingError:
-        """The GET after `failure` failed with `error`, or there was no time for it."""
-        out_of_time = isinstance(error, DeadlineExceededError)
-        if self._writes.may_be_applied:
-            reason = f"the run could not be looked at afterwards ({error.message})"
-            return self._unknown(reason, failure, None, out_of_time=out_of_time or end.out_of_time)
-        if isinstance(failure, PreconditionFailedError):
-            return self._refused(failure, self._writes.sent) if out_of_time else error
-        return failure
-
-    def _refused(self, failure: FieldingError, wanted: Action | None) -> PreconditionFailedError:
-        fresh, base = self._writes.fresh, self._writes.base
-        current = fresh if fresh is not base else None
-        return refusal(failure, seen=self.seen or base, wanted=wanted, current=current)
-
-    def _unknown(
-        self, reason: str, failure: FieldingError, current: FieldingRun | None, *, out_of_time: bool
-    ) -> OutcomeUnknownError:
-        what = f"{self._call.name} may or may not have been applied: {reason}"
-        return outcome_unknown(what, failure, current, out_of_time=out_of_time)
 
     # -- cancellation
 

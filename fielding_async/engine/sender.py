@@ -34,9 +34,14 @@ class RequestSender:
     # ordered, so that closing goes through them in the same order every time
     _sleepers: "dict[asyncio.Future[None], None]" = Factory(dict)  # pyright: ignore[reportUnknownVariableType]
 
-    def prepare(self, call: Call, request: Request, *, settling: bool = False) -> PendingRequest:
-        """Return a request to `send`. `settling`: it is the GET that settles a lost reply."""
-        return PendingRequest(call, request, settling, RequestEnd(Attempts(self.retry.max_attempts)))
+    def prepare(
+        self, call: Call, request: Request, *, settling: bool = False, attempts: Attempts | None = None
+    ) -> PendingRequest:
+        """Return a request to `send`. `settling`: it is the GET that settles a lost reply.
+
+        `attempts`: those made before, if it is sent on.
+        """
+        return PendingRequest(call, request, settling, RequestEnd(attempts or Attempts(self.retry.max_attempts)))
 
     async def send(self, pending: PendingRequest) -> RequestEnd:
         """Attempt until the answer stands, attempts are used up, or a wait could not end in time.
@@ -70,6 +75,7 @@ class RequestSender:
                     continue
                 pending.is_replayed = False
                 end.failure = answer.error
+                end.unclear = answer.unclear if isinstance(answer, Failed) else None
                 step = end.attempts.note(answer)
                 if self.closing:
                     raise session_closed()
@@ -96,7 +102,7 @@ class RequestSender:
     async def _back_off(self, pending: PendingRequest, wait: float, error: FieldingError) -> bool:
         """Wait before the next attempt. Returns `False`, at once, if the wait could not end in time."""
         call = pending.call
-        until = call.time.until(settling=pending.settling)
+        until = pending.waits_until(self.loop.time())
         if until is None or self.loop.time() + wait < until:
             call.trace.retrying(pending.end.attempts.used, pending.error_type, wait)
         if await self.sleep(wait, until):

@@ -11,6 +11,7 @@ from fielding_async.core.job_results import BatchResult, DraftResult
 from fielding_async.core.models import RunRef
 from fielding_async.core.wire.bodies import decode_batch_result, decode_draft_result
 from fielding_async.core.wire.operations import Operation
+from fielding_async.core.wire.structuring import Report
 from fielding_async.engine.engine import DEFAULT, EngineSource, TimeoutArg, check_timeout
 from fielding_async.engine.job_calls import JobQuery, Position, get_job, wait_for_job
 
@@ -28,7 +29,7 @@ class _Job(ABC):
     made_by: Position | None = field(default=None, eq=False, repr=False, kw_only=True)
 
     @abstractmethod
-    def _decode(self, body: bytes) -> Any: ...
+    def _decode(self, body: bytes, report: Report) -> Any: ...
 
     @abstractmethod
     def _touches(self, ref: RunRef) -> bool: ...
@@ -60,8 +61,8 @@ class BatchJob(_Job):
 
     target_group_ids: tuple[str, ...] = field(default=(), eq=False, repr=False)
 
-    def _decode(self, body: bytes) -> BatchResult:
-        return decode_batch_result(body, self.target_group_ids)
+    def _decode(self, body: bytes, report: Report) -> BatchResult:
+        return decode_batch_result(body, self.target_group_ids, report)
 
     def _touches(self, ref: RunRef) -> bool:
         ids = dict(self.ids)
@@ -101,8 +102,8 @@ class DraftJob(_Job):
 
     __module__ = "fielding_async"
 
-    def _decode(self, body: bytes) -> DraftResult:
-        return decode_draft_result(body)
+    def _decode(self, body: bytes, report: Report) -> DraftResult:
+        return decode_draft_result(body, report)
 
     def _touches(self, ref: RunRef) -> bool:
         return all(getattr(ref, name, value) == value for name, value in self.ids)

@@ -20,7 +20,8 @@ from fielding_async.core.actions import (
 from fielding_async.core.errors import ConfigurationError
 from fielding_async.core.models import FieldingRun, OnConflict, Outcome, RunRef
 from fielding_async.engine.engine import DEFAULT, EngineSource, TimeoutArg
-from fielding_async.engine.run_action import RunAction, fetch_run
+from fielding_async.engine.run_action import RunAction
+from fielding_async.engine.run_fetch import fetch_run
 
 __all__ = ["Run"]
 
@@ -50,7 +51,7 @@ class Run:
         """Return the run as it is now. Source: `GET …/fielding-runs/{fielding_run_id}`. Raises the errors of a read."""
         engine = self.session.engine()
         with engine.call("get", timeout, ref=self.ref) as call:
-            return await fetch_run(engine.sender, engine.memory, call, self.ref, settling=False)
+            return (await fetch_run(engine.sender, engine.memory, call, self.ref, settling=False)).run
 
     async def launch_now(
         self, *, seen: FieldingRun | None = None, on_conflict: OnConflict = "reapply", timeout: TimeoutArg = DEFAULT
@@ -121,7 +122,7 @@ class Run:
         Or pass a callable that gets the `FieldingRun` as it is now and returns an `Update`, or `None` for nothing to
         do. It is called again after every conflict, so that increments by many writers all count; its exceptions pass
         through, nothing sent. In a run known from this session's last write, `last_changed_at` and `last_changed_by`
-        are older than its dates.
+        are `None`.
 
         Source: `PUT …/fielding-runs/{fielding_run_id}`.
         """

@@ -10,6 +10,7 @@ from fielding_async.core.ids import check_plain_id
 from fielding_async.core.models import FieldingRun, RunRef
 from fielding_async.core.wire.bodies import decode_run_list
 from fielding_async.core.wire.operations import operation
+from fielding_async.core.wire.replies import decoded
 from fielding_async.core.wire.requests import request
 from fielding_async.engine.engine import DEFAULT, EngineSource, TimeoutArg
 from fielding_async.engine.job_calls import Made, make_job
@@ -55,10 +56,11 @@ class TargetGroup:
         engine = self.session.engine()
         row = operation("list")
         with engine.call(row.name, timeout, ids=self._ids()) as call:
-            end = await engine.sender.send(engine.sender.prepare(call, request(row, self._ids())))
+            asked = request(row, self._ids())
+            end = await engine.sender.send(engine.sender.prepare(call, asked))
             if end.accepted is None:
                 raise end.error
-            return decode_run_list(end.accepted.body)
+            return decoded(asked, end.accepted, lambda body: decode_run_list(body, call.left_out))
 
     async def launch_from_draft(
         self, *, end_fielding_at: datetime, idempotency_key: str | None = None, timeout: TimeoutArg = DEFAULT

@@ -64,6 +64,7 @@ class _Request(aiohttp.ClientRequest):
         istr("Accept"): "application/json",
         istr("User-Agent"): f"fielding-async/{__version__} {aiohttp.http.SERVER_SOFTWARE}",
     }
+    del DEFAULT_HEADERS[istr("Accept-Encoding")]  # each request says its own
     POST_METHODS = set[str]()  # noqa: RUF012 - otherwise a request without a body gets a Content-Type
 
     async def send(self, conn: aiohttp.connector.Connection) -> aiohttp.ClientResponse:

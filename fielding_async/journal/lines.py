@@ -72,11 +72,23 @@ def intent_line(number: int, digest: int, action: Action, base: FieldingRun) -> 
     what = f'"{action.name}"' if isinstance(action, StatusAction) else _encode(_action(action))
     return (
         f'{{"intent":{number},"row":"{digest:08x}","action":{what},'
-        f'"run":{_quote(base.id)},"etag":{_quote(base.etag or "")},"version":{base.version},'
+        f'"run":{_quote(base.id)},"etag":{_quote(base.etag or "")},"version":{_number(base.version)},'
         f'"status":{_quote(base.status)},"start_at":{_quote(base.start_text or to_text(base.start_fielding_at))},'
         f'"end_at":{_quote(base.end_text or to_text(base.end_fielding_at))},'
-        f'"changed_at":"{to_text(base.last_changed_at)}","changed_by":{_quote(base.last_changed_by)}}}\n'
+        f'"changed_at":{_optional_date(base.last_changed_at)},"changed_by":{_optional(base.last_changed_by)}}}\n'
     ).encode()
+
+
+def _number(value: int | None) -> str:
+    return "null" if value is None else str(value)
+
+
+def _optional_date(value: datetime | None) -> str:
+    return "null" if value is None else f'"{to_text(value)}"'
+
+
+def _optional(value: str | None) -> str:
+    return "null" if value is None else _quote(value)
 
 
 def settled_line(number: int, digest: int) -> bytes:

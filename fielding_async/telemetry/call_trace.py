@@ -203,6 +203,10 @@ class CallTrace:
         write_line("doubt", self, text=text)
         self._event("fielding.doubt", {})
 
+    def left_out(self, field: str) -> None:
+        """Record that a field of a reply could not be read and was left out."""
+        write_line("left out", self, field=field)
+
     def made_job(self, job_id: str) -> None:
         """Record the id of the job that the call made."""
         if self.span is not None:

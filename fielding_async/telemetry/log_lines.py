@@ -30,6 +30,7 @@ LINES: dict[str, tuple[int, str]] = {
     "no token": (logging.WARNING, "no token (%(error_type)s)"),
     "telemetry": (logging.WARNING, "tracing or metrics raised %(error_type)s"),
     "doubt": (logging.WARNING, "%(text)s"),
+    "left out": (logging.WARNING, "a field of a reply cannot be read and was left out: %(field)s"),
 }
 """Each line: its level and its text, which names its values. The call's name and trace id are added."""
 

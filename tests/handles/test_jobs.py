@@ -312,10 +312,19 @@ async def test_a_cancelled_creation_tells_its_key(sandbox: Sandbox, caplog: pyte
 
 
 async def test_a_creation_answered_with_5xx_throughout_is_a_server_error(sandbox: Sandbox) -> None:
-    """When every attempt was answered with a 5xx the error is `ServerError`, with the key."""
-    sandbox.script(*[Status(502)] * 2, on="bulk-pause")
+    """When every attempt was answered with a 5xx of the exchange the error is `ServerError`, with the key."""
+    sandbox.script(*[Status(503)] * 2, on="bulk-pause")
     async with session(sandbox, retry=Retry(max_attempts=2, base=0.001)) as fielding:
         with pytest.raises(ServerError) as caught:
+            await fielding.project(101, sandbox.project_id).pause(["Z" * 26])
+    assert caught.value.idempotency_key == sent(sandbox, "bulk-pause")[0].header("Idempotency-Key")
+
+
+async def test_a_creation_that_a_gateway_answered_is_unknown(sandbox: Sandbox) -> None:
+    """A 504 says that something behind it did not answer in time: the job may have been made."""
+    sandbox.script(*[Status(504)] * 2, on="bulk-pause")
+    async with session(sandbox, retry=Retry(max_attempts=2, base=0.001)) as fielding:
+        with pytest.raises(OutcomeUnknownError) as caught:
             await fielding.project(101, sandbox.project_id).pause(["Z" * 26])
     assert caught.value.idempotency_key == sent(sandbox, "bulk-pause")[0].header("Idempotency-Key")
 

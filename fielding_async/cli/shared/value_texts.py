@@ -56,7 +56,7 @@ def run_object(run: FieldingRun, ref: RunRef | None = None) -> dict[str, Any]:
         "version": run.version,
         "start_fielding_at": to_text(run.start_fielding_at),
         "end_fielding_at": to_text(run.end_fielding_at),
-        "last_changed_at": to_text(run.last_changed_at),
+        "last_changed_at": json_value(run.last_changed_at),
         "last_changed_by": run.last_changed_by,
         "etag": run.etag,
     }
@@ -64,7 +64,8 @@ def run_object(run: FieldingRun, ref: RunRef | None = None) -> dict[str, Any]:
 
 def run_lines(run: FieldingRun, ref: RunRef) -> list[str]:
     """Return a run as lines."""
-    changed = f"{to_text(run.last_changed_at)} by {printable(run.last_changed_by)}"
+    at = "not known" if run.last_changed_at is None else to_text(run.last_changed_at)
+    changed = f"{at} by {printable(run.last_changed_by or 'not known')}"
     return [
         str(ref),
         f"  status   {printable(run.status)}",

@@ -32,7 +32,7 @@ class Attempts:
     """The attempts of one request, which is sent with the same precondition each time.
 
     `may_be_applied`: one of them, if the request is a write, may have been applied. `only_server_errors`: each such
-    attempt was answered with a 5xx; `server_error` is the last of these answers.
+    attempt was answered with a 5xx that the exchange itself made; `server_error` is the last of these answers.
     """
 
     allowed: int
@@ -50,11 +50,11 @@ class Attempts:
             return Next.FINAL
         if answer.may_be_applied:
             self.may_be_applied = True
-            if isinstance(answer.error, ServerError):
+            if answer.of_exchange and isinstance(answer.error, ServerError):
                 self.server_error = answer.error
             else:
                 self.only_server_errors = False
-        if not answer.repeatable:
+        if not answer.repeatable or answer.unclear is not None:
             return Next.FINAL
         return Next.AFTER_A_WAIT if self.used < self.allowed else Next.GIVE_UP
 
@@ -63,12 +63,14 @@ class Attempts:
 class RequestEnd:
     """How a request ended: `accepted`, or else `failure`, that of the last attempt.
 
-    `gave_up`: attempts or time were used up. `out_of_time`: the deadline was one of the reasons.
+    `unclear`: a success that must be looked into (see `Failed`). `gave_up`: attempts or time were used up.
+    `out_of_time`: the deadline was one of the reasons.
     """
 
     attempts: Attempts
     accepted: Response | None = None
     failure: FieldingError | None = None
+    unclear: Response | None = None
     gave_up: bool = False
     out_of_time: bool = False
 

@@ -5,81 +5,76 @@ Source: RFC 9110, section 13.1.1.
 
 What it assumes
 ---------------
-A1  Every write is sent with `If-Match` and the ETag of a run that was received. The server applies a write only while
+A1  Every write is sent with `If-Match` and the ETag of a run that was received. The exchange applies a write only while
     the run has that ETag, and a write that changes the run changes the ETag. So at most one write is applied under
     each ETag, however often a request is sent again or repeated on the way.
 A2  `version` grows by one with each write that changes the run. Nothing is concluded from a larger step.
 A3  A GET returns a state that the run had at some time since the last write that this session saw applied, or it is
-    recognised as older: its ETag is one that is known to be past, or its version is below one that was seen.
-A4  A run may change its status without a write: a scheduled one starts, a live one completes (`_WITHOUT_A_WRITE`).
+    recognised as older (it is *stale*): its `Age` is above 0, its ETag is one that is known to be past, or its version
+    is below one that was seen.
+A4  A run may change its status without a write: a scheduled one starts, a live one is paused or completes.
 A5  A request whose reply was lost may still be applied later, as long as the run has the ETag it was sent under.
+A6  Whatever is in between may answer in place of the exchange. A success counts only as documented, with an ETag; a 5xx
+    says that nothing was applied only if it has the exchange's own form.
 
 The rules, in this order
 ------------------------
-R1  A fetched run that is known to be past says nothing, nor does one with the very ETag that was just refused: fetch
-    again (`FetchAgain`).
+R1  A stale run says nothing, nor does one with the very ETag that was just refused: fetch again (`FetchAgain`), for a
+    few seconds. After that a stale run still has an ETag to send, as the exchange refuses one that is past; but it
+    shows neither that the run is where the action leads, nor what became of an attempt: then it is `Unknown`. If the
+    ETag is the one that was refused, or there is nothing to send: `Unreadable`.
 R2  If an attempt may have been applied (a lost reply), the run is compared with what was sent:
-    a  It is where the action leads: `unconfirmed`. For a callable change this cannot be told from an equal change by
+    a  The last attempt was answered with a success that is not as documented. The run is where the action leads, and
+       has the ETag of that answer, or, if that has none, is one version further: `accepted`. It has that ETag and is
+       elsewhere: `Unknown`. It is as before: nothing of ours was applied yet (`SendAgain`, under the same ETag).
+    b  It is where the action leads: `unconfirmed`. For a callable change this cannot be told from an equal change by
        somebody else: `Unknown`.
-    b  Its ETag is unchanged: the write may still be applied (A5), so `Unknown`; but `Fail` when every such attempt was
-       answered with a 5xx and attempts are used up, or when a resumed write was refused for what no clock can change.
-    c  Exactly one write happened (A2) and a value that ours sets still has its old value: ours was not applied. Go on
-       with R3, as after an ordinary conflict.
-    d  Anything else: `Unknown`.
+    c  Its ETag is unchanged: the write may still be applied (A5), so `Unknown`; but `Fail` when every such attempt was
+       answered with a 5xx of the exchange and attempts are used up, or when a resumed write was refused for what no
+       clock can change.
+    d  Exactly one write happened (A2) and a value that ours sets still has its old value: ours was not applied. Go on
+       with R3, as after an ordinary conflict. Never for a resume or a relaunch (A4).
+    e  Anything else: `Unknown`.
 R3  Nothing that was sent can have been applied. What the caller wants is compared with the run:
     a  It is there: `already`; while a write of an earlier call may still be applied under this ETag it is sent again
        instead, or, if there is nothing to send, it is `unconfirmed`.
     b  The caller asked to be refused (`seen=` and the run has changed, or `on_conflict="raise"`): `Refuse`.
-    c  The server refused the state (422) under this very ETag: `Fail`.
-    d  Otherwise it is still wanted: `Send` under the fetched ETag.
+    c  The exchange refused the state (422) under this very ETag: `Fail`.
+    d  R4 forbids it: `Refuse`.
+    e  Otherwise it is still wanted: `Send` under the fetched ETag.
+R4  What somebody else changed since the first attempt of this call that may have been applied is not reversed. Proof
+    that nothing was applied is not leave to send: every value that the action names must be as it was then.
 
 What is doubtful
 ----------------
-D1  A2 and A3 are not documented by the exchange. Where version does not step by one, R2c never holds, which is safe;
-    where it steps for something other than a write, R2c may conclude that ours was not applied although it was.
-D2  R2c says that nothing was applied, not that nobody else changed what the caller names. An update of both bounds of
-    which one was set by somebody else meanwhile is sent again with both.
-D3  A 5xx is taken as the exchange's own answer (R2b), although a gateway in between may have made it up.
-D4  A cache in between that answers the GET with an older state is recognised only as far as A3 goes.
+D1  A2 and A3 are not documented by the exchange. Where version does not step by one, R2d never holds, which is safe;
+    where it steps for something other than a write, R2d may conclude that ours was not applied although it was.
+D2  A cache that ignores `no-cache` and sends no `Age` is recognised only as far as A3 goes. Under its ETag nothing can
+    be applied that is not current, but `already` may be wrong.
+D3  R2a without an ETag takes one version further for our write. A page made up on the way, together with an equal
+    change by somebody else, would look the same.
+D4  If the exchange pauses a run without a new version, and somebody resumes it, a pause that R4 allows reverses that.
+    The status is as it was, and one write happened.
+D5  A 4xx is taken as the exchange's own, although something in between may have made it after the write was applied.
 """
 
-from collections.abc import Mapping
-from datetime import timedelta
 from enum import Enum
 
-from attrs import field, frozen
+from attrs import frozen
 
-from fielding_async.core.actions import (
-    Action,
-    Change,
-    Complete,
-    LaunchNow,
-    Pause,
-    Relaunch,
-    Resume,
-    StatusAction,
-    Update,
-    call_change,
-)
-from fielding_async.core.dates import grain
+from fielding_async.core.actions import Action, Change, call_change
 from fielding_async.core.errors import BadRequestError, InvalidRunStateError, PreconditionFailedError
-from fielding_async.core.models import Effect, FieldingRun, OnConflict, RunStatus
+from fielding_async.core.models import FieldingRun, OnConflict
 
 from .attempts import RequestEnd
+from .evidence import is_never_accepted, is_next_version, is_overtaken, proves_not_applied
+from .verdicts import Fail, FetchAgain, Finish, Refuse, Send, SendAgain, Unknown, Unreadable, Verdict
 
-__all__ = [
-    "Fail",
-    "FetchAgain",
-    "Finish",
-    "Refuse",
-    "Send",
-    "Situation",
-    "Unknown",
-    "Verdict",
-    "Why",
-    "judge",
-    "why_fetched",
-]
+__all__ = ["STILL_OPEN", "Situation", "Why", "judge", "why_fetched"]
+
+
+STILL_OPEN = "the run is unchanged, but a request whose reply was lost may still be applied"
+"""Why the outcome is unknown although the run is as it was (R2c)."""
 
 
 class Why(Enum):
@@ -90,6 +85,7 @@ class Why(Enum):
     INVALID_STATE = "422"
     BAD_REQUEST = "400 of the exchange, after an attempt that may have been applied"
     REFUSED = "another error after an attempt that may have been applied"
+    UNCLEAR = "a success that is not the documented one, or has no ETag"
     EXHAUSTED = "attempts or time used up"
 
 
@@ -98,10 +94,14 @@ class Situation:
     """Everything that the judgement uses.
 
     `fresh`: the run as fetched. `order`: what the caller wants. `sent`: the action as it was last sent, under the ETag
-    of `base`. `may_be_applied`: an attempt under that ETag may have been applied. `only_server_errors`: each such
-    attempt was answered with a 5xx. `resumed`: each such attempt was made by an earlier process, and is on record.
-    `seen`: the run that the caller's decision rests on. `in_doubt`: a cancelled or unknown write of an earlier call may
-    still be applied under the fetched ETag. `outdated`: the fetched run is known to be past.
+    of `base`. `may_be_applied`: an attempt under that ETag may have been applied. `first`: the run under whose ETag the
+    first attempt of this call that may have been applied was sent, `None` if there is none. `only_server_errors`: each
+    attempt that may have been applied was answered with a 5xx of the exchange. `resumed`: each was made by an earlier
+    process, and is on record. `unclear_etag`: that of the success that is looked into, `None` if it has none.
+    `attempts_left`: the write may be sent again under the same ETag. `seen`: the run that the caller's decision rests
+    on. `in_doubt`: a cancelled or unknown write of an earlier call may still be applied under the fetched ETag.
+    `is_stale`: the fetched run is older than what is known, or came from a cache. `may_fetch_again`: there is time for
+    that.
     """
 
     fresh: FieldingRun
@@ -110,63 +110,32 @@ class Situation:
     sent: Action | None = None
     base: FieldingRun | None = None
     may_be_applied: bool = False
+    first: FieldingRun | None = None
     only_server_errors: bool = False
     resumed: bool = False
+    unclear_etag: str | None = None
+    attempts_left: bool = False
     seen: FieldingRun | None = None
     on_conflict: OnConflict = "reapply"
     in_doubt: bool = False
-    outdated: bool = False
+    is_stale: bool = False
+    may_fetch_again: bool = True
 
     @property
     def unchanged(self) -> bool:
         """Whether the fetched run has the very ETag that the last attempt was sent under."""
         return self.base is not None and self.fresh.etag == self.base.etag
 
-
-@frozen
-class Send:
-    """Send this action under the fetched ETag."""
-
-    action: Action
-
-
-@frozen
-class Finish:
-    """The run is there: the call succeeds."""
-
-    effect: Effect
-    action: Action | None
-
-
-@frozen
-class FetchAgain:
-    """Fetch again after a wait: the run is stale. Its ETag is the one that was refused, or another that is past."""
-
-
-@frozen
-class Refuse:
-    """Raise `PreconditionFailedError`: the run is no longer what the caller's decision rests on."""
-
-    wanted: Action | None
-
-
-@frozen
-class Fail:
-    """Raise the failure that led here: nothing was applied."""
-
-
-@frozen
-class Unknown:
-    """Raise `OutcomeUnknownError`: it cannot be told whether the write was applied."""
-
-    reason: str = field(default="it cannot be told whether the write was applied")
-
-
-Verdict = Send | Finish | FetchAgain | Refuse | Fail | Unknown
+    @property
+    def is_refused_etag(self) -> bool:
+        """Whether the fetched run has the very ETag that was just refused."""
+        return self.why is Why.CONFLICT and self.unchanged
 
 
 def why_fetched(end: RequestEnd) -> Why:
     """Return why the run is fetched after a write that was not accepted."""
+    if end.unclear is not None:
+        return Why.UNCLEAR
     if end.gave_up:
         return Why.EXHAUSTED
     if isinstance(end.failure, PreconditionFailedError):
@@ -180,8 +149,8 @@ def why_fetched(end: RequestEnd) -> Why:
 
 def judge(situation: Situation) -> Verdict:
     """Return what a fetched run means. A callable order is called at most once; its exceptions pass through."""
-    if situation.outdated or (situation.why is Why.CONFLICT and situation.unchanged):
-        return FetchAgain()
+    if situation.is_stale or situation.is_refused_etag:
+        return FetchAgain() if situation.may_fetch_again else _judge_stale(situation)
     if situation.may_be_applied:
         verdict = _judge_lost_attempts(situation)
         if verdict is not None:
@@ -189,11 +158,29 @@ def judge(situation: Situation) -> Verdict:
     return _judge_order(situation)
 
 
+def _judge_stale(situation: Situation) -> Verdict:
+    """Judge a run that is known to be stale, when there is no time to fetch it again (R1)."""
+    if situation.may_be_applied:
+        return Unknown("no GET showed the run as it is now")
+    if situation.is_refused_etag:
+        return Unreadable()
+    if situation.why is Why.INVALID_STATE:
+        return Fail()
+    wanted = _wanted(situation)
+    if wanted is None:
+        return Unreadable()
+    return _send_or_refuse(situation, wanted)
+
+
 def _judge_lost_attempts(situation: Situation) -> Verdict | None:
     """Judge attempts that may have been applied (R2). `None`: it is proven that they were not."""
     sent, base, fresh = situation.sent, situation.base, situation.fresh
     if sent is None or base is None:
         return Unknown()
+    if situation.why is Why.UNCLEAR:
+        verdict = _judge_unclear(situation, sent, base)
+        if verdict is not None:
+            return verdict
     if sent.is_there(fresh):
         if callable(situation.order):
             return Unknown("the run has the dates we sent, but a colleague may have set the same")
@@ -203,80 +190,58 @@ def _judge_lost_attempts(situation: Situation) -> Verdict | None:
             return Fail()
         if situation.resumed and _refusal_is_final(situation.why, sent, base, fresh):
             return Fail()
-        return Unknown("the run is unchanged, but a request whose reply was lost may still be applied")
-    if _proven_not_applied(sent, base, fresh):
+        return Unknown(STILL_OPEN)
+    if proves_not_applied(sent, base, fresh):
         return None
     return Unknown("the run was changed more than once since, or in a way that hides who did it")
 
 
-_WITHOUT_A_WRITE: Mapping[str, frozenset[str]] = {
-    RunStatus.SCHEDULED: frozenset({RunStatus.SCHEDULED, RunStatus.LIVE, RunStatus.COMPLETED}),
-    RunStatus.LIVE: frozenset({RunStatus.LIVE, RunStatus.COMPLETED}),
-    RunStatus.PAUSED: frozenset({RunStatus.PAUSED, RunStatus.COMPLETED}),
-    RunStatus.COMPLETED: frozenset({RunStatus.COMPLETED}),
-}
-"""The statuses that a run may have later, perhaps under the same ETag, if nobody writes to it (A4)."""
-
-_ACCEPTED_IN: Mapping[str, frozenset[str]] = {
-    LaunchNow.name: frozenset({RunStatus.SCHEDULED}),
-    Pause.name: frozenset({RunStatus.LIVE}),
-    Resume.name: frozenset({RunStatus.PAUSED}),
-    Complete.name: frozenset({RunStatus.SCHEDULED, RunStatus.LIVE}),
-    Relaunch.name: frozenset({RunStatus.COMPLETED}),
-    Update.name: frozenset({RunStatus.SCHEDULED, RunStatus.LIVE, RunStatus.PAUSED}),
-}
-"""The statuses in which the exchange may accept an action. Not used before sending: the server decides that."""
+def _judge_unclear(situation: Situation, sent: Action, base: FieldingRun) -> Verdict | None:
+    """Judge a success that is not as documented (R2a). `None`: it says no more than a lost reply."""
+    fresh, etag = situation.fresh, situation.unclear_etag
+    if sent.is_there(fresh):
+        is_ours = is_next_version(base, fresh) if etag is None else fresh.etag == etag
+        return Finish("accepted", sent) if is_ours else None
+    if situation.unchanged:
+        return SendAgain(sent) if situation.attempts_left else None
+    if fresh.etag == etag:
+        return Unknown("the run has the ETag of the reply, but is not where the action leads")
+    return None
 
 
 def _refusal_is_final(why: Why, sent: Action, base: FieldingRun, fresh: FieldingRun) -> bool:
     """Whether a request was refused for a reason that time cannot change: then its earlier copy was refused as well.
 
     A 400 is about the request itself, and time only makes its dates worse. A 422 is about the state: it is final if
-    neither the status on record, which the earlier copy may have met, nor the one fetched now can lead without a write
-    to a status in which the action is accepted. A resume of a paused run or a relaunch of a completed one may depend on
-    the completes goal, which can change.
+    neither the status on record, which the earlier copy may have met, nor the one fetched now can lead to another.
     """
-    if why is Why.BAD_REQUEST:
-        return True
-    later = [_WITHOUT_A_WRITE.get(run.status) for run in (base, fresh)]
-    return why is Why.INVALID_STATE and all(
-        statuses is not None and statuses.isdisjoint(_ACCEPTED_IN[sent.name]) for statuses in later
-    )
+    return why is Why.BAD_REQUEST or (why is Why.INVALID_STATE and is_never_accepted(sent, base, fresh))
 
 
-def _proven_not_applied(sent: Action, base: FieldingRun, fresh: FieldingRun) -> bool:
-    """Whether exactly one write happened since `base`, and what ours sets still has its old value (R2c)."""
-    if fresh.version != base.version + 1:
-        return False
-    if isinstance(sent, Relaunch):
-        return False  # a relaunched run may have completed again without a write
-    if isinstance(sent, StatusAction):
-        return fresh.status == base.status != sent.target
-    return any(
-        has == had and abs(wanted - had) >= _visible(fresh)
-        for (wanted, has), (_, had) in zip(sent.bounds(fresh), sent.bounds(base), strict=True)
-    )
-
-
-def _visible(fresh: FieldingRun) -> timedelta:
-    """Return the smallest change of a date that is visible, however coarsely the server stores dates."""
-    # not those of the base, which may be as we sent them
-    return grain([fresh.start_fielding_at, fresh.end_fielding_at])
+def _wanted(situation: Situation) -> Action | None:
+    order = situation.order
+    return call_change(order, situation.fresh) if callable(order) else order
 
 
 def _judge_order(situation: Situation) -> Verdict:
     """Judge what the caller wants, when nothing that was sent can have been applied (R3)."""
-    fresh, order = situation.fresh, situation.order
-    wanted = call_change(order, fresh) if callable(order) else order
-    if not situation.in_doubt and (wanted is None or wanted.is_there(fresh)):
+    wanted = _wanted(situation)
+    if not situation.in_doubt and (wanted is None or wanted.is_there(situation.fresh)):
         return Finish("already", wanted)
     if wanted is None:
         # nothing to send, but an earlier write may still change the run that the callable saw
         return Finish("unconfirmed", None)
-    if not situation.unchanged and _must_be_refused(situation):
-        return Refuse(wanted)
     if situation.why is Why.INVALID_STATE and situation.unchanged:
         return Fail()
+    return _send_or_refuse(situation, wanted)
+
+
+def _send_or_refuse(situation: Situation, wanted: Action) -> Verdict:
+    if not situation.unchanged and _must_be_refused(situation):
+        return Refuse(wanted)
+    first, base = situation.first, situation.base
+    if first is not None and base is not None and is_overtaken(wanted, first, base, situation.fresh):
+        return Refuse(wanted, overtaken=True)
     return Send(wanted)
 
 

@@ -107,8 +107,11 @@ class RunMemory:
         self.fetches.setdefault(ref, []).append(fetch)
         return fetch
 
-    def fetch_ended(self, fetch: Fetch, run: FieldingRun | None) -> None:
-        """Store what the GET returned, unless something newer has become known since it was sent."""
+    def fetch_ended(self, fetch: Fetch, run: FieldingRun | None, *, is_aged: bool = False) -> None:
+        """Store what the GET returned, unless something newer has become known since it was sent.
+
+        `is_aged`: a cache answered, so the pair that is known, if there is one, stays.
+        """
         fetches = self.fetches[fetch.ref]
         position = fetches.index(fetch)
         del fetches[position]
@@ -118,23 +121,26 @@ class RunMemory:
             return
         entry = self._entry(fetch.ref)
         # the server has shown this version, whether the run is stored or not
-        entry.highest_version_seen = max(entry.highest_version_seen, run.version)
+        version = -1 if run.version is None else run.version
+        entry.highest_version_seen = max(entry.highest_version_seen, version)
         if entry.doubts:
             # a write in doubt under an older ETag can only meet 412 now
             entry.doubts = {
-                etag: version for etag, version in entry.doubts.items() if etag == run.etag or run.version <= version
+                etag: doubted for etag, doubted in entry.doubts.items() if etag == run.etag or version <= doubted
             }
         if not fetch.is_current:
             return
         for earlier in fetches[:position]:
             earlier.is_current = False
-        if run.etag is not None:
+        if run.etag is not None and not (is_aged and entry.run is not None):
             entry.run = run
 
     def is_past(self, ref: RunRef, run: FieldingRun) -> bool:
         """Whether a GET returned a state that is known to be over: a read that lags behind."""
         entry = self._entries.get(ref)
-        return entry is not None and (entry.is_retired(run.etag) or run.version < entry.highest_version_seen)
+        if entry is None:
+            return False
+        return entry.is_retired(run.etag) or (run.version is not None and run.version < entry.highest_version_seen)
 
     def _outdate_fetches(self, ref: RunRef) -> None:
         if not self.fetches:
@@ -153,15 +159,14 @@ class RunMemory:
         self._outdate_fetches(ref)
 
     def write_accepted(self, ref: RunRef, base: FieldingRun, after: FieldingRun) -> None:
-        """Store the run as it is after a write under the ETag of `base`, if the reply had an ETag."""
+        """Store the run as it is after a write under the ETag of `base`."""
         self._outdate_fetches(ref)
         entry = self._entry(ref)
-        entry.run = after if after.etag is not None else None
+        entry.run = after
         if entry.doubts:
             for etag in [etag for etag in entry.doubts if etag != base.etag]:
                 del entry.doubts[etag]  # the server accepted this ETag, so every other one is past
-        # without an ETag in the reply only a change of status is sure: another write may have changed nothing
-        if base.etag != after.etag and (after.etag is not None or after.status != base.status):
+        if base.etag != after.etag:
             entry.retire(base.etag)
 
     def retire(self, ref: RunRef, base: FieldingRun) -> None:
@@ -186,7 +191,8 @@ class RunMemory:
         """Note that a write sent under the ETag of `base` may still be applied."""
         entry = self._entry(ref)
         if base.etag is not None and not entry.is_retired(base.etag):
-            entry.doubts = {**(entry.doubts or {}), base.etag: base.version}
+            version = entry.highest_version_seen if base.version is None else base.version
+            entry.doubts = {**(entry.doubts or {}), base.etag: version}
 
     def in_doubt(self, ref: RunRef, etag: str | None) -> bool:
         """Whether a write that was sent under this very ETag may still be applied."""

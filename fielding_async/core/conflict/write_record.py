@@ -11,8 +11,8 @@ from fielding_async.core.wire.replies import Accepted, Answer, Failed, Response,
 from fielding_async.core.wire.requests import Request, action_request
 
 from .attempts import Attempts, RequestEnd
-from .judgement import Send
 from .run_memory import RunMemory
+from .verdicts import Send
 from .write_log import WriteLog
 
 __all__ = ["WriteRecord"]
@@ -24,7 +24,8 @@ class WriteRecord:
 
     `fresh`: the run as last fetched, or as our write left it. `base`: the run under whose ETag the last write was sent;
     `sent`: the action that it asked for. `may_be_applied`: an attempt under that ETag may have been applied, or may
-    still be. `resumed`: the same of an attempt of an earlier process. `under_way`: a write has started and not ended.
+    still be. `resumed`: the same of an attempt of an earlier process. `first`: the run under whose ETag the first such
+    attempt was sent; what somebody else changed since is not reversed. `under_way`: a write has started and not ended.
     """
 
     memory: RunMemory
@@ -35,12 +36,13 @@ class WriteRecord:
     sent: Action | None = None
     may_be_applied: bool = False
     resumed: bool = False
+    first: FieldingRun | None = None
     under_way: bool = False
 
     def resume(self, action: Action, base: FieldingRun) -> Send:
         """Go on with the write that an earlier process left in flight."""
         self.resumed = self.may_be_applied = True
-        self.fresh = self.base = base
+        self.fresh = self.base = self.first = base
         self.sent = action
         return Send(action)
 
@@ -63,7 +65,6 @@ class WriteRecord:
         assert self.fresh is not None  # noqa: S101 - an action is only ever sent under an ETag that was received
         base = self.base = self.fresh
         self.sent = action
-        self.may_be_applied = self.resumed
         request = action_request(self.ref, action, base)
         if self.memory.fetches:
             self.memory.write_started(self.ref)
@@ -76,10 +77,18 @@ class WriteRecord:
         if end.accepted is not None:
             self._accepted(end.accepted)
             return
-        self.may_be_applied = self.resumed or end.attempts.may_be_applied
+        self.may_be_applied |= end.attempts.may_be_applied
+        if self.may_be_applied and self.first is None:
+            self.first = self.base
         if self.log is not None and not self.may_be_applied:
             self.log.settled()
         self._not_accepted(end.failure)
+
+    def accept_as_fetched(self) -> None:
+        """Note that the run as fetched is as our write left it."""
+        self.disprove()
+        if self.base is not None and self.fresh is not None and self.fresh.etag != self.base.etag:
+            self.memory.retire(self.ref, self.base)
 
     def disprove(self) -> None:
         """Note that nothing sent before can be applied any more."""
@@ -88,7 +97,7 @@ class WriteRecord:
     def cancel(self, attempts: Attempts | None, *, in_flight: bool) -> bool:
         """Note that the call was cancelled, its write perhaps still `in_flight`. Returns whether it may be applied."""
         if self.under_way and attempts is not None:
-            self.may_be_applied = self.resumed or attempts.may_be_applied
+            self.may_be_applied |= attempts.may_be_applied
             if not in_flight:
                 self._not_accepted(None)
         in_doubt = in_flight or self.may_be_applied

@@ -12,7 +12,7 @@ from fielding_async.core.errors import ProtocolError
 from fielding_async.core.job_results import BatchResult, DraftResult
 from fielding_async.core.models import FailedTargetGroup, Failure, FieldingRun, InvalidParam, RunRef
 
-from .structuring import structure
+from .structuring import Report, structure
 
 __all__ = [
     "ErrorBody",
@@ -97,8 +97,8 @@ class _Failed:
 class _BatchJob:
     job_id: str
     status: str
-    created_at: datetime
-    created_by: str
+    created_at: datetime | None = None
+    created_by: str | None = None
     updated_target_groups: _Updated | None = None
     failed_target_groups: _Failed | None = None
 
@@ -107,8 +107,8 @@ class _BatchJob:
 class _DraftJob:
     job_id: str
     status: str
-    created_at: datetime
-    created_by: str
+    created_at: datetime | None = None
+    created_by: str | None = None
     created_fielding_run_id: str | None = None
     failure_reason: dict[str, Any] | None = None
     job_trace_id: str | None = None
@@ -124,11 +124,19 @@ def _load_json(body: bytes, what: str) -> Any:
     try:
         return json.loads(body)
     except (ValueError, RecursionError) as error:
-        problem = f"{what}: not JSON ({type(error).__name__}): {body[:80]!r}"
+        if body.lstrip()[:1] == b"<":
+            problem = (
+                f"{what}: an HTML page in place of JSON; it is from something between here and the exchange, such as a"
+                f" proxy, a filter or the login page of a network: {body[:80]!r}"
+            )
+        else:
+            problem = f"{what}: not JSON ({type(error).__name__}): {body[:80]!r}"
     raise ProtocolError(problem)
 
 
-def _run(data: Any, etag: str | None, what: str, asked: RunRef | None = None) -> FieldingRun:
+def _run(
+    data: Any, etag: str | None, what: str, asked: RunRef | None = None, report: Report | None = None
+) -> FieldingRun:
     if isinstance(data, dict):
         data = cast("dict[str, Any]", data)
         start, end = data.get("start_fielding_at"), data.get("end_fielding_at")
@@ -140,12 +148,17 @@ def _run(data: Any, etag: str | None, what: str, asked: RunRef | None = None) ->
                 data[name] = intern(value)
         if asked is not None and data.get("id") == asked.fielding_run_id:
             data["id"] = asked.fielding_run_id
-    return structure(data, FieldingRun, what)
+        if type(data.get("version")) is not int:  # it may be `None` elsewhere, but the judgement needs it
+            raise ProtocolError(f"{what}: must be int, not {type(data.get('version')).__name__} @ $.version")
+    return structure(data, FieldingRun, what, report)
 
 
-def decode_run(body: bytes, etag: str | None, asked: RunRef | None = None) -> FieldingRun:
-    """Read a `GetFieldingRunResponse`; raises `ProtocolError`, also if it is another run than was `asked` for."""
-    run = _run(_load_json(body, "fielding run"), etag, "fielding run", asked)
+def decode_run(body: bytes, etag: str | None, asked: RunRef | None = None, report: Report | None = None) -> FieldingRun:
+    """Read a `GetFieldingRunResponse`; raises `ProtocolError`, also if it is another run than was `asked` for.
+
+    `report`: as for `structure`, here and below.
+    """
+    run = _run(_load_json(body, "fielding run"), etag, "fielding run", asked, report)
     if asked is not None:
         for name, has, wanted in (
             ("id", run.id, asked.fielding_run_id),
@@ -158,10 +171,10 @@ def decode_run(body: bytes, etag: str | None, asked: RunRef | None = None) -> Fi
     return run
 
 
-def decode_run_list(body: bytes) -> list[FieldingRun]:
+def decode_run_list(body: bytes, report: Report | None = None) -> list[FieldingRun]:
     """Read a `GetListFieldingRunsResponse`; raises `ProtocolError`."""
     what = "list of fielding runs"
-    return [_run(entry, None, what) for entry in structure(_load_json(body, what), _RunList, what).data]
+    return [_run(entry, None, what, report=report) for entry in structure(_load_json(body, what), _RunList, what).data]
 
 
 def decode_run_id(body: bytes) -> str:
@@ -179,9 +192,9 @@ def decode_launched_dates(body: bytes) -> LaunchedDates:
     return structure(data, LaunchedDates, "launch-now reply")
 
 
-def decode_batch_result(body: bytes, asked: tuple[str, ...]) -> BatchResult:
+def decode_batch_result(body: bytes, asked: tuple[str, ...], report: Report | None = None) -> BatchResult:
     """Read a `GetBulk…TargetGroupJobResponse`; `asked` are the ids of the job. Raises `ProtocolError`."""
-    job = structure(_load_json(body, "bulk job"), _BatchJob, "bulk job")
+    job = structure(_load_json(body, "bulk job"), _BatchJob, "bulk job", report)
     updated = tuple(group.target_group_id for group in (job.updated_target_groups or _Updated()).data or ())
     failed = tuple(
         FailedTargetGroup(
@@ -206,13 +219,13 @@ def decode_batch_result(body: bytes, asked: tuple[str, ...]) -> BatchResult:
     return evolve(result, missing=tuple(entry for entry in asked if entry not in named))
 
 
-def decode_draft_result(body: bytes) -> DraftResult:
+def decode_draft_result(body: bytes, report: Report | None = None) -> DraftResult:
     """Read a `Get…FieldingRunFromDraftJobResponse`; raises `ProtocolError`."""
-    job = structure(_load_json(body, "draft job"), _DraftJob, "draft job")
+    job = structure(_load_json(body, "draft job"), _DraftJob, "draft job", report)
     failure = None
     if job.failure_reason is not None:
         reason: dict[str, Any] = {**job.failure_reason, "reasons": job.failure_reason.get("reasons") or []}
-        failure = structure(reason, Failure, "draft job failure_reason")
+        failure = structure(reason, Failure, "draft job failure_reason", report)
     return DraftResult(
         job_id=job.job_id,
         status=job.status,

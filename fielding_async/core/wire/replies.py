@@ -3,8 +3,9 @@
 An attempt ends as a `Response`, or, without one, as `NotSent` or `Lost`; `read` returns what that means.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import TypeVar
 
 from attrs import define, field, frozen
 
@@ -25,9 +26,9 @@ from fielding_async.core.errors import (
 )
 from fielding_async.core.models import FieldingRun
 
-from .bodies import decode_error, decode_launched_dates, decode_run_id
+from .bodies import ErrorBody, decode_error, decode_launched_dates, decode_run_id
 from .requests import Request
-from .response_headers import job_id_from_location, retry_after_seconds, sendable_etag
+from .response_headers import is_aged, job_id_from_location, retry_after_seconds, sendable_etag
 
 __all__ = [
     "Accepted",
@@ -40,7 +41,9 @@ __all__ = [
     "Throttled",
     "api_error",
     "api_error_class",
+    "came_from_a_cache",
     "created_job_id",
+    "decoded",
     "error_type_of",
     "read",
     "read_etag",
@@ -80,6 +83,7 @@ class Lost:
 
 
 Attempted = Response | NotSent | Lost
+_T = TypeVar("_T")
 
 
 @define
@@ -101,13 +105,17 @@ class Failed:
     """Anything else.
 
     `repeatable`: worth another attempt. `may_be_applied`: if it was a write, it may have been applied. `retry_after`:
-    the seconds that the server asked to wait before another attempt.
+    the seconds that the server asked to wait before another attempt. `of_exchange`: a 5xx that the exchange itself
+    made. `unclear`: a success of a run action that is not the documented one, or that has no ETag: only a GET of the
+    run tells what it means.
     """
 
     error: FieldingError
     repeatable: bool
     may_be_applied: bool
     retry_after: float = 0.0
+    of_exchange: bool = False
+    unclear: Response | None = None
 
 
 Answer = Accepted | Throttled | Failed
@@ -125,27 +133,47 @@ def read(asked: Request, attempted: Attempted, now: datetime) -> Answer:
         is_final = isinstance(attempted, NotSent) and attempted.is_final
         return Failed(error, repeatable=not is_final, may_be_applied=isinstance(attempted, Lost))
     status = attempted.status
+    is_action = asked.operation.precondition == "if-match"
     if status == asked.operation.success:
         problem = _unreadable(asked, attempted)
+        if problem is None and is_action and read_etag(attempted) is None:
+            problem = ProtocolError(f"{status}: a reply without an ETag header that could be sent back")
         if problem is None:
             return Accepted(attempted)
-        return _unusable(asked, problem)
-    if status < 400:
-        what = "a redirect, which is not followed" if status >= 300 else "an undocumented status"
-        return _unusable(asked, ProtocolError(f"{status}: {what} ({asked.operation.success} expected)"))
-    refusal = api_error(asked, attempted)
+    elif status < 400:
+        problem = ProtocolError(f"{status}: {_undocumented(status)} ({asked.operation.success} expected)")
+    else:
+        problem = None
+    if problem is not None:
+        problem.status = status
+        return _unusable(asked, problem, attempted if is_action and 200 <= status < 300 else None)
+    said = decode_error(attempted.body)
+    refusal = _api_error(asked, status, said)
     seconds = retry_after_seconds(attempted.headers.get("Retry-After"), attempted.headers.get("Date"), now)
     if isinstance(refusal, RateLimitError):
         refusal.retry_after = seconds
         return Throttled(refusal)
     transient = status >= 500 or status == 408
-    return Failed(refusal, repeatable=transient, may_be_applied=transient, retry_after=seconds or 0.0)
+    of_exchange = status in _OWN_FAILURES and said.object is not None
+    return Failed(
+        refusal, repeatable=transient, may_be_applied=transient, retry_after=seconds or 0.0, of_exchange=of_exchange
+    )
 
 
-def _unusable(asked: Request, problem: FieldingError) -> Failed:
+_OWN_FAILURES = frozenset({500, 501, 503})
+"""The 5xx that a server says of itself; the others say of one behind it that its answer is missing."""
+
+
+def _undocumented(status: int) -> str:
+    if status == 304:
+        return "not modified, although the request had no condition that allows this answer"
+    return "a redirect, which is not followed" if status >= 300 else "an undocumented status"
+
+
+def _unusable(asked: Request, problem: FieldingError, unclear: Response | None = None) -> Failed:
     # a read would return the same again; a write may have been applied
     problem.filled(method=asked.operation.method, path=asked.path)
-    return Failed(problem, repeatable=asked.operation.is_write, may_be_applied=True)
+    return Failed(problem, repeatable=asked.operation.is_write, may_be_applied=True, unclear=unclear)
 
 
 def error_type_of(attempted: Attempted, answer: "Throttled | Failed") -> str:
@@ -175,15 +203,18 @@ def api_error_class(status: int) -> type[APIError]:
 
 def api_error(asked: Request, response: Response) -> APIError:
     """Return the error that a status and its body mean."""
-    said = decode_error(response.body)
-    message = f"{response.status} {said.object or ''}".rstrip()
+    return _api_error(asked, response.status, decode_error(response.body))
+
+
+def _api_error(asked: Request, status: int, said: ErrorBody) -> APIError:
+    message = f"{status} {said.object or ''}".rstrip()
     message += f": {said.detail}" if said.detail else ""
     if said.invalid_params:
         message += " (" + "; ".join(f"{param.name}: {param.reason}" for param in said.invalid_params) + ")"
-    cls = _BY_STATUS.get(response.status) or api_error_class(response.status)
+    cls = _BY_STATUS.get(status) or api_error_class(status)
     return cls(
         message,
-        status=response.status,
+        status=status,
         object=said.object,
         detail=said.detail,
         error_id=said.error_id,
@@ -205,13 +236,29 @@ def _unreadable(asked: Request, response: Response) -> ProtocolError | None:
     return None
 
 
+def decoded(asked: Request, response: Response, decode: Callable[[bytes], _T]) -> _T:
+    """Return the body of a success, read by `decode`. Its `ProtocolError` gets method, path and status."""
+    try:
+        return decode(response.body)
+    except ProtocolError as problem:
+        problem.status = response.status
+        problem.filled(method=asked.operation.method, path=asked.path)
+        raise
+
+
+def came_from_a_cache(response: Response) -> bool:
+    """Whether a cache answered by itself, so that the run may have changed since."""
+    age = response.headers.get("Age")
+    return age is not None and is_aged(age)
+
+
 def read_etag(response: Response) -> str | None:
     """Return the ETag of a response if it can be sent back, else `None`."""
     return sendable_etag(response.headers.get("ETag"))
 
 
 def run_after_write(action: Action, base: FieldingRun, response: Response) -> FieldingRun:
-    """Return the run as an accepted write leaves it; its ETag is `None` if the reply has none that can be sent back.
+    """Return the run as an accepted write leaves it. Who changed it last, and when, is not known.
 
     Its version is one higher, as evidence for a later judgement, unless the ETag is unchanged.
     """
@@ -232,11 +279,9 @@ def run_after_write(action: Action, base: FieldingRun, response: Response) -> Fi
     return FieldingRun(  # in full: `evolve` takes twice as long, and this is done for every write
         id=base.id,
         status=status,
-        version=base.version + (etag != base.etag),
+        version=None if base.version is None else base.version + (etag != base.etag),
         start_fielding_at=start_at,
         end_fielding_at=end_at,
-        last_changed_at=base.last_changed_at,
-        last_changed_by=base.last_changed_by,
         account_id=base.account_id,
         project_id=base.project_id,
         target_group_id=base.target_group_id,

@@ -16,6 +16,14 @@ __all__ = ["Request", "action_request", "request", "run_request"]
 
 _GET = BY_NAME["get"]
 
+_FRESH = ("Cache-Control", "no-cache")
+"""A cache must not answer without asking the exchange (RFC 9111, section 5.2.1.4)."""
+
+_AS_IT_IS = ("Accept-Encoding", "identity")
+"""What compresses a reply on its way drops or rewrites its ETag (RFC 9110, section 8.8.3.3)."""
+
+_COMPRESSED = ("Accept-Encoding", "gzip, deflate")
+
 
 @define
 class Request:
@@ -38,11 +46,12 @@ def request(
     body: Any = None,
 ) -> Request:
     """Build the request of an operation; `ids` fill its path template."""
-    content = () if body is None else (("Content-Type", "application/json"),)
+    content = (_COMPRESSED,) if body is None else (_COMPRESSED, ("Content-Type", "application/json"))
+    fresh = (_FRESH,) if row.method == "GET" else ()
     return Request(
         row,
         row.path.format_map(ids),
-        (*content, *headers),
+        (*content, *fresh, *headers),
         None if body is None else encode(body),
     )
 
@@ -54,7 +63,7 @@ def _path(row: Operation, ref: RunRef) -> str:
 def run_request(ref: RunRef) -> Request:
     """Build the GET of a run."""
     row = _GET
-    return Request(row, _path(row, ref))
+    return Request(row, _path(row, ref), (_FRESH, _AS_IT_IS))
 
 
 def action_request(ref: RunRef, action: Action, base: FieldingRun) -> Request:
@@ -64,7 +73,7 @@ def action_request(ref: RunRef, action: Action, base: FieldingRun) -> Request:
     row = BY_NAME[action.name]
     path = _path(row, ref)
     if not isinstance(action, Update):
-        return Request(row, path, (("If-Match", base.etag),))
+        return Request(row, path, (_AS_IT_IS, ("If-Match", base.etag)))
     start, end = action.texts(base)
     body = encode({"start_fielding_at": start, "end_fielding_at": end})
-    return Request(row, path, (("Content-Type", "application/json"), ("If-Match", base.etag)), body)
+    return Request(row, path, (_AS_IT_IS, ("Content-Type", "application/json"), ("If-Match", base.etag)), body)

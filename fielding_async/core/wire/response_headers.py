@@ -8,7 +8,7 @@ from math import isfinite
 
 from fielding_async.core.ids import is_plain_id
 
-__all__ = ["SENDABLE", "is_sendable", "job_id_from_location", "retry_after_seconds", "sendable_etag"]
+__all__ = ["SENDABLE", "is_aged", "is_sendable", "job_id_from_location", "retry_after_seconds", "sendable_etag"]
 
 _MAX_LENGTH = 4096
 SENDABLE = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]*")
@@ -35,6 +35,14 @@ def retry_after_seconds(value: str | None, date: str | None, now: datetime) -> f
             return None
         seconds = (until - (_http_date(date or "") or now)).total_seconds()
     return seconds if seconds > 0 and isfinite(seconds) else None
+
+
+def is_aged(value: str) -> bool:
+    """Whether an `Age` says that a cache answered, without asking the exchange just then.
+
+    A value that is not a number is taken for one above 0. Source: RFC 9111, section 5.1.
+    """
+    return value.strip(" \t").strip("0") != ""
 
 
 def _http_date(text: str) -> datetime | None:

@@ -1,14 +1,18 @@
 """Values of attrs classes from JSON, through cattrs: strict about types, lenient about unknown fields.
 
+A field that may be `None` and holds a text, a number or a date is informative: no judgement needs it. One with another
+type is `None`, and is reported.
+
 cattrs is loaded when a session is entered: an import of the package should cost little more than that of aiohttp, and
 the first response should not block the event loop.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Iterator
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from itertools import repeat
-from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args, get_origin
+from types import UnionType
+from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from attrs import has
 
@@ -18,7 +22,10 @@ from fielding_async.core.errors import ProtocolError
 if TYPE_CHECKING:
     import cattrs
 
-__all__ = ["load_cattrs", "structure"]
+__all__ = ["Report", "load_cattrs", "structure"]
+
+Report = Callable[[str], None]
+"""Called with the path of each field that could not be read and was left out, such as `$.data[].account_id`."""
 
 _T = TypeVar("_T")
 _MAX_SHOWN = 500
@@ -33,6 +40,16 @@ def _exactly(wanted: type) -> Callable[[Any, Any], Any]:
         return value
 
     return check
+
+
+def _text(value: Any, _: Any) -> str:
+    """Return a text without lone surrogates, which JSON can hold and which no encoding can write."""
+    if type(value) is not str:
+        raise ValueError(f"must be str, not {type(value).__name__}")
+    text: str = value
+    if text.isascii():
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _timestamp(value: Any, _: Any) -> datetime:
@@ -52,14 +69,47 @@ def _is_sequence(kind: Any) -> bool:
     return origin is list or origin is tuple
 
 
+@lru_cache(maxsize=64)
+def _informative(cls: Hashable) -> tuple[str, ...]:
+    """Return the fields of an attrs class that are `None` where they cannot be read."""
+    return tuple(name for name, kind in get_type_hints(cls).items() if _informative_type(kind) is not None)
+
+
+def _informative_type(kind: Any) -> type | None:
+    if not isinstance(kind, UnionType):
+        return None
+    types = [one for one in get_args(kind) if one is not type(None)]
+    return types[0] if len(types) == 1 < len(get_args(kind)) and types[0] in {str, int, datetime} else None
+
+
+def _class(value: Any) -> Any:
+    return value.__class__
+
+
+def _unread(data: Any, value: Any, path: str) -> Iterator[str]:
+    """Yield the paths of the fields that are in `data` and could not be read."""
+    if isinstance(value, list | tuple):
+        for entry, part in zip(cast("list[Any]", data), cast("list[Any]", value), strict=False):
+            yield from _unread(entry, part, f"{path}[]")
+    elif has(kind := _class(value)):
+        informative = _informative(kind)
+        for name, found in data.items():
+            part = getattr(value, name, None)
+            if part is None:
+                if found is not None and name in informative:
+                    yield f"{path}.{name}"
+            elif type(found) in {dict, list}:
+                yield from _unread(found, part, f"{path}.{name}")
+
+
 @cache
 def _converter() -> "cattrs.Converter":
     import cattrs
     from cattrs.gen import make_dict_structure_fn
 
     converter = cattrs.Converter(detailed_validation=True)
-    for wanted in (str, int):
-        converter.register_structure_hook(wanted, _exactly(wanted))
+    converter.register_structure_hook(int, _exactly(int))
+    converter.register_structure_hook(str, _text)
     converter.register_structure_hook(datetime, _timestamp)
     converter.register_structure_hook_func(lambda kind: kind == dict[str, Any], _object)
 
@@ -70,6 +120,19 @@ def _converter() -> "cattrs.Converter":
         return make(map(converter.structure, value, repeat(get_args(kind)[0])))  # pyright: ignore[reportUnknownArgumentType]
 
     converter.register_structure_hook_func(_is_sequence, items)
+
+    def informative(kind: Any) -> Callable[[Any, Any], Any]:
+        read = converter.get_structure_hook(_informative_type(kind))
+
+        def hook(value: Any, _: Any) -> Any:
+            try:
+                return None if value is None else read(value, None)
+            except ValueError:
+                return None
+
+        return hook
+
+    converter.register_structure_hook_factory(lambda kind: _informative_type(kind) is not None, informative)
 
     def fields(cls: Any) -> Callable[[Any, Any], Any]:
         build = make_dict_structure_fn(cls, converter)
@@ -92,12 +155,19 @@ def _explain(error: BaseException, _: Any) -> str:
     return f"wrong shape ({type(error).__name__})"
 
 
-def structure(data: Any, cls: type[_T], what: str) -> _T:
-    """Return a JSON object as a value of an attrs class; raises `ProtocolError` that names each bad field."""
+def structure(data: Any, cls: type[_T], what: str, report: Report | None = None) -> _T:
+    """Return a JSON object as a value of an attrs class; raises `ProtocolError` that names each bad field.
+
+    `report` is called with the path of each informative field that could not be read.
+    """
     if not isinstance(data, dict):
         raise ProtocolError(f"{what}: expected a JSON object, got {type(data).__name__}")
     try:
-        return _converter().structure(data, cls)
+        value = _converter().structure(data, cls)
+        if report is not None:
+            for path in _unread(data, value, "$"):
+                report(path)
+        return value
     except Exception as error:  # noqa: BLE001 - cattrs raises groups and whatever attrs constructors raise
         import cattrs
 

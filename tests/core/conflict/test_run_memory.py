@@ -54,17 +54,24 @@ def test_what_is_past_stays_past() -> None:
 
 
 def test_a_write_that_may_have_changed_nothing_retires_nothing() -> None:
-    """A reply without an ETag, or with the one sent, does not say that the ETag is past."""
+    """A reply with the ETag that was sent does not say that this ETag is past; one with another ETag does."""
     store = RunMemory(8)
     base = run_value(version=5, etag='"5"')
-    store.write_accepted(REF, base, run_value(version=6, etag=None))
-    assert store.get(REF) is None
-    assert not store.is_past(REF, base)
     store.write_accepted(REF, base, base)
     assert not store.is_past(REF, base)
-    # a status that was changed was changed under a new ETag, whatever the reply left out
-    store.write_accepted(REF, base, run_value(version=6, etag=None, status="paused"))
+    store.write_accepted(REF, base, run_value(version=6, etag='"6"'))
     assert store.is_past(REF, base)
+
+
+def test_what_a_cache_answered_takes_no_place_of_a_pair() -> None:
+    """A run that a cache answered with is remembered where nothing is known, and never in place of what is."""
+    store = RunMemory(8)
+    aged, known = run_value(version=5, etag='"5"'), run_value(version=6, etag='"6"')
+    store.fetch_ended(store.fetch_started(REF), aged, is_aged=True)
+    assert store.get(REF) == aged
+    store.fetch_ended(store.fetch_started(REF), known)
+    store.fetch_ended(store.fetch_started(REF), run_value(version=7, etag='"7"'), is_aged=True)
+    assert store.get(REF) == known
 
 
 def test_a_doubt_ends_when_its_etag_is_past() -> None:

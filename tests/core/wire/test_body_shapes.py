@@ -179,10 +179,6 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("run", {"end_fielding_at": "2030-13-01T00:00:00.000Z"}, "end_fielding_at"),
     ("run", {"end_fielding_at": "2030-01-31"}, "end_fielding_at"),
     ("run", {"end_fielding_at": "2030-01-31T23:59:59"}, "end_fielding_at"),
-    ("run", {"last_changed_at": "0001-01-01T00:00:00+23:59"}, "last_changed_at"),
-    ("run", {"last_changed_by": {}}, "last_changed_by"),
-    ("run", {"account_id": "101"}, "account_id"),
-    ("run", {"project_id": 7}, "project_id"),
     ("list", {"data": None}, "data"),
     ("list", {"data": {}}, "data"),
     ("list", {"data": "live"}, "data"),
@@ -193,22 +189,84 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("dates", {"end_fielding_at": ""}, "end_fielding_at"),
     ("batch", {"job_id": 1}, "job_id"),
     ("batch", {"status": None}, "status"),
-    ("batch", {"created_at": "yesterday"}, "created_at"),
     ("batch", {"updated_target_groups": []}, "updated_target_groups"),
     ("batch", {"updated_target_groups": {"data": "A"}}, "updated_target_groups"),
     ("batch", {"updated_target_groups": {"data": ["A"]}}, "updated_target_groups"),
     ("batch", {"updated_target_groups": {"data": [{"target_group_id": 1}]}}, "target_group_id"),
     ("batch", {"updated_target_groups": {"data": [{}]}}, "target_group_id"),
     ("batch", {"failed_target_groups": {"data": [{"target_group_id": "A", "failure_reason": "x"}]}}, "failure_reason"),
-    ("batch", {"failed_target_groups": {"data": [{"target_group_id": "A", "failure_reason": {"code": 5}}]}}, "code"),
-    ("draft", {"created_fielding_run_id": 5}, "created_fielding_run_id"),
-    ("draft", {"job_trace_id": 5}, "job_trace_id"),
     ("draft", {"failure_reason": "x"}, "failure_reason"),
     ("draft", {"failure_reason": {"code": "C"}}, "description"),
     ("draft", {"failure_reason": {"code": 1, "description": "D"}}, "code"),
     ("draft", {"failure_reason": {"code": "C", "description": "D", "reasons": "x"}}, "reasons"),
-    ("draft", {"failure_reason": {"code": "C", "description": "D", "reasons": [{"name": 1}]}}, "name"),
 ]
+
+
+LEFT_OUT: list[tuple[str, dict[str, Any], str]] = [
+    ("run", {"last_changed_at": "0001-01-01T00:00:00+23:59"}, "$.last_changed_at"),
+    ("run", {"last_changed_by": {}}, "$.last_changed_by"),
+    ("run", {"account_id": "101"}, "$.account_id"),
+    ("run", {"account_id": True}, "$.account_id"),
+    ("run", {"project_id": 7}, "$.project_id"),
+    ("run", {"target_group_id": ["T"]}, "$.target_group_id"),
+    ("list", {"data": [RUN | {"last_changed_at": 5}, RUN]}, "$.last_changed_at"),
+    ("batch", {"created_at": "yesterday"}, "$.created_at"),
+    ("batch", {"created_by": 7}, "$.created_by"),
+    (
+        "batch",
+        {"failed_target_groups": {"data": [{"target_group_id": "A", "failure_reason": {"code": 5}}]}},
+        "$.failed_target_groups.data[].failure_reason.code",
+    ),
+    ("draft", {"created_fielding_run_id": 5}, "$.created_fielding_run_id"),
+    ("draft", {"job_trace_id": 5}, "$.job_trace_id"),
+    ("draft", {"failure_reason": {"code": "C", "description": "D", "reasons": [{"name": 1}]}}, "$.reasons[].name"),
+]
+
+
+@pytest.mark.parametrize(("name", "change", "path"), LEFT_OUT, ids=lambda part: str(part)[:60])
+def test_what_no_judgement_needs_is_left_out_and_reported(name: str, change: dict[str, Any], path: str) -> None:
+    """An informative field of another type is `None`, and its path is reported."""
+    decoders: dict[str, Callable[[bytes, Callable[[str], None]], Any]] = {
+        "run": lambda body, report: bodies.decode_run(body, 'W/"5"', None, report),
+        "list": bodies.decode_run_list,
+        "batch": lambda body, report: bodies.decode_batch_result(body, ("A",), report),
+        "draft": bodies.decode_draft_result,
+    }
+    reported: list[str] = []
+    value = decoders[name](json.dumps(DECODERS[name][1] | change).encode(), reported.append)
+    assert reported == [path]
+    field = path.rsplit(".", maxsplit=1)[-1]
+    if path == f"$.{field}" and name != "list":
+        assert getattr(value, field) is None
+
+
+def test_a_lone_surrogate_becomes_a_character_that_can_be_written() -> None:
+    """JSON can hold half of a pair of surrogates, which no encoding can write: a program that prints it would raise."""
+    text = json.dumps(RUN).replace('"live"', '"on\\ud800hold \\ud83d\\ude00"')
+    assert DECODERS["run"][0](text.encode()).status == "on\ufffdhold \N{GRINNING FACE}"
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2030-12-31T23:59:60Z", datetime(2031, 1, 1, tzinfo=UTC)),
+        ("2030-12-31T23:59:60.250Z", datetime(2031, 1, 1, 0, 0, 0, 250_000, tzinfo=UTC)),
+        ("2031-01-01T00:59:60+01:00", datetime(2031, 1, 1, tzinfo=UTC)),
+        ("2030-12-31T24:00:00Z", datetime(2031, 1, 1, tzinfo=UTC)),
+        ("2030-12-31T24:00:00.000Z", datetime(2031, 1, 1, tzinfo=UTC)),
+    ],
+)
+def test_a_leap_second_and_the_end_of_a_day_are_read(text: str, moment: datetime) -> None:
+    """`23:59:60` and `24:00:00` are read on every Python, and are sent back as they came."""
+    run = read("run", RUN | {"end_fielding_at": text})
+    assert (run.end_fielding_at, run.end_text) == (moment, text)
+
+
+@pytest.mark.parametrize("clock", ["24:00:01", "24:00:00.001", "23:58:60", "23:59:61"])
+def test_other_times_beyond_the_day_are_not_read(clock: str) -> None:
+    """No other second after the last one of a minute, or of a day, is a time."""
+    with pytest.raises(ProtocolError, match="end_fielding_at"):
+        read("run", RUN | {"end_fielding_at": f"2030-12-31T{clock}Z"})
 
 
 @pytest.mark.parametrize(("name", "change", "field"), WRONG, ids=lambda part: str(part)[:60])
@@ -223,6 +281,7 @@ def test_absent_required_fields_are_named(name: str) -> None:
     """Each required field that is left out is a `ProtocolError` that names it."""
     body = DECODERS[name][1]
     optional = {"has_more", "updated_target_groups", "failed_target_groups", "failure_reason", "job_trace_id"}
+    optional |= {"last_changed_at", "last_changed_by", "created_at", "created_by", "created_fielding_run_id"}
     for field in set(body) - optional:
         with pytest.raises(ProtocolError, match=rf"\b{field}\b"):
             read(name, {key: value for key, value in body.items() if key != field})

@@ -184,7 +184,7 @@ async def rage(
                         ended = await (run.update(order) if callable(order) else run.perform(order))
                     except FieldingError as error:
                         ended = error
-                    storm.calls.append(Called(ref, order, ended, now.version, sandbox.inspect(ref).version))
+                    storm.calls.append(Called(ref, order, ended, now.version or 0, sandbox.inspect(ref).version or 0))
 
             async with asyncio.TaskGroup() as group:
                 for number, ref in enumerate(refs):

@@ -11,8 +11,9 @@ from fielding_async import BadRequestError, FieldingRun, PermissionDeniedError, 
 from fielding_async.core.actions import Action
 from fielding_async.core.conflict import judgement, write_record
 from fielding_async.core.conflict.attempts import RequestEnd
-from fielding_async.core.conflict.judgement import Finish, Situation, Unknown, Verdict
+from fielding_async.core.conflict.judgement import Situation
 from fielding_async.core.conflict.run_memory import RunMemory
+from fielding_async.core.conflict.verdicts import Finish, Unknown, Verdict
 from fielding_async.core.wire import requests
 from fielding_async.core.wire.requests import Request
 from fielding_async.engine.run_action import RunAction

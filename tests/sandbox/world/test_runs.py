@@ -20,6 +20,7 @@ async def test_get_shows_the_run_with_its_etag(api: Api) -> None:
     ref = api.sandbox.add_run("live", version=5)
     got = await api.get(ref)
     run = api.sandbox.inspect(ref)
+    assert run.last_changed_at is not None
     assert (got.status, got.etag) == (200, 'W/"5"')
     assert got.json == {
         "id": ref.fielding_run_id,
