@@ -1,7 +1,6 @@
 """(k) What a call says of a run was so when it looked, and (o) what it looked at was fresh."""
 
 from collections.abc import Iterator
-from itertools import groupby
 
 from fielding_async import DeadlineExceededError, ProtocolError, Update
 from fielding_async.core.actions import StatusAction
@@ -72,21 +71,28 @@ def check_freshness(world: World, server: Server, calls: list[CallRecord]) -> It
                 yield f"(o) {call.title}: asked {answers} times for what was answered"
         elif call.outcome is not None and call.outcome.effect != "accepted" and look is not None and look.got_age:
             yield f"(o) {call.title}: said {call.outcome.effect!r} of an answer that was {look.got_age:.0f} s old"
-        yield from _check_repeats(world, call)
+        yield from _check_repeats(call)
         yield from _check_explanation(call)
         yield from _check_proofs(call)
 
 
-def _check_repeats(world: World, call: CallRecord) -> Iterator[str]:
-    """An answer of a cache is asked for again, but not for more than five seconds."""
-    for is_old, group in groupby(call.messages, key=lambda message: message.got == 200 and message.got_age > 0):
-        answers = list(group)
-        if not is_old or call.kind == "get":
+def _check_repeats(call: CallRecord) -> Iterator[str]:
+    """One look is repeated for five seconds: until then before a write, and no answer but one comes later."""
+    answers: list[Message] = []
+    for message in [*call.messages, None]:
+        if message is not None and not message.is_write:
+            answers += [message] if message.got == 200 else []
             continue
-        # what a queue or a pause adds to the last wait is not the judgement's
-        waited = answers[-1].asked_at - answers[0].asked_at
-        if waited > _LONGEST + world.timeout.attempt:
-            yield f"(o) {call.title}: asked a cache {len(answers)} times in {waited:.3f} s"
+        if answers and message is not None and answers[-1].got_age and not looked_long(call, message):
+            yield f"(o) {call.title}: wrote under {message.if_match}, of a cache's answer that was not asked for again"
+        if len(answers) > 1 and _ended(answers[-2]) >= _ended(answers[0]) + _LONGEST + _GRACE:
+            yield f"(o) {call.title}: looked again {_ended(answers[-2]) - _ended(answers[0]):.3f} s after the first answer"
+        answers.clear()
+
+
+def _ended(message: Message) -> float:
+    assert message.ended_at is not None
+    return message.ended_at
 
 
 def _check_explanation(call: CallRecord) -> Iterator[str]:
@@ -95,7 +101,10 @@ def _check_explanation(call: CallRecord) -> Iterator[str]:
         return
     looks = [message for message in call.reads if message.sent_at > last.sent_at]
     is_told = str(last.if_match) in error.message and "rewrites" in error.message
-    if looks and not is_told and all(look.got == 200 and look.got_etag == last.if_match for look in looks):
+    is_shown = all(
+        look.got == 200 and look.got_etag == last.if_match and look.fate.kind != "unreadable" for look in looks
+    )
+    if looks and is_shown and not is_told:
         yield f"(o) {call.title}: GETs went on showing {last.if_match}, but the error does not say so: {error}"
 
 
