@@ -144,9 +144,8 @@ def any_bound_as_leave_to_send() -> Generator[None]:
     def is_overtaken(wanted: Action, first: FieldingRun, base: FieldingRun, fresh: FieldingRun) -> bool:
         if isinstance(wanted, StatusAction):
             return fresh.status != first.status
-        return not any(
-            has == had for (_, has), (_, had) in zip(wanted.bounds(fresh), wanted.bounds(first), strict=True)
-        )
+        bounds = zip(wanted.bounds(fresh), wanted.bounds(first), strict=True)
+        return not any(has == had for (_, has), (_, had) in bounds)
 
     with patch.object(judgement, "is_overtaken", is_overtaken):
         yield
@@ -175,7 +174,7 @@ def first_attempt_forgotten() -> Generator[None]:
 @contextmanager
 def resume_proven_not_applied() -> Generator[None]:
     """A resumed or relaunched run that is as it was before is taken for proof that nothing was applied."""
-    original = judgement.proves_not_applied
+    original = evidence.proves_not_applied
 
     def proves(sent: Action, base: FieldingRun, fresh: FieldingRun) -> bool:
         if isinstance(sent, Resume | Relaunch):
@@ -214,8 +213,9 @@ def gateways_answer_as_the_exchanges() -> Any:
     """A 504, or a 5xx with a page, is taken for the exchange's own: nothing was applied."""
 
     def mutate(asked: Request, attempted: Attempted, answer: Answer) -> Answer:
-        is_failure = isinstance(answer, Failed) and isinstance(answer.error, ServerError)
-        return evolve(answer, of_exchange=True) if is_failure else answer
+        if isinstance(answer, Failed) and isinstance(answer.error, ServerError):
+            return evolve(answer, of_exchange=True)
+        return answer
 
     return _read(mutate)
 

@@ -85,8 +85,9 @@ def _check_repeats(call: CallRecord) -> Iterator[str]:
             continue
         if answers and message is not None and answers[-1].got_age and not looked_long(call, message):
             yield f"(o) {call.title}: wrote under {message.if_match}, of a cache's answer that was not asked for again"
-        if len(answers) > 1 and _ended(answers[-2]) >= _ended(answers[0]) + _LONGEST + _GRACE:
-            yield f"(o) {call.title}: looked again {_ended(answers[-2]) - _ended(answers[0]):.3f} s after the first answer"
+        waited = _ended(answers[-2]) - _ended(answers[0]) if len(answers) > 1 else 0.0
+        if waited > _LONGEST + _GRACE:
+            yield f"(o) {call.title}: looked again {waited:.3f} s after the first answer"
         answers.clear()
 
 
