@@ -48,7 +48,7 @@ def draw_between(dice: Random) -> Between:
     between = Between()
     kind = dice.choice(["cache", "cache", "gateway", "gateway", "gateway", "rewriter", "all"])
     if kind in {"cache", "all"}:
-        between.cached = dice.choice([0.1, 0.4, 0.4, 1.0])
+        between.cached = dice.choice([0.2, 0.4, 0.4, 1.0])
         between.cache_life = dice.choice([1.0, 5.0, 60.0])
         between.says_age, between.obeys = dice.choice([(True, False), (True, False), (True, True), (False, True)])
         if kind == "cache" and dice.random() < 0.15:

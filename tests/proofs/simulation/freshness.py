@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+from fielding_async import Outcome
+
 from .leaks import pair_is_true
 from .records import CallRecord, Message
 from .scenario import moment
@@ -68,8 +70,18 @@ def check_seen(world: World, server: Server, calls: list[CallRecord]) -> Iterato
                 yield f"(d) {call.title}: wrote under {etag}, where the run is no longer what was seen"
 
 
+def _is_left(outcome: Outcome, server: Server, world: World) -> bool:
+    """Whether the run of an outcome was so, and is the one that the outcome names."""
+    run = outcome.run
+    named = outcome.etag, outcome.start_fielding_at, outcome.end_fielding_at
+    is_same = named == (run.etag, run.start_fielding_at, run.end_fielding_at)
+    return is_same and pair_is_true(run, server.runs[run.id], world)
+
+
 def check_pairs(world: World, server: Server, calls: list[CallRecord]) -> Iterator[str]:
     """(d) What a callable is given was the run under its ETag, and no write rests on less than the session was told.
+
+    Nor is the run of an `Outcome` one that never was.
 
     A plain write (no `seen=`) does not bear an ETag older than the one that an accepted write of the same session on
     that run was answered with, before the write left; nor does `already` or `unconfirmed` rest on an older look. That
@@ -81,6 +93,8 @@ def check_pairs(world: World, server: Server, calls: list[CallRecord]) -> Iterat
         for run, _ in call.asked:
             if not pair_is_true(run, server.runs[run.id], world):
                 yield f"(d) {call.title}: the callable was given a run that never was: {run}"
+        if call.outcome is not None and not _is_left(call.outcome, server, world):
+            yield f"(d) {call.title}: the outcome is of a run that never was: {call.outcome.run}"
         for message in call.writes:
             if message.is_accepted and message.applied and message.fate.kind != "no-etag":
                 assert message.ended_at is not None

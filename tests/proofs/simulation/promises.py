@@ -74,6 +74,8 @@ def check_ends(world: World, server: Server, calls: list[CallRecord]) -> Iterato
     """
     for call in calls:
         error = call.error
+        if isinstance(error, OutcomeUnknownError) and not isinstance(error.__cause__, FieldingError):
+            yield f"(i) {call.title}: {type(error).__name__} does not name the last failure as its cause"
         if not isinstance(error, FieldingError) or isinstance(error, OutcomeUnknownError | ServerError):
             continue
         if not call.writes:
@@ -146,6 +148,8 @@ def check_refusals(world: World, server: Server, calls: list[CallRecord]) -> Ite
             true = _conflicts(call)
             if said != true:
                 yield f"(m) {call.title}: DeadlineExceededError after {true} conflicts, but it says {said}"
+            if true and not isinstance(error.__cause__, PreconditionFailedError):
+                yield f"(m) {call.title}: DeadlineExceededError after {true} conflicts is not caused by one"
 
 
 def check_conflict_counts(world: World, server: Server, calls: list[CallRecord]) -> Iterator[str]:

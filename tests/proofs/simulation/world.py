@@ -33,7 +33,7 @@ FAULTS = (
     "rival-same",  # a colleague makes the very change that was asked for, just before
 )
 
-_DUELS = ("duel", "coarse duel", "lagging duel", "clock duel", "dates duel")
+_DUELS = ("duel", "coarse duel", "lagging duel", "clock duel", "dates duel", "dates duel")
 _KINDS = ("calm", "mild", "mild", "mild", "mild", "faulty", "faulty", "wild", "wild", "strange", *_DUELS)
 
 
