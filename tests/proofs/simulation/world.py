@@ -166,6 +166,7 @@ def _draw_duel(world: World, dice: Random, kind: str) -> None:
         world.lag_share = dice.choice([0.2, 0.5])
     elif kind == "dates duel":
         world.callables, world.dated, world.both_bounds = 0.1, 0.9, 0.6
+        world.faults.update({"drop": 0.15, "rival-before": 0.2})
         world.noop_keeps_etag, world.widest_step, world.touches = False, 1, 0.0
     elif kind == "clock duel":
         world.ends_near, world.clock_steps = True, False
