@@ -15,13 +15,16 @@ from attrs import evolve
 from .core.actions import Action
 from .core.addresses import check_api_version, resolve_base_url
 from .core.config import Limits, Retry, Timeout
-from .core.credentials import Auth, TokenSource, resolve_auth
+from .core.credentials import Auth, ClientCredentials, TokenSource, resolve_auth, settings_of
 from .core.errors import ConfigurationError, SessionClosedError
 from .core.ids import check_account_id, check_idempotency_key, check_ref, check_target_group_ids, check_ulid
 from .core.models import OnConflict, RunRef
+from .core.redaction import Secret
 from .engine.engine import DEFAULT, Engine, Settings, TimeoutArg, open_engine
 from .handles.run import Run
 from .http.caller_session import ClientSession, check_client_session
+from .http.proxies import PROXY_VARIABLES, resolve_proxies
+from .http.tls import check_ssl
 from .http.transport import Transport
 from .telemetry.otel_providers import TracerProvider
 
@@ -46,7 +49,10 @@ class FieldingSession:
     `FIELDING_TOKEN`, else `FIELDING_CLIENT_ID` and `FIELDING_CLIENT_SECRET`. `base_url`: `None` reads
     `FIELDING_BASE_URL`, else it is the exchange's own; plain http is for loopback hosts only. `etag_cache_size`: the
     most runs remembered. `http`: an `aiohttp.ClientSession` of the caller, whose connections are used, and which is
-    never closed or changed. `proxy`: the URL of an HTTP proxy; left out, the environment's. `ssl`: as for aiohttp.
+    never closed or changed. `proxy`: the URL of an HTTP proxy for https origins; left out, that of `http`, else the
+    environment's, for each origin by itself (not for what `NO_PROXY` names, nor for loopback hosts). `ssl`: an
+    `ssl.SSLContext` for connections; `True` verifies certificates, also where the connector of `http` does not; `False`
+    verifies none, with a warning; left out, the connector of `http` decides, else they are verified.
     `tracer_provider`, `meter_provider`: of OpenTelemetry; left out, the global ones, as they are when the session is
     entered.
 
@@ -71,6 +77,10 @@ class FieldingSession:
         tracer_provider: TracerProvider | None = None,
         meter_provider: "MeterProvider | None" = None,
     ) -> None:
+        # first, so that a session whose arguments are refused has a `repr`
+        self._engine: Engine | None = None
+        self._closed = False
+        auth, proxy = Secret.of(auth), Secret.of(proxy)  # a traceback may show local variables
         if isinstance(etag_cache_size, bool) or not isinstance(etag_cache_size, int) or etag_cache_size < 1:
             raise ConfigurationError(f"etag_cache_size={etag_cache_size!r}: must be a whole number of at least 1")
         for name, value, cls in (("limits", limits, Limits), ("retry", retry, Retry), ("timeout", timeout, Timeout)):
@@ -83,26 +93,33 @@ class FieldingSession:
             if provider is not None and not hasattr(provider, method):
                 raise ConfigurationError(f"{name}: must be a provider of OpenTelemetry, not {type(provider).__name__}")
         http = check_client_session(http)
+        environment = settings_of(os.environ, PROXY_VARIABLES)
+        auth = resolve_auth(auth, environment)
+        base_url = resolve_base_url(base_url, environment)
+        urls = [("base_url", base_url)]
+        if isinstance(auth, ClientCredentials):
+            urls.append(("token_url", auth.token_url))
         self._settings = Settings(
-            auth=resolve_auth(auth, os.environ),
-            base_url=resolve_base_url(base_url, os.environ),
+            auth=auth,
+            base_url=base_url,
             api_version=check_api_version(api_version),
             limits=limits,
             retry=retry,
             timeout=timeout,
             etag_cache_size=etag_cache_size,
             http=http,
-            proxy=proxy,
-            ssl=ssl,
+            proxies=resolve_proxies(proxy, http, environment, urls),
+            ssl=check_ssl(ssl),
             tracer_provider=tracer_provider,
             meter_provider=meter_provider,
         )
-        self._engine: Engine | None = None
-        self._closed = False
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_closed"):
+            return "<FieldingSession (not made)>"  # as a traceback with local variables shows it
         state = "closed" if self._closed else "open" if self._engine is not None else "not entered"
-        return f"<FieldingSession {self._settings.base_url} ({state})>"
+        settings: Settings | None = getattr(self, "_settings", None)
+        return f"<FieldingSession {settings and settings.base_url} ({state})>"
 
     @property
     def base_url(self) -> str:
@@ -284,6 +301,7 @@ def session_over(transport: Transport, *, dice: random.Random | None = None, **a
     `transport`: performs the requests in place of aiohttp. `dice`: the source of jitter, trace ids and span ids; left
     out, they are random. `arguments`: those of `FieldingSession`. Raises `ConfigurationError` for a bad argument.
     """
+    arguments = {name: Secret.of(value) for name, value in arguments.items()}
     session = FieldingSession(**arguments)
     settings = session._settings  # pyright: ignore[reportPrivateUsage] - of this module
     session._settings = evolve(settings, transport=transport, dice=dice)  # pyright: ignore[reportPrivateUsage]

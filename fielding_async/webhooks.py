@@ -26,6 +26,8 @@ _DIGITS = re.compile(r"[0-9]+")
 _SIGNATURE = re.compile(r"[0-9a-fA-F]{64}")
 _LAST_SECOND = 253_402_300_799  # of the year 9999: a datetime can hold no later one
 _LONGEST = 20  # digits of a timestamp, leading zeros included
+_LONGEST_HEADER = 4096  # characters; one with two signatures has about 150
+_MOST_SIGNATURES = 16  # a sender cannot choose how much is compared
 
 
 class WebhookVerificationError(FieldingError, ValueError):
@@ -47,9 +49,9 @@ def verify(
 
     `body`: the raw bytes of the request. `header`: the text of `Cint-Signature`, `t=<unix seconds>,v1=<hex
     hmac-sha256>`. It may hold several `v1`, as while secrets are being changed: one that matches is enough. Schemes of
-    other names are ignored. `secret`: the webhook's secret, its characters as given (not base64-decoded).
-    `tolerance`: by how many seconds the signing time may lie before or after `now`. `now`: unix seconds; left out, the
-    wall clock.
+    other names are ignored. A header of more than 4096 characters or 16 `v1` is refused before anything is hashed.
+    `secret`: the webhook's secret, its characters as given (not base64-decoded). `tolerance`: by how many seconds the
+    signing time may lie before or after `now`. `now`: unix seconds; left out, the wall clock.
 
     The signature covers time and body, so an old delivery that is sent again is refused for its age. One that is sent
     again within `tolerance` is accepted: the caller has to notice it. Raises `WebhookVerificationError`;
@@ -92,6 +94,8 @@ def _read(header: Any) -> tuple[str, list[bytes]]:
         raise WebhookVerificationError("Cint-Signature: the header is missing or empty")
     if not isinstance(header, str):
         raise ConfigurationError(f"header: must be the text of Cint-Signature, not {type(header).__name__}")
+    if len(header) > _LONGEST_HEADER:
+        raise WebhookVerificationError(f"Cint-Signature: longer than {_LONGEST_HEADER} characters")
     times: list[str] = []
     signatures: list[str] = []
     for item in header.split(","):
@@ -111,6 +115,8 @@ def _read(header: Any) -> tuple[str, list[bytes]]:
         raise WebhookVerificationError("Cint-Signature: the timestamp (t=) is out of range")
     if not signatures:
         raise WebhookVerificationError("Cint-Signature: no v1 signature")
+    if len(signatures) > _MOST_SIGNATURES:
+        raise WebhookVerificationError(f"Cint-Signature: more than {_MOST_SIGNATURES} v1 signatures")
     readable = [bytes.fromhex(signature) for signature in signatures if _SIGNATURE.fullmatch(signature)]
     if not readable:
         raise WebhookVerificationError("Cint-Signature: no v1 signature of 64 hexadecimal digits")

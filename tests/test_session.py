@@ -151,12 +151,53 @@ def test_no_token_names_the_variables() -> None:
     assert isinstance(caught.value, ValueError)
 
 
+@pytest.mark.parametrize("name", ["FIELDING_CLIENT_ID", "FIELDING_CLIENT_SECRET"])
+def test_half_of_the_credentials_names_the_other_half(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Of client id and secret in the environment, the error says which is missing."""
+    missing = ({"FIELDING_CLIENT_ID", "FIELDING_CLIENT_SECRET"} - {name}).pop()
+    monkeypatch.setenv(name, "half-of-the-credentials")
+    with pytest.raises(ConfigurationError, match=rf"^no token: pass auth=, or set {missing} \(of") as caught:
+        FieldingSession()
+    assert "half-of-the-credentials" not in str(caught.value)
+
+
+async def test_the_token_endpoint_comes_from_the_environment_for_credentials_from_there(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`FIELDING_TOKEN_URL` is checked as `token_url=` is, and is not the endpoint of credentials that are passed."""
+    sandbox.add_client("client", "secret-of-the-client")
+    monkeypatch.setenv("FIELDING_TOKEN_URL", sandbox.token_url)
+    credentials = ClientCredentials("client", "secret-of-the-client")
+    assert FieldingSession(credentials)._settings.auth is credentials
+    assert credentials.token_url == "https://auth.cint.com/oauth/token"
+    monkeypatch.setenv("FIELDING_CLIENT_ID", "client")
+    monkeypatch.setenv("FIELDING_CLIENT_SECRET", "secret-of-the-client")
+    async with FieldingSession(base_url=sandbox.url) as fielding:
+        assert (await fielding.run(sandbox.add_run("live")).get()).status == "live"
+    monkeypatch.setenv("FIELDING_TOKEN_URL", "http://auth.example/token")
+    with pytest.raises(ConfigurationError, match=r"^FIELDING_TOKEN_URL=.* plain http is for loopback hosts only"):
+        FieldingSession()
+
+
 async def test_settings_come_from_the_environment(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     """`FIELDING_TOKEN` and `FIELDING_BASE_URL` are read when the arguments are left out."""
     monkeypatch.setenv("FIELDING_TOKEN", TOKEN)
     monkeypatch.setenv("FIELDING_BASE_URL", sandbox.url + "/")
     async with FieldingSession() as fielding:
         assert (await fielding.run(sandbox.add_run("live")).get()).status == "live"
+
+
+def test_no_frame_shows_a_secret_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A traceback with local variables, of a session that cannot be made, holds no token, secret or password."""
+    for name in ("FIELDING_TOKEN", "FIELDING_CLIENT_SECRET"):
+        monkeypatch.setenv(name, f"hunter2-{name}")
+    monkeypatch.setenv("HTTPS_PROXY", "http://me:hunter2@127.0.0.1")
+    monkeypatch.setenv("FIELDING_BASE_URL", "http://example.com")
+    with pytest.raises(ConfigurationError, match="loopback") as caught:
+        FieldingSession()
+    frames = [frame for frame, _ in traceback.walk_tb(caught.tb) if frame.f_code.co_filename != __file__]
+    assert len(frames) > 2
+    assert "hunter2" not in "".join(repr(frame.f_locals) for frame in frames)
 
 
 @pytest.mark.parametrize(
@@ -175,6 +216,7 @@ async def test_settings_come_from_the_environment(sandbox: Sandbox, monkeypatch:
         ({"etag_cache_size": 0}, "etag_cache_size"),
         ({"limits": 5}, "limits"),
         ({"http": "a session"}, "http"),
+        ({"ssl": "/path/ca.pem"}, "ssl"),
     ],
     ids=str,
 )

@@ -94,7 +94,12 @@ def test_one_good_signature_is_enough(header: str) -> None:
         (f"t=1_732_526_080,v1={V1}", "not a whole number"),
         (f"t=١٧٣٢٥٢٦٠٨٠,v1={V1}", "not a whole number"),
         (f"t={'9' * 20},v1={V1}", "out of range"),
-        (f"t={'9' * 5000},v1={V1}", "out of range"),
+        (f"t={'9' * 3000},v1={V1}", "out of range"),
+        (f"t={'9' * 5000},v1={V1}", "longer than 4096 characters"),
+        (f"t={TIME},v1={V1}" + ",v1=" * 500_000, "longer than 4096 characters"),
+        (f"t={TIME},v1={V1}" + "," * (4097 - len(HEADER)), "longer than 4096 characters"),
+        (f"t={TIME},v1={V1}" + ",v1=" * 16, "more than 16 v1 signatures"),
+        (f"t={TIME}" + f",v1={V1}" * 17, "more than 16 v1 signatures"),
         (f"t={'0' * 20}{TIME},v1={V1}", "out of range"),
         (f"t={TIME}", "no v1 signature$"),
         (f"t={TIME},v0={V1}", "no v1 signature$"),
@@ -111,6 +116,23 @@ def test_the_error_names_the_rule(header: Any, message: str) -> None:
     """A malformed header is refused, and the message says what is wrong with it."""
     with pytest.raises(WebhookVerificationError, match=message):
         verify(BODY, header, SECRET, now=TIME)
+
+
+def test_a_header_of_the_greatest_size_is_read() -> None:
+    """4096 characters and sixteen v1 signatures are accepted, whichever of them matches."""
+    header = f"t={TIME}" + f",v1={WRONG}" * 15 + f",v1={V1}"
+    assert verify(BODY, header + "," * (4096 - len(header)), SECRET, now=TIME)
+
+
+@pytest.mark.parametrize("header", [f"t={TIME}" + f",v1={V1}" * 500_000, f"t={TIME}" + f",v1={V1}" * 17])
+def test_an_oversized_header_costs_nothing(header: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is beyond the bounds is refused before the body is hashed or any signature compared."""
+    calls: list[str] = []
+    monkeypatch.setattr(hmac, "compare_digest", lambda *_: calls.append("compare"))
+    monkeypatch.setattr(hmac, "new", lambda *_: calls.append("hash"))
+    with pytest.raises(WebhookVerificationError, match=r"more than|longer than"):
+        verify(BODY, header, SECRET, now=TIME)
+    assert calls == []
 
 
 @pytest.mark.parametrize("offset", [-300, -0.5, 0, 0.5, 300])

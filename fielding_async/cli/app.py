@@ -33,6 +33,7 @@ def cli() -> None:
     Settings come from the environment:
       FIELDING_TOKEN                the token, or instead of it
       FIELDING_CLIENT_ID, FIELDING_CLIENT_SECRET
+      FIELDING_TOKEN_URL            another token endpoint, for these two
       FIELDING_BASE_URL             another server than the exchange
 
     \b

@@ -1,14 +1,23 @@
-"""The base URL and the API version of a session, checked. The environment is an argument."""
+"""The base URL and the API version of a session, checked; addresses of this machine. The environment is an argument."""
 
 import re
 from collections.abc import Mapping
-from ipaddress import ip_address
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
 from .errors import ConfigurationError
 
-__all__ = ["BASE_URL", "check_api_version", "check_url", "resolve_base_url"]
+__all__ = [
+    "BASE_URL",
+    "check_api_version",
+    "check_url",
+    "is_loopback_address",
+    "is_loopback_host",
+    "is_plain",
+    "resolve_base_url",
+]
 
 BASE_URL = "https://api.cint.com/v1"
 _API_VERSION = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
@@ -37,18 +46,47 @@ def check_url(name: str, value: Any) -> str:
         raise ConfigurationError(f"{name}: {rule}") from None
     if parts.scheme not in {"http", "https"} or not host or "@" in parts.netloc:
         raise ConfigurationError(f"{name}: {rule}")
-    if parts.scheme == "http" and not _is_loopback(host):
-        raise ConfigurationError(f"{name}={value!r}: plain http is for loopback hosts only; use https")
+    if parts.scheme == "http" and not is_loopback_host(host):
+        raise ConfigurationError(
+            f"{name}={value!r}: plain http is for loopback hosts only (localhost, 127.0.0.0/8, [::1]); use https"
+        )
     return value.rstrip("/")
 
 
-def _is_loopback(host: str) -> bool:
-    if host == "localhost" or host.endswith(".localhost"):
+def is_plain(url: str) -> bool:
+    """Whether requests to a URL are sent without TLS."""
+    return urlsplit(url).scheme == "http"
+
+
+_LOOPBACK = IPv4Network("127.0.0.0/8")
+_ONE = IPv6Address("::1")
+_MAPPED_LOOPBACK = IPv6Network("::ffff:127.0.0.0/104")
+
+
+def is_loopback_host(host: str) -> bool:
+    """Whether the host of a URL, by its name alone, is this machine: `localhost`, `127.0.0.0/8` or `::1`.
+
+    Other names are not, `api.localhost` included: name servers decide where they lead.
+    """
+    if host.lower() == "localhost":
         return True
     try:
-        return ip_address(host).is_loopback
+        address = ip_address(host)
     except ValueError:
         return False
+    return address == _ONE if isinstance(address, IPv6Address) else address in _LOOPBACK
+
+
+@lru_cache(maxsize=64)
+def is_loopback_address(text: str) -> bool:
+    """Whether an IP address, as a socket names its peer, is this machine; addresses of IPv4 may be mapped into IPv6."""
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return False
+    if isinstance(address, IPv6Address):
+        return address == _ONE or address in _MAPPED_LOOPBACK
+    return address in _LOOPBACK
 
 
 def check_api_version(value: Any) -> str:

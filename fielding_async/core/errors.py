@@ -19,11 +19,10 @@ FieldingError
 Errors carry plain values only, so they pickle, and never a token or secret.
 """
 
-import copyreg
-from typing import Any, Self
+from typing import Any
 
-from .models import FieldingRun, InvalidParam, JobResult, RunRef
-from .redaction import without
+from .base_error import FieldingError
+from .models import FieldingRun, InvalidParam, JobResult
 
 __all__ = [
     "APIError",
@@ -50,71 +49,6 @@ __all__ = [
 ]
 
 
-class FieldingError(Exception):
-    """Base of every error of this SDK.
-
-    `method` and `path` name the HTTP request it is about, `ref` the run, `idempotency_key` the key of a job creation
-    (it may be used again after a crash), `trace_id` the W3C trace id of the call. Each is `None` where it does not
-    apply.
-    """
-
-    __module__ = "fielding_async"
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        method: str | None = None,
-        path: str | None = None,
-        ref: RunRef | None = None,
-        idempotency_key: str | None = None,
-        trace_id: str | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.message = message
-        self.method = method
-        self.path = path
-        self.ref = ref
-        self.idempotency_key = idempotency_key
-        self.trace_id = trace_id
-
-    def __str__(self) -> str:
-        request = f"{self.method} {self.path}: " if self.method and self.path else ""
-        marks = [
-            f"{name}={value}"
-            for name, value in (("idempotency_key", self.idempotency_key), ("trace_id", self.trace_id))
-            if value
-        ]
-        return f"{request}{self.message}" + (f" [{', '.join(marks)}]" if marks else "")
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # does not call `__init__` again, and names the class by its public module only
-        return copyreg.__newobj__, (type(self), self.message), {**self.__dict__, "args": self.args}  # type: ignore[attr-defined]
-
-    def filled(
-        self,
-        *,
-        method: str | None = None,
-        path: str | None = None,
-        ref: RunRef | None = None,
-        idempotency_key: str | None = None,
-        trace_id: str | None = None,
-    ) -> Self:
-        """Set what is still `None`, and return the error itself."""
-        self.method = self.method or method
-        self.path = self.path or path
-        self.ref = self.ref or ref
-        self.idempotency_key = self.idempotency_key or idempotency_key
-        self.trace_id = self.trace_id or trace_id
-        return self
-
-    def scrub(self, secret: str) -> None:
-        """Remove a secret from every text of the error, and of the values that it holds."""
-        for name, value in self.__dict__.items():
-            setattr(self, name, without(secret, value))
-        BaseException.__init__(self, self.message)  # for `args`
-
-
 class ConfigurationError(FieldingError, ValueError):
     """A bad argument or a missing setting. Nothing was sent."""
 
@@ -131,6 +65,9 @@ class TransportError(FieldingError):
     """There was no usable response, and nothing was applied: connect, TLS, reset, timeout."""
 
     __module__ = "fielding_async"
+
+    is_final: bool = False
+    """Whether another attempt is bound to fail as well: a certificate that is not trusted, a proxy that refuses."""
 
 
 class DeadlineExceededError(FieldingError, TimeoutError):

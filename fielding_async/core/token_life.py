@@ -4,6 +4,8 @@ from enum import Enum
 
 from attrs import define, field
 
+from .redaction import Secret
+
 __all__ = ["Token", "Trial"]
 
 _MARGIN = 60.0  # seconds, the most that a token is renewed before its end
@@ -27,7 +29,7 @@ class Token:
     renewal that a 403 caused. `trial_ended`: when that was known. `header`: the value of the Authorization header.
     """
 
-    value: str
+    value: str = field(converter=Secret)
     monotonic_end: float | None = None
     wall_end: float | None = None
     margin: float = 0.0
@@ -36,7 +38,7 @@ class Token:
     header: str = field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        self.header = f"Bearer {self.value}"
+        self.header = Secret(f"Bearer {self.value}")
 
     @classmethod
     def lasting(cls, value: str, seconds: float | None, monotonic: float, wall: float) -> "Token":

@@ -14,7 +14,9 @@ from attrs import Factory, define
 
 from fielding_async.core.config import Timeout
 from fielding_async.core.errors import FieldingError, RateLimitError, SessionClosedError, TransportError
+from fielding_async.core.redaction import Secrets, without_frames
 from fielding_async.core.token_life import Token, Trial
+from fielding_async.core.wire.clean_replies import clean_reply
 from fielding_async.core.wire.replies import (
     Accepted,
     Answer,
@@ -66,6 +68,7 @@ class AttemptRunner:
     timeout: Timeout
     base_url: str
     api_version: str
+    secrets: Secrets
     loop: asyncio.AbstractEventLoop
     closing: bool = False
     # ordered, so that closing goes through them in the same order every time
@@ -230,7 +233,7 @@ class _Attempt:
             attempted = await runner.transport.send(
                 outgoing, timeout=self.limit, connect_timeout=runner.timeout.connect
             )
-            answer = read(request, attempted, datetime.now(UTC))
+            answer = read(request, clean_reply(attempted, runner.secrets.redactor), datetime.now(UTC))
             if isinstance(attempted, Response):
                 status = attempted.status
             error_type = None
@@ -246,7 +249,7 @@ class _Attempt:
             if not runner.closing:
                 error_type = "cancelled"
                 self._broke_off(cancelled)
-                raise
+                raise without_frames(cancelled)  # noqa: B904 - it is the same one
             reason = "the session was closed"
             answer = read(request, Lost(reason) if outgoing.left else NotSent(reason), datetime.now(UTC))
         except BaseException as error:
@@ -308,7 +311,7 @@ def is_cancelled() -> bool:
 
 def _no_token(request: Request, error: Exception) -> Failed:
     if isinstance(error, FieldingError):
-        repeatable = isinstance(error, TransportError)
+        repeatable = isinstance(error, TransportError) and not error.is_final
         return Failed(copy.copy(error), repeatable=repeatable, may_be_applied=False)
     cause = error.__cause__
     problem = TransportError(

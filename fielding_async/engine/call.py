@@ -1,6 +1,6 @@
 """One call of the SDK, from the caller's await to its end."""
 
-from collections.abc import Callable
+from traceback import format_exception
 from types import TracebackType
 from typing import Self
 
@@ -8,6 +8,7 @@ from attrs import Factory, define
 
 from fielding_async.core.errors import FieldingError, public_name
 from fielding_async.core.models import RunRef
+from fielding_async.core.redaction import Secrets
 from fielding_async.telemetry.call_trace import CallTrace
 
 __all__ = ["Call", "TimeLimit"]
@@ -36,13 +37,13 @@ class Call:
     """One call of the SDK: a context manager around what it does.
 
     It adds run, idempotency key and trace id to the errors that come out of it, and removes secrets from them.
-    `secrets` returns the texts that no error may show. `requests` counts the HTTP requests sent, `conflicts` the 412s.
+    `secrets`: what no error may show. `requests` counts the HTTP requests sent, `conflicts` the 412s.
     """
 
     name: str
     trace: CallTrace
     time: TimeLimit
-    secrets: Callable[[], list[str]]
+    secrets: Secrets
     ref: RunRef | None = None
     idempotency_key: str | None = None
     requests: int = 0
@@ -70,17 +71,20 @@ class Call:
                 None if error is None else public_name(error),
                 requests=self.requests,
                 conflicts=self.conflicts,
-                secrets=self.secrets(),
+                redactor=self.secrets.redactor,
             )
 
     def _scrub(self, error: BaseException) -> None:
-        secrets = self.secrets()
+        redactor = self.secrets.redactor
         scrubbed: set[int] = set()
         current: BaseException | None = error
         while isinstance(current, FieldingError) and id(current) not in scrubbed:
             scrubbed.add(id(current))
-            for secret in secrets:
-                current.scrub(secret)
+            current.scrub(redactor)
+            for other in {current.__cause__, current.__context__} - {None}:
+                # an exception of the caller's token callable is not ours to change
+                if not isinstance(other, FieldingError) and redactor.shows("".join(format_exception(other))):
+                    current.__cause__ = current.__context__ = None
             current = current.__cause__
 
     def note_doubt(self, cancelled: BaseException, text: str) -> None:

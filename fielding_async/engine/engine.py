@@ -17,9 +17,11 @@ from fielding_async.core.conflict.run_memory import RunMemory
 from fielding_async.core.credentials import Auth, TokenSource
 from fielding_async.core.errors import ConfigurationError, SessionClosedError
 from fielding_async.core.models import RunRef
+from fielding_async.core.redaction import Secrets
 from fielding_async.core.wire.structuring import load_cattrs
 from fielding_async.http.aiohttp_client import AiohttpTransport
 from fielding_async.http.caller_session import ClientSession
+from fielding_async.http.proxies import NO_PROXIES, Proxies
 from fielding_async.http.transport import Transport
 from fielding_async.telemetry.call_trace import CallTrace, Position
 from fielding_async.telemetry.otel_providers import Providers, TracerProvider
@@ -61,7 +63,7 @@ class Settings:
     timeout: Timeout
     etag_cache_size: int
     http: ClientSession | None = None
-    proxy: str | None = None
+    proxies: Proxies = NO_PROXIES
     ssl: ssl_module.SSLContext | bool | None = None
     tracer_provider: TracerProvider | None = None
     meter_provider: "MeterProvider | None" = None
@@ -76,7 +78,7 @@ async def open_engine(settings: Settings) -> "Engine":
         base_url=settings.base_url,
         concurrency=settings.limits.concurrency,
         http=settings.http,
-        proxy=settings.proxy,
+        proxies=settings.proxies,
         ssl=settings.ssl,
     )
     try:
@@ -95,8 +97,12 @@ class Engine:
         self._thread = threading.get_ident()
         self._process = os.getpid()
         dice = settings.dice or random.Random()  # noqa: S311 - jitter and trace ids, not secrets
+        self.secrets: Secrets = Secrets()
+        """What nothing shows. Whoever knows one more adds it."""
+        self.secrets.keep(*settings.proxies.secrets())
         self.keeper: TokenKeeper = TokenKeeper(
             settings.auth,
+            secrets=self.secrets,
             transport=transport,
             timeout=settings.timeout.attempt,
             connect_timeout=settings.timeout.connect,
@@ -112,6 +118,7 @@ class Engine:
                 settings.timeout,
                 settings.base_url,
                 settings.api_version,
+                self.secrets,
                 self.loop,
             ),
             settings.retry,
@@ -162,7 +169,7 @@ class Engine:
             name,
             CallTrace(self._providers, name, ref=ref, ids=ids, link=link),
             TimeLimit(self.settings.timeout.total) if own is DEFAULT else TimeLimit.of_caller(own, self.loop.time()),
-            self.keeper.secrets,
+            self.secrets,
             ref=ref,
             idempotency_key=idempotency_key,
         )

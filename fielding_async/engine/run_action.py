@@ -42,8 +42,7 @@ from .run_errors import RunErrors
 from .run_fetch import FetchedRun, fetch_run
 
 __all__ = ["RunAction"]
-
-_PATIENCE = 5.0  # seconds from the first reply, for which a GET is repeated while it shows an older state
+_PATIENCE = 5.0  # seconds from the first reply, for which a GET is repeated while it is stale
 
 
 @define(eq=False)

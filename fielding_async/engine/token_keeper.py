@@ -1,23 +1,22 @@
 """The bearer token of a session: one fetch shared by all calls that wait for it, and its renewal."""
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import cast
 from urllib.parse import urlsplit
 
 from fielding_async.core.credentials import Auth, BearerToken, ClientCredentials, TokenSource, check_secret
 from fielding_async.core.errors import ConfigurationError, TransportError, public_name
+from fielding_async.core.redaction import Secret, Secrets, without_frames
 from fielding_async.core.token_life import Token, Trial
-from fielding_async.core.wire.replies import Lost, Response
+from fielding_async.core.wire.clean_replies import clean_reply
+from fielding_async.core.wire.replies import Lost, NotSent, Response
 from fielding_async.core.wire.token_endpoint import read_token, token_request_body
 from fielding_async.http.transport import Outgoing, Transport
 from fielding_async.telemetry.attempt_trace import Target, address_of
 from fielding_async.telemetry.call_trace import CallTrace
 
 __all__ = ["TokenKeeper"]
-
-_LEAST_SECRET = 8  # characters
 
 
 class TokenKeeper:
@@ -27,6 +26,7 @@ class TokenKeeper:
         self,
         auth: Auth | TokenSource,
         *,
+        secrets: Secrets,
         transport: Transport,
         timeout: float,
         connect_timeout: float,
@@ -34,6 +34,7 @@ class TokenKeeper:
         wall: Callable[[], float],
     ) -> None:
         self._auth = auth
+        self._secrets = secrets
         self._transport = transport
         self._timeout = timeout
         self._connect_timeout = connect_timeout
@@ -43,18 +44,11 @@ class TokenKeeper:
         self._renew = False
         self._trial = False
         self._fetching: asyncio.Task[None] | None = None
-        self._recent: deque[str] = deque(maxlen=3)
         if isinstance(auth, BearerToken):
             self._token = Token(auth.token, trial=Trial.USELESS)
-            self._recent.append(auth.token)
-
-    def secrets(self) -> list[str]:
-        """Return what must never be shown: the latest tokens, and the client secret.
-
-        A text of fewer than eight characters is no secret, and removing it would garble every message.
-        """
-        found = [*self._recent, self._auth.client_secret] if isinstance(self._auth, ClientCredentials) else self._recent
-        return [secret for secret in found if len(secret) >= _LEAST_SECRET]
+            secrets.keep(auth.token)
+        elif isinstance(auth, ClientCredentials):
+            secrets.keep(auth.client_secret)
 
     def usable(self) -> Token | None:
         """Return the token, or `None` if one must be fetched first."""
@@ -89,7 +83,7 @@ class TokenKeeper:
         trace.renewed()
         token.trial = Trial.PENDING if self._trial else Trial.OPEN
         self._token = token
-        self._recent.append(token.value)
+        self._secrets.renewed(token.value)
         self._renew = self._trial = False
 
     def refused(self, token: Token, status: int, *, replayed: bool) -> bool:
@@ -129,7 +123,7 @@ class TokenKeeper:
         if not isinstance(pending, Awaitable):
             raise ConfigurationError("auth: the callable must be async (it must return an awaitable of a token)")
         async with asyncio.timeout(self._timeout):
-            value = await cast("Awaitable[object]", pending)
+            value = Secret.of(await cast("Awaitable[object]", pending))
         return Token(check_secret("auth: the token that the callable returned", value))
 
     async def _fetch_from_endpoint(self, auth: ClientCredentials, trace: CallTrace) -> Token:
@@ -146,14 +140,20 @@ class TokenKeeper:
                 timeout=self._timeout,
                 connect_timeout=self._connect_timeout,
             )
+            if not isinstance(answer, Response) or answer.status != 200:  # otherwise it holds the token
+                answer = clean_reply(answer, self._secrets.redactor)
             if isinstance(answer, Response):
                 status, error_type = answer.status, str(answer.status) if answer.status >= 400 else None
             else:
                 error_type = "timeout" if isinstance(answer, Lost) and answer.timed_out else "connection"
+        except asyncio.CancelledError as cancelled:
+            raise without_frames(cancelled)  # noqa: B904 - it is the same one
         finally:
             attempt.end(status=status, error_type=error_type)
         if not isinstance(answer, Response):
-            raise TransportError(f"no token: {answer.reason}", method="POST", path=path)
+            error = TransportError(f"no token: {answer.reason}", method="POST", path=path)
+            error.is_final = isinstance(answer, NotSent) and answer.is_final
+            raise error
         value, seconds = read_token(answer, path)
         # counted from before the request, so that the token is never used longer than it lasts
         return Token.lasting(value, seconds, sent, wall)

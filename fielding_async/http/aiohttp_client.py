@@ -6,8 +6,10 @@ No exception of aiohttp leaves this module.
 import asyncio
 import re
 import ssl as ssl_module
+from collections.abc import Mapping
 from contextvars import ContextVar
 from io import BytesIO
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -20,12 +22,14 @@ from fielding_async.core.errors import ConfigurationError, SessionClosedError
 from fielding_async.core.wire.replies import Attempted, Lost, NotSent, Response
 from fielding_async.telemetry.outgoing_context import suppress_instrumentation
 
-from .caller_session import check_proxy, environment_proxy, inherited_headers, inherited_proxy
+from .caller_session import inherited_headers
 from .connection import LARGE, abort, make_ready
 from .deadline_timer import DeadlineTimer
-from .failures import DisconnectedError, describe
+from .failures import DisconnectedError, describe, is_final, refuses_our_certificate
 from .fast_path import FastPath
+from .proxies import NO_PROXIES, Proxies
 from .reply_reader import read_reply
+from .tls import check_connector, ssl_of_requests
 from .transport import HeldBack, Outgoing
 
 __all__ = ["AiohttpTransport"]
@@ -67,6 +71,12 @@ class _Request(aiohttp.ClientRequest):
     del DEFAULT_HEADERS[istr("Accept-Encoding")]  # each request says its own
     POST_METHODS = set[str]()  # noqa: RUF012 - otherwise a request without a body gets a Content-Type
 
+    def update_proxy(self, proxy: URL | None, proxy_auth: Any, proxy_headers: Any) -> None:
+        """Send a proxy its credentials, and none of the session's default headers, as aiohttp would."""
+        given = cast("Mapping[str, str]", proxy_headers or {})
+        own = {name: value for name, value in given.items() if name.lower() == "proxy-authorization"}
+        super().update_proxy(proxy, proxy_auth, own)
+
     async def send(self, conn: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
         """Send the request, if it may be sent."""
         under_way = _under_way.get()
@@ -106,8 +116,7 @@ async def _guard(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerT
     except aiohttp.ClientConnectorError:
         raise
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        reason = describe(error)
-    raise DisconnectedError(reason)
+        raise DisconnectedError(describe(error)) from error
 
 
 _GUARDED = (_guard,)
@@ -126,8 +135,9 @@ def _connect_within(seconds: float | None) -> aiohttp.ClientTimeout:
 class AiohttpTransport:
     """`Transport` over an `aiohttp.ClientSession` of our own, on a connector of our own or the caller's.
 
-    The caller's session itself is never used or changed. Its connector, trace configs, default headers without protocol
-    meaning and `trust_env` are taken over; none of its other settings has an effect.
+    The caller's session itself is never used or changed. Its connector, trace configs and default headers without
+    protocol meaning are taken over; none of its other settings has an effect. `proxies`: one is looked up for the
+    origin of each URL.
     """
 
     def __init__(
@@ -136,11 +146,10 @@ class AiohttpTransport:
         base_url: str,
         concurrency: int,
         http: aiohttp.ClientSession | None,
-        proxy: str | None,
-        ssl: ssl_module.SSLContext | bool | None,
+        proxies: Proxies = NO_PROXIES,
+        ssl: ssl_module.SSLContext | bool | None = None,
     ) -> None:
         self._http = http
-        inherited: str | None = None
         trace_configs: list[aiohttp.TraceConfig] = []
         headers: list[tuple[str, str]] = []
         if http is None:
@@ -153,20 +162,13 @@ class AiohttpTransport:
                 raise ConfigurationError("http: the aiohttp.ClientSession belongs to another event loop")
             trace_configs = list(http.trace_configs)
             headers = inherited_headers(http)
-            inherited = inherited_proxy(http)
-        if proxy is not None:
-            check_proxy("proxy", proxy)
-        elif inherited is not None:
-            proxy = inherited
-        elif http is None or http.trust_env:
-            # once; aiohttp would do it for each request, in a thread
-            proxy = environment_proxy(base_url)
+            check_connector(http)
         self._origin_text = base_url[: len(base_url) - len(urlsplit(base_url).path)]
         self._origin = URL(self._origin_text)
         self._connect_timeouts = _connect_within(None)
         self._timer = DeadlineTimer(asyncio.get_running_loop())
-        self._proxy = proxy
-        self._ssl = True if ssl is None else ssl
+        self._proxies = proxies
+        self._ssl = ssl_of_requests(ssl)
         self._session = aiohttp.ClientSession(
             connector=connector,
             connector_owner=http is None,
@@ -183,7 +185,7 @@ class AiohttpTransport:
                 found.remove(config)
             found.append(_adopting_config())
         self._fast_path: FastPath | None = None
-        if proxy is None and FastPath.is_usable(self._session):
+        if proxies.for_url(base_url) is None and FastPath.is_usable(self._session):
             peer = _Request(
                 "GET",
                 self._origin,
@@ -198,7 +200,7 @@ class AiohttpTransport:
         """Perform one attempt. Raises `HeldBack`, and `SessionClosedError` if the caller closed their own session."""
         if self._http is not None and self._http.closed:
             raise SessionClosedError("the aiohttp.ClientSession passed as http= has been closed")
-        unsent = "could not connect"
+        unsent, final = "could not connect", False
         path, timeouts = self._plain_path(outgoing.url), self._timeouts(connect_timeout)
         limit = self._timer.start(timeout)
         try:
@@ -213,16 +215,17 @@ class AiohttpTransport:
             reason, timed_out = f"no {'reply' if outgoing.left else 'connection'} within {timeout:.3g} s", True
         except aiohttp.ConnectionTimeoutError:
             reason, timed_out = f"no connection within {connect_timeout:.3g} s", True
-        except DisconnectedError as error:
-            reason, timed_out = str(error), False
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller must learn whether the request was sent
-            reason, timed_out = describe(error), False
-            unsent = "could not connect" if isinstance(error, OSError) else "the request could not be sent"
+            reason, timed_out, final = describe(error), False, is_final(error)
+            if outgoing.left and refuses_our_certificate(error):
+                return NotSent(f"could not connect ({reason})", is_final=True)
+            if not (final or isinstance(error, OSError | DisconnectedError)):
+                unsent = "the request could not be sent"
         finally:
             self._timer.stop(limit)
         if outgoing.left:
             return Lost(f"the reply was lost ({reason})", timed_out=timed_out)
-        return NotSent(f"{unsent} ({reason})")
+        return NotSent(f"{unsent} ({reason})", is_final=final)
 
     async def _by_session(self, outgoing: Outgoing, path: str | None, timeouts: aiohttp.ClientTimeout) -> Attempted:
         under_way = _UnderWay(outgoing)
@@ -241,6 +244,7 @@ class AiohttpTransport:
 
     async def _request(self, under_way: _UnderWay, path: str | None, timeouts: aiohttp.ClientTimeout) -> Attempted:
         outgoing = under_way.outgoing
+        proxy = self._proxies.for_url(outgoing.url)
         response = await self._session.request(
             outgoing.method,
             # parsing a whole URL takes three times as long
@@ -250,7 +254,8 @@ class AiohttpTransport:
             middlewares=None if outgoing.method == "POST" else _GUARDED,
             allow_redirects=False,
             raise_for_status=False,
-            proxy=self._proxy,
+            proxy=None if proxy is None else URL(proxy.url),
+            proxy_headers=None if proxy is None else proxy.headers,
             ssl=self._ssl,
         )
         if response.status == 101:

@@ -1,23 +1,13 @@
-"""What is taken over of a caller's `aiohttp.ClientSession`, and of the environment."""
+"""What is taken over of a caller's `aiohttp.ClientSession`; its proxy is in `proxies`."""
 
 import re
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
-from yarl import URL
 
 from fielding_async.core.errors import ConfigurationError
 from fielding_async.core.wire.response_headers import is_sendable
 
-__all__ = [
-    "ClientSession",
-    "check_client_session",
-    "check_proxy",
-    "environment_proxy",
-    "inherited_headers",
-    "inherited_proxy",
-]
+__all__ = ["ClientSession", "check_client_session", "inherited_headers"]
 
 ClientSession = aiohttp.ClientSession
 
@@ -35,8 +25,10 @@ _NOT_INHERITED = frozenset(
 
 
 def check_client_session(http: object) -> ClientSession | None:
-    """Return an `http=` that is an `aiohttp.ClientSession` or `None`; raises `ConfigurationError`."""
+    """Return an `http=` that is an open `aiohttp.ClientSession` or `None`; raises `ConfigurationError`."""
     if http is None or isinstance(http, aiohttp.ClientSession):
+        if http is not None and http.closed:
+            raise ConfigurationError("http: the aiohttp.ClientSession is closed")
         return http
     raise ConfigurationError(f"http: must be an aiohttp.ClientSession, not {type(http).__name__}")
 
@@ -54,40 +46,3 @@ def inherited_headers(http: aiohttp.ClientSession) -> list[tuple[str, str]]:
                 " characters in its value"
             )
     return found
-
-
-def inherited_proxy(http: aiohttp.ClientSession) -> str | None:
-    """Return the proxy of a caller's session, with its credentials."""
-    proxy, auth = getattr(http, "_default_proxy", None), getattr(http, "_default_proxy_auth", None)
-    if proxy is None:
-        return None
-    proxy = check_proxy("http: its proxy", str(proxy))
-    return proxy if auth is None else str(URL(proxy).with_user(auth.login).with_password(auth.password))
-
-
-def environment_proxy(url: str) -> str | None:
-    """Return the proxy that the environment names for a URL (HTTP_PROXY, HTTPS_PROXY, NO_PROXY).
-
-    As with curl, it may have no scheme. Raises `ConfigurationError`.
-    """
-    parts = urlsplit(url)
-    if parts.hostname is None or proxy_bypass(parts.hostname):
-        return None
-    proxy = getproxies().get(parts.scheme)
-    if not proxy:
-        return None
-    return check_proxy(f"{parts.scheme}_proxy, in the environment", proxy if "://" in proxy else f"http://{proxy}")
-
-
-def check_proxy(name: str, proxy: str) -> str:
-    """Return `proxy` if it is the URL of one. Raises `ConfigurationError`, without the URL: it may hold a password."""
-    try:
-        url = URL(proxy)
-        is_good = url.scheme in {"http", "https"} and bool(url.host and url.port)
-    except (ValueError, TypeError):
-        is_good = False
-    if is_good:
-        return proxy
-    raise ConfigurationError(
-        f"{name}: must be http://HOST:PORT or https://HOST:PORT; in a user or password, # is %23, / is %2F, @ is %40"
-    )

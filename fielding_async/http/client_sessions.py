@@ -5,17 +5,18 @@ from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 
 import aiohttp
-from attrs import frozen
+from attrs import define
 from yarl import URL
 
 from .caller_session import ClientSession
+from .proxies import resolve_proxies
 
 __all__ = ["AIOHTTP_VERSION", "TimedReply", "recording_session", "server_header", "session_without_proxies"]
 
 AIOHTTP_VERSION = aiohttp.__version__
 
 
-@frozen
+@define
 class TimedReply:
     """A reply, with the times of the wall clock at which its request was sent and its head was received."""
 
@@ -48,12 +49,21 @@ def recording_session(base_url: str, record: Callable[[TimedReply], None]) -> Cl
     return aiohttp.ClientSession(trust_env=True, trace_configs=[config])
 
 
-async def server_header(url: str, timeout: float) -> str | None:
-    """GET a URL, and return the `Server` header of the reply; `None` if it has none or there is no reply in time."""
+async def server_header(url: str, timeout: float, environment: Mapping[str, str]) -> str | None:
+    """GET a URL, and return the `Server` header of the reply; `None` if it has none or there is no reply in time.
+
+    `environment`: the variables that name the proxy.
+    """
     try:
+        proxy = resolve_proxies(None, None, environment, [("base_url", url)]).for_url(url)
         async with (
-            aiohttp.ClientSession(trust_env=True, timeout=aiohttp.ClientTimeout(total=timeout)) as http,
-            http.get(url, allow_redirects=False) as reply,
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=timeout)) as http,
+            http.get(
+                url,
+                allow_redirects=False,
+                proxy=None if proxy is None else proxy.url,
+                proxy_headers=None if proxy is None else proxy.headers,
+            ) as reply,
         ):
             return reply.headers.get("Server")
     except (aiohttp.ClientError, OSError, ValueError):

@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import os
-import stat
 import sys
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from fielding_async.core.errors import ConfigurationError
 
 from .lines import header_line
 from .reader import LONGEST_FIRST_LINE, read_lines
+from .regular_file import belongs_to_another_user, check_single_name, open_regular
 from .replay import Replay, begins_a_journal
 from .values import Binding, is_same_exchange
 
@@ -43,6 +43,7 @@ class LockedFile:
         self._path = path
         self._name = name
         self._fd = -1
+        self._is_new = False
         self._counts_links = False  # not every file system does
         self._problem: OSError | None = None
         self.load_abandoned: bool = False
@@ -63,10 +64,15 @@ class LockedFile:
 
     def _load(self, binding: Binding, replay: Replay) -> None:
         self._open()
+        is_foreign = not self._is_new and belongs_to_another_user(self._fd)
+        if is_foreign and os.geteuid() != 0:  # root goes on with what a user began
+            raise self._belongs_to_another_user()
         size = os.fstat(self._fd).st_size
         start = b"" if size >= LONGEST_FIRST_LINE else _start_of(self._fd)
         if size < LONGEST_FIRST_LINE and b"\n" not in start and begins_a_journal(start):
             # new, or a crash left its first line incomplete: nothing has been sent yet
+            if is_foreign:
+                raise self._belongs_to_another_user()
             _make_private(self._fd)
             os.ftruncate(self._fd, 0)
             self.write(header_line(binding))
@@ -76,23 +82,34 @@ class LockedFile:
             _refuse_other(self._name, binding, found)
             if self.load_abandoned:
                 raise ConfigurationError(f"{self._name}: is no longer wanted")
-        _make_private(self._fd)
+        if not is_foreign:
+            _make_private(self._fd)
         if replay.good_bytes < size:
             os.ftruncate(self._fd, replay.good_bytes)
         _sync(self._fd)  # what was read may be in the cache only, and the batch relies on it
 
+    def _belongs_to_another_user(self) -> ConfigurationError:
+        why = "belongs to another user, who could read and change it"
+        return ConfigurationError(f"{self._name}: {why}; delete it, or name another file")
+
     def _open(self) -> None:
-        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0)
-        flags |= getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOINHERIT", 0)
+        flags = os.O_RDWR | os.O_APPEND
         for _ in range(_OPEN_TRIES):
-            self._fd = os.open(self._path, flags, 0o600)
-            if not stat.S_ISREG(os.fstat(self._fd).st_mode):
-                raise ConfigurationError(f"{self._name}: is not a regular file")
+            try:
+                self._fd = open_regular(self._path, flags | os.O_CREAT | os.O_EXCL, self._name)
+                self._is_new = True
+            except FileExistsError:
+                self._is_new = False
+                try:
+                    self._fd = open_regular(self._path, flags, self._name)
+                except FileNotFoundError:
+                    continue  # it was deleted a moment ago
+            check_single_name(self._fd, self._name)
             if not _lock(self._fd):
                 raise ConfigurationError(f"{self._name}: is in use by another batch, of this process or another")
             # it may have been deleted or replaced between opening and locking
             with contextlib.suppress(FileNotFoundError):
-                if os.path.samestat(os.stat(self._path), os.fstat(self._fd)):  # noqa: PTH116
+                if os.path.samestat(os.lstat(self._path), os.fstat(self._fd)):
                     self._counts_links = os.fstat(self._fd).st_nlink > 0
                     break
             self.close()

@@ -1,11 +1,11 @@
 """Reads journals: line by line into a `Replay`, or for users as a summary or as rows."""
 
 import os
-import stat
 from collections.abc import Iterator
 
 from fielding_async.core.errors import ConfigurationError
 
+from .regular_file import open_regular
 from .replay import DamagedError, Replay, begins_a_journal, read_binding
 from .values import Binding, JournalRow, JournalSummary
 
@@ -28,7 +28,7 @@ def check_path(path: "str | os.PathLike[str]") -> str:
 def read_journal(path: "str | os.PathLike[str]") -> JournalSummary:
     """Return what a journal holds: without a lock, and also while a batch writes it.
 
-    Raises `ConfigurationError` if it cannot be read or is no journal.
+    Raises `ConfigurationError` if it cannot be read, is a symbolic link or is no journal.
     """
     replay = Replay()
     binding = None
@@ -66,10 +66,8 @@ journal_rows.__module__ = "fielding_async"
 def _read(path: "str | os.PathLike[str]", replay: Replay) -> Iterator[Binding]:
     text = check_path(path)
     try:
-        fd = os.open(text, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        fd = open_regular(text, os.O_RDONLY, f"journal={text!r}")
         try:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise ConfigurationError(f"journal={text!r}: is not a regular file")
             yield from read_lines(fd, f"journal={text!r}", replay)
         finally:
             os.close(fd)

@@ -8,7 +8,7 @@ from attrs import frozen
 from fielding_async.core.errors import ConfigurationError
 from fielding_async.core.models import RunRef
 
-from .faults import Fault, SecondWriter
+from .faults import ExchangePauses, Fault, SecondWriter
 from .serving.routes import OPERATIONS_BY_NAME
 from .world.job_faults import JobFails, JobOmits
 
@@ -30,7 +30,9 @@ class _Entry:
         else:
             named = self.on == operation
         possible = all(
-            run_exists if isinstance(fault, SecondWriter) else makes_job or not isinstance(fault, JobFails | JobOmits)
+            run_exists
+            if isinstance(fault, SecondWriter | ExchangePauses)
+            else makes_job or not isinstance(fault, JobFails | JobOmits)
             for fault in self.faults
         )
         return named and possible and (self.ref is None or self.ref == ref)

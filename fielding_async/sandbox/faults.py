@@ -17,6 +17,7 @@ __all__ = [
     "Cut",
     "Delay",
     "DropHeader",
+    "ExchangePauses",
     "Fault",
     "Hold",
     "JobFails",
@@ -154,6 +155,26 @@ class SecondWriter:
     when: Literal["before", "after"] = "before"
 
 
+def _moment(owner: Any, attribute: "Attribute[Any]", value: Any) -> None:
+    if value not in {"before", "after"}:
+        raise ConfigurationError(f"{type(owner).__name__}({attribute.name}={value!r}): must be 'before' or 'after'")
+
+
+@frozen
+class ExchangePauses:
+    """Let the exchange pause the run by itself just `"before"` the request is handled, or just `"after"` it.
+
+    Nothing happens to a run that is not live then, and with `"after"` nothing if the request is not handled. It
+    applies only to requests about a run that exists. Whether version and ETag step, `Behaviour` says. A resume
+    that is applied, whose reply is lost, and which the exchange undoes:
+    `script((Cut("after"), ExchangePauses("after")), on="resume")`.
+    """
+
+    __module__ = "fielding_async.sandbox"
+
+    when: Literal["before", "after"] = field(default="before", validator=_moment)
+
+
 @frozen
 class Repeat:
     """Handle the request twice, one copy right after the other. `answer` says which answer is sent."""
@@ -174,6 +195,7 @@ Fault = (
     | DropHeader
     | SetHeader
     | SecondWriter
+    | ExchangePauses
     | Repeat
     | JobFails
     | JobOmits

@@ -9,6 +9,7 @@ from typing import Self, cast
 
 from .request_pipeline import RequestPipeline
 from .server import Server
+from .serving.host_check import HostCheck, is_wildcard
 from .serving.routes import TOKEN_PATH
 
 __all__ = ["ServerLifecycle"]
@@ -17,8 +18,9 @@ __all__ = ["ServerLifecycle"]
 class ServerLifecycle:
     """The part of a `Sandbox` that starts and stops its server."""
 
-    def __init__(self, pipeline: RequestPipeline, host: str, port: int) -> None:
+    def __init__(self, pipeline: RequestPipeline, host: str, port: int, hosts: tuple[str, ...]) -> None:
         self._pipeline = pipeline
+        self._hosts = HostCheck(host, hosts)
         self._host, self._port = host, port
         self._origin: str | None = None
         self._server: Server | None = None
@@ -27,7 +29,7 @@ class ServerLifecycle:
 
     async def __aenter__(self) -> Self:
         self._check_idle()
-        self._server = Server(self._pipeline)
+        self._server = Server(self._pipeline, self._hosts)
         try:
             self._set_origin(await self._server.start(self._host, self._port))
         except BaseException:
@@ -54,7 +56,7 @@ class ServerLifecycle:
         ready: Future[tuple[int, Callable[[], None]]] = Future()
 
         async def serve() -> None:
-            server, stop = Server(self._pipeline), asyncio.Event()
+            server, stop = Server(self._pipeline, self._hosts), asyncio.Event()
             loop = asyncio.get_running_loop()
             try:
                 port = await server.start(self._host, self._port)
@@ -109,12 +111,18 @@ class ServerLifecycle:
             raise RuntimeError("the sandbox is already started")
 
     def _set_origin(self, port: int) -> None:
-        host = f"[{self._host}]" if ":" in self._host else self._host
+        host = self._host
+        if is_wildcard(host):  # the SDK speaks plain http to loopback addresses alone
+            host = "::1" if ":" in host else "127.0.0.1"
+        host = f"[{host}]" if ":" in host else host
         self._origin = f"http://{host}:{port}"
 
     @property
     def url(self) -> str:
-        """The base URL, such as `http://127.0.0.1:PORT/v1`. Raises `RuntimeError` if it is not started."""
+        """The base URL, such as `http://127.0.0.1:PORT/v1`. Raises `RuntimeError` if it is not started.
+
+        It names the loopback address if it listens on all addresses (`0.0.0.0`, `::`).
+        """
         return self._require_origin() + "/v1"
 
     @property

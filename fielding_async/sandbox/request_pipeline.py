@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from random import Random
+from secrets import token_urlsafe
 from threading import RLock
 
 from attrs import evolve, frozen
@@ -15,8 +16,10 @@ from attrs import evolve, frozen
 from fielding_async.core.models import RunRef
 
 from .fault_script import Script
-from .faults import Fault, Repeat, SecondWriter, Status
+from .faults import ExchangePauses, Fault, Repeat, SecondWriter, Status
 from .faults import Reply as ReplyFault
+from .serving.bound import Kept
+from .serving.host_check import Refused
 from .serving.ids import IdGenerator
 from .serving.replies import Reply, RetryAfter, error_reply, retry_after_text, too_many_requests
 from .serving.request_form import Request
@@ -59,21 +62,22 @@ class RequestPipeline:
         behaviour: Behaviour,
         require_token: bool | str,
         token_lifetime: float,
-        keep: int | None,
+        kept: Kept,
     ) -> None:
         self.lock: RLock = RLock()
         self.ids: IdGenerator = IdGenerator(Random(seed))  # noqa: S311 - ids, not secrets
         self.behaviour = behaviour
         self.token: str | None = None
         if require_token:
-            self.token = require_token if isinstance(require_token, str) else f"sandbox.{self.ids.hex(40)}"
+            self.token = require_token if isinstance(require_token, str) else f"sandbox.{token_urlsafe(32)}"
         self.engine: RulesEngine = RulesEngine(
-            self.ids, behaviour, token=self.token, token_lifetime=token_lifetime, keep=keep
+            self.ids, behaviour, token=self.token, token_lifetime=token_lifetime, kept=kept
         )
         self.script: Script = Script()
         self.limiter: Limiter | None = None
         self.retry_after: RetryAfter = "seconds"
-        self.requests: RequestLog = RequestLog(keep)
+        self.requests: RequestLog = RequestLog(kept)
+        self._pauses: list[tuple[RunRef, int]] = []
         self._clock = clock
         self._advanced = timedelta(0)
 
@@ -125,15 +129,33 @@ class RequestPipeline:
             )
             return IncomingRequest(request_id=number, request=request, ref=ref, faults=faults, trace_headers=trace)
 
+    def refuse(
+        self, refused: Refused, method: str, path: str, headers: tuple[tuple[str, str], ...], received_at: float
+    ) -> IncomingRequest:
+        """Record a request that is refused before its route is searched for, without its body."""
+        with self.lock:
+            number = self.requests.add(
+                method=method,
+                path=path,
+                operation=None,
+                ref=None,
+                headers=headers,
+                body=b"",
+                received_at=received_at,
+            )
+            reply = error_reply(refused.status, self.ids, detail=refused.detail)
+            return IncomingRequest(request_id=number, reply=reply)
+
     def handle(self, incoming: IncomingRequest, request: Request) -> Reply:
         """Let the engine handle a request, with the faults that apply at this point; return the reply."""
         with self.lock:
-            self._second_writers(incoming, "before")
+            self._others(incoming, "before")
             replacing = next((f for f in incoming.faults if isinstance(f, Status | ReplyFault)), None)
             answer: Answer | None = None
             if all(getattr(fault, "applied", True) for fault in incoming.faults):
                 answer = self._answer(incoming, request)
-                self._second_writers(incoming, "after")
+                self._others(incoming, "after")
+                self._count_towards_pauses(incoming.ref)
                 if answer.applied:
                     self.requests.set_applied(incoming.request_id)
             if isinstance(replacing, ReplyFault):
@@ -159,8 +181,26 @@ class RequestPipeline:
         second = self.engine.handle(request, now, job_faults)
         return Answer((first if repeat == "first" else second).reply, first.applied or second.applied)
 
-    def _second_writers(self, incoming: IncomingRequest, when: str) -> None:
+    def pause_after_requests(self, ref: RunRef, requests: int) -> None:
+        """Let the exchange pause the run once so many more requests about it were handled."""
+        self._pauses.append((ref, requests))
+
+    def _count_towards_pauses(self, ref: RunRef | None) -> None:
+        if not self._pauses:
+            return
+        counted = [(run, left - (run == ref)) for run, left in self._pauses]
+        self._pauses = [(run, left) for run, left in counted if left]
+        now = self.now()
+        for run, left in counted:
+            if not left:
+                self.engine.pause_by_exchange(run, now, now)
+
+    def _others(self, incoming: IncomingRequest, when: str) -> None:
+        """Let others than the client change the run."""
         for fault in incoming.faults:
+            if isinstance(fault, ExchangePauses) and fault.when == when and incoming.ref is not None:
+                now = self.now()
+                self.engine.pause_by_exchange(incoming.ref, now, now)
             if not isinstance(fault, SecondWriter) or fault.when != when or incoming.ref is None:
                 continue
             now = self.now()

@@ -8,16 +8,16 @@ from typing import Literal
 from fielding_async.core.errors import ConfigurationError
 from fielding_async.core.models import FieldingRun, RunRef, RunStatus
 
-from .faults import Fault
-from .lifecycle import ServerLifecycle
+from .fault_control import FaultControl
 from .request_pipeline import RequestPipeline
+from .serving.bound import Kept
 from .serving.dates import MILLISECOND, floor
+from .serving.host_check import checked_names
 from .serving.replies import RetryAfter
 from .serving.request_form import PROJECT_ID
-from .serving.request_log import ReceivedRequest
 from .world.behaviour import Behaviour
 from .world.rate_limits import LimiterKind, make_limiter
-from .world.records import DraftRef, JobFailure, JobRecord, Write
+from .world.records import DraftRef, JobFailure
 from .world.rules import known_status
 
 __all__ = ["Sandbox"]
@@ -25,7 +25,7 @@ __all__ = ["Sandbox"]
 _DAY, _WEEK = timedelta(days=1), timedelta(days=7)
 
 
-class Sandbox(ServerLifecycle):
+class Sandbox(FaultControl):
     """A local HTTP server that behaves as the exchange does: runs, ETags, jobs, a clock, faults and a rate limit.
 
     Either `async with Sandbox() as sandbox:`, on the running event loop; or `with Sandbox() as sandbox:`, or
@@ -35,9 +35,15 @@ class Sandbox(ServerLifecycle):
 
     `host`, `port`: the address to listen on; port 0 picks a free port. `seed`: for the ids it makes up.
     `clock`: a function that returns the time as an aware datetime, `None` for the real time; `advance` adds
-    to it. `require_token`: with `True` every request needs the made-up `token`, with a string that one.
-    `token_lifetime`: of tokens from `token_url`, in seconds of its clock. `behaviour`: settings for what is
-    unknown of the real exchange. `keep`: how many of the latest requests and writes are kept, `None` for all.
+    to it. `require_token`: with `True` every request needs the made-up `token`, another one for each sandbox,
+    with a string that one. `token_lifetime`: of tokens from `token_url`, in seconds of its clock. `behaviour`:
+    settings for what is unknown of the real exchange. `keep`, `keep_bytes`: how many of the latest requests and
+    of the latest writes are kept, and how many bytes of each; `None` for no bound. What falls out is counted.
+
+    It answers to loopback names in `Host`, to `host` and to `hosts` (names or addresses without port, such as
+    that of a container), whatever the port; others are answered with 421, and a web page of another origin with
+    403. Bodies of more than 1 MiB are 413, headers of more than 64 KiB 431.
+
     Raises `ConfigurationError` for a bad argument.
     """
 
@@ -54,9 +60,12 @@ class Sandbox(ServerLifecycle):
         behaviour: Behaviour | None = None,
         token_lifetime: float = 86_400.0,
         keep: int | None = None,
+        keep_bytes: int | None = 256 << 20,
+        hosts: tuple[str, ...] = (),
     ) -> None:
-        if keep is not None and keep < 1:
-            raise ConfigurationError(f"Sandbox(keep={keep!r}): must be 1 or more, or None")
+        for name, value in (("keep", keep), ("keep_bytes", keep_bytes)):
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+                raise ConfigurationError(f"Sandbox({name}={value!r}): must be a whole number of 1 or more, or None")
         if clock is not None and clock().tzinfo is None:
             raise ConfigurationError("Sandbox(clock=…): must tell the time as an aware datetime")
         pipeline = RequestPipeline(
@@ -65,9 +74,9 @@ class Sandbox(ServerLifecycle):
             behaviour=behaviour or Behaviour(),
             require_token=require_token,
             token_lifetime=token_lifetime,
-            keep=keep,
+            kept=Kept(keep, keep_bytes),
         )
-        super().__init__(pipeline, host, port)
+        super().__init__(pipeline, host, port, checked_names(hosts))
         self._project = pipeline.ids.ulid()
 
     # Tokens and ids
@@ -216,27 +225,7 @@ class Sandbox(ServerLifecycle):
             raise KeyError(f"no such run: {ref}")
         return run
 
-    @property
-    def history(self) -> tuple[Write, ...]:
-        """Every write applied to a run, in order, by any writer."""
-        with self._pipeline.lock:
-            self._pipeline.engine.catch_up(self._pipeline.now())
-            return tuple(self._pipeline.engine.runs.writes)
-
-    @property
-    def requests(self) -> tuple[ReceivedRequest, ...]:
-        """Every request received, in order of arrival."""
-        with self._pipeline.lock:
-            return self._pipeline.requests.all()
-
-    @property
-    def jobs(self) -> tuple[JobRecord, ...]:
-        """Every draft and bulk job made, in order, in its current state."""
-        with self._pipeline.lock:
-            self._pipeline.engine.catch_up(self._pipeline.now())
-            return tuple(self._pipeline.engine.jobs.records.values())
-
-    # Clock, rate limit and faults
+    # Clock and rate limit
 
     @property
     def now(self) -> datetime:
@@ -274,35 +263,6 @@ class Sandbox(ServerLifecycle):
             limiter = make_limiter(kind, per_second, burst=burst, window=window, start=monotonic())
         with self._pipeline.lock:
             self._pipeline.limiter, self._pipeline.retry_after = limiter, retry_after
-
-    def script(self, *faults: Fault | tuple[Fault, ...], on: str | None = None, ref: RunRef | None = None) -> None:
-        """Apply each of these faults once, in this order: a request meets the first unused one that matches it.
-
-        The faults of a tuple apply to one request together. `on`: the name of an operation (`"get"`,
-        `"launch-now"`, `"bulk-relaunch"`, `"bulk-relaunch-status"`, `"token"`, …) or a method (`"GET"`,
-        `"PUT"`, `"POST"`); `None` for any operation but `"token"`. `ref`: only requests about this run.
-        Requests that are refused by the rate limit meet no fault. Raises `ConfigurationError` for a value
-        that is no fault, or an unknown `on`.
-        """
-        with self._pipeline.lock:
-            self._pipeline.script.add(faults, on, ref)
-
-    @property
-    def unused_faults(self) -> list[Fault]:
-        """The scripted faults that no request has met yet."""
-        with self._pipeline.lock:
-            return self._pipeline.script.unused()
-
-    def clear_faults(self) -> None:
-        """Remove the scripted faults that no request has met yet."""
-        with self._pipeline.lock:
-            self._pipeline.script.clear()
-
-    def assert_faults_used(self) -> None:
-        """Raise `AssertionError`, naming them, if scripted faults are unused."""
-        unused = self.unused_faults
-        if unused:
-            raise AssertionError(f"scripted faults that never struck: {', '.join(map(repr, unused))}")
 
 
 def _aware(name: str, moment: datetime | None) -> datetime | None:

@@ -7,7 +7,7 @@ import struct
 import time
 from contextlib import suppress
 from email.utils import format_datetime
-from typing import Literal
+from typing import Any, Literal, cast
 
 from aiohttp import web
 from multidict import CIMultiDict
@@ -17,6 +17,7 @@ from fielding_async.__about__ import SANDBOX, __version__
 from .faults import Cut, Delay, DropHeader, Hold, RawReply, Refuse, SetHeader
 from .faults import Reply as ReplyFault
 from .request_pipeline import IncomingRequest, RequestPipeline
+from .serving.host_check import HostCheck, Refused
 from .serving.replies import Reply
 from .serving.request_form import Request
 
@@ -24,20 +25,27 @@ __all__ = ["Server"]
 
 _NAME = f"{SANDBOX}/{__version__}"
 _ACCEPT_TURNS = 3  # turns of the event loop from accepting a connection until the server has recorded it
+_LONGEST_BODY = 1 << 20  # bytes
+_LONGEST_HEAD = 1 << 16  # bytes of names and values; of a single one aiohttp takes 8190
+_TOO_LONG = Refused(413, f"The body must have at most {_LONGEST_BODY} bytes.")
+# after a refusal the rest of a body is read and dropped for a moment, so that the client gets to read the reply; a body
+# that says that it is compressed is not unpacked, as it may become a thousand times as long
+_HTTP: dict[str, Any] = {"access_log": None, "max_headers": 128, "lingering_time": 0.5, "auto_decompress": False}
 _SHUTDOWN_SECONDS = 0.05  # time for requests in progress to end when the server stops, before they are dropped
 
 
 class Server:
     """Serves a `RequestPipeline` on one event loop."""
 
-    def __init__(self, pipeline: RequestPipeline) -> None:
+    def __init__(self, pipeline: RequestPipeline, hosts: HostCheck) -> None:
         self._pipeline = pipeline
+        self._hosts = hosts
         self._runner: web.ServerRunner | None = None
         self._listener: asyncio.Server | None = None
 
     async def start(self, host: str, port: int) -> int:
         """Start listening, and return the port."""
-        runner = web.ServerRunner(web.Server(self._handle, access_log=None), shutdown_timeout=_SHUTDOWN_SECONDS)
+        runner = web.ServerRunner(web.Server(self._handle, **_HTTP), shutdown_timeout=_SHUTDOWN_SECONDS)
         await runner.setup()
         assert runner.server is not None  # noqa: S101 - setup() has made it
         try:
@@ -66,16 +74,38 @@ class Server:
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         received_at = time.monotonic()
         headers = tuple((_decode(name), _decode(value)) for name, value in request.raw_headers)
+        refused = self._refusal(request, headers)
+        if refused is not None:
+            # headers that are too long are not kept either
+            return self._refuse(request, refused, () if refused.status == 431 else headers, received_at)
         try:
-            body = await request.content.read()
+            body = await _read_body(request)
         except (ConnectionError, web.RequestPayloadError):
             return web.Response(status=400)  # the client has disconnected; nobody reads this
+        if body is None:
+            return self._refuse(request, _TOO_LONG, headers, received_at)
         incoming = self._pipeline.receive(request.method, request.raw_path, headers, body, received_at)
         if incoming.request is None:
             return self._response(incoming, incoming.reply or Reply(404))
         if not incoming.faults:
             return self._response(incoming, self._pipeline.handle(incoming, incoming.request))
         return await self._handle_with_faults(request, incoming, incoming.request)
+
+    def _refusal(self, request: web.BaseRequest, headers: tuple[tuple[str, str], ...]) -> Refused | None:
+        if sum(len(name) + len(value) for name, value in headers) > _LONGEST_HEAD:
+            return Refused(431, f"The headers must have at most {_LONGEST_HEAD} bytes.")
+        transport = request.transport
+        name: object = None if transport is None else transport.get_extra_info("sockname")
+        address = cast("tuple[object, ...]", name)[0] if isinstance(name, tuple) else ""
+        return self._hosts.refusal(headers, str(address))
+
+    def _refuse(
+        self, request: web.BaseRequest, refused: Refused, headers: tuple[tuple[str, str], ...], received_at: float
+    ) -> web.Response:
+        incoming = self._pipeline.refuse(refused, request.method, request.raw_path, headers, received_at)
+        response = self._response(incoming, incoming.reply or Reply(refused.status))
+        response.force_close()  # what is left of the body is not read as a next request
+        return response
 
     async def _handle_with_faults(
         self, connection: web.BaseRequest, incoming: IncomingRequest, request: Request
@@ -114,6 +144,18 @@ class Server:
         if record_status:
             self._pipeline.record_status(incoming.request_id, reply.status)
         return web.Response(status=reply.status, headers=headers, body=reply.body or None)
+
+
+async def _read_body(request: web.BaseRequest) -> bytes | None:
+    """Return the body; `None` if it is too long. No more than that is ever held."""
+    if (request.content_length or 0) > _LONGEST_BODY:
+        return None
+    body = bytearray()
+    async for chunk in request.content.iter_any():
+        body += chunk
+        if len(body) > _LONGEST_BODY:
+            return None
+    return bytes(body)
 
 
 def _decode(raw: bytes) -> str:

@@ -12,6 +12,7 @@ from opentelemetry import trace
 from opentelemetry.trace import Link, Span, SpanContext, Status, StatusCode, Tracer
 
 from fielding_async.core.models import RunRef
+from fielding_async.core.redaction import Redactor
 from fielding_async.core.wire.trace_headers import traceparent
 
 from .attempt_trace import AttemptTrace, Target
@@ -222,9 +223,9 @@ class CallTrace:
         *,
         requests: int,
         conflicts: int,
-        secrets: Sequence[str],
+        redactor: Redactor,
     ) -> None:
-        """End the trace of a call that is observed. `secrets` are removed from the texts of its error."""
+        """End the trace of a call that is observed. `redactor` takes secrets out of the texts of its error."""
         result: dict[str, str] = {}
         if self.effect is not None:
             result["fielding.effect"] = self.effect
@@ -238,7 +239,7 @@ class CallTrace:
             if span.is_recording():
                 span.set_attributes({"fielding.requests": requests, "fielding.conflicts": conflicts, **result})
                 if error is not None:
-                    attributes = _exception(error, secrets)
+                    attributes = _exception(error, redactor)
                     span.add_event("exception", attributes)
                     span.set_status(Status(StatusCode.ERROR, attributes["exception.message"] or error_type))
         with contained(self):
@@ -261,7 +262,7 @@ def _span_context_around() -> SpanContext | None:
     return around if around.is_valid else None
 
 
-def _exception(error: BaseException, secrets: Sequence[str]) -> dict[str, str]:
+def _exception(error: BaseException, redactor: Redactor) -> dict[str, str]:
     # `record_exception` would show the texts of causes, which are not ours, as they are
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
@@ -270,6 +271,8 @@ def _exception(error: BaseException, secrets: Sequence[str]) -> dict[str, str]:
     except Exception:  # noqa: BLE001 - it may be an exception of the caller's
         text = ""
     stack = "".join(traceback.format_exception(error))
-    for secret in secrets:
-        text, stack = text.replace(secret, "***"), stack.replace(secret, "***")
-    return {"exception.type": name, "exception.message": text, "exception.stacktrace": stack}
+    return {
+        "exception.type": name,
+        "exception.message": redactor.text(text),
+        "exception.stacktrace": redactor.text(stack),
+    }

@@ -191,6 +191,77 @@ async def test_a_token_reply_that_makes_no_sense_is_a_protocol_error(
             await fielding.run(sandbox.add_run("live")).get()
 
 
+@pytest.mark.parametrize(
+    ("status", "error", "said"),
+    [
+        (301, ProtocolError, "301 from the token endpoint: a redirect, which is not followed"),
+        (302, ProtocolError, "302 from the token endpoint: a redirect, which is not followed"),
+        (307, ProtocolError, "307 from the token endpoint: a redirect, which is not followed"),
+        (404, TransportError, "404 from the token endpoint"),
+        (407, TransportError, "407 from the token endpoint"),
+    ],
+)
+async def test_a_token_endpoint_that_answers_so_for_good_is_asked_once(
+    sandbox: Sandbox, credentials: ClientCredentials, status: int, error: type[FieldingError], said: str
+) -> None:
+    """A redirect is neither followed nor asked for again: each request shows the secret."""
+    sandbox.script(Reply(status, (("Location", f"{sandbox.url}/elsewhere"),), b""), on="token")
+    async with session(sandbox, auth=credentials) as fielding:
+        with pytest.raises(error, match=said):
+            await fielding.run(sandbox.add_run("live")).pause()
+    assert [request.operation for request in sandbox.requests] == ["token"]
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 503])
+async def test_a_token_endpoint_that_is_busy_is_asked_again(
+    sandbox: Sandbox, credentials: ClientCredentials, status: int
+) -> None:
+    """An answer that passes is followed by another attempt."""
+    sandbox.script(Status(status), on="token")
+    async with session(sandbox, auth=credentials) as fielding:
+        assert (await fielding.run(sandbox.add_run("live")).pause()).effect == "accepted"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        ('"86399"', None),
+        ("86399.5", None),
+        ("null", None),
+        ("0", r"\$\.expires_in is 0: the token has ended before it is used"),
+        ('"0"', r"\$\.expires_in is 0"),
+        ("-5", r"\$\.expires_in is -5"),
+        ('""', "not a number of seconds"),
+        ('"-5"', "not a number of seconds"),
+        ('"5s"', "not a number of seconds"),
+        ('"\u0665"', "not a number of seconds"),
+        ('"9999999999999"', "not a number of seconds"),
+        ("true", "not a number of seconds"),
+        ("NaN", "not a number of seconds"),
+        ("1e999", "not a number of seconds"),
+        ("[1]", "not a number of seconds"),
+    ],
+)
+async def test_how_long_a_token_lasts_is_read_with_tolerance(
+    sandbox: Sandbox, credentials: ClientCredentials, seconds: str, said: str | None
+) -> None:
+    """Digits in a text are a number (RFC 6749 has a number); 0 is one that is of no use, and is told as that."""
+    token = "a-token-that-the-test-gives-out"
+    body = f'{{"access_token":"{token}","expires_in":{seconds}}}'.encode()
+    async with Sandbox(require_token=token) as box:
+        box.add_client("client", "client-secret")
+        box.script(Reply(200, body=body), on="token")
+        auth = ClientCredentials("client", "client-secret", token_url=box.token_url)
+        async with session(box, auth=auth) as fielding:
+            run = fielding.run(box.add_run("live"))
+            if said is None:
+                assert (await run.get()).status == "live"
+            else:
+                with pytest.raises(ProtocolError, match=said):
+                    await run.get()
+        assert len(sent(box, "token")) == 1
+
+
 async def test_a_slow_token_does_not_outlast_the_deadline(sandbox: Sandbox, credentials: ClientCredentials) -> None:
     """A call's deadline holds while it waits for a token; the fetch goes on for the others."""
     ref = sandbox.add_run("live")

@@ -6,7 +6,9 @@ from importlib.metadata import entry_points
 
 import pytest
 
+from fielding_async import FieldingSession
 from fielding_async.sandbox import Sandbox, Status
+from tests.tools.raw_proxy import RawProxy
 
 from .api import status_of
 
@@ -20,6 +22,18 @@ def test_the_fixture_gives_a_started_sandbox(fielding_sandbox: Sandbox) -> None:
     fielding_sandbox.script(Status(500))
     with pytest.raises(OSError, match="500"):
         status_of(fielding_sandbox, ref)
+
+
+async def test_the_fixture_works_where_the_environment_names_a_proxy(
+    fielding_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A company's proxy in the environment sees nothing of a session with the sandbox."""
+    async with RawProxy() as proxy:
+        for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"):
+            monkeypatch.setenv(name, f"http://{proxy.address}")
+        async with FieldingSession("any-token", base_url=fielding_sandbox.url) as fielding:
+            outcome = await fielding.run(fielding_sandbox.add_run("live")).pause()
+        assert (outcome.effect, proxy.heads) == ("accepted", [])
 
 
 def test_the_fixture_fails_a_test_that_leaves_faults(pytester: pytest.Pytester) -> None:

@@ -33,8 +33,8 @@ def test_a_request_that_never_ends_is_none(caplog: pytest.LogCaptureFixture) -> 
         ref = sandbox.add_run()
         host, port = sandbox.url.removeprefix("http://").removesuffix("/v1").split(":")
         with socket.create_connection((host, int(port))) as connection:
-            head = f"PUT /v1{run_path(ref)} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 100\r\n\r\n"
-            connection.sendall(head.encode() + b"{")
+            lines = ["Host: localhost", "Expect: 100-continue", "Content-Length: 100", "", "{"]
+            connection.sendall("\r\n".join([f"PUT /v1{run_path(ref)} HTTP/1.1", *lines]).encode())
         assert '"scheduled"' in status_of(sandbox, ref)
     assert [request.operation for request in sandbox.requests] == ["get"]
     assert caplog.records == []

@@ -64,7 +64,7 @@ class FailedRows:
             path = printable(str(writer.path))
             if writer.kept is not None:
                 kept = printable(str(writer.kept))
-                write_stderr(f"fielding: apply: an older {path} held other lines: it is now {kept}")
+                write_stderr(f"fielding: apply: an older {path} {writer.kept_because}: it is now {kept}")
             if kind in self._errors:
                 error = self._errors[kind]
                 write_stderr(

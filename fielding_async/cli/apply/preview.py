@@ -1,6 +1,6 @@
 """What `fielding apply` says before it sends anything: the rows of the plan, and the state of its journal."""
 
-import stat
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ from fielding_async.cli.shared.output import duration, printable
 from fielding_async.cli.shared.plan.checked_plan import CheckedPlan
 from fielding_async.cli.shared.plan.row import ACTIONS
 from fielding_async.core.errors import ConfigurationError
+from fielding_async.journal.regular_file import open_regular
 from fielding_async.journal.replay import begins_a_journal
 from fielding_async.journal.values import is_same_exchange
 
@@ -47,10 +48,9 @@ def earlier_counts(order: Order, checked: CheckedPlan) -> JournalCounts | None:
 
 def _is_unbegun(journal: Path) -> bool:
     """Whether the journal does not exist, or a crash tore its first line: nothing is sent before that line is whole."""
+    name = str(journal)
     try:
-        if not stat.S_ISREG(journal.stat().st_mode):
-            return False
-        with journal.open("rb") as file:
+        with os.fdopen(open_regular(name, os.O_RDONLY, f"journal={name!r}"), "rb") as file:
             first = file.readline(_LONGEST)
     except FileNotFoundError:
         return True

@@ -61,7 +61,8 @@ class StopRule:
     """Stops a plan when rows fail for a cause that is not in the rows, such as an expired token or a lost network.
 
     A row that failed stays failed when the plan is continued, so such a cause must not fail a whole plan. The rule
-    applies after one 401, or after 20 failures in a row that can have such a cause.
+    applies after one 401, after one failure to connect that is bound to come again, as with a proxy that wants another
+    password, or after 20 failures in a row that can have such a cause.
     """
 
     in_a_row: int = 0
@@ -83,6 +84,8 @@ class StopRule:
         self.in_a_row = self.in_a_row + 1 if isinstance(error, kinds) else 0
         if isinstance(error, AuthenticationError):
             self.reason = f"the token is not accepted: {printable(error.message)}"
+        elif isinstance(error, TransportError) and error.is_final:
+            self.reason = printable(error.message)
         elif self.in_a_row >= _IN_A_ROW and isinstance(error, FieldingError):
             self.reason = f"{_IN_A_ROW} rows one after the other failed, at last with: {printable(error.message)}"
         return self.reason is not None

@@ -1,5 +1,5 @@
 """`fielding doctor`: checks settings, network, TLS, token, clock and ETags.
 
 May be imported by `cli.app`. Imports `cli.shared`, `core`, the public package, and `http` for the
-proxy of the environment.
+proxies of the environment.
 """

@@ -14,7 +14,7 @@ from attrs import frozen
 
 from fielding_async.cli.shared.output import printable
 from fielding_async.core.addresses import BASE_URL, resolve_base_url
-from fielding_async.core.credentials import resolve_auth
+from fielding_async.core.credentials import ClientCredentials, resolve_auth
 from fielding_async.core.dates import to_text
 from fielding_async.core.errors import (
     APIError,
@@ -29,6 +29,7 @@ from fielding_async.core.errors import (
 from fielding_async.core.models import RunRef
 from fielding_async.core.wire.response_headers import sendable_etag
 from fielding_async.http.client_sessions import TimedReply
+from fielding_async.http.proxies import Proxy
 
 __all__ = [
     "Check",
@@ -36,17 +37,20 @@ __all__ = [
     "certificate_check",
     "clock_check",
     "etag_check",
+    "origin_of",
+    "proxy_check",
+    "proxy_refusal",
     "settings_checks",
-    "shown_proxy",
     "untrusted_check",
 ]
 
-_NAMES = ("FIELDING_BASE_URL", "FIELDING_TOKEN", "FIELDING_CLIENT_ID", "FIELDING_CLIENT_SECRET")
+_CLIENT = ("FIELDING_CLIENT_ID", "FIELDING_CLIENT_SECRET", "FIELDING_TOKEN_URL")
+_NAMES = ("FIELDING_BASE_URL", "FIELDING_TOKEN", *_CLIENT)
 _CLOCK_OK, _CLOCK_BAD = 5.0, 300.0  # seconds; the time of a webhook's signature may be wrong by the second
-_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.ASCII | re.IGNORECASE)
 _OUT_OF_DATE, _OTHER_NAME = {9, 10}, {62, 64}  # OpenSSL's X509_V_ERR_*: not yet valid, expired; host, address
 _SOON = 14 * 86_400  # seconds that a certificate should still be valid
 _PROXY_AUTHENTICATION_REQUIRED = 407
+_SERVER_ERRORS = 500
 
 
 @frozen
@@ -84,7 +88,7 @@ def _base_url(environment: Mapping[str, str]) -> Check:
 
 def _auth(environment: Mapping[str, str], now: datetime) -> Check:
     try:
-        resolve_auth(None, environment)
+        source = resolve_auth(None, environment)
     except ConfigurationError as error:
         message = error.message.replace("pass auth=, or set ", "set ")
         advice = "set FIELDING_TOKEN, or FIELDING_CLIENT_ID and FIELDING_CLIENT_SECRET, in the environment"
@@ -94,9 +98,10 @@ def _auth(environment: Mapping[str, str], now: datetime) -> Check:
         elif token[:7].lower() == "bearer ":
             advice = "set FIELDING_TOKEN to the token alone, without the word Bearer"
         return Check("token", "failed", message, advice)
-    client = [name for name in _NAMES[2:] if environment.get(name)]
-    if not environment.get("FIELDING_TOKEN"):
-        return Check("token", "ok", "fetched with FIELDING_CLIENT_ID and FIELDING_CLIENT_SECRET, and renewed")
+    client = [name for name in _CLIENT if environment.get(name)]
+    if isinstance(source, ClientCredentials):
+        where = f" from {source.token_url} (FIELDING_TOKEN_URL)" if environment.get("FIELDING_TOKEN_URL") else ""
+        return Check("token", "ok", f"fetched with FIELDING_CLIENT_ID and FIELDING_CLIENT_SECRET{where}, and renewed")
     text = "from FIELDING_TOKEN"
     expiry = _expiry(environment["FIELDING_TOKEN"])
     if expiry is not None:
@@ -142,23 +147,25 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.0f} seconds"
 
 
-def shown_proxy(url: str) -> str:
-    """Return a proxy's URL without user, password and path, even if the URL is malformed."""
-    scheme = _SCHEME.match(url)
-    # a password may hold characters that end a host, so nothing before the last @ is shown
-    rest = (url[scheme.end() :] if scheme else url).rpartition("@")[2]
-    return printable((scheme[0] if scheme else "http://") + re.split(r"[/?#]", rest, maxsplit=1)[0])
+def origin_of(url: str) -> str:
+    """Return scheme, host and port of a URL as a text."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.lower()}"
+
+
+def proxy_check(origin: str, proxy: Proxy | None, why: str) -> Check:
+    """Report which proxy is used for an origin, and where it is named, or why there is none."""
+    return Check("proxy", "ok", f"{proxy.url if proxy else 'none'} for {origin} ({why})")
 
 
 # -- replies
 
 
-def access_check(error: FieldingError | None, ref: RunRef | None, *, checks_token: bool, proxy: str) -> Check:
+def access_check(error: FieldingError | None, ref: RunRef | None, *, checks_token: bool) -> Check:
     """Report what the GET of a run shows about the token.
 
     `error`: what the GET raised. `ref`: the run, `None` if it was one that does not exist. `checks_token`: the server
-    refused the same GET with an invalid token, so that a 404 shows that the token is valid. `proxy`: the name of the
-    environment variable for the proxy.
+    refused the same GET with an invalid token, so that a 404 shows that the token is valid.
     """
     if error is None:
         return Check("access", "ok", "the token is accepted, and the run can be read")
@@ -194,7 +201,7 @@ def access_check(error: FieldingError | None, ref: RunRef | None, *, checks_toke
         advice = f"the server, or what is in front of it, answers {error.status}: try again later"
         return Check("access", "failed", text, advice)
     if isinstance(error, APIError) and error.status == _PROXY_AUTHENTICATION_REQUIRED:
-        return Check("access", "failed", text, f"the proxy wants a user and password: look at {proxy}")
+        return Check("access", "failed", text, "a proxy in front of the server wants a user and password")
     if isinstance(error, APIError):
         return Check("access", "failed", text, f"the server answers {error.status}: is FIELDING_BASE_URL right?")
     return Check("access", "failed", text, "look at FIELDING_BASE_URL, at the network and at proxies")
@@ -212,15 +219,30 @@ def certificate_check(version: str | None, certificate: Mapping[str, Any], now: 
     return Check("TLS", "ok", text)
 
 
-def untrusted_check(code: int, message: str) -> Check:
-    """Report a certificate that was not accepted, with advice. `code`: OpenSSL's code of the verification error."""
+def untrusted_check(code: int, message: str, setting: str) -> Check:
+    """Report a certificate that was not accepted, with advice.
+
+    `code`: OpenSSL's code of the verification error. `setting`: the variable that names the server.
+    """
     text = f"the certificate is not trusted: {printable(message)}"
     if code in _OTHER_NAME:
-        return Check("TLS", "failed", text, "another server answers there: look at FIELDING_BASE_URL, and at DNS")
+        return Check("TLS", "failed", text, f"another server answers there: look at {setting}, and at DNS")
     if code in _OUT_OF_DATE:
         advice = "look at this machine's clock; if that is right, whoever runs the server must renew its certificate"
         return Check("TLS", "failed", text, advice)
     return Check("TLS", "failed", text, "behind a proxy that reads along, point SSL_CERT_FILE at its certificates")
+
+
+def proxy_refusal(proxy: Proxy, status: int) -> Check:
+    """Report that a proxy did not connect to the server (CONNECT, RFC 9110 section 9.3.6), with advice."""
+    if status == _PROXY_AUTHENTICATION_REQUIRED:
+        text = f"the proxy {proxy.url} wants another user and password: {status}"
+        advice = f"set {proxy.source} to http://USER:PASSWORD@HOST:PORT; in both, @ is %40, : is %3A, / is %2F"
+        return Check("proxy", "failed", text, advice)
+    text = f"the proxy {proxy.url} does not connect: {status}"
+    if status < _SERVER_ERRORS:
+        return Check("proxy", "failed", text, "ask whoever runs it to let the server through")
+    return Check("proxy", "failed", text, "it may not reach the server: try again later, or ask whoever runs it")
 
 
 def clock_check(reply: TimedReply) -> Check:

@@ -2,6 +2,7 @@
 
 import os
 import platform
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -86,10 +87,11 @@ class _Report:
 
 async def _examine(report: _Report, ref: RunRef | None) -> int:
     from fielding_async.core.addresses import resolve_base_url
-    from fielding_async.http.caller_session import environment_proxy
     from fielding_async.http.client_sessions import AIOHTTP_VERSION
+    from fielding_async.http.proxies import resolve_proxies
 
-    from .checks import Check, settings_checks, shown_proxy
+    from .checks import Check, origin_of, proxy_check, settings_checks
+    from .connections import Origin
     from .probe import Probe
 
     python = f"{platform.python_implementation()} {platform.python_version()}"
@@ -100,15 +102,21 @@ async def _examine(report: _Report, ref: RunRef | None) -> int:
         report.add(Check("network", "warning", "not checked, nor what comes after it: the base URL comes first"))
         return report.end(sandbox=False)
     base_url = resolve_base_url(None, os.environ)
+    probe, urls = Probe(base_url), _urls(base_url)
     try:
-        probe = Probe(base_url, environment_proxy(base_url))
+        proxies = resolve_proxies(None, None, os.environ, urls)
     except ConfigurationError as error:
         report.add(Check("proxy", "failed", error.message))
         report.add(Check("network", "warning", "not checked, nor what comes after it: the proxy comes first"))
         return report.end(sandbox=False)
-    if probe.proxy is not None:
-        report.add(Check("proxy", "ok", f"{shown_proxy(probe.proxy)} (from the environment)"))
-    if not (report.add(await probe.reach()) and report.add(await probe.tls())):
+    choices = [proxies.choice(url) for _, url in urls]
+    for (_, url), (proxy, why) in zip(urls, choices, strict=True):
+        report.add(proxy_check(origin_of(url), proxy, why))
+    is_connected = True
+    for (name, url), (proxy, _) in zip(urls, choices, strict=True):
+        origin = Origin(url, name, proxy)
+        is_connected &= report.add(await origin.reach()) and report.add(await origin.tls())
+    if not is_connected:
         report.add(Check("access", "warning", "not checked, nor clock and ETags: there is no connection"))
     elif not _has_token():
         report.add(Check("access", "warning", "not checked, nor clock and ETags: there is no token"))
@@ -117,6 +125,20 @@ async def _examine(report: _Report, ref: RunRef | None) -> int:
     if probe.sandbox:
         report.add(Check("server", "ok", "this is a SANDBOX: nothing done here happens on the exchange"))
     return report.end(sandbox=probe.sandbox)
+
+
+def _urls(base_url: str) -> list[tuple[str, str]]:
+    """Return the URLs that requests go to, of different origins, each with the variable that names it."""
+    from fielding_async.core.credentials import ClientCredentials, resolve_auth
+
+    from .checks import origin_of
+
+    urls = [("FIELDING_BASE_URL", base_url)]
+    with suppress(ConfigurationError):
+        auth = resolve_auth(None, os.environ)
+        if isinstance(auth, ClientCredentials) and origin_of(auth.token_url) != origin_of(base_url):
+            urls.append(("FIELDING_TOKEN_URL", auth.token_url))
+    return urls
 
 
 def _has_token() -> bool:

@@ -57,7 +57,7 @@ class Response:
     """A response that was read to its end. `headers` ignores the case of names."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(default=b"", repr=False)
 
 
@@ -130,8 +130,8 @@ def read(asked: Request, attempted: Attempted, now: datetime) -> Answer:
         if isinstance(attempted, Lost) and attempted.unreadable:
             return _unusable(asked, ProtocolError(attempted.reason))
         error = TransportError(attempted.reason, method=asked.operation.method, path=asked.path)
-        is_final = isinstance(attempted, NotSent) and attempted.is_final
-        return Failed(error, repeatable=not is_final, may_be_applied=isinstance(attempted, Lost))
+        error.is_final = isinstance(attempted, NotSent) and attempted.is_final
+        return Failed(error, repeatable=not error.is_final, may_be_applied=isinstance(attempted, Lost))
     status = attempted.status
     is_action = asked.operation.precondition == "if-match"
     if status == asked.operation.success:

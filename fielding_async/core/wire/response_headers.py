@@ -7,6 +7,7 @@ from functools import lru_cache
 from math import isfinite
 
 from fielding_async.core.ids import is_plain_id
+from fielding_async.core.redaction import LEFT_OUT
 
 __all__ = ["SENDABLE", "is_aged", "is_sendable", "job_id_from_location", "retry_after_seconds", "sendable_etag"]
 
@@ -83,6 +84,6 @@ def sendable_etag(value: str | None) -> str | None:
     It must not be empty or `*`, and must be one line. Bytes that are not UTF-8 are lone surrogates here, and could not
     be sent back as they came. Equal ETags are returned as one str object: many runs in memory have the same few.
     """
-    if not value or len(value) > _MAX_LENGTH or value == "*":
+    if not value or len(value) > _MAX_LENGTH or value in {"*", LEFT_OUT}:
         return None
     return value if is_sendable(value) and value == value.strip() else None

@@ -4,7 +4,11 @@ from attrs import evolve, field, frozen
 
 from fielding_async.core.models import RunRef
 
+from .bound import Bound, Kept
+
 __all__ = ["ReceivedRequest", "RequestLog"]
+
+_ENTRY, _HEADER = 512, 160  # bytes of memory beside the texts, about
 
 
 @frozen(kw_only=True)
@@ -14,7 +18,8 @@ class ReceivedRequest:
     `path` is raw: as sent, with its query. `operation` is `None` for an unknown path or method. `status` is
     the status of the reply, `None` while the request is in progress and when the connection was cut before a
     status line. `applied` says whether it changed a run or made a job. `received_at` is in seconds of a
-    monotonic clock, good for differences only.
+    monotonic clock, good for differences only. Of a request that is refused for its `Host`, `Origin` or size (400, 403,
+    413, 421, 431), `operation` and `ref` are `None` and the body is empty.
     """
 
     __module__ = "fielding_async.sandbox"
@@ -41,10 +46,10 @@ class ReceivedRequest:
 
 
 class RequestLog:
-    """The latest `keep` requests received; all of them if `keep` is `None`. They are numbered from 1."""
+    """The latest requests received, as many as `kept` allows. They are numbered from 1."""
 
-    def __init__(self, keep: int | None) -> None:
-        self._keep = keep
+    def __init__(self, kept: Kept) -> None:
+        self._bound = Bound(kept)
         self._count = 0
         self._requests: dict[int, ReceivedRequest] = {}
 
@@ -61,7 +66,7 @@ class RequestLog:
     ) -> int:
         """Record a request, and return its number."""
         self._count += 1
-        self._requests[self._count] = ReceivedRequest(
+        request = self._requests[self._count] = ReceivedRequest(
             id=self._count,
             method=method,
             path=path,
@@ -71,9 +76,14 @@ class RequestLog:
             body=body,
             received_at=received_at,
         )
-        if self._keep is not None and len(self._requests) > self._keep:
+        for _ in range(self._bound.add(_size(request))):
             del self._requests[next(iter(self._requests))]
         return self._count
+
+    @property
+    def dropped(self) -> int:
+        """How many requests are no longer kept."""
+        return self._bound.dropped
 
     def set_applied(self, request_id: int) -> None:
         """Record that a request changed a run or made a job."""
@@ -90,3 +100,8 @@ class RequestLog:
     def all(self) -> tuple[ReceivedRequest, ...]:
         """Return the requests that are kept."""
         return tuple(self._requests.values())
+
+
+def _size(request: ReceivedRequest) -> int:
+    headers = sum(_HEADER + len(name) + len(value) for name, value in request.headers)
+    return _ENTRY + len(request.path) + len(request.body) + headers

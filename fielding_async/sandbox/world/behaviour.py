@@ -40,6 +40,11 @@ def _whole(minimum: int) -> Any:
     return check
 
 
+def _flag_or_none(owner: Any, attribute: "Attribute[Any]", value: Any) -> None:
+    if value is not None:
+        _flag(owner, attribute, value)
+
+
 def _flag(_owner: Any, attribute: "Attribute[Any]", value: Any) -> None:
     if not isinstance(value, bool):
         raise ConfigurationError(f"Behaviour({attribute.name}={value!r}): must be True or False")
@@ -53,6 +58,9 @@ class Behaviour:
     differ from version to version. `etag_offset`: added to the version before it goes into the ETag, so that
     the ETag's number is not the version. `version_step`: by how much a write raises the version.
     `clock_steps_version`: whether going live at the start and completing at the end raise it too.
+    `clock_steps_etag`: whether they change the ETag; `None` if they do so where they raise the version.
+    `pause_steps_version` and `pause_steps_etag`: the same for a live run that the exchange pauses by itself
+    (`Sandbox.pause_by_exchange`, `ExchangePauses`).
 
     `state_before_etag`: the state of the run is checked before the ETag, so that 422 comes before 412.
     `date_precision`: dates are stored cut down to whole multiples of it.
@@ -76,6 +84,9 @@ class Behaviour:
     etag_offset: int = field(default=0, validator=_whole(-(10**9)))
     version_step: int = field(default=1, validator=_whole(1))
     clock_steps_version: bool = field(default=True, validator=_flag)
+    clock_steps_etag: bool | None = field(default=None, validator=_flag_or_none)
+    pause_steps_version: bool = field(default=True, validator=_flag)
+    pause_steps_etag: bool = field(default=True, validator=_flag)
     state_before_etag: bool = field(default=False, validator=_flag)
     date_precision: timedelta = MILLISECOND
     read_lag: float = field(default=0.0, validator=_seconds)

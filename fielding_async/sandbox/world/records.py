@@ -9,8 +9,8 @@ from fielding_async.core.models import RunRef
 
 __all__ = ["By", "DraftRef", "FailureReason", "JobFailure", "JobRecord", "Write"]
 
-By = Literal["client", "colleague", "job", "clock"]
-"""The origin of a write: the client under test, another user, a draft or bulk job, or the clock."""
+By = Literal["client", "colleague", "job", "clock", "exchange"]
+"""The origin of a write: the client under test, another user, a draft or bulk job, the clock, or the exchange."""
 
 
 @frozen
@@ -51,7 +51,8 @@ class Write:
     """One change of a run, in the order applied.
 
     `seq` counts from 1. `operation` is the operation's name; `"touch"` for a write by `Sandbox.touch` or
-    `SecondWriter`, `"start"` or `"end"` for the clock's. A field is `None` if the run did not exist before (a
+    `SecondWriter`, `"start"` or `"end"` for the clock's, `"exchange-pause"` where the exchange
+    paused a live run by itself. A field is `None` if the run did not exist before (a
     job made it) or if the field does not apply. `request_id` is the `ReceivedRequest.id` of the request that
     caused the write.
     """

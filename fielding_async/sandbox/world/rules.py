@@ -17,7 +17,7 @@ __all__ = ["STATUS_AFTER", "Refusal", "StoredRun", "after_action", "date_problem
 
 @frozen(kw_only=True)
 class StoredRun:
-    """The stored state of a run."""
+    """The stored state of a run. `etag_shift`: by how much the ETag's number is ahead of the version."""
 
     ref: RunRef
     status: RunStatus
@@ -27,6 +27,7 @@ class StoredRun:
     changed_at: datetime
     changed_by: str
     goal_reached: bool = False
+    etag_shift: int = 0
 
 
 @frozen

@@ -5,6 +5,7 @@ from datetime import datetime
 from attrs import evolve, frozen
 
 from fielding_async.core.models import FieldingRun, RunRef, RunStatus
+from fielding_async.sandbox.serving.bound import Kept
 from fielding_async.sandbox.serving.dates import floor
 from fielding_async.sandbox.serving.ids import IdGenerator
 from fielding_async.sandbox.serving.replies import Reply, error_reply, json_reply
@@ -34,11 +35,11 @@ class RulesEngine:
     """Runs, jobs and tokens, and the rules between them. It has neither a clock nor a socket nor a lock."""
 
     def __init__(
-        self, ids: IdGenerator, behaviour: Behaviour, *, token: str | None, token_lifetime: float, keep: int | None
+        self, ids: IdGenerator, behaviour: Behaviour, *, token: str | None, token_lifetime: float, kept: Kept
     ) -> None:
         self.behaviour = behaviour
         self.ids = ids
-        self.runs: Runs = Runs(behaviour, keep)
+        self.runs: Runs = Runs(behaviour, kept)
         self.jobs: Jobs = Jobs(behaviour, self.runs, ids)
         self.tokens: Tokens = Tokens(ids, static=token, lifetime=token_lifetime)
         self._user, self._colleague, self._system = ids.uuid(), ids.uuid(), ids.uuid()
@@ -75,13 +76,16 @@ class RulesEngine:
     def catch_up(self, now: datetime) -> None:
         """Apply everything that is due by now, in the order of its due times."""
         while True:
-            run_at, job = self.runs.next_due(now), self.jobs.next_due(now)
-            if job is not None and (run_at is None or job[0] <= run_at):
+            job, run_at, pause_at = self.jobs.next_due(now), self.runs.next_due(now), self.runs.next_pause(now)
+            first = min((at for at in (job and job[0], run_at, pause_at) if at is not None), default=None)
+            if first is None:
+                return
+            if job is not None and job[0] == first:
                 self.jobs.carry_out(job[1], job[0])
-            elif run_at is not None:
+            elif run_at == first:
                 self.runs.change_first_due(self._system)
             else:
-                return
+                self.runs.pause_first(self._system)
 
     def inspect(self, ref: RunRef, now: datetime) -> FieldingRun | None:
         """Return the run as it is now; `None` if there is no such run."""
@@ -112,6 +116,14 @@ class RulesEngine:
         after = self.runs.write(wanted, now, Cause(operation="touch", by="colleague", user=self._colleague))
         self.catch_up(now)
         return run_value(after, self.runs.etag(after))
+
+    def pause_by_exchange(self, ref: RunRef, at: datetime, now: datetime) -> None:
+        """Let the exchange pause the run by itself, now or at a later time, if it is live then."""
+        self.catch_up(now)
+        if at > now:
+            self.runs.schedule_pause(ref, at)
+        else:
+            self.runs.pause(ref, now, self._system)
 
     def handle(self, request: Request, now: datetime, job_faults: tuple[JobFault, ...] = ()) -> Answer:
         """Answer one request. `job_faults` are for the job that it makes.

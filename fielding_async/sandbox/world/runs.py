@@ -7,12 +7,15 @@ from heapq import heappop, heappush
 from attrs import evolve, frozen
 
 from fielding_async.core.models import RunRef, RunStatus
+from fielding_async.sandbox.serving.bound import Bound, Kept
 
 from .behaviour import Behaviour
 from .records import By, DraftRef, JobFailure, Write
 from .rules import StoredRun, due
 
 __all__ = ["Cause", "Runs"]
+
+_ENTRY = 1024  # bytes of memory of a write beside its body, about
 
 
 @frozen(kw_only=True)
@@ -35,8 +38,9 @@ class Runs:
     checked against the last one. States too old to be shown again are dropped.
     """
 
-    def __init__(self, behaviour: Behaviour, keep: int | None) -> None:
-        self.writes: deque[Write] = deque(maxlen=keep)
+    def __init__(self, behaviour: Behaviour, kept: Kept) -> None:
+        self.writes: deque[Write] = deque()
+        self.bound: Bound = Bound(kept)
         self._behaviour = behaviour
         self._lag = timedelta(seconds=behaviour.read_lag)
         self._delay = timedelta(seconds=behaviour.apply_delay)
@@ -44,6 +48,7 @@ class Runs:
         self._groups: dict[DraftRef, RunRef | JobFailure | None] = {}
         self._projects: set[tuple[int, str]] = set()
         self._schedule: list[tuple[datetime, int, RunRef]] = []  # a heap; entries of runs changed since are stale
+        self._pauses: list[tuple[datetime, int, RunRef]] = []  # a heap: by the exchange itself
         self._count = 0
 
     def add_draft(self, group: DraftRef, failure: JobFailure | None) -> None:
@@ -98,22 +103,30 @@ class Runs:
 
     def etag(self, run: StoredRun) -> str:
         """Return the ETag of a run."""
-        return self._behaviour.etag_of(run.version)
+        return self._behaviour.etag_of(run.version + run.etag_shift)
 
     def create(self, run: StoredRun, now: datetime, cause: Cause) -> None:
         """Add a run that a job makes, and record it as a write."""
         self.add(run)
         self._record(None, run, now, cause)
 
-    def write(self, wanted: StoredRun, now: datetime, cause: Cause, *, steps: bool = True) -> StoredRun:
+    def write(
+        self, wanted: StoredRun, now: datetime, cause: Cause, *, steps_version: bool = True, steps_etag: bool = True
+    ) -> StoredRun:
         """Accept a new state of a run and record the write. Return the state with its version, time and user.
 
-        Without `steps` the version stays.
+        Without `steps_version` the version stays, without `steps_etag` the ETag.
         """
         states = self._states[wanted.ref]
         since, before = states[-1]
-        step = self._behaviour.version_step if steps else 0
-        after = evolve(wanted, version=before.version + step, changed_at=now, changed_by=cause.user)
+        step = self._behaviour.version_step
+        after = evolve(
+            wanted,
+            version=before.version + step * steps_version,
+            etag_shift=before.etag_shift + step * (steps_etag - steps_version),
+            changed_at=now,
+            changed_by=cause.user,
+        )
         later = self._delay if cause.by == "client" else timedelta(0)
         states.append((max(since, now + later), after))
         while len(states) > 1 and states[1][0] <= now - self._lag:
@@ -141,7 +154,37 @@ class Runs:
             return
         cause = Cause(operation="start" if step[1] is RunStatus.LIVE else "end", by="clock", user=user)
         at = max(at, run.changed_at)
-        self.write(evolve(run, status=step[1]), at, cause, steps=self._behaviour.clock_steps_version)
+        steps_version, steps_etag = self._behaviour.clock_steps_version, self._behaviour.clock_steps_etag
+        if steps_etag is None:
+            steps_etag = steps_version
+        self.write(evolve(run, status=step[1]), at, cause, steps_version=steps_version, steps_etag=steps_etag)
+
+    def schedule_pause(self, ref: RunRef, at: datetime) -> None:
+        """Let the exchange pause the run by itself at this time, if it is live then."""
+        self._count += 1
+        heappush(self._pauses, (at, self._count, ref))
+
+    def next_pause(self, now: datetime) -> datetime | None:
+        """Return when the exchange pauses the next run, if that is by `now`; else `None`."""
+        return self._pauses[0][0] if self._pauses and self._pauses[0][0] <= now else None
+
+    def pause_first(self, user: str) -> None:
+        """Let the exchange pause the run that `next_pause` found, if it is live."""
+        at, _, ref = heappop(self._pauses)
+        self.pause(ref, at, user)
+
+    def pause(self, ref: RunRef, now: datetime, user: str) -> None:
+        """Let the exchange pause the run, if it is live."""
+        run = self.accepted(ref)
+        if run is None or run.status is not RunStatus.LIVE:
+            return
+        self.write(
+            evolve(run, status=RunStatus.PAUSED),
+            max(now, run.changed_at),
+            Cause(operation="exchange-pause", by="exchange", user=user),
+            steps_version=self._behaviour.pause_steps_version,
+            steps_etag=self._behaviour.pause_steps_etag,
+        )
 
     def _schedule_clock(self, run: StoredRun) -> None:
         if (step := due(run)) is not None:
@@ -149,9 +192,11 @@ class Runs:
             heappush(self._schedule, (step[0], self._count, run.ref))
 
     def _record(self, before: StoredRun | None, after: StoredRun, now: datetime, cause: Cause) -> None:
+        for _ in range(self.bound.add(_ENTRY + len(cause.body))):
+            self.writes.popleft()
         self.writes.append(
             Write(
-                seq=self.writes[-1].seq + 1 if self.writes else 1,
+                seq=self.bound.dropped + len(self.writes) + 1,
                 ref=after.ref,
                 operation=cause.operation,
                 by=cause.by,

@@ -2,9 +2,14 @@
 
 import csv
 import os
+import secrets
+import stat
 import subprocess
 from pathlib import Path
 
+import pytest
+
+from fielding_async.cli.shared.plan.writer import PlanWriter
 from fielding_async.core.actions import Complete, Pause, Resume
 from fielding_async.core.models import RunRef
 from fielding_async.sandbox import Cut, RawReply, Sandbox, SecondWriter
@@ -120,3 +125,107 @@ def test_one_file_that_cannot_be_written_does_not_keep_the_other_back(box: Sandb
     ended = cli("apply", "plan.csv", "--yes", "--json")
     assert (ended.status, ended.objects[-1]["unknown_plan"]) == (3, "plan.unknown.csv")
     assert "could not be written to plan.failed.csv (Is a directory)" in ended.err
+
+
+def test_failed_rows_are_for_their_owner_only(box: Sandbox, cli: Cli, folder: Path) -> None:
+    """The report has mode 0600 whatever the umask, also where an older one with another mode is replaced."""
+    write_plan(folder / "plan.csv", [failing(box)])
+    before = os.umask(0)
+    try:
+        assert cli("apply", "plan.csv", "--yes").status == 1
+        assert stat.S_IMODE((folder / "plan.failed.csv").stat().st_mode) == 0o600
+        (folder / "plan.failed.csv").chmod(0o644)
+        assert cli("apply", "plan.csv", "--yes").status == 1
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((folder / "plan.failed.csv").stat().st_mode) == 0o600
+    assert {path.name for path in folder.iterdir()} == {"plan.csv", "plan.csv.journal", "plan.failed.csv"}
+
+
+def test_no_temporary_file_is_written_through_a_link(box: Sandbox, cli: Cli, folder: Path) -> None:
+    """A link at the name that a temporary file used to have, made from the process id, is met by nothing."""
+    (folder / "victim").write_text("kept")
+    for kind in ("failed", "unknown"):
+        (folder / f".plan.{kind}.csv.{os.getpid()}.partial").symlink_to(folder / "victim")
+    write_plan(folder / "plan.csv", [failing(box)])
+    assert cli("apply", "plan.csv", "--yes").status == 1
+    assert (folder / "victim").read_text() == "kept"
+    assert "InvalidRunStateError" in (folder / "plan.failed.csv").read_text()
+
+
+def test_temporary_names_cannot_be_guessed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two writers of one process have names of their own, and one whose name is taken, by a link, writes nothing."""
+    writers = [PlanWriter(folder / "plan.failed.csv") for _ in range(2)]
+    for writer in writers:
+        writer.add(RunRef(101, NOBODY, NOBODY, "RUN"), Pause(), "failed")
+    names = {path.name for path in folder.iterdir()}
+    assert len(names) == 2
+    assert all(len(name) > 30 and stat.S_IMODE((folder / name).stat().st_mode) == 0o600 for name in names)
+    for writer in writers:
+        writer.discard()
+    assert list(folder.iterdir()) == []
+    monkeypatch.setattr(secrets, "token_hex", "known{}".format)
+    first, second = [PlanWriter(folder / "plan.failed.csv") for _ in range(2)]
+    first.add(RunRef(101, NOBODY, NOBODY, "RUN"), Pause(), "failed")
+    (partial,) = folder.iterdir()
+    partial.unlink()
+    partial.symlink_to(folder / "victim")
+    with pytest.raises(FileExistsError):
+        second.add(RunRef(101, NOBODY, NOBODY, "RUN"), Pause(), "failed")
+    second.discard()
+    assert [path.name for path in folder.iterdir()] == [partial.name]
+    first.discard()
+
+
+@pytest.mark.parametrize("kind", ["a symbolic link", "a file with a second name (hard link)", "a link to a folder"])
+def test_a_link_in_the_place_of_failed_rows_is_put_aside_unread(
+    box: Sandbox, cli: Cli, folder: Path, kind: str
+) -> None:
+    """It is renamed, which changes nothing behind it; its lines are neither read nor replaced, and that is told."""
+    victim, report = folder / "victim", folder / "plan.failed.csv"
+    if kind == "a link to a folder":
+        victim.mkdir()
+        report.symlink_to(victim)
+    else:
+        victim.write_text("account_id\n")
+        if kind == "a symbolic link":
+            report.symlink_to(victim)
+        else:
+            report.hardlink_to(victim)
+    write_plan(folder / "plan.csv", [failing(box)])
+    ended = cli("apply", "plan.csv", "--yes")
+    assert ended.status == 1
+    told = kind.replace("a link to a folder", "a symbolic link")
+    assert f"plan.failed.csv was {told}: it is now plan.failed.csv~" in ended.err
+    assert "InvalidRunStateError" in report.read_text()
+    assert not report.is_symlink()
+    if victim.is_dir():
+        assert list(victim.iterdir()) == []
+    else:
+        assert victim.read_text() == "account_id\n"
+    assert (folder / "plan.failed.csv~").samefile(victim)
+
+
+def test_a_link_whose_target_is_gone_is_no_path_to_it(box: Sandbox, cli: Cli, folder: Path) -> None:
+    """The report is written in place of the link, and the missing target is not made."""
+    (folder / "plan.failed.csv").symlink_to(folder / "victim")
+    write_plan(folder / "plan.csv", [failing(box)])
+    assert cli("apply", "plan.csv", "--yes").status == 1
+    assert not (folder / "victim").exists()
+    assert not (folder / "plan.failed.csv").is_symlink()
+    assert (folder / "plan.failed.csv~").is_symlink()
+
+
+def test_a_journal_that_is_a_link_is_refused_before_anything_is_sent(box: Sandbox, cli: Cli, folder: Path) -> None:
+    """Applied or tried, the path, the rule and the remedy are told, and the exit status is that of a bad journal."""
+    write_plan(folder / "plan.csv", live(box, 1))
+    (folder / "victim").touch(0o644)
+    for make in (Path.symlink_to, Path.hardlink_to):
+        journal = folder / "plan.csv.journal"
+        make(journal, folder / "victim")
+        ended = cli("apply", "plan.csv", "--yes")
+        assert (ended.status, box.history, (folder / "victim").read_bytes()) == (2, (), b"")
+        assert "plan.csv.journal" in ended.err
+        assert "name the file itself" in ended.err or "copy it to a file of its own" in ended.err
+        assert stat.S_IMODE((folder / "victim").stat().st_mode) == 0o644
+        journal.unlink()

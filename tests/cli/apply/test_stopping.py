@@ -70,7 +70,9 @@ def test_a_token_that_is_refused_midway_does_not_fail_a_whole_plan(box: Sandbox,
 
 
 def test_failures_in_a_row_that_say_nothing_of_the_rows_stop_a_plan() -> None:
-    """Twenty such failures one after the other do, a 401 alone does, and failures of the rows themselves never do."""
+    """Twenty such failures one after the other do, a 401 or one that is bound to come again alone does, and failures of
+    the rows themselves never do.
+    """
     forbidden = PermissionDeniedError("403", status=403)
     stop_rule = StopRule()
     assert not any(stop_rule.observe(error) for error in [forbidden] * 19)
@@ -81,6 +83,9 @@ def test_failures_in_a_row_that_say_nothing_of_the_rows_stop_a_plan() -> None:
     assert stop_rule.reason == "20 rows one after the other failed, at last with: gone"
     assert not any(StopRule().observe(NotFoundError("404", status=404)) for _ in range(100))
     assert StopRule().observe(AuthenticationError("401", status=401))
+    final = TransportError("the proxy wants another user and password")
+    final.is_final = True
+    assert StopRule().observe(final)
 
 
 @pytest.mark.parametrize("status", [403, 404])

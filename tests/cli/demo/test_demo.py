@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Iterator
+from inspect import getattr_static
 from typing import Any
 
 import pytest
@@ -77,7 +78,7 @@ def test_the_demo_outlives_its_reader(demos: dict[str, Ended]) -> None:
 
 def test_the_demo_says_what_is_wrong_and_exits_with_1(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     """If the history lacks a write, the demo names run and action on stderr and exits with 1."""
-    whole: Any = vars(Sandbox)["history"].fget
+    whole: Any = getattr_static(Sandbox, "history").fget
 
     def lacking(sandbox: Sandbox) -> tuple[Write, ...]:
         return tuple(write for write in whole(sandbox) if write.operation != "resume")

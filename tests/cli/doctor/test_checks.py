@@ -11,11 +11,14 @@ from fielding_async.cli.doctor.checks import (
     certificate_check,
     clock_check,
     etag_check,
+    origin_of,
+    proxy_check,
+    proxy_refusal,
     settings_checks,
-    shown_proxy,
     untrusted_check,
 )
 from fielding_async.http.client_sessions import TimedReply
+from fielding_async.http.proxies import parse_proxy
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 
@@ -54,6 +57,13 @@ def test_client_credentials_are_named_and_not_shown() -> None:
         "ok",
         "fetched with FIELDING_CLIENT_ID and FIELDING_CLIENT_SECRET, and renewed",
     )
+    elsewhere = {"FIELDING_TOKEN_URL": "https://auth.example/token"}
+    found = settings_checks(secrets | elsewhere, NOW)[1]
+    assert "FIELDING_CLIENT_SECRET from https://auth.example/token (FIELDING_TOKEN_URL), and" in found.text
+    found = settings_checks(secrets | {"FIELDING_TOKEN_URL": "http://auth.example/token"}, NOW)[1]
+    assert (found.state, found.text.partition("=")[0]) == ("failed", "FIELDING_TOKEN_URL")
+    found = settings_checks({"FIELDING_CLIENT_ID": "client-of-ours"}, NOW)[1]
+    assert found.text.startswith("no token: set FIELDING_CLIENT_SECRET (of FIELDING_CLIENT_ID and")
 
 
 def _look(etag: str | None = None, *, off: float = 0.0, date: str | None = None) -> TimedReply:
@@ -111,30 +121,6 @@ def test_a_certificate_that_soon_ends_is_a_warning() -> None:
     assert certificate_check("TLSv1.3", {}, now).text == "TLSv1.3, certificate by an issuer without a name"
 
 
-WORD = "hunter2"
-
-
-@pytest.mark.parametrize(
-    ("url", "shown"),
-    [
-        (f"http://me:{WORD}@proxy.example:3128", "http://proxy.example:3128"),
-        (f"http://me:{WORD}#x@proxy.example:3128", "http://proxy.example:3128"),
-        (f"http://me:x/{WORD}@proxy.example:3128", "http://proxy.example:3128"),
-        (f"http://me:x?{WORD}@proxy.example:3128/path", "http://proxy.example:3128"),
-        (f"http://me:x@{WORD}@proxy.example", "http://proxy.example"),
-        (f"me:{WORD}@proxy.example", "http://proxy.example"),
-        (f"me:{WORD}://x@proxy.example", "http://proxy.example"),
-        (f"http://me:{WORD}@[::1", "http://[::1"),
-        (f"http://me:{WORD}@", "http://"),
-        ("http://proxy\x1b[31m", "http://proxy\\x1b[31m"),
-        ("proxy.example:3128", "http://proxy.example:3128"),
-    ],
-)
-def test_nothing_of_a_proxys_password_is_shown_whatever_is_in_it(url: str, shown: str) -> None:
-    """Of a proxy scheme, host and port are shown, and nothing that stands before the last @."""
-    assert shown_proxy(url) == shown
-
-
 @pytest.mark.parametrize(
     ("code", "advice"),
     [
@@ -148,7 +134,35 @@ def test_nothing_of_a_proxys_password_is_shown_whatever_is_in_it(url: str, shown
 )
 def test_the_advice_on_a_certificate_is_about_what_is_wrong_with_it(code: int, advice: str) -> None:
     """A wrong name, a wrong time and an unknown issuer are mended in different places."""
-    found = untrusted_check(code, "no good")
+    found = untrusted_check(code, "no good", "FIELDING_BASE_URL")
     assert (found.state, found.text) == ("failed", "the certificate is not trusted: no good")
     assert found.advice is not None
     assert found.advice.startswith(advice)
+
+
+PROXY = parse_proxy("HTTPS_PROXY", "http://me:hunter2@proxy.example:3128")
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "advice"),
+    [
+        (407, "wants another user and password: 407", "set HTTPS_PROXY to http://USER:PASSWORD@HOST:PORT"),
+        (403, "does not connect: 403", "ask whoever runs it to let the server through"),
+        (503, "does not connect: 503", "it may not reach the server"),
+    ],
+)
+def test_a_proxy_that_refuses_is_told_with_its_status_and_advice(status: int, text: str, advice: str) -> None:
+    """A password, a rule of the proxy, and a server that it cannot reach are mended in different places."""
+    found = proxy_refusal(PROXY, status)
+    assert (found.name, found.state, found.text) == ("proxy", "failed", f"the proxy http://proxy.example:3128 {text}")
+    assert found.advice is not None
+    assert found.advice.startswith(advice)
+
+
+def test_a_proxy_is_shown_with_its_origin_and_source() -> None:
+    """Where there is none, the line says why."""
+    origin = origin_of("https://API.example:8443/v1")
+    assert origin == "https://api.example:8443"
+    text = "http://proxy.example:3128 for https://api.example:8443 (from HTTPS_PROXY)"
+    assert proxy_check(origin, PROXY, "from HTTPS_PROXY").text == text
+    assert proxy_check(origin, None, "NO_PROXY names it").text == f"none for {origin} (NO_PROXY names it)"

@@ -1,5 +1,6 @@
 """`fielding doctor` against servers, proxies and settings that are in order, or not."""
 
+import asyncio
 import socket
 import threading
 from collections.abc import Iterator
@@ -7,11 +8,12 @@ from contextlib import contextmanager
 
 import pytest
 
-from fielding_async.cli.doctor.checks import (
-    shown_proxy,
-)
+from fielding_async.cli.doctor.connections import Origin
+from fielding_async.http.proxies import parse_proxy
 from fielding_async.sandbox import DropHeader, RawReply, Reply, Sandbox, SecondWriter, SetHeader, Status
 from tests.cli.command_line import SECRET, Cli, Ended
+from tests.tools.raw_proxy import RawProxy
+from tests.tools.tls import TlsServer, authority
 
 
 def states(ended: Ended) -> dict[str, str]:
@@ -137,19 +139,88 @@ def test_a_server_that_is_not_there_is_said(cli: Cli, monkeypatch: pytest.Monkey
 
 def test_a_proxy_is_told_without_its_password(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     """The proxy of the environment is named, and what can be looked at is the way to it."""
-    assert shown_proxy("http://me:word@proxy.example:3128") == "http://proxy.example:3128"
     with listening(None) as port:
         monkeypatch.setenv("https_proxy", f"http://me:hush-hush@127.0.0.1:{port}")
         monkeypatch.setenv("FIELDING_BASE_URL", "https://nowhere.invalid/v1")
         ended = cli("doctor")
     assert ended.status == 1
     assert "hush-hush" not in ended.out + ended.err
+    assert f"http://127.0.0.1:{port} for https://nowhere.invalid (from https_proxy)" in line(ended, "proxy")
     assert f"the proxy 127.0.0.1, port {port}: the connection was refused look at https_proxy" in line(ended, "network")
+
+
+def test_a_server_on_this_machine_is_reached_without_a_proxy(
+    box: Sandbox, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the environment names, and the line says why there is none."""
     with listening(None) as port:
-        monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{port}")
-        monkeypatch.setenv("no_proxy", "")
-        monkeypatch.setenv("FIELDING_BASE_URL", "http://127.0.0.1:9/v1")
-        assert "look at HTTP_PROXY, or unset it" in line(cli("doctor"), "network")
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{port}")
+        ended = cli("doctor", "--run", box.add_run("live"))
+    assert ended.status == 0
+    assert "(plain http goes to this machine, without a proxy)" in line(ended, "proxy")
+    assert "ok       TLS        not used: plain http, on this machine only" in ended.out
+
+
+def test_each_origin_is_looked_at_by_its_own_way(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With client credentials the token endpoint has lines of its own, and a proxy of its own or none."""
+    monkeypatch.setenv("FIELDING_TOKEN", "")
+    monkeypatch.setenv("FIELDING_CLIENT_ID", "client")
+    monkeypatch.setenv("FIELDING_CLIENT_SECRET", "secret-of-the-client")
+    monkeypatch.setenv("FIELDING_TOKEN_URL", "https://auth.invalid/token")
+    monkeypatch.setenv("FIELDING_BASE_URL", "https://nowhere.invalid/v1")
+    monkeypatch.setenv("NO_PROXY", "auth.invalid:443")
+    with listening(REFUSAL) as port:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://me:hush-hush@127.0.0.1:{port}")
+        ended = cli("doctor", "--json")
+    texts = [(check["name"], check["state"], check["text"]) for check in ended.objects if check["kind"] == "check"]
+    proxy = f"http://127.0.0.1:{port}"
+    assert ("proxy", "ok", f"{proxy} for https://nowhere.invalid (from HTTPS_PROXY)") in texts
+    assert ("proxy", "ok", "none for https://auth.invalid (NO_PROXY names it)") in texts
+    assert ("proxy", "failed", f"the proxy {proxy} wants another user and password: 407") in texts
+    assert any(
+        text.startswith("auth.invalid: the name has no address") for _, state, text in texts if state == "failed"
+    )
+    assert "hush-hush" not in ended.out
+
+
+REFUSAL = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"
+
+
+def test_a_proxy_that_wants_a_password_is_named_with_what_to_do(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A 407 to CONNECT sends one to the proxy's variable."""
+    monkeypatch.setenv("FIELDING_BASE_URL", "https://nowhere.invalid/v1")
+    with listening(REFUSAL) as port:
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{port}")
+        ended = cli("doctor")
+    assert ended.status == 2
+    assert "wants another user and password: 407" in ended.out
+    assert "set https_proxy to http://USER:PASSWORD@HOST:PORT" in ended.out
+    assert "not checked, nor clock and ETags: there is no connection" in line(ended, "access")
+
+
+def test_a_certificate_is_looked_at_through_a_proxy_too(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is not trusted is a failed line with advice, and one that is tells its issuer."""
+
+    async def examine() -> list[str]:
+        async with TlsServer() as server:
+            targets = {f"{name}:443": server.port for name in ("exchange.example", "elsewhere.example")}
+            async with RawProxy(targets) as box:
+                proxy = parse_proxy("HTTPS_PROXY", f"http://{box.address}")
+                texts: list[str] = []
+                for url in ("https://exchange.example", "https://elsewhere.example"):
+                    found = await Origin(url, "FIELDING_BASE_URL", proxy).tls()
+                    texts.append(f"{found.state} {found.text} {found.advice}")
+                return texts
+
+    untrusted = asyncio.run(examine())[0]
+    assert untrusted.startswith("failed the certificate is not trusted: ")
+    assert "point SSL_CERT_FILE at its certificates" in untrusted
+    with authority().cert_pem.tempfile() as trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", trusted)
+        good, wrong = asyncio.run(examine())
+    assert good.startswith("ok TLSv1.3, certificate by trustme")
+    assert "another server answers there: look at FIELDING_BASE_URL" in wrong
 
 
 def test_an_answer_that_is_not_the_apis_is_a_failure(box: Sandbox, cli: Cli) -> None:
@@ -215,13 +286,12 @@ def test_a_proxy_that_is_no_url_is_a_bad_setting_and_no_secret(
     cli: Cli, monkeypatch: pytest.MonkeyPatch, at: str
 ) -> None:
     """It is named by its variable, with what to do, and without its password."""
-    for name in ("http_proxy", "no_proxy", "NO_PROXY", "HTTP_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("http_proxy", f"http://me:{WORD}@{at}")
+    monkeypatch.setenv("https_proxy", f"http://me:{WORD}@{at}")
+    monkeypatch.setenv("FIELDING_BASE_URL", "https://nowhere.invalid/v1")
     ended = cli("doctor")
     assert ended.status == 2
     assert line(ended, "proxy").startswith("failed")
-    assert "http_proxy, in the environment: must be" in line(ended, "proxy")
+    assert "https_proxy: must be" in line(ended, "proxy")
     assert "in a user or password, # is %23" in line(ended, "proxy")
     assert WORD not in ended.out + ended.err
 
@@ -248,10 +318,9 @@ def test_a_403_that_is_not_the_apis_is_a_failure(box: Sandbox, cli: Cli) -> None
     assert line(ended, "access").startswith("failed   access     a 403, but not in the form that the API has")
 
 
-def test_a_proxy_that_wants_a_password_is_not_blamed_on_the_base_url(box: Sandbox, cli: Cli) -> None:
-    """A 407 sends one to the proxy's variable."""
-    page = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"
-    box.script(RawReply(page), on="get")
+def test_a_407_of_the_server_itself_is_not_blamed_on_the_base_url(box: Sandbox, cli: Cli) -> None:
+    """What is in front of the server answers it."""
+    box.script(RawReply(REFUSAL), on="get")
     ended = cli("doctor")
     assert ended.status == 1
-    assert "the proxy wants a user and password: look at HTTP_PROXY" in line(ended, "access")
+    assert "a proxy in front of the server wants a user and password" in line(ended, "access")

@@ -10,7 +10,7 @@ from attrs import evolve
 from fielding_async import Complete, FieldingRun, LaunchNow, Pause, Relaunch, Resume, RunStatus, Update
 from fielding_async.core.actions import Action
 from fielding_async.core.conflict.judgement import Situation, Why, judge
-from fielding_async.core.conflict.verdicts import Fail, FetchAgain, Finish, Refuse, Send, Unknown
+from fielding_async.core.conflict.verdicts import Fail, FetchAgain, Finish, Refuse, Send, SendAgain, Unknown, Unreadable
 from fielding_async.sandbox.world.rules import StoredRun, due, refusal
 from tests.tools.sessions import REF, longer, run_value
 
@@ -292,3 +292,116 @@ def test_in_doubt_a_refusal_stands() -> None:
     assert judge(situation(base=there, fresh=there, why=Why.INVALID_STATE, in_doubt=True)) == Fail()
     assert judge(situation(fresh=fresh(status="paused"), seen=BASE, in_doubt=True)) == Refuse(Pause())
     assert judge(situation(order=lambda _: None, in_doubt=True)) == Finish("unconfirmed", None)
+
+
+# -- what somebody else changed meanwhile
+
+
+def test_proof_that_nothing_was_applied_is_no_leave_to_send() -> None:
+    """Of two bounds one is as it was, so ours was not applied; the other was moved by a colleague, and stays so."""
+    both = Update(BASE.start_fielding_at + HOUR, BASE.end_fielding_at + HOUR)
+    moved = fresh(end_fielding_at=BASE.end_fielding_at + 5 * HOUR)
+    assert judge(lost(order=both, sent=both, fresh=moved, first=BASE)) == Refuse(both, overtaken=True)
+    assert judge(lost(order=both, sent=both, fresh=fresh(), first=BASE)) == Send(both)
+    assert judge(lost(order=lambda _: both, sent=both, fresh=moved, first=BASE)) == Refuse(both, overtaken=True)
+    # without a lost attempt a colleague's change is an ordinary conflict
+    assert judge(situation(order=both, sent=both, fresh=moved)) == Send(both)
+
+
+def test_two_writes_since_a_lost_attempt_may_have_changed_it_and_back() -> None:
+    """Once an attempt was lost, and was proven not applied, a later conflict with two writes behind it is refused."""
+    later = run_value(version=8, etag='"8"')
+    again = {"first": BASE, "base": later}
+    assert judge(situation(**again, fresh=run_value(version=9, etag='"9"'))) == Send(Pause())
+    assert judge(situation(**again, fresh=run_value(version=10, etag='"10"'))) == Refuse(Pause(), overtaken=True)
+    other = run_value(version=9, etag='"9"', status="scheduled")
+    assert judge(situation(**again, fresh=other)) == Refuse(Pause(), overtaken=True)
+    assert judge(situation(**again, fresh=evolve(later, etag='"9"', version=None))) == Refuse(Pause(), overtaken=True)
+
+
+@pytest.mark.parametrize("action", [Resume(), Relaunch()])
+def test_what_the_exchange_may_undo_is_never_proven(action: Action) -> None:
+    """A resumed or relaunched run may be paused or completed by the exchange itself: the old status proves nothing."""
+    was = "paused" if action == Resume() else "completed"
+    base = run_value(version=7, etag='"7"', status=was)
+    assert isinstance(judge(lost(order=action, sent=action, base=base, fresh=fresh(status=was))), Unknown)
+
+
+# -- stale runs, when there is no time to fetch again
+
+
+def stale(**changes: Any) -> Situation:
+    """Return a pause whose run was only ever shown by a cache."""
+    return situation(**{"is_stale": True, "may_fetch_again": False} | changes)
+
+
+def test_a_stale_run_may_carry_a_write_and_shows_nothing() -> None:
+    """Under the ETag of a stale run a write is refused if it is past; that the run is there is not concluded."""
+    assert judge(stale()) == Send(Pause())
+    assert judge(stale(fresh=fresh(status="paused"))) == Send(Pause())
+    assert judge(stale(fresh=fresh(status="paused"), why=Why.OPENING, base=None, sent=None)) == Send(Pause())
+    assert judge(stale(fresh=fresh(status="paused"), in_doubt=True)) == Send(Pause())
+    assert judge(stale(order=lambda _: None)) == Unreadable()
+    assert judge(stale(why=Why.INVALID_STATE)) == Fail()
+
+
+@pytest.mark.parametrize("why", [why for why in Why if why is not Why.OPENING])
+@pytest.mark.parametrize("status", ["live", "paused", "completed"])
+def test_a_stale_run_settles_no_lost_attempt(why: Why, status: str) -> None:
+    """Whatever it shows, it may have been so before our write: no `unconfirmed`, no proof, no failure for good."""
+    for run in (fresh(status=status), run_value(etag='"7"', status=status)):
+        found = judge(stale(fresh=run, why=why, may_be_applied=True, only_server_errors=True, resumed=True))
+        assert isinstance(found, Unknown)
+
+
+def test_an_etag_that_stays_refused_ends_the_call() -> None:
+    """Where GETs go on showing the ETag that was refused, nothing can be sent, stale or not."""
+    assert judge(situation(fresh=BASE, may_fetch_again=False)) == Unreadable()
+    assert judge(stale(fresh=BASE)) == Unreadable()
+
+
+def test_a_stale_run_is_no_leave_to_send_over_a_colleague() -> None:
+    """What the caller asked to be refused is refused on a stale run too, and so is what may reverse a change."""
+    assert judge(stale(on_conflict="raise")) == Refuse(Pause())
+    assert judge(stale(seen=BASE, fresh=fresh(status="completed"))) == Refuse(Pause())
+    assert judge(stale(first=BASE, fresh=fresh(version=10))) == Refuse(Pause(), overtaken=True)
+
+
+# -- successes that are not as documented
+
+
+def unclear(**changes: Any) -> Situation:
+    """Return a pause that was answered with another 2xx, which had the ETag of the run one write further on."""
+    return lost(**{"why": Why.UNCLEAR, "unclear_etag": '"8"', "attempts_left": True} | changes)
+
+
+def test_the_etag_of_the_reply_proves_the_acceptance() -> None:
+    """The run has the reply's very ETag and is where the action leads; a callable change counts as well."""
+    there = fresh(status="paused", version=12)
+    assert judge(unclear(fresh=there)) == Finish("accepted", Pause())
+    update = longer(BASE)
+    longer_now = fresh(end_fielding_at=update.end_fielding_at)
+    assert judge(unclear(order=longer, sent=update, fresh=longer_now)) == Finish("accepted", update)
+    assert judge(unclear(fresh=there, unclear_etag='"9"')) == Finish("unconfirmed", Pause())
+
+
+def test_without_an_etag_the_version_must_be_the_next() -> None:
+    """One version further and there is an acceptance; further than that it may be another's."""
+    assert judge(unclear(unclear_etag=None, fresh=fresh(status="paused"))) == Finish("accepted", Pause())
+    far = fresh(status="paused", version=9)
+    assert judge(unclear(unclear_etag=None, fresh=far)) == Finish("unconfirmed", Pause())
+    update = longer(BASE)
+    far = fresh(version=9, end_fielding_at=update.end_fielding_at)
+    assert isinstance(judge(unclear(unclear_etag=None, order=longer, sent=update, fresh=far)), Unknown)
+
+
+def test_under_the_old_etag_it_is_a_lost_reply() -> None:
+    """Nothing was applied yet, and something may still be: sent again under the same ETag, while attempts are left."""
+    assert judge(unclear(fresh=BASE)) == SendAgain(Pause())
+    assert isinstance(judge(unclear(fresh=BASE, attempts_left=False)), Unknown)
+
+
+def test_the_reply_s_etag_elsewhere_is_unknown() -> None:
+    """The run has the reply's ETag and is not where the action leads: a write of ours was taken, and not done yet."""
+    assert isinstance(judge(unclear(fresh=fresh())), Unknown)
+    assert judge(unclear(fresh=fresh(), unclear_etag='"9"')) == Send(Pause())

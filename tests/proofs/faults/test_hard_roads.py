@@ -3,7 +3,6 @@
 import asyncio
 import select
 import time
-import warnings
 from collections.abc import AsyncIterator
 from typing import Any, cast
 from unittest import mock
@@ -37,7 +36,7 @@ async def server() -> AsyncIterator[RawServer]:
 
 def door(server: RawServer, http: aiohttp.ClientSession | None = None) -> AiohttpTransport:
     """Return the transport under test."""
-    return AiohttpTransport(base_url=server.url, concurrency=2, http=http, proxy=None, ssl=None)
+    return AiohttpTransport(base_url=server.url, concurrency=2, http=http, ssl=None)
 
 
 async def send(
@@ -292,20 +291,6 @@ async def test_a_callers_header_that_cannot_be_sent_is_refused(server: RawServer
     async with aiohttp.ClientSession(headers={name: value}) as http:
         with pytest.raises(ConfigurationError, match="http: "):
             door(server, http)
-
-
-async def test_the_proxy_of_the_callers_session_is_told_its_password(server: RawServer) -> None:
-    """The credentials that a session has for its proxy are taken over with it."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        auth = aiohttp.BasicAuth("user", "p@ss:word/")
-        http = aiohttp.ClientSession(proxy=server.url.removesuffix("/v1"), proxy_auth=auth)
-    async with http:
-        transport = AiohttpTransport(base_url="http://127.0.0.2/v1", concurrency=1, http=http, proxy=None, ssl=None)
-        outgoing = Outgoing("POST", "http://127.0.0.2/v1/pause", {"If-Match": server.etag}, None)
-        assert isinstance(await transport.send(outgoing, timeout=5, connect_timeout=5), Response)
-        await transport.aclose()
-    assert server.requests[0].values("Proxy-Authorization") == [auth.encode().encode()]
 
 
 @pytest.mark.parametrize("end", ["?", "#", "/?", "/v1#", "/v1?", "\\x/v1"])

@@ -1,7 +1,6 @@
 """Which of the two roads through aiohttp a request takes, and that a server cannot tell them apart."""
 
 import time
-import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
@@ -10,13 +9,13 @@ from typing import Any
 import aiohttp
 import pytest
 
-from fielding_async import ConfigurationError, FieldingSession, RunRef
+from fielding_async import FieldingSession, RunRef
 from fielding_async.core.wire.replies import NotSent
 from fielding_async.http.aiohttp_client import AiohttpTransport
 from fielding_async.http.fast_path import FastPath
 from fielding_async.http.transport import Gate, HeldBack, Outgoing
 from fielding_async.sandbox import Sandbox
-from tests.tools.sessions import END, REF, TOKEN, session
+from tests.tools.sessions import END, TOKEN, session
 
 from .raw_server import RawServer
 
@@ -126,22 +125,12 @@ async def test_all_else_goes_the_public_way(
     assert [request.method for request in sandbox.requests] == ["GET", "POST"]
 
 
-async def test_a_proxy_is_sent_the_whole_url(taken: list[str]) -> None:
-    """Without TLS, a proxy needs to know where to."""
-    async with RawServer() as server:
-        proxy = server.url.removesuffix("/v1")
-        async with FieldingSession(TOKEN, base_url="http://127.0.0.2/v1", proxy=proxy) as fielding:
-            await fielding.run(REF).pause()
-        assert {request.path.partition("/demand")[0] for request in server.requests} == {"http://127.0.0.2/v1"}
-    assert taken == []
-
-
 @pytest.mark.usefixtures("road")
 @pytest.mark.parametrize("value", ["a\r\nX-More: b", "a\x00", "a\nb", "\ud800"])
 async def test_a_header_that_cannot_be_sent_is_not(value: str) -> None:
     """A value with the end of a line in it, or with what is no character, keeps the whole request back."""
     async with RawServer() as server:
-        transport = AiohttpTransport(base_url=server.url, concurrency=1, http=None, proxy=None, ssl=None)
+        transport = AiohttpTransport(base_url=server.url, concurrency=1, http=None, ssl=None)
         outgoing = Outgoing("POST", f"{server.url}/run", {"If-Match": value}, None)
         found = await transport.send(outgoing, timeout=5, connect_timeout=5)
         await transport.aclose()
@@ -154,7 +143,7 @@ async def test_a_header_that_cannot_be_sent_is_not(value: str) -> None:
 async def test_a_request_held_back_leaves_its_connection_as_it_was() -> None:
     """Permission that lapsed when the connection was open: nothing is sent, and the next request is."""
     async with RawServer() as server:
-        transport = AiohttpTransport(base_url=server.url, concurrency=1, http=None, proxy=None, ssl=None)
+        transport = AiohttpTransport(base_url=server.url, concurrency=1, http=None, ssl=None)
         url = f"{server.url}/run"
         with pytest.raises(HeldBack):
             await transport.send(
@@ -165,47 +154,3 @@ async def test_a_request_held_back_leaves_its_connection_as_it_was() -> None:
         await transport.aclose()
         assert outgoing.left
         assert [request.method for request in server.requests] == ["GET"]
-
-
-_SECRET = "hun7er2"
-_NO_PROXIES = [
-    f"http://me:{_SECRET}@127.0.0.1:99999",
-    f"http://me:{_SECRET[:3]}#{_SECRET[3:]}@127.0.0.1:1",
-    f"ftp://me:{_SECRET}@127.0.0.1:1",
-    f"http://me:{_SECRET}@",
-    f"http://me:{_SECRET}@127.0.0.1:x",
-    "http://",
-]
-
-
-@pytest.mark.parametrize("proxy", _NO_PROXIES)
-@pytest.mark.parametrize("source", ["proxy", "http", "http_proxy"])
-async def test_what_is_no_proxy_is_refused_on_entry_without_showing_its_password(
-    monkeypatch: pytest.MonkeyPatch, proxy: str, source: str
-) -> None:
-    """The message names where it came from, and not what it is."""
-    if source == "http_proxy":
-        monkeypatch.setenv(source, proxy)
-    async with aiohttp.ClientSession(proxy=proxy) as http:
-        fielding = FieldingSession(
-            TOKEN,
-            base_url="http://127.0.0.2/v1",
-            proxy=proxy if source == "proxy" else None,
-            http=http if source == "http" else None,
-        )
-        with pytest.raises(ConfigurationError) as caught:
-            await fielding.__aenter__()
-    told = "".join(traceback.format_exception(caught.value))
-    assert str(caught.value).startswith(source)
-    assert _SECRET not in told
-    assert _SECRET[3:] not in told
-
-
-@pytest.mark.parametrize("scheme", ["", "http://"])
-async def test_a_proxy_of_the_environment_may_go_without_a_scheme(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
-    """As curl has it, `host:port` is an HTTP proxy."""
-    async with RawServer() as server:
-        monkeypatch.setenv("http_proxy", scheme + server.url.removesuffix("/v1").removeprefix("http://"))
-        async with FieldingSession(TOKEN, base_url="http://127.0.0.2/v1") as fielding:
-            await fielding.run(REF).pause()
-        assert {request.path.partition("/demand")[0] for request in server.requests} == {"http://127.0.0.2/v1"}

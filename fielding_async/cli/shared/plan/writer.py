@@ -4,12 +4,14 @@ import csv
 import errno
 import os
 import re
+import stat
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import chain, count
 from pathlib import Path
 from typing import IO
 
+from fielding_async.cli.shared.new_files import open_beside, open_unlinked
 from fielding_async.cli.shared.output import printable
 from fielding_async.core.actions import Action, Update
 from fielding_async.core.dates import to_text
@@ -53,23 +55,26 @@ class PlanWriter:
     """Writes rows to a temporary file, which replaces the file at `path` when all rows are written.
 
     Without rows no file is written. An older file with a line that the new one lacks (it was edited, or it is of
-    another plan) is renamed: a `~`, or `~2` and so on, is added to its name. `kept`: its new path. `rows`: how many
-    rows were written.
+    another plan) is renamed: a `~`, or `~2` and so on, is added to its name. So is what is no regular file with one
+    name, such as a link or a pipe, which is neither read nor written to: to rename it changes nothing behind it.
+    `kept`: its new path; `kept_because`: why. `rows`: how many rows were written.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.rows: int = 0
         self.kept: Path | None = None
-        self._partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        self.kept_because: str = ""
+        self._partial: Path | None = None
         self._file: IO[str] | None = None
         self._write: Callable[[list[str]], object] | None = None
 
     def add(self, ref: RunRef, action: Action, error: str) -> None:
         """Write a row. Raises `OSError`."""
         if self._write is None:
+            self._partial, fd = open_beside(self.path)
             # with a byte order mark, without which Excel misreads what is not ASCII
-            self._file = self._partial.open("w", encoding="utf-8-sig", newline="")
+            self._file = os.fdopen(fd, "w", encoding="utf-8-sig", newline="")
             self._write = csv.writer(self._file).writerow
             self._write([*COLUMNS, ERROR])
         self._write(cells(ref, action, error))
@@ -78,27 +83,39 @@ class PlanWriter:
     def finish(self) -> Path | None:
         """Move the file to its path, and return the path; `None` if no row was written. Raises `OSError`."""
         if self._file is not None:
+            self._file.flush()
+            os.fsync(self._file.fileno())  # after a crash the path has either file, whole
             self._file.close()
-        if self._has_other_lines():
+        why = self._why_to_keep()
+        if why:
             kept = self._free_name()
             self.path.replace(kept)
-            self.kept = kept
-        if self._file is None:
+            self.kept, self.kept_because = kept, why
+        if self._partial is None:
             return None
         self._partial.replace(self.path)
         return self.path
 
-    def _has_other_lines(self) -> bool:
-        """Whether there is an older file with a line that the new one lacks."""
-        if not self.path.exists():
-            return False
-        if self.path.is_dir():
-            if self._file is None:
-                return False
+    def _why_to_keep(self) -> str:
+        """Return what is kept at the path, for a message: an older file with a line that the new one lacks, a link."""
+        try:
+            found = self.path.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return ""
+        if stat.S_ISDIR(found.st_mode):
+            if self._partial is None:
+                return ""
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        if self._file is None or not self.path.is_file():  # reading a pipe would never end
-            return True
-        with self._partial.open("rb") as new, self.path.open("rb") as old:
+        if stat.S_ISLNK(found.st_mode):
+            return "was a symbolic link"
+        if not stat.S_ISREG(found.st_mode):
+            return "was no regular file"  # reading a pipe would never end
+        if found.st_nlink > 1:
+            return "was a file with a second name (hard link)"
+        return "held other lines" if self._partial is None or self._has_other_lines(self._partial) else ""
+
+    def _has_other_lines(self, partial: Path) -> bool:
+        with partial.open("rb") as new, os.fdopen(open_unlinked(self.path), "rb") as old:
             known = {hash(line) for line in new}
             return any(hash(line) not in known for line in old)
 
@@ -113,4 +130,5 @@ class PlanWriter:
             if self._file is not None:
                 self._file.close()
         with suppress(OSError):
-            self._partial.unlink(missing_ok=True)
+            if self._partial is not None:
+                self._partial.unlink(missing_ok=True)
