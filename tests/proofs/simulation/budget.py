@@ -98,7 +98,8 @@ def _check_budget(world: World, call: CallRecord, conflicts: int) -> Iterator[st
             yield f"(g) {call.title}: {len(sent)} writes under {etag}, {most} allowed"
     refusals = conflicts + sum(message.got == 422 for message in call.writes)
     looks = sum(message.got == 200 and not message.got_age for message in call.reads)
-    if looks > 2 + refusals + len({message.if_match for message in call.writes if message.is_ambiguous}):
+    odd = sum(message.is_odd_success for message in call.writes)
+    if looks > 2 + refusals + odd + len({message.if_match for message in call.writes if message.is_ambiguous}):
         yield f"(g) {call.title}: looked {looks} times for {refusals} refusals"
     etags = {message.if_match for message in call.writes}
     if len(etags) > 1 + refusals + sum(message.is_ambiguous for message in call.writes):
