@@ -18,10 +18,14 @@ class Fate:
     out: float = 0.0
     back: float = 0.0
     cut: float | None = None
-    rival: str | None = None  # "before", "after" or "same"
+    rival: str | None = None  # "before", "after", "same" or "exchange"
     choice: float = 0.0  # picks among the forms of a fault
     stale: float = 0.0  # how old the state is that a GET is answered with
     repeat: float | None = None  # after which a load balancer sends it again
+    lands: float | None = None  # seconds after a gateway's answer in which the request reaches the exchange
+    is_cached: bool = False  # it comes to a cache
+    is_compressed: bool = False  # its reply passes a compressor
+    pick: float = 0.0  # picks among stored answers, and among pages
 
 
 def draw_fate(world: World, dice: Random, *, timeout: float, quiet: bool) -> Fate:
@@ -30,8 +34,15 @@ def draw_fate(world: World, dice: Random, *, timeout: float, quiet: bool) -> Fat
     fate = Fate(out=world.latency * (0.5 + random()), back=world.latency * (0.5 + random()))
     if random() < 0.1:
         fate.connect = world.latency * random()
+    between = world.between
+    if between is not None:
+        fate.is_cached = random() < between.cached
+        fate.is_compressed = random() < between.rewritten
+        fate.pick = random()
     if quiet:
-        return Fate(out=0.01, back=0.01)
+        # what is there for good stays there
+        always = between is not None and between.rewrites_identity and between.rewritten == 1
+        return Fate(out=0.01, back=0.01, is_compressed=always)
     if world.tail and random() < world.tail:
         fate.out += random() * timeout
         fate.back += random() * timeout
@@ -39,7 +50,8 @@ def draw_fate(world: World, dice: Random, *, timeout: float, quiet: bool) -> Fat
         fate.stale = random() * world.lag
     if world.repeats and random() < world.repeats:
         fate.repeat = world.latency * random() * 3
-    for name, share in world.faults.items():
+    shares = {**world.faults, **between.faults} if between is not None else world.faults
+    for name, share in shares.items():
         if random() >= share:
             continue
         if name.startswith("rival"):
@@ -60,5 +72,7 @@ def _draw_details(fate: Fate, dice: Random, timeout: float) -> None:
     elif fate.kind == "slow":
         fate.cut = None
         fate.back = timeout * (1 + dice.random())
+    elif fate.kind in {"gateway", "gateway-page", "fail-before"}:
+        fate.lands = dice.choice([None, dice.random() * 0.2, dice.random() * 2, 5 + 25 * dice.random()])
     elif fate.kind == "refuse" and dice.random() < 0.3:
         fate.connect = timeout * 2

@@ -7,12 +7,15 @@ from collections.abc import Callable, Iterator
 from math import inf
 
 from fielding_async import OutcomeUnknownError, ServerError, Update
-from fielding_async.core.actions import Action, StatusAction
+from fielding_async.core.actions import StatusAction
 
 from .budget import check_deadlines, check_pauses, check_requests
 from .freshness import check_foreign_writes, check_pairs, check_seen
-from .records import CallRecord, Message, State
+from .promises import check_conflict_counts, check_ends, check_refusals, check_reversals, check_server_errors
+from .records import CallRecord, Message
 from .server import Server
+from .sight import check_freshness, check_sight
+from .states import changes, is_there
 from .verdicts import check_doubt, check_error_classes, check_unknown
 from .world import World
 
@@ -22,7 +25,11 @@ Check = Callable[[World, Server, list[CallRecord]], Iterator[str]]
 
 
 def check_all(world: World, server: Server, calls: list[CallRecord]) -> list[str]:
-    """Run every check. Where a load balancer repeats requests only "not applied twice", and what is local, can hold."""
+    """Run every check that can hold in this world.
+
+    Where a load balancer repeats requests that is "not applied twice", and what is local. Where no ETag arrives as the
+    exchange sent it, hardly any call can succeed: each must end, and truly.
+    """
     checks: list[Check] = [check_attempts_once, check_deadlines, check_pauses]
     if not world.repeats:
         checks += [
@@ -31,27 +38,18 @@ def check_all(world: World, server: Server, calls: list[CallRecord]) -> list[str
             check_failures,
             check_order,
             check_error_classes,
-            check_unknown,
             check_doubt,
-            check_foreign_writes,
-            check_seen,
-            check_pairs,
-            check_requests,
+            check_reversals,
+            check_ends,
+            check_sight,
+            check_freshness,
+            check_server_errors,
+            check_refusals,
+            check_conflict_counts,
         ]
+    if not world.repeats and not world.breaks_etags:
+        checks += [check_unknown, check_foreign_writes, check_seen, check_pairs, check_requests]
     return [breach for check in checks for breach in check(world, server, calls)]
-
-
-def changes(call: CallRecord) -> list[State]:
-    """Return what the call's writes changed; a write that left the run and its ETag as they were changed nothing."""
-    return [state for state in call.applications if not state.is_noop]
-
-
-def is_there(action: Action, state: State) -> bool:
-    """Whether a state is where an action leads: the simulation's own reading."""
-    if isinstance(action, StatusAction):
-        return state.status == action.target
-    wanted = ((action.start_fielding_at, state.start), (action.end_fielding_at, state.end))
-    return all(date is None or round(date.timestamp() * 1000) == ms for date, ms in wanted)
 
 
 def check_attempts_once(world: World, server: Server, calls: list[CallRecord]) -> Iterator[str]:
@@ -74,8 +72,9 @@ def check_calls_once(world: World, server: Server, calls: list[CallRecord]) -> I
 def check_effects(world: World, server: Server, calls: list[CallRecord]) -> Iterator[str]:
     """(b) What a call that returned says is what happened.
 
-    `accepted`: its last write was answered with success, and that write was applied; the outcome's ETag is that
-    write's, or none where the reply bore none. `already`: none of its writes was applied, then or later.
+    `accepted` (j): a write under the last ETag was answered with a 2xx, and one was applied. If the last reply is a
+    success as documented, the write that it answers was applied, and the outcome's ETag is that write's; after another
+    2xx, which is looked into, it may be a later one. `already`: none of its writes was applied, then or later.
     `unconfirmed`: at most one (a). For the latter two the last look of the call showed the run where the action
     leads (for a callable: it returned `None` for what was shown), and `unconfirmed` needs an attempt of its own, or
     of an earlier call of the session, whose reply did not come. An increment is never there by itself: one that
@@ -90,20 +89,34 @@ def check_effects(world: World, server: Server, calls: list[CallRecord]) -> Iter
         if call.kind == "increment" and len(changes(call)) != 1:
             yield f"(d) {said} the increment was applied {len(made)} times"
         if outcome.effect == "accepted":
-            last = call.writes[-1]
-            if not last.is_accepted or not last.applied:
-                yield f"(b) {said} its last write met {last.got} and was applied {len(last.applied)} times"
-            elif outcome.etag != last.applied[0].etag and last.fate.kind != "no-etag":
-                yield f"(b) {said} names ETag {outcome.etag} and not {last.applied[0].etag}"
+            yield from _check_acceptance(world, server, call, said)
             continue
-        shown = call.last_look
-        if shown is not None and outcome.etag != shown.etag:
-            yield f"(b) {said} names ETag {outcome.etag}, and the last look showed {shown.etag}"
+        look = call.last_look_message
+        if look is not None and outcome.etag != look.got_etag:
+            yield f"(b) {said} names ETag {outcome.etag}, and the last look showed {look.got_etag}"
         if outcome.effect == "already" and made:
             yield f"(b) {said} was applied as {made[0].etag}"
         if outcome.effect == "unconfirmed" and not _has_doubts(call, calls):
             yield f"(b) {said} no reply was ever lost"
         yield from _check_look(call, said)
+
+
+def _check_acceptance(world: World, server: Server, call: CallRecord, said: str) -> Iterator[str]:
+    assert call.outcome is not None
+    etag, last, look = call.outcome.etag, call.writes[-1], call.last_look_message
+    group = [message for message in call.writes if message.if_match == last.if_match]
+    applied = [state for message in group for state in message.applied]
+    if not applied or (last.is_accepted and not last.applied):
+        yield f"(j) {said} its last write met {last.got}, and was not applied"
+    elif not any(message.got is not None and message.got < 300 for message in group):
+        yield f"(j) {said} its last write met {last.got}"
+    elif last.is_accepted:
+        if etag != applied[0].etag and not world.breaks_etags:
+            yield f"(b) {said} names ETag {etag} and not {applied[0].etag}"
+    elif look is None or look.sent_at < last.sent_at:
+        yield f"(j) {said} its last write met {last.got}, ETag {last.got_etag}, and nobody looked"
+    elif etag not in {state.etag for state in server.runs[call.run_id].states[applied[0].index :]}:
+        yield f"(b) {said} names ETag {etag} and not {applied[0].etag}, or a later one"
 
 
 def _has_doubts(call: CallRecord, calls: list[CallRecord]) -> bool:
@@ -117,15 +130,15 @@ def _has_doubts(call: CallRecord, calls: list[CallRecord]) -> bool:
 
 
 def _check_look(call: CallRecord, said: str) -> Iterator[str]:
-    shown = call.last_look
+    look, shown = call.last_look_message, call.last_look
     assert call.outcome is not None
     action = call.outcome.action
-    if shown is None:
+    if shown is None or look is None:
         yield f"(b) {said} it never looked"
     elif action is None:
         run, answer = call.asked[-1] if call.asked else (None, None)
-        if run is None or answer is not None or run.etag != shown.etag:
-            yield f"(b) {said} the callable was last asked about {run}, and the last look showed {shown.etag}"
+        if run is None or answer is not None or run.etag != look.got_etag:
+            yield f"(b) {said} the callable was last asked about {run}, and the last look showed {look.got_etag}"
     elif isinstance(action, StatusAction | Update) and not is_there(action, shown):
         yield f"(b) {said} the last look showed {shown.status}, {shown.start} to {shown.end}"
 
@@ -134,15 +147,14 @@ def check_failures(world: World, server: Server, calls: list[CallRecord]) -> Ite
     """(c) A call that raised anything but `OutcomeUnknownError` or a cancellation changed nothing, then or later.
 
     One exception, of the contract's own: `ServerError` after *received* 5xx answers and a GET that shows the old ETag.
-    It rests on reads that do not lag, and on a 5xx being the end of a request; worlds without these are exempt.
+    It rests on reads that are what they seem; worlds without these are exempt.
     """
-    lagging = world.lag > 0 or world.visible_after > 0 or world.late_server_errors
     for call in calls:
         if call.error is None or isinstance(call.error, OutcomeUnknownError):
             continue
         if not isinstance(call.error, Exception):  # a cancellation
             continue
-        if isinstance(call.error, ServerError) and lagging:
+        if isinstance(call.error, ServerError) and world.is_lagging:
             continue
         made = changes(call)
         if made:

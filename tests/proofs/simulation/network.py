@@ -8,7 +8,9 @@ from random import Random
 from fielding_async.core.wire.replies import Attempted, Lost, NotSent, Response
 from fielding_async.http.transport import HeldBack, Outgoing
 
+from .between import Between
 from .fates import Fate, draw_fate
+from .intermediaries import Intermediaries, has_error_body
 from .records import BLIND_PAUSE, CURRENT, Message
 from .rivals import Rival
 from .server import EPOCH, Reply, Server, problem
@@ -30,6 +32,7 @@ class Network:
         self.server = server
         self.rival = rival
         self.timeline = timeline
+        self.between = Intermediaries(world.between or Between())
         self.quiet = False
         self.last_landing = 0.0
         self.messages: list[Message] = []
@@ -70,21 +73,45 @@ class Network:
         elif fate.rival == "same" and message.is_write:
             self.timeline.colleague(now, self.rival.same(message, now))
         message.arrived_at = now
-        reply = self._answer(message, now)
+        reply = self._reply(message, now)
         self.timeline.landed(message, reply.status, now)
         if fate.rival == "after":
             self.timeline.colleague(now, self.rival.act(message.run_id, now))
+        elif fate.rival == "exchange":
+            self.pause_by_itself(message.run_id, now)
         if fate.kind not in {"straggle", "mute"}:
             loop.call_later(fate.back, settle, outcome, Response(reply.status, reply.headers, reply.body))
+
+    def pause_by_itself(self, run_id: str, now: float) -> None:
+        """Have the exchange pause a run, if it is live."""
+        state = self.server.pause_by_itself(self.server.runs[run_id], now)
+        if state is not None:
+            self.timeline.note(now, "exchange", f"pauses {run_id} by itself: {state.etag} v{state.version}")
+
+    def _reply(self, message: Message, now: float) -> Reply:
+        reply = None if message.is_write else self.between.from_cache(message, now)
+        if reply is None:
+            reply = self._answer(message, now)
+            if message.fate.kind == "ok":
+                self.between.store(message, reply, now)
+        return self.between.rewrite(message, reply)
 
     def _answer(self, message: Message, now: float) -> Reply:
         fate = message.fate
         match fate.kind:
             case "fail-before":
-                if self.world.late_server_errors and fate.choice < 0.5:
-                    asyncio.get_running_loop().call_later(1 + fate.choice * 30, self._land_late, message)
-                    self.last_landing = max(self.last_landing, now + 16)
-                return self._failure(message)
+                reply = self._failure(message)
+                if self.world.late_server_errors and reply.status in {502, 504, 408}:
+                    self._forward_late(message, now)
+                return reply
+            case "gateway" | "gateway-page" | "page":
+                message.arrived_at = None
+                reply = self.between.answer(message)
+                if reply.status >= 500 or reply.status == 408:
+                    self._forward_late(message, now)
+                return reply
+            case "other-2xx":
+                return self.between.change_status(message, self.server.handle(message, now))
             case "fail-after":
                 self.server.handle(message, now)
                 return self._failure(message)
@@ -105,8 +132,13 @@ class Network:
             case _:
                 return self.server.handle(message, now)
 
+    def _forward_late(self, message: Message, now: float) -> None:
+        if message.fate.lands is not None:
+            asyncio.get_running_loop().call_later(message.fate.lands, self._land_late, message)
+            self.last_landing = max(self.last_landing, now + message.fate.lands)
+
     def _land_late(self, message: Message) -> None:
-        now = asyncio.get_running_loop().time()
+        message.arrived_at = now = asyncio.get_running_loop().time()
         reply = self.server.handle(message, now)
         self.timeline.landed(message, reply.status, now)
 
@@ -189,6 +221,10 @@ class SimTransport:
             answer = await outcome
             if isinstance(answer, Response):
                 message.got = answer.status
+                etag = answer.headers.get("ETag")
+                message.got_etag = None if etag in {None, "", "*"} else etag
+                message.got_age = float(answer.headers.get("Age", 0))
+                message.got_error_body = answer.status >= 400 and has_error_body(answer.body)
                 message.ended_as = str(answer.status)
             else:
                 message.ended_as = answer.reason
@@ -222,6 +258,9 @@ class SimTransport:
             token=headers["Authorization"].removeprefix("Bearer "),
             fate=fate,
             sent_at=now,
+            asked_at=now,
+            no_cache="no-cache" in headers.get("Cache-Control", ""),
+            identity=headers.get("Accept-Encoding") == "identity",
         )
 
     async def _token(self, timeout: float) -> Attempted:

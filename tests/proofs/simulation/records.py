@@ -1,6 +1,7 @@
 """What is written down while a world runs: states of runs, messages on the wire, calls."""
 
 from contextvars import ContextVar
+from math import inf
 
 from attrs import Factory, define
 
@@ -10,7 +11,10 @@ from fielding_async.core.models import OnConflict
 
 from .fates import Fate
 
-__all__ = ["BLIND_PAUSE", "CURRENT", "CallRecord", "Message", "State"]
+__all__ = ["BLIND_PAUSE", "CURRENT", "DOCUMENTED", "CallRecord", "Message", "State"]
+
+DOCUMENTED = {"get": 200, "update": 202, "launch-now": 200}
+"""The success statuses of the API; 204 for all others."""
 
 BLIND_PAUSE = 0.1
 """The least pause after a 429 that names no usable time, in seconds."""
@@ -30,6 +34,7 @@ class State:
     author: str
     message: "Message | None" = None
     is_noop: bool = False  # a write that changed nothing and kept the ETag
+    until: float = inf
 
 
 @define(eq=False)
@@ -47,12 +52,19 @@ class Message:
     token: str
     fate: Fate
     sent_at: float
+    asked_at: float = 0.0  # when it was handed to the transport
+    no_cache: bool = False  # the request asks for what is not cached
+    identity: bool = False  # the request asks for what is not compressed
     arrived_at: float | None = None
     status: int | None = None  # the server's answer
     applied: list[State] = Factory(list)
     based_on: State | None = None  # the state that the write was applied on
     shown: State | None = None  # the state that a GET was answered with
+    is_from_cache: bool = False
     got: int | None = None  # the status that reached the client in time
+    got_etag: str | None = None  # the ETag that came with it, if it can be sent back
+    got_age: float = 0.0  # its `Age`, in seconds
+    got_error_body: bool = False  # it is an error in the exchange's own form
     ended_at: float | None = None  # when the client's attempt was over
     ended_as: str = "under way"
     pause: float | None = None  # the least pause, in seconds, that a 429 asks for
@@ -66,15 +78,26 @@ class Message:
         """Whether the client, with what it got, must reckon with the write being applied."""
         if not self.is_write:
             return False
-        return self.got is None or self.got >= 500 or self.got == 408 or self.is_unreadable
-
-    @property
-    def is_unreadable(self) -> bool:
-        return self.got is not None and self.got < 400 and self.fate.kind == "unreadable"
+        if self.got is None or self.got >= 500 or self.got == 408:
+            return True
+        return self.got < 400 and not self.is_accepted
 
     @property
     def is_accepted(self) -> bool:
-        return self.got is not None and self.got < 300 and not self.is_unreadable
+        """Whether the reply is a success as documented: its status, a body that can be read, an ETag."""
+        if self.got is None or self.got != DOCUMENTED.get(self.action, 204) or self.got_etag is None:
+            return False
+        return self.action not in DOCUMENTED or self.fate.kind not in {"unreadable", "page"}
+
+    @property
+    def is_odd_success(self) -> bool:
+        """Whether the reply is a 2xx, but not as documented: it is to be looked into."""
+        return self.got is not None and self.got < 300 and not self.is_accepted
+
+    @property
+    def is_own_server_error(self) -> bool:
+        """Whether the reply is a 5xx of the exchange's own making, that says nothing of a loss behind it."""
+        return self.got in {500, 501, 503, 505} and self.got_error_body
 
 
 @define(eq=False)

@@ -216,8 +216,9 @@ class Scenario:
 
     def _draw_update(self) -> Update:
         dice = self.dice
-        start = dice.choice(self._starts) if dice.random() < 0.4 else None
-        end = dice.choice(self._ends) if start is None or dice.random() < 0.5 else None
+        both = dice.random() < self.world.both_bounds
+        start = dice.choice(self._starts) if both or dice.random() < 0.25 else None
+        end = dice.choice(self._ends) if both or start is None else None
         return Update(start_fielding_at=start, end_fielding_at=end)
 
     def _change(self, call: CallRecord) -> Change:

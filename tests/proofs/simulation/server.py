@@ -56,6 +56,7 @@ class ServerRun:
 
     id: str
     states: list[State]
+    tag: int = 0  # the number in its ETags
 
     @property
     def head(self) -> State:
@@ -80,14 +81,14 @@ class Server:
         """Add a run."""
         version = self.dice.randrange(1, 50)
         cut = self.world.grain
-        self.runs[run_id] = ServerRun(run_id, [])
-        self.runs[run_id].states.append(
-            State(0, version, self._etag(version), status, start // cut * cut, end // cut * cut, now, "set-up")
+        run = self.runs[run_id] = ServerRun(run_id, [], version)
+        run.states.append(
+            State(0, version, self._etag(run), status, start // cut * cut, end // cut * cut, now, "set-up")
         )
 
-    def _etag(self, version: int) -> str:
+    def _etag(self, run: ServerRun) -> str:
         if not self.world.opaque_etags:
-            return f'W/"{version}"'
+            return f'W/"{run.tag}"'
         return f'{self.dice.choice(["W/", ""])}"{self.dice.getrandbits(64):x}{self.dice.choice(["", "--gzip", ",x"])}"'
 
     # -- changes
@@ -102,34 +103,46 @@ class Server:
         start: int | None = None,
         end: int | None = None,
         message: Message | None = None,
-        silent: bool = False,
+        steps_version: bool = True,
+        steps_etag: bool = True,
     ) -> State:
-        """Put a new state on top. `silent`: under the same version and ETag."""
+        """Put a new state on top, under another version and ETag, unless it is said that they stay."""
         old, cut = run.head, self.world.grain
         new_status = status or old.status
         new_start = old.start if start is None else start // cut * cut
         new_end = old.end if end is None else end // cut * cut
         same = (new_status, new_start, new_end) == (old.status, old.start, old.end)
         is_noop = same and self.world.noop_keeps_etag and message is not None
-        if silent or is_noop:
-            version, etag = old.version, old.etag
-        else:
-            version = old.version + self.dice.randint(1, self.world.widest_step)
-            etag = self._etag(version)
+        version, etag = old.version, old.etag
+        step = 0 if is_noop else self.dice.randint(1, self.world.widest_step)
+        if step and steps_version:
+            version += step
+        if step and steps_etag:
+            run.tag += step
+            etag = self._etag(run)
         state = State(
             old.index + 1, version, etag, new_status, new_start, new_end, now, author, message, is_noop=is_noop
         )
+        old.until = now
         run.states.append(state)
         return state
 
     def tick(self, run: ServerRun, now: float) -> None:
         """Let a scheduled run start and a live one end, if it is time."""
         clock = EPOCH + int(now * 1000)
-        silent = not self.world.clock_steps
+        steps = self.world.clock_steps
         if run.head.status == "scheduled" and run.head.start <= clock:
-            self.change(run, now, "clock", status="live", silent=silent)
+            self.change(run, now, "clock", status="live", steps_version=steps, steps_etag=steps)
         if run.head.status == "live" and run.head.end <= clock:
-            self.change(run, now, "clock", status="completed", silent=silent)
+            self.change(run, now, "clock", status="completed", steps_version=steps, steps_etag=steps)
+
+    def pause_by_itself(self, run: ServerRun, now: float) -> State | None:
+        """Pause a live run for reasons of the exchange's own; return the new state, if the run was live."""
+        self.tick(run, now)
+        if run.head.status != "live":
+            return None
+        steps_version, steps_etag = self.world.pause_steps_version, self.world.pause_steps_etag
+        return self.change(run, now, "exchange", status="paused", steps_version=steps_version, steps_etag=steps_etag)
 
     # -- requests
 

@@ -20,6 +20,7 @@ from .world import World, draw_world
 __all__ = ["Simulation", "simulate"]
 
 _TROUBLE = 600.0  # seconds of virtual time after which nothing goes wrong any more, so that every call can end
+_FOR_EVER = 2000.0  # seconds of virtual time in which every call must have ended
 _DAY = 86_400_000
 
 
@@ -87,7 +88,12 @@ async def _live(simulation: Simulation) -> None:
     around = [asyncio.create_task(_colleagues(simulation), name="colleagues")]
     around.append(asyncio.create_task(_weather(simulation), name="weather"))
     end_of_trouble = loop.call_later(_TROUBLE, setattr, network, "quiet", True)
-    await scenario.play()
+    play = asyncio.create_task(scenario.play(), name="play")
+    if not (await asyncio.wait([play], timeout=_FOR_EVER))[0]:
+        simulation.violations.append(f"(f) calls go on for {_FOR_EVER:.0f} s")
+        for actor in scenario.actors:
+            await actor.session.aclose()
+    await play
     end_of_trouble.cancel()
     network.quiet = True
     for task in around:
@@ -106,11 +112,14 @@ async def _colleagues(simulation: Simulation) -> None:
     world, network, server = simulation.world, simulation.network, simulation.server
     loop = asyncio.get_running_loop()
     dice = network.rival.dice
-    rate = world.rivals + world.touches
+    rate = world.rivals + world.touches + world.self_pauses
     while rate and not network.quiet:
         await asyncio.sleep(dice.expovariate(rate))
         run_id = f"run{dice.randrange(world.runs)}"
-        if dice.random() * rate < world.touches:
+        what = dice.random() * rate
+        if what < world.self_pauses:
+            network.pause_by_itself(run_id, loop.time())
+        elif what < world.self_pauses + world.touches:
             state = server.change(server.runs[run_id], loop.time(), "system")
             simulation.timeline.colleague(loop.time(), f"(no one) {run_id} is now {state.etag}, {state.status}")
         else:

