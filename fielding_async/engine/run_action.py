@@ -30,7 +30,7 @@ from fielding_async.core.errors import (
     SessionClosedError,
 )
 from fielding_async.core.models import FieldingRun, OnConflict, Outcome, RunRef
-from fielding_async.core.wire.replies import Answer, read_etag
+from fielding_async.core.wire.replies import Answer
 from fielding_async.core.wire.requests import run_request
 
 from .backoff_waits import conflict_waits, retry_waits
@@ -281,7 +281,7 @@ class RunAction:
             only_server_errors=end is not None and end.attempts.only_server_errors and not writes.resumed,
             only_pages=end is not None and end.attempts.only_pages and not writes.resumed,
             resumed=end is not None and writes.resumed and not end.attempts.may_be_applied,
-            unclear_etag=None if end is None or end.unclear is None else read_etag(end.unclear),
+            unclear=None if end is None else end.unclear,
             attempts_left=end is not None and end.attempts.used < end.attempts.allowed,
             seen=self.seen,
             on_conflict=self.on_conflict,

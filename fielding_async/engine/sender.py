@@ -71,6 +71,8 @@ class RequestSender:
                     return end
                 status = getattr(answer.error, "status", 0)
                 if status in {401, 403} and answer is not started and attempts.renewed_token_helps(pending, status):
+                    if isinstance(answer, Failed):
+                        end.attempts.doubt(answer)
                     continue
                 pending.is_replayed = False
                 end.failure = answer.error

@@ -3,13 +3,14 @@
 import pytest
 
 from fielding_async import (
+    APIError,
     FieldingError,
     OutcomeUnknownError,
     Retry,
     ServerError,
 )
 from fielding_async.sandbox import Cut, DropHeader, Reply, Sandbox, SecondWriter, SetHeader, Status
-from tests.tools.sessions import END, applied, longer, sent, session
+from tests.tools.sessions import END, TOKEN, applied, longer, sent, session
 
 PAGE = b"<html>Please log in to this network</html>"
 TWICE = Retry(max_attempts=2, base=0.001, cap=0.01, conflict_base=0.001)
@@ -32,13 +33,12 @@ async def test_another_success_with_the_etag_of_the_run_is_an_acceptance(sandbox
 @pytest.mark.parametrize(
     "reply",
     [
-        Reply(200, body=PAGE, applied=True),
-        Reply(200, body=b"", applied=True),
+        Reply(299, body=b"", applied=True),
         Reply(299, body=b"{}", applied=True),
         DropHeader("ETag"),
         SetHeader("ETag", "*"),
     ],
-    ids=["page", "empty", "odd status", "no ETag", "no usable ETag"],
+    ids=["no body", "a JSON object", "no ETag", "no usable ETag"],
 )
 async def test_a_success_without_an_etag_is_accepted_one_version_further(
     sandbox: Sandbox, reply: Reply | DropHeader | SetHeader
@@ -59,6 +59,47 @@ async def test_another_etag_than_that_of_the_run_leaves_it_unconfirmed(sandbox: 
     async with session(sandbox) as fielding:
         outcome = await fielding.run(ref).pause()
     assert outcome.effect == "unconfirmed"
+
+
+async def test_a_page_is_never_an_acceptance_by_itself(sandbox: Sandbox) -> None:
+    """A page may stand for nothing: that the run is there may be somebody else's doing."""
+    ref = sandbox.add_run("live")
+    sandbox.script(Reply(200, body=PAGE, applied=True), on="pause")
+    sandbox.script(Reply(202, body=PAGE, applied=True), on="update")
+    async with session(sandbox) as fielding:
+        outcome = await fielding.run(ref).pause()
+        with pytest.raises(OutcomeUnknownError):
+            await fielding.run(ref).update(longer)
+    assert outcome.effect == "unconfirmed"
+    assert applied(sandbox) == ["pause", "update"]
+
+
+@pytest.mark.parametrize("code", [412, 422])
+async def test_a_refusal_that_a_gateway_made_is_a_lost_reply(sandbox: Sandbox, code: int) -> None:
+    """A gateway may hold its own page against `If-Match` after the write was applied: it is not sent afresh."""
+    first, second, third = (sandbox.add_run("live") for _ in range(3))
+    sandbox.script(Status(code, applied=True, body=PAGE), on="pause")
+    sandbox.script(Status(code, applied=True, body=PAGE), on="update")
+    sandbox.script(Status(code, body=PAGE), on="complete")
+    async with session(sandbox) as fielding:
+        assert (await fielding.run(first).pause()).effect == "unconfirmed"
+        with pytest.raises(OutcomeUnknownError):
+            await fielding.run(second).update(longer)
+        assert (await fielding.run(third).complete()).effect == "accepted"
+    assert applied(sandbox) == ["pause", "update", "complete"]
+
+
+@pytest.mark.parametrize("code", [400, 403, 404, 413])
+async def test_a_refusal_with_a_page_is_looked_into(sandbox: Sandbox, code: int) -> None:
+    """A filter may block the reply of a write that was applied; where the run is unchanged, it blocked the request."""
+    first, second = sandbox.add_run("live"), sandbox.add_run("live")
+    sandbox.script(Status(code, applied=True, body=PAGE), Status(code, body=PAGE), on="pause")
+    async with session(sandbox) as fielding:
+        assert (await fielding.run(first).pause()).effect == "unconfirmed"
+        with pytest.raises(APIError) as caught:
+            await fielding.run(second).pause()
+    assert caught.value.status == code
+    assert applied(sandbox) == ["pause"]
 
 
 async def test_a_page_of_a_filter_is_no_exchange(sandbox: Sandbox) -> None:
@@ -193,3 +234,17 @@ async def test_the_outcome_has_the_run_as_the_call_left_it(sandbox: Sandbox) -> 
     assert (done.run.version, done.run.last_changed_at, done.run.last_changed_by) == (None, None, None)
     assert there.effect == "already"
     assert there.run == run
+
+
+async def test_a_page_that_asks_for_another_token_is_not_forgotten(sandbox: Sandbox) -> None:
+    """A 403 with a page has the token renewed and the write sent again; its 412 may be the answer to the first."""
+
+    async def token() -> str:
+        return TOKEN
+
+    ref = sandbox.add_run("live")
+    sandbox.script(Status(403, applied=True, body=PAGE), on="pause")
+    async with session(sandbox, auth=token) as fielding:
+        outcome = await fielding.run(ref).pause()
+    assert (outcome.effect, outcome.conflicts) == ("unconfirmed", 0)
+    assert applied(sandbox) == ["pause"]

@@ -13,7 +13,7 @@ from fielding_async.core.errors import (
     ServerError,
 )
 from fielding_async.core.models import FieldingRun
-from fielding_async.core.wire.replies import Accepted, Answer, Response, Throttled
+from fielding_async.core.wire.replies import Accepted, Answer, Failed, Response, Throttled
 
 __all__ = ["Attempts", "Next", "RequestEnd", "outcome_unknown", "refusal"]
 
@@ -43,6 +43,17 @@ class Attempts:
     only_pages: bool = True
     server_error: ServerError | None = None
 
+    def doubt(self, answer: Failed) -> None:
+        """Note what an answer leaves in doubt. Alone, for an attempt that is made again with another token."""
+        if not answer.may_be_applied:
+            return
+        self.may_be_applied = True
+        self.only_pages &= answer.is_page
+        if answer.of_exchange and isinstance(answer.error, ServerError):
+            self.server_error = answer.error
+        else:
+            self.only_server_errors = False
+
     def note(self, answer: Answer) -> Next:
         """Count an attempt with its answer, and return what is next."""
         if isinstance(answer, Throttled):
@@ -50,13 +61,7 @@ class Attempts:
         self.used += 1
         if isinstance(answer, Accepted):
             return Next.FINAL
-        if answer.may_be_applied:
-            self.may_be_applied = True
-            self.only_pages &= answer.is_page
-            if answer.of_exchange and isinstance(answer.error, ServerError):
-                self.server_error = answer.error
-            else:
-                self.only_server_errors = False
+        self.doubt(answer)
         if not answer.repeatable or answer.unclear is not None:
             return Next.FINAL
         return Next.AFTER_A_WAIT if self.used < self.allowed else Next.GIVE_UP

@@ -25,8 +25,9 @@ R1  A stale run says nothing, nor does one with the very ETag that was just refu
     ETag is the one that was refused, or there is nothing to send: `Unreadable`.
 R2  If an attempt may have been applied (a lost reply), the run is compared with what was sent:
     a  The last attempt was answered with a success that is not as documented. The run is where the action leads, and
-       has the ETag of that answer, or, if that has none, is one version further: `accepted`. It has that ETag and is
-       elsewhere: `Unknown`. It is as before: nothing of ours was applied yet (`SendAgain`, under the same ETag).
+       has the ETag of that answer, or, if that has none and is no page of something in between, is one version
+       further: `accepted`. It has that ETag and is elsewhere: `Unknown`. It is as before: nothing of ours was applied
+       yet (`SendAgain`, under the same ETag).
     b  It is where the action leads: `unconfirmed`. For a callable change this cannot be told from an equal change by
        somebody else: `Unknown`.
     c  Its ETag is unchanged: the write may still be applied (A5), so `Unknown`; but `Fail` when every such attempt was
@@ -34,7 +35,7 @@ R2  If an attempt may have been applied (a lost reply), the run is compared with
        something in between (it is over, so it will not be applied), or when a resumed write was refused for what no
        clock can change.
     d  Exactly one write happened (A2) and a value that ours sets still has its old value: ours was not applied. Go on
-       with R3, as after an ordinary conflict. Never for a resume or a relaunch (A4).
+       with R3, as after an ordinary conflict; but `Fail` after such a page. Never for a resume or a relaunch (A4).
     e  Anything else: `Unknown`.
 R3  Nothing that was sent can have been applied. What the caller wants is compared with the run:
     a  It is there: `already`; while a write of an earlier call may still be applied under this ETag it is sent again
@@ -52,8 +53,8 @@ D1  A2 and A3 are not documented by the exchange. Where version does not step by
     where it steps for something other than a write, R2d may conclude that ours was not applied although it was.
 D2  A cache that ignores `no-cache` and sends no `Age` is recognised only as far as A3 goes. Under its ETag nothing can
     be applied that is not current, but `already` may be wrong.
-D3  R2a without an ETag takes one version further for our write. A page made up on the way, together with an equal
-    change by somebody else, would look the same.
+D3  R2a without an ETag takes one version further for our write. A success without a body that was made up on the way,
+    together with an equal change by somebody else, would look the same.
 D4  If the exchange pauses a run without a new version, and somebody resumes it, a pause that R4 allows reverses that.
     The status is as it was, and one write happened.
 D5  A 4xx with no body, or with a JSON object of another form, is taken as the exchange's own.
@@ -66,6 +67,8 @@ from attrs import frozen
 from fielding_async.core.actions import Action, Change, call_change
 from fielding_async.core.errors import BadRequestError, InvalidRunStateError, PreconditionFailedError
 from fielding_async.core.models import FieldingRun, OnConflict
+from fielding_async.core.wire.bodies import is_page
+from fielding_async.core.wire.replies import Response, read_etag
 
 from .attempts import RequestEnd
 from .evidence import is_never_accepted, is_next_version, is_overtaken, proves_not_applied
@@ -98,8 +101,8 @@ class Situation:
     of `base`. `may_be_applied`: an attempt under that ETag may have been applied. `first`: the run under whose ETag the
     first attempt of this call that may have been applied was sent, `None` if there is none. `only_server_errors`: each
     attempt that may have been applied was answered with a 5xx of the exchange; `only_pages`: with a 4xx that something
-    in between made. `resumed`: each was made by an earlier process, and is on record. `unclear_etag`: that of the
-    success that is looked into, `None` if it has none. `attempts_left`: the write may be sent again under the same
+    in between made. `resumed`: each was made by an earlier process, and is on record. `unclear`: the success
+    that is looked into. `attempts_left`: the write may be sent again under the same
     ETag. `seen`: the run that the caller's decision rests on. `in_doubt`: a cancelled or unknown write of an earlier
     call may still be applied under the fetched ETag. `is_stale`: the fetched run is older than what is known, or came
     from a cache. `may_fetch_again`: there is time for that.
@@ -115,7 +118,7 @@ class Situation:
     only_server_errors: bool = False
     only_pages: bool = False
     resumed: bool = False
-    unclear_etag: str | None = None
+    unclear: Response | None = None
     attempts_left: bool = False
     seen: FieldingRun | None = None
     on_conflict: OnConflict = "reapply"
@@ -196,15 +199,18 @@ def _judge_lost_attempts(situation: Situation) -> Verdict | None:
             return Fail()
         return Unknown(STILL_OPEN)
     if proves_not_applied(sent, base, fresh):
-        return None
+        return Fail() if situation.why is Why.REFUSED and situation.only_pages else None
     return Unknown("the run was changed more than once since, or in a way that hides who did it")
 
 
 def _judge_unclear(situation: Situation, sent: Action, base: FieldingRun) -> Verdict | None:
     """Judge a success that is not as documented (R2a). `None`: it says no more than a lost reply."""
-    fresh, etag = situation.fresh, situation.unclear_etag
+    fresh, unclear = situation.fresh, situation.unclear
+    if unclear is None:
+        return None
+    etag = read_etag(unclear)
     if sent.is_there(fresh):
-        is_ours = is_next_version(base, fresh) if etag is None else fresh.etag == etag
+        is_ours = fresh.etag == etag if etag is not None else is_next_version(base, fresh) and not is_page(unclear.body)
         return Finish("accepted", sent) if is_ours else None
     if situation.unchanged:
         return SendAgain(sent) if situation.attempts_left else None

@@ -11,6 +11,7 @@ from fielding_async import Complete, FieldingRun, LaunchNow, Pause, Relaunch, Re
 from fielding_async.core.actions import Action
 from fielding_async.core.conflict.judgement import Situation, Why, judge
 from fielding_async.core.conflict.verdicts import Fail, FetchAgain, Finish, Refuse, Send, SendAgain, Unknown, Unreadable
+from fielding_async.core.wire.replies import Response
 from fielding_async.sandbox.world.rules import StoredRun, due, refusal
 from tests.tools.sessions import REF, longer, run_value
 
@@ -372,7 +373,12 @@ def test_a_stale_run_is_no_leave_to_send_over_a_colleague() -> None:
 
 def unclear(**changes: Any) -> Situation:
     """Return a pause that was answered with another 2xx, which had the ETag of the run one write further on."""
-    return lost(**{"why": Why.UNCLEAR, "unclear_etag": '"8"', "attempts_left": True} | changes)
+    return lost(**{"why": Why.UNCLEAR, "unclear": success('"8"'), "attempts_left": True} | changes)
+
+
+def success(etag: str | None, body: bytes = b"") -> Response:
+    """Return an undocumented success."""
+    return Response(299, {} if etag is None else {"ETag": etag}, body)
 
 
 def test_the_etag_of_the_reply_proves_the_acceptance() -> None:
@@ -382,17 +388,39 @@ def test_the_etag_of_the_reply_proves_the_acceptance() -> None:
     update = longer(BASE)
     longer_now = fresh(end_fielding_at=update.end_fielding_at)
     assert judge(unclear(order=longer, sent=update, fresh=longer_now)) == Finish("accepted", update)
-    assert judge(unclear(fresh=there, unclear_etag='"9"')) == Finish("unconfirmed", Pause())
+    assert judge(unclear(fresh=there, unclear=success('"9"'))) == Finish("unconfirmed", Pause())
 
 
 def test_without_an_etag_the_version_must_be_the_next() -> None:
     """One version further and there is an acceptance; further than that it may be another's."""
-    assert judge(unclear(unclear_etag=None, fresh=fresh(status="paused"))) == Finish("accepted", Pause())
+    assert judge(unclear(unclear=success(None), fresh=fresh(status="paused"))) == Finish("accepted", Pause())
     far = fresh(status="paused", version=9)
-    assert judge(unclear(unclear_etag=None, fresh=far)) == Finish("unconfirmed", Pause())
+    assert judge(unclear(unclear=success(None), fresh=far)) == Finish("unconfirmed", Pause())
     update = longer(BASE)
     far = fresh(version=9, end_fielding_at=update.end_fielding_at)
-    assert isinstance(judge(unclear(unclear_etag=None, order=longer, sent=update, fresh=far)), Unknown)
+    assert isinstance(judge(unclear(unclear=success(None), order=longer, sent=update, fresh=far)), Unknown)
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"OK", b"[]"])
+def test_a_page_without_an_etag_proves_nothing(body: bytes) -> None:
+    """A page is of something in between: that the run is one version further may be somebody else's equal change."""
+    page = success(None, body)
+    assert judge(unclear(unclear=page, fresh=fresh(status="paused"))) == Finish("unconfirmed", Pause())
+    update = longer(BASE)
+    there = fresh(end_fielding_at=update.end_fielding_at)
+    assert isinstance(judge(unclear(unclear=page, order=longer, sent=update, fresh=there)), Unknown)
+    reply = success(None, b'{"id":"run"}')
+    assert judge(unclear(unclear=reply, fresh=fresh(status="paused"))) == Finish("accepted", Pause())
+
+
+def test_a_refusal_with_a_page_stands_where_nothing_was_applied() -> None:
+    """The run is unchanged, or a colleague's: then the page is the failure of the call, and nothing is sent again."""
+    refused = lost(why=Why.REFUSED, only_pages=True, fresh=BASE)
+    assert judge(refused) == Fail()
+    assert judge(evolve(refused, fresh=fresh())) == Fail()
+    assert judge(evolve(refused, fresh=fresh(status="paused"))) == Finish("unconfirmed", Pause())
+    assert isinstance(judge(evolve(refused, fresh=fresh(status="completed"))), Unknown)
+    assert isinstance(judge(evolve(refused, only_pages=False)), Unknown)
 
 
 def test_under_the_old_etag_it_is_a_lost_reply() -> None:
@@ -404,4 +432,4 @@ def test_under_the_old_etag_it_is_a_lost_reply() -> None:
 def test_the_reply_s_etag_elsewhere_is_unknown() -> None:
     """The run has the reply's ETag and is not where the action leads: a write of ours was taken, and not done yet."""
     assert isinstance(judge(unclear(fresh=fresh())), Unknown)
-    assert judge(unclear(fresh=fresh(), unclear_etag='"9"')) == Send(Pause())
+    assert judge(unclear(fresh=fresh(), unclear=success('"9"'))) == Send(Pause())

@@ -12,7 +12,7 @@ _PAGES = (b"<html><h1>Not the exchange</h1></html>", b'{"message":"Service Unava
 _STATUSES = {
     "gateway": (502, 504, 504, 520, 522, 524, 529, 500, 503),
     "gateway-page": (400, 403, 404, 408, 413, 429),
-    "page": (200, 200, 202, 204, 302, 307),
+    "page": (200, 200, 202, 302, 307),  # a 204 without an ETag could not be told from a real one (doubt D3)
     "other-2xx": (200, 201, 202, 203, 204, 205),
 }
 
@@ -68,11 +68,12 @@ class Intermediaries:
         status = _pick(_STATUSES[fate.kind], fate.choice)
         body = _PAGES[int(fate.pick * len(_PAGES))]
         message.status = status
+        message.has_page = body.startswith(b"<") or (not body.startswith(b"{") and bool(body))
         headers: dict[str, str] = {}
         if status == 429:
             message.pause = BLIND_PAUSE
         if fate.kind == "page":
-            body = b"" if status == 204 else _PAGES[0]
+            body = _PAGES[0]
             if status == 200 and fate.pick < 0.3:
                 headers["ETag"] = '"65f1-2d"'  # of the page
         return Reply(status, headers, body)

@@ -69,8 +69,9 @@ def _is_foreign(states: list[State], before: State, name: str, call: CallRecord)
 def check_ends(world: World, server: Server, calls: list[CallRecord]) -> Iterator[str]:
     """(i) After a lost reply only the allowed ends: an acceptance, a judgement, or `OutcomeUnknownError`.
 
-    A judgement is `unconfirmed`, `ServerError` as in (l), or a proof that nothing was applied: a GET that is not from a
-    cache showed a version one further. What follows a proof is a new attempt, which may end in anything.
+    A judgement is `unconfirmed`, `ServerError` as in (l), a refusal with a page after which a GET showed the old ETag,
+    or a proof that nothing was applied: a GET that is not from a cache showed a version one further. What follows a
+    proof is a new attempt, which may end in anything.
     """
     for call in calls:
         error = call.error
@@ -81,8 +82,16 @@ def check_ends(world: World, server: Server, calls: list[CallRecord]) -> Iterato
         if not call.writes:
             continue
         doubtful = [message for message in _last_group(call) if message.is_ambiguous]
+        if doubtful and all(message.is_refused_with_a_page for message in doubtful) and _is_unchanged(call):
+            continue
         if doubtful and not _is_disproved(server, calls, call, doubtful[-1]):
             yield f"(i) {call.title}: raised {type(error).__name__}: {error}, though a reply was lost and no GET told"
+
+
+def _is_unchanged(call: CallRecord) -> bool:
+    """Whether a GET after the last write, and not from a cache, showed the ETag that it was sent under."""
+    look, last = call.last_look_message, call.writes[-1]
+    return look is not None and look.sent_at > last.sent_at and look.got_etag == last.if_match and not look.got_age
 
 
 def _last_group(call: CallRecord) -> list[Message]:

@@ -67,6 +67,7 @@ class Message:
     got_error_body: bool = False  # it is an error in the exchange's own form
     ended_at: float | None = None  # when the client's attempt was over
     ended_as: str = "under way"
+    has_page: bool = False  # the body of the answer is neither empty nor a JSON object
     pause: float | None = None  # the least pause, in seconds, that a 429 asks for
 
     @property
@@ -80,7 +81,14 @@ class Message:
             return False
         if self.got is None or self.got >= 500 or self.got == 408:
             return True
+        if self.is_refused_with_a_page:
+            return True  # something in between may have made it after the write was applied
         return self.got < 400 and not self.is_accepted
+
+    @property
+    def is_refused_with_a_page(self) -> bool:
+        """Whether the client got a 4xx with a page of something in between; a 429 is one all the same."""
+        return self.has_page and self.got is not None and 400 <= self.got < 500 and self.got not in {408, 429}
 
     @property
     def is_accepted(self) -> bool:
