@@ -100,9 +100,9 @@ def _last_group(call: CallRecord) -> list[Message]:
 
 def _is_disproved(server: Server, calls: list[CallRecord], call: CallRecord, lost: Message) -> bool:
     bases = server.runs[call.run_id].with_etag(lost.if_match)
-    if not bases:  # a rewritten ETag, of whichever GET it came with
-        reads = (message for other in calls for message in other.reads)
-        bases = [read.shown for read in reads if read.got_etag == lost.if_match and read.shown is not None]
+    if not bases:  # a rewritten ETag, of whichever reply it came with
+        came_with = [message for other in calls for message in other.messages if message.got_etag == lost.if_match]
+        bases = [state for message in came_with for state in (message.shown, *message.applied) if state is not None]
     versions = {base.version + 1 for base in bases}
     return any(
         message.shown is not None
