@@ -248,3 +248,12 @@ async def test_a_page_that_asks_for_another_token_is_not_forgotten(sandbox: Sand
         outcome = await fielding.run(ref).pause()
     assert (outcome.effect, outcome.conflicts) == ("unconfirmed", 0)
     assert applied(sandbox) == ["pause"]
+
+
+async def test_a_408_with_a_page_may_still_arrive(sandbox: Sandbox) -> None:
+    """It says that something in between gave up waiting: a refusal after it does not stand for it."""
+    ref = sandbox.add_run("live")
+    sandbox.script(Status(408, body=PAGE), Status(413, body=PAGE), on="pause")
+    async with session(sandbox) as fielding:
+        with pytest.raises(OutcomeUnknownError):
+            await fielding.run(ref).pause()

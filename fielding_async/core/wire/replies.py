@@ -149,7 +149,7 @@ def read(asked: Request, attempted: Attempted, now: datetime) -> Answer:
         problem.status = status
         return _unusable(asked, problem, attempted if is_action and 200 <= status < 300 else None)
     said = decode_error(attempted.body)
-    is_page = is_action and said.is_page and 400 <= status < 500
+    is_page = is_action and said.is_page and 400 <= status < 500 and status != 408  # that one may arrive later
     if is_page and status in _OF_PRECONDITION:
         what = f"{status}: a page in place of the exchange's error body"
         problem = ProtocolError(f"{what}; something between here and the exchange made it", status=status)
