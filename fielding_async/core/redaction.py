@@ -79,7 +79,7 @@ class Redactor:
     A secret of fewer than eight characters is ignored.
     """
 
-    __slots__ = ("_grams", "_parts", "_short")
+    __slots__ = ("_grams", "_parts", "_short", "shortest")
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._parts: dict[int, set[str]] = {}
@@ -92,6 +92,8 @@ class Redactor:
                 self._short.append(text)
             else:
                 self._grams.update(text[at : at + _GRAM] for at in range(len(text) - _GRAM + 1))
+        self.shortest: int = min(self._parts, default=_PART)
+        """A text with fewer characters shows nothing."""
 
     def shows(self, text: str) -> bool:
         """Whether a text shows a secret, or a part of one."""

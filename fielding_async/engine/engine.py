@@ -159,7 +159,12 @@ class Engine:
         """Raise `SessionClosedError` unless this is the loop, thread and process of the session, and it is open."""
         if self._refuses:
             raise SessionClosedError("the session is closed" if self.is_over else "the session is being closed")
-        self.check_place()
+        if (
+            os.getpid() != self._process
+            or threading.get_ident() != self._thread
+            or asyncio.get_running_loop() is not self.loop
+        ):
+            self.check_place()
 
     def check_place(self) -> None:
         """Raise `SessionClosedError` unless this is the loop, thread and process of the session."""

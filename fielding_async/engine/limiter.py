@@ -131,7 +131,7 @@ class Limiter:
 
     def try_acquire(self) -> Permit | None:
         """Return a permission if one can be given at once and nobody waits for it; otherwise `None`: use `acquire`."""
-        if self._closed is not None or self._line or not self._free or self._is_crowded():
+        if self._closed is not None or self._line or not self._free or (self.gate_queue.waiting and self._is_crowded()):
             return None
         found = self._pacer.try_take(self._loop.time())
         if not isinstance(found, Permit):

@@ -187,6 +187,8 @@ def check_peer(transport: asyncio.BaseTransport) -> None:
         return
     peer: object = transport.get_extra_info("peername")
     if isinstance(peer, tuple):
+        if peer[0] == "127.0.0.1":
+            return
         address = str(cast("tuple[object, ...]", peer)[0])
         if is_loopback_address(address):
             return
@@ -194,10 +196,6 @@ def check_peer(transport: asyncio.BaseTransport) -> None:
     family = getattr(transport.get_extra_info("socket"), "family", None)
     if family is None or family != getattr(socket, "AF_UNIX", None):
         raise NotThisMachineError("plain http is for this machine only, and where the connection leads is unknown")
-
-
-def _lines(headers: dict[str, str]) -> str:
-    return "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
 
 
 def write_request(
@@ -221,7 +219,16 @@ def write_request(
     protocol.start_timeout()  # ends one that another request left behind
     length = "" if body is None and outgoing.method == "GET" else f"Content-Length: {len(body or _NO_BODY)}\r\n"
     # in a form that tracebacks with local variables do not show: it has a token
-    data = memoryview(f"{outgoing.method} {path} HTTP/1.1\r\n{always}{_lines(outgoing.headers)}{length}\r\n".encode())
+    own = outgoing.headers.items()
+    data = memoryview(
+        "".join(
+            [
+                f"{outgoing.method} {path} HTTP/1.1\r\n{always}",
+                *[f"{name}: {value}\r\n" for name, value in own],
+                f"{length}\r\n",
+            ]
+        ).encode()
+    )
     read = protocol.read
     # all that can raise is done
     outgoing.left = True

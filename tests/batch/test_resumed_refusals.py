@@ -63,7 +63,6 @@ REFUSED_FINALLY: list[tuple[Action, str]] = [
     (LaunchNow(), "paused"),
     (LaunchNow(), "completed"),
     (Pause(), "completed"),
-    (Resume(), "scheduled"),
     (Resume(), "completed"),
     (Complete(), "paused"),
     (UPDATE, "completed"),

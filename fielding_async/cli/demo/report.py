@@ -88,12 +88,13 @@ def _row(name: str, steps: list[Step], by_trace: dict[str, list[ReceivedRequest]
         received = by_trace.get(trace_id, [])
         lost = sum(request.status is None for request in received)
         figures["rate_limited"] += sum(request.status == 429 for request in received)
+        figures["conflicts"] += sum(request.status == 412 for request in received)
         figures["lost"] += lost
         if step.outcome is not None:
-            figures.update(runs=1, requests=step.outcome.requests, conflicts=step.outcome.conflicts)
+            figures.update(runs=1, requests=step.outcome.requests)
             figures["healed"] += lost if step.outcome.effect != "already" else 0
         else:
-            figures.update(requests=len(received), conflicts=sum(request.status == 412 for request in received))
+            figures.update(requests=len(received))
     return Row(action=name, **figures)
 
 

@@ -14,9 +14,11 @@ def clean_reply(attempted: Attempted, redactor: Redactor) -> Attempted:
     """Return the result of an attempt without secrets.
 
     A header that shows one is left out; in a body, in the reason of a failure and in the keys and texts of JSON, `***`
-    stands in its place. A reply without a body costs one object.
+    stands in its place.
     """
     if isinstance(attempted, Response):
+        if attempted.status == 204 and len(attempted.headers.get("ETag", "")) < redactor.shortest:
+            return attempted  # nothing else is read of it
         attempted.headers = CleanHeaders(attempted.headers, redactor)
         if attempted.body:
             attempted.body = redactor.body(attempted.body)

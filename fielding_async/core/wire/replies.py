@@ -59,6 +59,7 @@ class Response:
     status: int
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(default=b"", repr=False)
+    etag: str | None = field(default=None, init=False)  # as read for a run action
 
 
 @frozen
@@ -137,7 +138,9 @@ def read(asked: Request, attempted: Attempted, now: datetime) -> Answer:
     is_action = asked.operation.precondition == "if-match"
     if status == asked.operation.success:
         problem = _unreadable(asked, attempted)
-        if problem is None and is_action and read_etag(attempted) is None:
+        if problem is None and is_action:
+            attempted.etag = read_etag(attempted)
+        if problem is None and is_action and attempted.etag is None:
             problem = ProtocolError(f"{status}: a reply without an ETag header that could be sent back")
         if problem is None:
             return Accepted(attempted)
@@ -274,7 +277,7 @@ def run_after_write(action: Action, base: FieldingRun, response: Response) -> Fi
 
     Its version is one higher, as evidence for a later judgement, unless the ETag is unchanged.
     """
-    etag = read_etag(response)
+    etag = response.etag or read_etag(response)
     status, start_at, end_at = base.status, base.start_fielding_at, base.end_fielding_at
     start, end = base.start_text, base.end_text
     if isinstance(action, Update):
