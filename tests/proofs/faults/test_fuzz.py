@@ -272,7 +272,6 @@ def test_an_accepted_write_leaves_a_run(action: Action, headers: CIMultiDict[str
 READERS: list[Callable[[bytes], Any]] = [
     lambda body: decode_run(body, None),
     decode_run_list,
-    is_page,
     lambda body: decode_batch_result(body, ()),
     decode_draft_result,
 ]
