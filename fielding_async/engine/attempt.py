@@ -19,6 +19,7 @@ from fielding_async.core.wire.clean_replies import clean_reply
 from fielding_async.core.wire.replies import (
     Accepted,
     Answer,
+    Attempted,
     Failed,
     Lost,
     NotSent,
@@ -240,7 +241,7 @@ class _Attempt:
             )
             if outgoing.is_held:
                 raise HeldBack  # its time was up at the gate: it waited for the pace, and not for a connection
-            answer = read(request, clean_reply(attempted, runner.secrets.redactor), datetime.now(UTC))
+            answer = self._read(attempted)
             if isinstance(attempted, Response):
                 status = attempted.status
             error_type = None
@@ -276,6 +277,16 @@ class _Attempt:
         if self.reply is not None and not self.reply.done():
             self.reply.set_result(answer)
         return answer
+
+    def _read(self, attempted: Attempted) -> Answer:
+        """Return what the result of the attempt means, without secrets."""
+        redactor = self.runner.secrets.redactor
+        if isinstance(attempted, Response) and attempted.status == 204:
+            answer = read(self.pending.request, attempted, datetime.now(UTC))
+            etag = attempted.etag or ""  # nothing else is read of it
+            if len(etag) < redactor.shortest or not redactor.shows(etag):
+                return answer
+        return read(self.pending.request, clean_reply(attempted, redactor), datetime.now(UTC))
 
     def _not_accepted(self, answer: Answer, error_type: str) -> None:
         """Report an answer that is no success to the limiter and to the telemetry."""

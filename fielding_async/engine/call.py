@@ -7,7 +7,7 @@ from traceback import format_exception
 from types import TracebackType
 from typing import Self
 
-from attrs import Factory, define
+from attrs import define
 
 from fielding_async.core.conflict.attempts import RequestEnd
 from fielding_async.core.errors import FieldingError, RateLimitError, SessionClosedError, TransportError, public_name
@@ -75,10 +75,12 @@ class Call:
     idempotency_key: str | None = None
     requests: int = 0
     conflicts: int = 0
-    _left_out: set[str] = Factory(set)  # pyright: ignore[reportUnknownVariableType]
+    _left_out: set[str] | None = None
 
     def left_out(self, path: str) -> None:
         """Log, once for each, the path of a field of a reply that could not be read and was left out."""
+        if self._left_out is None:
+            self._left_out = set()
         if path not in self._left_out:
             self._left_out.add(path)
             self.trace.left_out(path)
