@@ -63,7 +63,7 @@ class Call:
 
     It adds run, idempotency key and trace id to the errors that come out of it, and removes secrets from them.
     `secrets`: what no error may show. `under_way`: the calls that this one is among. `requests` counts the HTTP
-    requests sent, `conflicts` the 412s.
+    requests sent; `conflicts` the 412s, without those that may be due to our own lost write.
     """
 
     name: str
@@ -78,7 +78,7 @@ class Call:
     _left_out: set[str] = Factory(set)  # pyright: ignore[reportUnknownVariableType]
 
     def left_out(self, path: str) -> None:
-        """Log, once for each, the path of a field of a reply that could not be read and was left out."""
+        """Log the path of a field of a reply that could not be read and was left out; each path once."""
         if path not in self._left_out:
             self._left_out.add(path)
             self.trace.left_out(path)

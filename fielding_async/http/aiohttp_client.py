@@ -79,7 +79,7 @@ class AiohttpTransport:
             self._connector: aiohttp.BaseConnector = aiohttp.TCPConnector(limit=concurrency + 1)
         else:
             if http.closed or http.connector is None:
-                raise ConfigurationError("http: the aiohttp.ClientSession is closed")
+                raise ConfigurationError("http: the aiohttp.ClientSession is closed; pass an open one")
             if getattr(http.connector, "_loop", None) not in {None, asyncio.get_running_loop()}:
                 raise ConfigurationError("http: the aiohttp.ClientSession belongs to another event loop")
             self._connector = http.connector
@@ -118,8 +118,8 @@ class AiohttpTransport:
                 misfit = describe(error)
         if misfit:
             warn_once(
-                f"aiohttp {aiohttp.__version__} has changed inside ({misfit}): requests are sent by its public parts"
-                " alone, which takes more CPU"
+                f"private parts of aiohttp {aiohttp.__version__} have changed ({misfit}): requests use only its public"
+                " parts, which takes more CPU"
             )
         self._is_fast = not (misfit or is_watched) and FastPath.is_usable(self._public.session, self._connector)
         self._fast_paths: dict[str, FastPath | None] = {}

@@ -54,8 +54,8 @@ def names_of_limits() -> list[str]:
 def head_limits(http: aiohttp.ClientSession | None) -> dict[str, Any]:
     """Return the limits on the head of a reply, as far as they are not aiohttp's default.
 
-    Those that a caller's session was made with; where it has aiohttp's default, and for a session of our own, more than
-    that: a single policy of a web site may take 9 KB.
+    They are those of the caller's session; where that has aiohttp's default, and for a session of our own, they are
+    larger than the default: one Content-Security-Policy header may have 9 KB.
     """
     limits: dict[str, Any] = {}
     for name, default in _defaults().items():
@@ -67,7 +67,7 @@ def head_limits(http: aiohttp.ClientSession | None) -> dict[str, Any]:
 
 
 class _Nothing(tuple[()]):
-    """What takes no time to await: unlike a coroutine, it costs next to nothing."""
+    """Awaiting it returns at once, and costs less than a coroutine."""
 
     __slots__ = ()
     __await__ = tuple.__iter__  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
@@ -76,7 +76,7 @@ class _Nothing(tuple[()]):
 class ConnectTime:
     """Limits the time in which a connection is made, in seconds: DNS, TCP, TLS and CONNECT, not the wait in the pool.
 
-    `traces`: what stands among the traces of a request, by which aiohttp says when it begins to connect. Without that
+    `traces`: passed to aiohttp as the traces of a request; it calls them when it begins to connect. Where it does not,
     nothing is limited.
     """
 

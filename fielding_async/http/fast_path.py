@@ -2,8 +2,8 @@
 
 What a `ClientSession` does for each request (redirects, cookies, middlewares, tracing, uploads) is not needed here, and
 takes about two fifths of the CPU of a warm action. Pool, TLS, HTTP parser and decompression are those of aiohttp. It
-leans on private parts of aiohttp, so `self_check` tries it on entry; where the result may differ, requests take the
-public path.
+uses private parts of aiohttp, so `self_check` tries it on entry. Where the result may differ, requests take the public
+path.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -1,6 +1,6 @@
-"""The door for what comes from outside: secrets are taken out of a reply before anything reads it for a text.
+"""Removes secrets from each reply before anything else reads it.
 
-Every text that is made of it later is clean, however it is shortened: errors, values, log lines, spans, reports.
+So errors, values, log lines, spans and reports that quote a reply show none, even if they shorten it.
 """
 
 from fielding_async.core.redaction import CleanHeaders, Redactor
@@ -13,8 +13,8 @@ __all__ = ["clean_reply"]
 def clean_reply(attempted: Attempted, redactor: Redactor) -> Attempted:
     """Return the result of an attempt without secrets.
 
-    A header that shows one is left out; in a body, in the reason of a failure and in the keys and texts of JSON, `***`
-    stands in its place. A reply without a body costs one object.
+    A header that shows one is left out. In a body, in the keys and texts of JSON and in the reason of a failure, `***`
+    replaces it.
     """
     if isinstance(attempted, Response):
         attempted.headers = CleanHeaders(attempted.headers, redactor)
