@@ -111,7 +111,7 @@ class OutcomeUnknownTimeoutError(OutcomeUnknownError, TimeoutError):
 class ProtocolError(FieldingError):
     """A response that cannot be understood: bad JSON, wrong shape, missing ETag, redirect, oversized.
 
-    `status` is its HTTP status, `None` if it was not read.
+    `status` is its HTTP status, `None` where it is not known.
     """
 
     __module__ = "fielding_async"

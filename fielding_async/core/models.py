@@ -66,10 +66,10 @@ class FieldingRun:
     Source: `FieldingRunItem` of the API; all datetimes are aware and in UTC.
 
     `status` is one of `RunStatus`, or a text that this version does not know. `etag` is the ETag it came with, byte
-    for byte (`None` from a list). `last_changed_at` and `last_changed_by` are `None` where the server did not send a
-    value that can be read. In `Outcome.run`, `version`, too, is `None` where it is not known without another request.
-    A callable change may get the run as an accepted write of this session left it; `version` is then one higher than
-    before that write.
+    for byte (`None` from a list). `last_changed_at` and `last_changed_by`, and in a list `version`, are `None` where
+    the server did not send a value that can be read. In `Outcome.run`, `version` is also `None` where it is not known
+    without another request. A callable change may get the run as an accepted write of this session left it; `version`
+    is then one higher than before that write.
     """
 
     __module__ = "fielding_async"

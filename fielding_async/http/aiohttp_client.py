@@ -1,6 +1,6 @@
 """The `Transport` of a session: one attempt over aiohttp, with a value as its result.
 
-Two paths lead to the wire: the fast one, below aiohttp's `ClientSession`, and the public one. Which of them a session
+Requests take one of two paths: the fast one, below aiohttp's `ClientSession`, or the public one. Which of them a session
 has is decided on entry, in `AiohttpTransport.__init__`. No exception of aiohttp leaves this module.
 """
 
@@ -46,7 +46,8 @@ def _origin_of(url: str) -> str:
 
 def _unusable(reason: str) -> ConfigurationError:
     return ConfigurationError(
-        f"aiohttp {aiohttp.__version__} cannot be used ({reason}): install a version that this package was tested with"
+        f"aiohttp {aiohttp.__version__} cannot be used ({reason}): install the version that was current when this"
+        " package was released"
     )
 
 

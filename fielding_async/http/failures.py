@@ -153,7 +153,7 @@ def _not_connected(error: BaseException) -> str:
     said = f" ({_words(reason)})" if reason else ""
     who = where or "the server"
     if _OUR_CERTIFICATE.search(reason):
-        return f"{who} wants another client certificate than it was shown, if any{said}"
+        return f"{who} refuses the client certificate, or wants one and got none{said}"
     if _VERSION.search(reason):
         return f"{who} has no TLS version in common with this side{said}"
     if _HANDSHAKE.search(reason):

@@ -150,7 +150,7 @@ REFUSED: dict[str, tuple[Callable[[], ssl.SSLContext], Callable[[], ssl.SSLConte
     "wants a certificate, TLS 1.3": (
         lambda: _wants_certificate(ssl.TLSVersion.TLSv1_3),
         trusting,
-        "wants another client certificate than it was shown, if any",
+        "refuses the client certificate, or wants one and got none",
     ),
     "wants a certificate, TLS 1.2": (
         lambda: _wants_certificate(ssl.TLSVersion.TLSv1_2),
