@@ -1,7 +1,7 @@
 """The `Transport` of a session: one attempt over aiohttp, with a value as its result.
 
-Requests take one of two paths: the fast one, below aiohttp's `ClientSession`, or the public one. Which of them a session
-has is decided on entry, in `AiohttpTransport.__init__`. No exception of aiohttp leaves this module.
+Requests take one of two paths: the fast one, below aiohttp's `ClientSession`, or the public one. Which is decided
+on entry, in `AiohttpTransport.__init__`. No exception of aiohttp leaves this module.
 """
 
 import asyncio
