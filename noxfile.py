@@ -78,7 +78,7 @@ def tests(session: nox.Session) -> None:
     """
     whole = session.python == OLDEST
     groups = ["tests", "conformance", "browser"] if whole else ["tests"]
-    # the newest aiohttp, as users get it; `oldest` has the lowest
+    # the newest aiohttp, as users get it; the session `oldest` has the lowest
     _install(session, "--upgrade", "aiohttp", *itertools.chain(*map(_group, groups)))
     if session.posargs:
         session.run("pytest", *session.posargs)
@@ -104,7 +104,7 @@ def oldest(session: nox.Session) -> None:
 
 @nox.session(python=OLDEST)
 def prerelease(session: nox.Session) -> None:
-    """Run the tests of the wire with the newest aiohttp there is, a pre-release too. Not part of the default list."""
+    """Run the tests of HTTP with the newest aiohttp, pre-releases included. Not part of the default list."""
     session.install("-e", ".[cli]", *_group("tests"))
     session.install("--pre", "--upgrade", "aiohttp")
     paths = session.posargs or ["tests/http", "tests/proofs/faults", "tests/test_session.py"]

@@ -51,8 +51,8 @@ class FieldingSession:
     `FIELDING_TOKEN`, else `FIELDING_CLIENT_ID` and `FIELDING_CLIENT_SECRET`. `base_url`: `None` reads
     `FIELDING_BASE_URL`, else it is the exchange's own; plain http is for loopback hosts only. `etag_cache_size`: the
     most runs remembered. `http`: an `aiohttp.ClientSession` of the caller, whose connections are used, and which is
-    never closed or changed. `proxy`: the URL of an HTTP proxy for https origins; left out, that of `http`, else the
-    environment's, for each origin by itself (not for what `NO_PROXY` names, nor for loopback hosts). `ssl`: an
+    never closed or changed. `proxy`: the URL of an HTTP proxy for https; left out, that of `http`, else that of the
+    environment (`HTTPS_PROXY`, `ALL_PROXY`; not for hosts that `NO_PROXY` names, nor for loopback hosts). `ssl`: an
     `ssl.SSLContext` for connections; `True` verifies certificates, also where the connector of `http` does not; `False`
     verifies none, with a warning; left out, the connector of `http` decides, else they are verified.
     `tracer_provider`, `meter_provider`: of OpenTelemetry; left out, the global ones, as they are when the session is
@@ -142,13 +142,13 @@ class FieldingSession:
     async def aclose(self, *, drain: float = 0.0) -> None:
         """Close what the session opened. New calls are refused at once, with `SessionClosedError`.
 
-        `drain`: the seconds, 0 or more, in which calls under way may end, and writes whose callers were cancelled. What
-        is left is cut off: the calls end in `SessionClosedError`, or in `OutcomeUnknownError` for a write that may be
-        applied. Leaving `async with` is `aclose()`.
+        `drain`: the seconds, from 0 to 1e9, that calls under way, and writes whose callers were cancelled, get to end.
+        Then those left are cut off: the calls end in `SessionClosedError`, or in `OutcomeUnknownError` for a write that
+        may be applied. Leaving `async with` is `aclose()`.
 
-        Returns when all is closed, also where another task closes the session at the same time; the shortest `drain`
-        counts. Cancelled, it closes the session all the same: nothing is sent any more. Closing again, or without
-        having entered, does nothing. Raises `ConfigurationError` for a bad `drain`.
+        Returns when all is closed. If several tasks close the session, each waits, and the shortest `drain` counts. If
+        it is cancelled, the session is still closed, and nothing more is sent. Closing again, or without having
+        entered, does nothing. Raises `ConfigurationError` for a bad `drain`.
         """
         check_drain(drain)
         engine = self._engine

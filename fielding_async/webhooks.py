@@ -49,7 +49,7 @@ def verify(
 
     `body`: the raw bytes of the request. `header`: the text of `Cint-Signature`, `t=<unix seconds>,v1=<hex
     hmac-sha256>`. It may hold several `v1`, as while secrets are being changed: one that matches is enough. Schemes of
-    other names are ignored. A header of more than 4096 characters or 16 `v1` is refused before anything is hashed.
+    other names are ignored. A header with more than 4096 characters or 16 `v1` is refused before anything is hashed.
     `secret`: the webhook's secret, its characters as given (not base64-decoded). `tolerance`: by how many seconds the
     signing time may lie before or after `now`. `now`: unix seconds; left out, the wall clock.
 

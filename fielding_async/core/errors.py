@@ -62,18 +62,22 @@ class SessionClosedError(FieldingError, RuntimeError):
 
 
 class TransportError(FieldingError):
-    """There was no usable response, and nothing was applied: connect, TLS, reset, timeout."""
+    """There was no usable response, and nothing was applied: connect, TLS, reset, timeout.
+
+    `is_final`: whether another attempt is bound to fail as well, as with a certificate that is not trusted, or a proxy
+    that refuses to connect.
+    """
 
     __module__ = "fielding_async"
 
     is_final: bool = False
-    """Whether another attempt is bound to fail as well: a certificate that is not trusted, a proxy that refuses."""
 
 
 class DeadlineExceededError(FieldingError, TimeoutError):
     """Time ran out, and nothing was applied: no attempt of the write was sent, or each one was refused.
 
-    `conflicts`: how many met a 412, the last of which is `__cause__`. `current`: the run as last known, if it is.
+    `conflicts`: how many attempts met a 412; the last of these is `__cause__`. `current`: the run as last known; `None`
+    if it was not fetched.
     """
 
     __module__ = "fielding_async"
@@ -107,7 +111,7 @@ class OutcomeUnknownTimeoutError(OutcomeUnknownError, TimeoutError):
 class ProtocolError(FieldingError):
     """A response that cannot be understood: bad JSON, wrong shape, missing ETag, redirect, oversized.
 
-    `status` is its HTTP status, `None` if it was not read.
+    `status` is its HTTP status, `None` where it is not known.
     """
 
     __module__ = "fielding_async"
@@ -201,7 +205,8 @@ class NotFoundError(APIError):
 class PreconditionFailedError(APIError):
     """412: the run was changed by somebody else, and the action was not sent again.
 
-    The caller asked for that, or somebody else changed what it names after an attempt whose reply was lost.
+    Either the caller asked not to go on after a conflict, or the reply to an earlier attempt was lost and somebody else
+    has since changed what the action names.
 
     `seen` is the run that the action was based on, `wanted` the action, `current` the run as it is now (`None` if it
     could not be fetched in time).
@@ -248,7 +253,7 @@ class RateLimitError(APIError):
 
 
 class ServerError(APIError):
-    """5xx: the server failed, on every attempt."""
+    """5xx: the server failed, on every attempt. A draft or bulk job may have been made all the same."""
 
     __module__ = "fielding_async"
 

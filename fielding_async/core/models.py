@@ -66,10 +66,10 @@ class FieldingRun:
     Source: `FieldingRunItem` of the API; all datetimes are aware and in UTC.
 
     `status` is one of `RunStatus`, or a text that this version does not know. `etag` is the ETag it came with, byte
-    for byte (`None` from a list). `last_changed_at` and `last_changed_by` are `None` where the server did not send a
-    value that can be read. In `Outcome.run` they and `version` are `None` where they are not known without another
-    request. In the run that a callable change gets, which may be as an accepted write of this session left it,
-    `version` is then one higher than before that write.
+    for byte (`None` from a list). `last_changed_at` and `last_changed_by`, and in a list `version`, are `None` where
+    the server did not send a value that can be read. In `Outcome.run`, `version` is also `None` where it is not known
+    without another request. A callable change may get the run as an accepted write of this session left it; `version`
+    is then one higher than before that write.
     """
 
     __module__ = "fielding_async"
@@ -102,7 +102,8 @@ class Outcome:
     our requests was seen to be taken) or `"unconfirmed"` (it is there, and one of our attempts without a reply may
     have led it there).
 
-    `requests` counts the HTTP requests sent, GETs included; `conflicts` the 412s met. `action` is the action performed
+    `requests` counts the HTTP requests sent, GETs included. `conflicts` counts the 412s, without one that may be due to
+    our own attempt whose reply was lost. `action` is the action performed
     (for a callable change the `Update` that it last returned, `None` if it had nothing to do). The dates are given
     where they are known without another request. `run` is the run as this call left it.
     """
@@ -119,7 +120,6 @@ class Outcome:
     start_fielding_at: datetime | None = None
     end_fielding_at: datetime | None = None
     _run: FieldingRun | None = field(default=None, repr=False, alias="run")
-    _was_fetched: bool = field(default=True, repr=False, alias="was_fetched")
 
     @property
     def run(self) -> FieldingRun:
@@ -131,7 +131,8 @@ class Outcome:
         run = self._run
         if run is None:
             raise AttributeError("this Outcome was made without a run")
-        return run if self._was_fetched else evolve(run, version=None)  # not earlier: few calls need it
+        is_as_written = self.effect == "accepted" and run.last_changed_at is None and run.last_changed_by is None
+        return evolve(run, version=None) if is_as_written else run
 
 
 @frozen

@@ -1,8 +1,8 @@
 """Secrets: texts that no `repr` shows, and their removal from what a server or a proxy sent back.
 
-`Redactor` takes secrets out of a reply before anything reads it, so that every text made of it later is clean, also one
-that is shortened. A server may have shortened the text itself: every part of a secret of at least twelve characters in
-a row is taken out, in any letter case, whether it is written plainly, as a percent-encoding or with escapes of JSON.
+`Redactor` removes secrets from a reply before anything else reads it, so that no text made of it later shows one, even
+if it is shortened. A server may have shortened the text itself, so every part of a secret with twelve or more
+characters is removed, in any letter case, whether it is plain, percent-encoded or written with escapes of JSON.
 """
 
 import json
@@ -23,7 +23,7 @@ LEFT_OUT = "(left out: it shows a secret)"
 """What stands for a header of a reply that shows a secret. It is no ETag, job id or date."""
 
 _LEAST = 8  # characters; a shorter text is no secret: removing it would garble every message
-_PART = 12  # characters in a row of a secret that are taken out
+_PART = 12  # characters; a part of a secret that is this long is removed
 _GRAM, _STEP = 6, 7  # a part of 12 characters covers a whole gram of 6 at one of any 7 positions in a row
 _RECENT = 3  # tokens that calls under way may still use
 _LONGEST = 64 * 1024  # characters; a longer text that shows a secret is left out as a whole
@@ -273,7 +273,7 @@ class Secrets:
         self._kept: dict[str, None] = {}
         self._recent: deque[str] = deque(maxlen=_RECENT)
         self.redactor: Redactor = Redactor()
-        """What takes them out. It is another one after a change."""
+        """Removes these secrets. A change of the secrets makes a new one."""
 
     def keep(self, *texts: str) -> None:
         """Add secrets that stay for as long as the session."""

@@ -15,11 +15,10 @@ from fielding_async.core.config import Timeout
 from fielding_async.core.errors import FieldingError
 from fielding_async.core.redaction import Secrets, without_frames
 from fielding_async.core.token_life import Token, Trial
-from fielding_async.core.wire.clean_replies import clean_reply
+from fielding_async.core.wire.clean_replies import read_clean
 from fielding_async.core.wire.replies import (
     Accepted,
     Answer,
-    Attempted,
     Failed,
     Lost,
     NotSent,
@@ -241,7 +240,7 @@ class _Attempt:
             )
             if outgoing.is_held:
                 raise HeldBack  # its time was up at the gate: it waited for the pace, and not for a connection
-            answer = self._read(attempted)
+            answer = read_clean(request, attempted, runner.secrets.redactor, datetime.now(UTC))
             if isinstance(attempted, Response):
                 status = attempted.status
             error_type = None
@@ -277,16 +276,6 @@ class _Attempt:
         if self.reply is not None and not self.reply.done():
             self.reply.set_result(answer)
         return answer
-
-    def _read(self, attempted: Attempted) -> Answer:
-        """Return what the result of the attempt means, without secrets."""
-        redactor = self.runner.secrets.redactor
-        if isinstance(attempted, Response) and attempted.status == 204:
-            answer = read(self.pending.request, attempted, datetime.now(UTC))
-            etag = attempted.etag or ""  # nothing else is read of it
-            if len(etag) < redactor.shortest or not redactor.shows(etag):
-                return answer
-        return read(self.pending.request, clean_reply(attempted, redactor), datetime.now(UTC))
 
     def _not_accepted(self, answer: Answer, error_type: str) -> None:
         """Report an answer that is no success to the limiter and to the telemetry."""

@@ -63,7 +63,7 @@ class Call:
 
     It adds run, idempotency key and trace id to the errors that come out of it, and removes secrets from them.
     `secrets`: what no error may show. `under_way`: the calls that this one is among. `requests` counts the HTTP
-    requests sent, `conflicts` the 412s.
+    requests sent; `conflicts` the 412s, without those that may be due to our own lost write.
     """
 
     name: str
@@ -78,7 +78,7 @@ class Call:
     _left_out: set[str] | None = None
 
     def left_out(self, path: str) -> None:
-        """Log, once for each, the path of a field of a reply that could not be read and was left out."""
+        """Log the path of a field of a reply that could not be read and was left out; each path once."""
         if self._left_out is None:
             self._left_out = set()
         if path not in self._left_out:
@@ -173,7 +173,7 @@ class PendingRequest:
             if time.total is not None:
                 time.deadline = now + time.total
         deadline = time.deadline
-        if deadline is None or self.request.operation.precondition != "if-match":
+        if deadline is None or not self.request.operation.is_action:
             return deadline
         if self.reserve is None:
             self.reserve = min((deadline - now) * _RESERVE_SHARE, _RESERVE_MOST)

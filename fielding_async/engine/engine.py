@@ -107,7 +107,7 @@ class Engine:
         self._process = os.getpid()
         dice = settings.dice or random.Random()  # noqa: S311 - jitter and trace ids, not secrets
         self.secrets: Secrets = Secrets()
-        """What nothing shows. Whoever knows one more adds it."""
+        """The secrets that no error or log line may show. Parts that learn a new one add it."""
         self.secrets.keep(*settings.proxies.secrets())
         self.keeper: TokenKeeper = TokenKeeper(
             settings.auth,
@@ -207,8 +207,8 @@ class Engine:
     async def aclose(self, drain: float = 0.0) -> None:
         """Refuse new calls, end those under way after `drain` seconds, and close what was opened.
 
-        A cancellation ends the wait for calls under way, and closing is carried through: all that could still send is
-        ended before the next step of the event loop. The rest takes a few steps, after which the cancellation goes on.
+        A cancellation ends the wait for calls under way, and the session is still closed: all that could still send is
+        ended before the next step of the event loop. The rest takes a few steps; then the cancellation is raised.
         """
         self._refuse()
         cancelled: asyncio.CancelledError | None = None
@@ -221,7 +221,7 @@ class Engine:
         steps = 0
         while not ending.done() and steps < _MOST_STEPS:
             try:
-                # whoever cancels once may do so again at each step, as the cancel scopes of anyio do
+                # the cancel scopes of anyio cancel again at each step
                 await (asyncio.shield(ending) if cancelled is None else asyncio.sleep(0))
             except asyncio.CancelledError as error:
                 cancelled = cancelled or error

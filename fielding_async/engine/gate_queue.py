@@ -1,7 +1,7 @@
 """The gate at the socket: requests with a permission and a connection leave in the order of their permissions.
 
-A request that may leave at once, while nobody waits, only asks. The others wait here, on one timer. What was permitted
-later can leave earlier only if its connection was open when that of an earlier one was not.
+A request that may leave at once, while none waits, only asks. The others wait here, on one timer. A request with a
+later permission leaves first only if the connection of the earlier one was not open yet.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ class Alarm:
         self._at = inf  # not every loop's timer handle has a `when`
 
     def set(self, when: float) -> None:
-        """Have it ring at this time alone; at infinity, never."""
+        """Call `ring` at this time only; at infinity, never."""
         if self._timer is not None:
             if self._at == when:
                 return

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Limiter", "Permit", "Priority", "WaitTooLongError"]
 
-_MOST_WAIT = 1.0  # seconds that those take to leave which wait at the socket, before no more permissions are given
+_MOST_WAIT = 1.0  # seconds that requests at the socket may need to leave; beyond that no permission is given
 _MOST_PAUSES = 3  # pauses in a row, each followed by another 429
 
 
@@ -78,7 +78,7 @@ class Limiter:
         self._count = 0  # of the places and permissions given so far
         self._alarm = Alarm(loop, self._serve)
         self.gate_queue: GateQueue = GateQueue(self._pacer, loop, self._queue_moved)
-        """Where requests wait at the socket that may not leave yet."""
+        """Where requests that may not leave yet wait at the socket."""
         self._last_429: RateLimitError | None = None
         self._refusals = 0
         self._closed: Callable[[], BaseException] | None = None
@@ -238,7 +238,7 @@ class Limiter:
             heappop(line)
 
     def _is_crowded(self) -> bool:
-        """Whether one more permission would only make those wait longer that wait at the socket."""
+        """Whether one more permission would only lengthen the wait at the socket."""
         waiting = self.gate_queue.waiting
         return waiting > 0 and waiting * self._pacer.interval > _MOST_WAIT
 

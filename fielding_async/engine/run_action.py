@@ -65,7 +65,7 @@ class RunAction:
     _pending: PendingRequest | None = field(init=False, default=None)
     _waits: Iterator[float] | None = field(init=False, default=None)
     _backoffs: Iterator[float] | None = field(init=False, default=None)
-    _errors: RunErrors = field(init=False)
+    _made_errors: RunErrors | None = field(init=False, default=None)
 
     async def run(self) -> Outcome:
         """Take the turn on the run, act, and pass the turn on; that of a cancelled call when its write has ended.
@@ -76,7 +76,6 @@ class RunAction:
         name = Update.name if callable(self.order) else self.order.name
         with engine.call(name, self.timeout, ref=ref) as call:
             self._call = call
-            self._errors = RunErrors(call, writes, self.seen)
             if not engine.turns.take_now(ref):
                 await self._wait_for_turn()
             outlived = False
@@ -91,7 +90,6 @@ class RunAction:
                     verdict = writes.under(base, self.order) if base is not None else None
                 if verdict is None:
                     verdict = await self._open()
-                was_fetched = True
                 while isinstance(verdict, Send):
                     attempts = verdict.attempts
                     if attempts is None:
@@ -104,7 +102,6 @@ class RunAction:
                     writes.end(end)
                     if end.accepted is not None:
                         verdict = Finish("accepted", verdict.action)
-                        was_fetched = False
                         break
                     verdict = await self._settle(end)
                 assert isinstance(verdict, Finish)  # noqa: S101 - the opening GET leads to nothing else
@@ -122,7 +119,6 @@ class RunAction:
                     start_fielding_at=run.start_fielding_at,
                     end_fielding_at=run.end_fielding_at,
                     run=run,
-                    was_fetched=was_fetched,
                 )
             except asyncio.CancelledError as cancelled:
                 outlived = self._cancelled(cancelled)
@@ -132,6 +128,12 @@ class RunAction:
                     if writes.may_be_applied:
                         writes.leave_doubt()
                     engine.turns.pass_on(ref)
+
+    @property
+    def _errors(self) -> RunErrors:
+        if self._made_errors is None:
+            self._made_errors = RunErrors(self._call, self._writes, self.seen)
+        return self._made_errors
 
     async def _wait_for_turn(self) -> None:
         loop = self.engine.loop

@@ -134,7 +134,7 @@ class TokenKeeper:
     async def _fetch_from_endpoint(self, auth: ClientCredentials, trace: CallTrace) -> Token:
         path = urlsplit(auth.token_url).path
         attempt = trace.attempt(Target("POST", auth.token_url, path, address_of(auth.token_url)))
-        headers = {"Content-Type": "application/json"}
+        headers = {"Accept-Encoding": "gzip, deflate", "Content-Type": "application/json"}
         body = token_request_body(auth)
         sent, wall = self._monotonic(), self._wall()
         status: int | None = None

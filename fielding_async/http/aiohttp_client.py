@@ -1,7 +1,7 @@
 """The `Transport` of a session: one attempt over aiohttp, with a value as its result.
 
-Two paths lead to the wire: the fast one, below aiohttp's `ClientSession`, and the public one. Which of them a session
-has is decided on entry, in `AiohttpTransport.__init__`. No exception of aiohttp leaves this module.
+Requests take one of two paths: the fast one, below aiohttp's `ClientSession`, or the public one. Which is decided
+on entry, in `AiohttpTransport.__init__`. No exception of aiohttp leaves this module.
 """
 
 import asyncio
@@ -46,7 +46,8 @@ def _origin_of(url: str) -> str:
 
 def _unusable(reason: str) -> ConfigurationError:
     return ConfigurationError(
-        f"aiohttp {aiohttp.__version__} cannot be used ({reason}): install a version that this package was tested with"
+        f"aiohttp {aiohttp.__version__} cannot be used ({reason}): install the version that was current when this"
+        " package was released"
     )
 
 
@@ -79,7 +80,7 @@ class AiohttpTransport:
             self._connector: aiohttp.BaseConnector = aiohttp.TCPConnector(limit=concurrency + 1)
         else:
             if http.closed or http.connector is None:
-                raise ConfigurationError("http: the aiohttp.ClientSession is closed")
+                raise ConfigurationError("http: the aiohttp.ClientSession is closed; pass an open one")
             if getattr(http.connector, "_loop", None) not in {None, asyncio.get_running_loop()}:
                 raise ConfigurationError("http: the aiohttp.ClientSession belongs to another event loop")
             self._connector = http.connector
@@ -118,8 +119,8 @@ class AiohttpTransport:
                 misfit = describe(error)
         if misfit:
             warn_once(
-                f"aiohttp {aiohttp.__version__} has changed inside ({misfit}): requests are sent by its public parts"
-                " alone, which takes more CPU"
+                f"private parts of aiohttp {aiohttp.__version__} have changed ({misfit}): requests use only its public"
+                " parts, which takes more CPU"
             )
         self._is_fast = not (misfit or is_watched) and FastPath.is_usable(self._public.session, self._connector)
         self._fast_paths: dict[str, FastPath | None] = {}

@@ -28,7 +28,7 @@ def check_client_session(http: object) -> ClientSession | None:
     """Return an `http=` that is an open `aiohttp.ClientSession` or `None`; raises `ConfigurationError`."""
     if http is None or isinstance(http, aiohttp.ClientSession):
         if http is not None and http.closed:
-            raise ConfigurationError("http: the aiohttp.ClientSession is closed")
+            raise ConfigurationError("http: the aiohttp.ClientSession is closed; pass an open one")
         return http
     raise ConfigurationError(f"http: must be an aiohttp.ClientSession, not {type(http).__name__}")
 

@@ -54,8 +54,8 @@ def names_of_limits() -> list[str]:
 def head_limits(http: aiohttp.ClientSession | None) -> dict[str, Any]:
     """Return the limits on the head of a reply, as far as they are not aiohttp's default.
 
-    Those that a caller's session was made with; where it has aiohttp's default, and for a session of our own, more than
-    that: a single policy of a web site may take 9 KB.
+    They are those of the caller's session; where that has aiohttp's default, and for a session of our own, they are
+    larger than the default: one Content-Security-Policy header may have 9 KB.
     """
     limits: dict[str, Any] = {}
     for name, default in _defaults().items():
@@ -67,7 +67,7 @@ def head_limits(http: aiohttp.ClientSession | None) -> dict[str, Any]:
 
 
 class _Nothing(tuple[()]):
-    """What takes no time to await: unlike a coroutine, it costs next to nothing."""
+    """Awaiting it returns at once, and costs less than a coroutine."""
 
     __slots__ = ()
     __await__ = tuple.__iter__  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
@@ -76,7 +76,7 @@ class _Nothing(tuple[()]):
 class ConnectTime:
     """Limits the time in which a connection is made, in seconds: DNS, TCP, TLS and CONNECT, not the wait in the pool.
 
-    `traces`: what stands among the traces of a request, by which aiohttp says when it begins to connect. Without that
+    `traces`: passed to aiohttp as the traces of a request; it calls them when it begins to connect. Where it does not,
     nothing is limited.
     """
 
@@ -155,21 +155,27 @@ def use_once(connection: "Connection", transport: asyncio.Transport) -> None:
 
 
 def make_ready(
-    connection: "Connection", transport: asyncio.Transport | None, protocol: object, outgoing: Outgoing
+    connection: "Connection",
+    transport: asyncio.Transport | None,
+    protocol: object,
+    outgoing: Outgoing,
+    *,
+    is_checked: bool = False,
 ) -> asyncio.Transport:
     """Return what the request is written to; called right before that, when the request may be sent.
 
-    `transport`, `protocol`: those of the connection. Raises `DisconnectedError`, `NotThisMachineError` or `ValueError`
-    if it cannot be written. It is never written to a connection on which something arrived while it was idle: aiohttp
-    would read that as the reply to this request, and a write would be reported as accepted before it was sent. Where
-    aiohttp cannot tell, no connection is used twice.
+    `transport`, `protocol`: those of the connection. `is_checked`: it is known to lead where it may. Raises
+    `DisconnectedError`, `NotThisMachineError` or `ValueError` if it cannot be written. It is never written to a
+    connection on which something arrived while it was idle: aiohttp would read that as the reply to this request, and a
+    write would be reported as accepted before it was sent. Where aiohttp cannot tell, no connection is used twice.
     """
     if transport is None or transport.is_closing():
         raise DisconnectedError("the connection was closed before the request")
     should_close = getattr(protocol, "should_close", None)
     if should_close:
         raise DisconnectedError("the server sent something on an idle connection")
-    check_peer(transport)
+    if not is_checked:
+        check_peer(transport)
     if SENDABLE.fullmatch("".join(outgoing.headers.values())) is None:
         raise ValueError("a header with a character that cannot be sent")
     if should_close is None or (outgoing.body is not None and len(outgoing.body) > LARGE):
@@ -205,6 +211,8 @@ def write_request(
     path: str,
     always: str,
     parameters: dict[str, Any],
+    *,
+    is_checked: bool = False,
 ) -> "Callable[[], Awaitable[tuple[Any, aiohttp.StreamReader]]]":
     """Write a whole request (RFC 9112, section 2.1), and return what reads the head of its reply.
 
@@ -213,22 +221,16 @@ def write_request(
     reply that arrived earlier is discarded.
     """
     protocol, body = connection.protocol, outgoing.body
-    transport = make_ready(connection, transport, protocol, outgoing)
+    transport = make_ready(connection, transport, protocol, outgoing, is_checked=is_checked)
     assert protocol is not None  # noqa: S101 - it has a transport
     protocol.set_response_params(**parameters)
     protocol.start_timeout()  # ends one that another request left behind
     length = "" if body is None and outgoing.method == "GET" else f"Content-Length: {len(body or _NO_BODY)}\r\n"
     # in a form that tracebacks with local variables do not show: it has a token
     own = outgoing.headers.items()
-    data = memoryview(
-        "".join(
-            [
-                f"{outgoing.method} {path} HTTP/1.1\r\n{always}",
-                *[f"{name}: {value}\r\n" for name, value in own],
-                f"{length}\r\n",
-            ]
-        ).encode()
-    )
+    lines = "".join([f"{name}: {value}\r\n" for name, value in own])
+    data = memoryview(f"{outgoing.method} {path} HTTP/1.1\r\n{always}{lines}{length}\r\n".encode())
+    del lines  # it has a token
     read = protocol.read
     # all that can raise is done
     outgoing.left = True

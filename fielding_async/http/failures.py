@@ -1,4 +1,4 @@
-"""Exceptions of aiohttp as short texts, whether they are bound to come again, and exceptions of our own."""
+"""Exceptions of aiohttp as short texts, whether they are bound to recur, and exceptions of our own."""
 
 import os
 import re
@@ -37,16 +37,16 @@ _UNKNOWN_ISSUER = {18, 19, 20, 21}
 _REMEDY = "; for a company's own authority pass ssl=ssl.create_default_context(cafile=…)"
 
 _PASSING = {408, 425, 429}
-"""Statuses below 500 with which a proxy does not refuse for good."""
+"""Statuses below 500 of a proxy after which another attempt may succeed."""
 _LASTING = {501, 505}
-"""Statuses from 500 on with which a proxy refuses for good."""
+"""Statuses of 500 and more of a proxy after which another attempt is bound to fail."""
 
 
 def is_final(error: BaseException) -> bool:
     """Whether another attempt to connect is bound to fail as well.
 
-    It is for a certificate that is not trusted, a handshake that one side refuses, a proxy that does not serve us, and
-    plain http that does not stay on this machine.
+    So it is with a certificate that is not trusted, a handshake that one side refuses, a proxy that refuses to connect,
+    and plain http that would leave this machine.
     """
     if isinstance(error, NotThisMachineError | aiohttp.ServerFingerprintMismatch):
         return True
@@ -153,7 +153,7 @@ def _not_connected(error: BaseException) -> str:
     said = f" ({_words(reason)})" if reason else ""
     who = where or "the server"
     if _OUR_CERTIFICATE.search(reason):
-        return f"{who} wants another client certificate than it was shown, if any{said}"
+        return f"{who} refuses the client certificate, or wants one and got none{said}"
     if _VERSION.search(reason):
         return f"{who} has no TLS version in common with this side{said}"
     if _HANDSHAKE.search(reason):

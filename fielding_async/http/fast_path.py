@@ -2,8 +2,8 @@
 
 What a `ClientSession` does for each request (redirects, cookies, middlewares, tracing, uploads) is not needed here, and
 takes about two fifths of the CPU of a warm action. Pool, TLS, HTTP parser and decompression are those of aiohttp. It
-leans on private parts of aiohttp, so `self_check` tries it on entry; where the result may differ, requests take the
-public path.
+uses private parts of aiohttp, so `self_check` tries it on entry. Where the result may differ, requests take the public
+path.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -51,8 +51,9 @@ class FastPath:
         always = [f"{name}: {value}\r\n" for name, value in peer.headers.items()]
         if connector.force_close:
             always.append("Connection: close\r\n")
-        self._always = "".join(always)
-        self._encoded = "".join(line for line in always if not line.lower().startswith("accept-encoding:"))
+        # each request says by itself what it accepts
+        self._always = "".join(line for line in always if not line.lower().startswith("accept-encoding:"))
+        self._checked: asyncio.Transport | None = None
 
     @staticmethod
     def is_usable(session: aiohttp.ClientSession, connector: aiohttp.BaseConnector) -> bool:
@@ -109,8 +110,11 @@ class FastPath:
         await outgoing.leave()
         # no await between here and the write
         outgoing.left = False
-        always = self._encoded if "Accept-Encoding" in outgoing.headers else self._always
-        read = write_request(connection, transport, outgoing, path, always, self._parameters)
+        is_checked = transport is self._checked  # that is enough for most: few connections are used at a time
+        read = write_request(
+            connection, transport, outgoing, path, self._always, self._parameters, is_checked=is_checked
+        )
+        self._checked = transport
         try:
             while True:
                 message, content = await read()

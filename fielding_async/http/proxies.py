@@ -1,9 +1,8 @@
-"""Proxies: which one the requests to an origin go through, decided for each origin by itself. The environment is an
-argument.
+"""Proxies: which one the requests to an origin go through, chosen for each origin. The environment is an argument.
 
-Plain http goes to this machine alone, and no proxy is used for it. For an https origin it is the proxy that the caller
-names (`proxy=`, or the one of the session passed as `http=`), else that of the environment, read as curl reads it:
-`https_proxy` and `all_proxy`, in small letters before capitals, but for loopback hosts and what `NO_PROXY` names.
+Plain http goes to this machine only, without a proxy. For https the proxy is the one that the caller names (`proxy=`,
+or that of the session passed as `http=`), else that of the environment. As with curl, that is `https_proxy`, else
+`all_proxy`, each in small letters before capitals; not for loopback hosts, nor for hosts that `NO_PROXY` names.
 """
 
 import base64

@@ -1,6 +1,6 @@
 """The public path: requests by an `aiohttp.ClientSession`, over a connector that stands in front of the real one.
 
-It leans on documented parts of aiohttp: where others help, it does without them if they are missing.
+It needs only documented parts of aiohttp. It uses some others, and works without those that are missing.
 """
 
 from contextvars import ContextVar

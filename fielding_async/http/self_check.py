@@ -1,4 +1,4 @@
-"""Tries, without a network, the parts of aiohttp that the two paths lean on: a few requests over a transport in memory.
+"""Tries, without a network, the parts of aiohttp that the two paths use: a few requests over a transport in memory.
 
 They go through the code that sends all other requests. Nothing waits: an answer that should be there and is not there
 means that a part does not fit.
@@ -58,7 +58,7 @@ PUBLIC_PARTS: dict[str, tuple[str, ...]] = {
     "TraceRequestStartParams": (),
     "UnixConnector": (),
 }
-"""The public parts of aiohttp that are leaned on: each name, with the attributes that are looked up on it."""
+"""The public parts of aiohttp that are used: each name, with the attributes that are read from it."""
 
 _ORIGIN = URL("http://in-memory.invalid")
 _ROUTE = Route(proxy=None, proxy_headers=None, ssl=True)

@@ -16,7 +16,7 @@ _RULE = (
 
 
 def check_ssl(value: object) -> ssl.SSLContext | bool | None:
-    """Return an `ssl=` that can be used. Raises `ConfigurationError`: anything odd would switch verification off.
+    """Return an `ssl=` that can be used. Raises `ConfigurationError`: aiohttp verifies nothing for some other values.
 
     Warns of `False`.
     """
@@ -38,7 +38,9 @@ def check_connector(http: aiohttp.ClientSession) -> None:
     """Check the TLS context of the connector of a caller's session. Raises `ConfigurationError`."""
     found = getattr(http.connector, "_ssl", None)
     if isinstance(found, ssl.SSLContext) and found.protocol == ssl.PROTOCOL_TLS_SERVER:
-        raise ConfigurationError("http: the ssl= of its connector is a context for servers (PROTOCOL_TLS_SERVER)")
+        raise ConfigurationError(
+            "http: the ssl= of its connector must be a context of a client, not one for servers (PROTOCOL_TLS_SERVER)"
+        )
 
 
 def ssl_of_requests(value: ssl.SSLContext | bool | None) -> ssl.SSLContext | bool:

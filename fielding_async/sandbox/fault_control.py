@@ -49,10 +49,10 @@ class FaultControl(Records):
     def pause_by_exchange(self, ref: RunRef, *, after: float = 0.0, requests: int | None = None) -> None:
         """Let the exchange pause a live run by itself, as it does when a soft launch ends or a cost limit is met.
 
-        It happens now; or `after` so many seconds of the sandbox's clock (`advance`); or once so many more
-        `requests` about this run were handled, whatever their answer, right after the last one. A run that is not
-        live at a later moment is left as it is. No client and no colleague writes; `Behaviour` says whether
-        version and ETag step. `history` shows it as `"exchange-pause"`.
+        `after`: in how many seconds of the sandbox's clock, 0 to 1e10; 0 is now. `requests`: after how many more
+        requests about this run, 1 or more, whatever their answer. Only one of the two may be given. A run that is
+        not live at that time is left as it is. `Behaviour` says whether version and ETag step. `history` shows it
+        as `"exchange-pause"`.
 
         Raises `KeyError` if there is no such run, `ConfigurationError` for a bad argument, and for a run that is
         to be paused now and is not live.
@@ -63,7 +63,7 @@ class FaultControl(Records):
         if requests is not None and (not _is_number(requests) or not isinstance(requests, int) or requests < 1):
             raise ConfigurationError(f"{named}: requests must be a whole number of 1 or more")
         if requests is not None and after:
-            raise ConfigurationError(f"{named}: give one of the two")
+            raise ConfigurationError(f"{named}: pass after or requests, not both")
         pipeline = self._pipeline
         with pipeline.lock:
             now = pipeline.now()

@@ -164,9 +164,9 @@ def _moment(owner: Any, attribute: "Attribute[Any]", value: Any) -> None:
 class ExchangePauses:
     """Let the exchange pause the run by itself just `"before"` the request is handled, or just `"after"` it.
 
-    Nothing happens to a run that is not live then, and with `"after"` nothing if the request is not handled. It
-    applies only to requests about a run that exists. Whether version and ETag step, `Behaviour` says. A resume
-    that is applied, whose reply is lost, and which the exchange undoes:
+    A run that is not live then is left as it is. With `"after"` nothing happens if the request is not handled. It
+    applies only to requests about a run that exists. `Behaviour` says whether version and ETag step. For
+    example, a resume that is applied, whose reply is lost, and after which the exchange pauses the run:
     `script((Cut("after"), ExchangePauses("after")), on="resume")`.
     """
 

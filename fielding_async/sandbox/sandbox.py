@@ -38,11 +38,13 @@ class Sandbox(FaultControl):
     to it. `require_token`: with `True` every request needs the made-up `token`, another one for each sandbox,
     with a string that one. `token_lifetime`: of tokens from `token_url`, in seconds of its clock. `behaviour`:
     settings for what is unknown of the real exchange. `keep`, `keep_bytes`: how many of the latest requests and
-    of the latest writes are kept, and how many bytes of each; `None` for no bound. What falls out is counted.
+    of the latest writes are kept, and how many bytes of each; `None` for no bound. `dropped_requests` and
+    `dropped_writes` count the others.
 
-    It answers to loopback names in `Host`, to `host` and to `hosts` (names or addresses without port, such as
-    that of a container), whatever the port; others are answered with 421, and a web page of another origin with
-    403. Bodies of more than 1 MiB are 413, headers of more than 64 KiB 431.
+    It answers only requests whose `Host` is a loopback name, `host` (for `0.0.0.0` and `::` the address that the
+    request came to), or one of `hosts` (names or addresses without port, such as that of a container), with any
+    port. Other hosts get 421, web pages of other origins 403, bodies of more than 1 MiB 413, headers of more
+    than 64 KiB 431.
 
     Raises `ConfigurationError` for a bad argument.
     """

@@ -209,7 +209,7 @@ class CallTrace:
         write_line("left out", self, field=field)
 
     def outlived(self, result: "WriteResult", text: str) -> None:
-        """Record what became of a write that outlived its caller, whose call has ended. `text`: the same in words."""
+        """Record what became of a write that ended after its call was cancelled. `text`: the result in words."""
         write_line("outlived", self, result=text)
         self._count("outlived_writes", {"fielding.operation": self.name, "fielding.result": result})
 

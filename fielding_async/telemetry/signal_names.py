@@ -139,9 +139,9 @@ METRICS: dict[str, Metric] = {
             "fielding.client.outlived_writes",
             "{write}",
             ("fielding.operation", "fielding.result"),
-            "Writes that outlived their cancelled callers, with what became of them.",
+            "Writes that ended after their callers were cancelled, with what became of them.",
         ),
-        Metric("counter", "fielding.client.conflicts", "{conflict}", ("fielding.operation",), "Writes that met a 412."),
+        Metric("counter", "fielding.client.conflicts", "{conflict}", ("fielding.operation",), "Conflicts (412)."),
         Metric(
             "counter",
             "fielding.client.etag_cache.lookups",

@@ -61,7 +61,7 @@ class StopRule:
     """Stops a plan when rows fail for a cause that is not in the rows, such as an expired token or a lost network.
 
     A row that failed stays failed when the plan is continued, so such a cause must not fail a whole plan. The rule
-    applies after one 401, after one failure to connect that is bound to come again, as with a proxy that wants another
+    applies after one 401, after one failure to connect that is bound to recur, as with a proxy that wants another
     password, or after 20 failures in a row that can have such a cause.
     """
 

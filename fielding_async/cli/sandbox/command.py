@@ -34,7 +34,7 @@ _LOOPBACK_ONLY = "the SDK speaks plain http to loopback addresses only (127.0.0.
     "hosts",
     multiple=True,
     metavar="NAME",
-    help="Answer requests for this host name too, beside loopback names. May be repeated.",
+    help="Also answer requests whose Host is this name. May be repeated. [default: loopback names only]",
 )
 @click.option(
     "--port", type=click.IntRange(0, 65_535), default=0, metavar="NUMBER", help="Port. [default: 0, any free one]"
@@ -72,11 +72,11 @@ def sandbox(
 ) -> None:
     """Serve an exchange in a box, with runs to act on, until Ctrl-C.
 
-    It answers as the exchange does: ETags, conflicts, wrong states, bulk jobs, rate limits. It prints its URL, a token
-    of its own that is another one at each start, the runs, and how to point the SDK at it. Nothing is kept when it
-    ends. With --json all that is one line of JSON, written before the first request is served.
+    It answers as the exchange does: ETags, conflicts, wrong states, bulk jobs, rate limits. It prints its URL, a new
+    token, the runs, and how to point the SDK at it. Nothing is kept when it ends. With --json all that is one line of
+    JSON, written before the first request is served.
 
-    Requests for other hosts than this machine's own, and those of web pages of other origins, are refused.
+    Requests for hosts other than this machine, and requests of web pages of other origins, are refused.
 
     \b
     Examples:
@@ -147,8 +147,8 @@ def _network_note(box: "Sandbox") -> str:
     url = urlsplit(box.url)
     if _environment(box, "") is None:
         return (
-            f"fielding: note: {_LOOPBACK_ONLY}, and it listens at {url.hostname} alone: leave --host out, or use"
-            " --host 0.0.0.0; on other machines put https in front, and name its host with --allow-host"
+            f"fielding: note: {_LOOPBACK_ONLY}, and this sandbox listens at {url.hostname} only: leave --host out, or"
+            " use --host 0.0.0.0; on other machines put https in front, and name its host with --allow-host"
         )
     near = f"[{url.hostname}]" if ":" in (url.hostname or "") else url.hostname
     return (

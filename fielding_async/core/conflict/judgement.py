@@ -101,11 +101,11 @@ class Situation:
     of `base`. `may_be_applied`: an attempt under that ETag may have been applied. `first`: the run under whose ETag the
     first attempt of this call that may have been applied was sent, `None` if there is none. `only_server_errors`: each
     attempt that may have been applied was answered with a 5xx of the exchange; `only_pages`: with a 4xx that something
-    in between made. `resumed`: each was made by an earlier process, and is on record. `unclear`: the success
-    that is looked into. `attempts_left`: the write may be sent again under the same
-    ETag. `seen`: the run that the caller's decision rests on. `in_doubt`: a cancelled or unknown write of an earlier
-    call may still be applied under the fetched ETag. `is_stale`: the fetched run is older than what is known, or came
-    from a cache. `may_fetch_again`: there is time for that.
+    in between made. `resumed`: each was made by an earlier process, and is on record. `unclear`: the success that is
+    not as documented (R2a). `attempts_left`: the write may be sent again under the same ETag. `seen`: the run that the
+    caller's decision rests on. `in_doubt`: a cancelled or unknown write of an earlier call may still be applied under
+    the fetched ETag. `is_stale`: the fetched run is older than what is known, or came from a cache.
+    `may_fetch_again`: there is time for that.
     """
 
     fresh: FieldingRun

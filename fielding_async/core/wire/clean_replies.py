@@ -1,20 +1,33 @@
-"""The door for what comes from outside: secrets are taken out of a reply before anything reads it for a text.
+"""Removes secrets from each reply before anything else reads it.
 
-Every text that is made of it later is clean, however it is shortened: errors, values, log lines, spans, reports.
+So errors, values, log lines, spans and reports that quote a reply show none, even if they shorten it.
 """
+
+from datetime import datetime
 
 from fielding_async.core.redaction import CleanHeaders, Redactor
 
-from .replies import Attempted, Lost, NotSent, Response
+from .replies import Answer, Attempted, Lost, NotSent, Response, read
+from .requests import Request
 
-__all__ = ["clean_reply"]
+__all__ = ["clean_reply", "read_clean"]
+
+
+def read_clean(asked: Request, attempted: Attempted, redactor: Redactor, now: datetime) -> Answer:
+    """Return what the result of an attempt means, as `read` does, without secrets."""
+    if isinstance(attempted, Response) and attempted.status == 204:
+        answer = read(asked, attempted, now)
+        etag = attempted.etag or ""  # nothing else is read of it
+        if len(etag) < redactor.shortest or not redactor.shows(etag):
+            return answer
+    return read(asked, clean_reply(attempted, redactor), now)
 
 
 def clean_reply(attempted: Attempted, redactor: Redactor) -> Attempted:
     """Return the result of an attempt without secrets.
 
-    A header that shows one is left out; in a body, in the reason of a failure and in the keys and texts of JSON, `***`
-    stands in its place.
+    A header that shows one is left out. In a body, in the keys and texts of JSON and in the reason of a failure, `***`
+    replaces it.
     """
     if isinstance(attempted, Response):
         attempted.headers = CleanHeaders(attempted.headers, redactor)

@@ -34,10 +34,13 @@ class Operation:
     pattern: str = field(init=False, repr=False)
     is_write: bool = field(init=False, repr=False)
     """Whether it changes something on the server."""
+    is_action: bool = field(init=False, repr=False)
+    """Whether it is a run action: a write with `If-Match`."""
 
     def __attrs_post_init__(self) -> None:
         object.__setattr__(self, "pattern", _ID.sub("%s", self.path))
         object.__setattr__(self, "is_write", self.precondition != "none")
+        object.__setattr__(self, "is_action", self.precondition == "if-match")
 
 
 def _action(name: str, success: int = 204) -> Operation:

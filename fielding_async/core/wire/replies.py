@@ -74,8 +74,7 @@ class NotSent:
 class Lost:
     """The request was sent, or may have been, and no usable response came back.
 
-    `timed_out`: its time was up, and the server may still receive it. `unreadable`: a response came, but not one that
-    can be read.
+    `timed_out`: its time was up, and the server may still receive it. `unreadable`: what came back cannot be read.
     """
 
     reason: str
@@ -135,15 +134,16 @@ def read(asked: Request, attempted: Attempted, now: datetime) -> Answer:
         error.is_final = isinstance(attempted, NotSent) and attempted.is_final
         return Failed(error, repeatable=not error.is_final, may_be_applied=isinstance(attempted, Lost))
     status = attempted.status
-    is_action = asked.operation.precondition == "if-match"
+    is_action = asked.operation.is_action
     if status == asked.operation.success:
         problem = _unreadable(asked, attempted)
-        if problem is None and is_action:
-            attempted.etag = read_etag(attempted)
-        if problem is None and is_action and attempted.etag is None:
-            problem = ProtocolError(f"{status}: a reply without an ETag header that could be sent back")
         if problem is None:
-            return Accepted(attempted)
+            if not is_action:
+                return Accepted(attempted)
+            attempted.etag = read_etag(attempted)
+            if attempted.etag is not None:
+                return Accepted(attempted)
+            problem = ProtocolError(f"{status}: a reply without an ETag header that could be sent back")
     elif status < 400:
         problem = ProtocolError(f"{status}: {_undocumented(status)} ({asked.operation.success} expected)")
     else:
@@ -175,8 +175,7 @@ def read(asked: Request, attempted: Attempted, now: datetime) -> Answer:
 
 _OF_PRECONDITION = frozenset({412, 422})  # after which a write is judged anew: a gateway's own would apply it twice
 
-_OWN_FAILURES = frozenset({500, 501, 503})
-"""The 5xx that a server says of itself; the others say of one behind it that its answer is missing."""
+_OWN_FAILURES = frozenset({500, 501, 503})  # the others say of a server behind that its answer is missing
 
 
 def _undocumented(status: int) -> str:
@@ -256,15 +255,13 @@ def decoded(asked: Request, response: Response, decode: Callable[[bytes], _T]) -
     try:
         return decode(response.body)
     except ProtocolError as problem:
-        problem.status = response.status
-        problem.filled(method=asked.operation.method, path=asked.path)
+        problem.filled(method=asked.operation.method, path=asked.path).status = response.status
         raise
 
 
 def came_from_a_cache(response: Response) -> bool:
     """Whether a cache answered by itself, so that the run may have changed since."""
-    age = response.headers.get("Age")
-    return age is not None and is_aged(age)
+    return (age := response.headers.get("Age")) is not None and is_aged(age)
 
 
 def read_etag(response: Response) -> str | None:

@@ -40,9 +40,9 @@ def is_wildcard(host: str) -> bool:
 class HostCheck:
     """Accepts requests whose `Host` is a loopback name or address, the address listened on, or one of `names`.
 
-    Names resolve to whatever their owner wants (DNS rebinding), so that a page of any site could ask a server on this
-    machine as if it were its own; the browser tells the name in `Host`. Ports are not compared: a tunnel may have
-    another one. `Origin`, which browsers add for pages of other sites, must be that of the `Host`.
+    The owner of a name decides where it resolves to (DNS rebinding). So a page of any site could send requests to a
+    server on this machine as if it were of the same origin; but the browser sends the name in `Host`. Ports are not
+    compared: a tunnel may have another one. `Origin`, which browsers add for pages of other sites, must match `Host`.
 
     Source: RFC 9110, 7.2 and 7.4 (421); RFC 9112, 3.2 (400).
     """
@@ -86,12 +86,12 @@ class HostCheck:
 
 def checked_names(names: Any) -> tuple[str, ...]:
     """Return the names of hosts that a user gave. Raises `ConfigurationError`."""
-    rule = "must be a tuple of host names or addresses, without scheme or port"
+    rule = "host names or addresses, without scheme or port"
     if not isinstance(names, tuple | list | set | frozenset):
-        raise ConfigurationError(f"hosts={names!r:.100}: {rule}")
+        raise ConfigurationError(f"hosts={names!r:.100}: must be a tuple of {rule}")
     for name in (found := tuple(cast("Iterable[object]", names))):
         if not isinstance(name, str) or not (_NAME.fullmatch(name) or _address(name)):
-            raise ConfigurationError(f"hosts={name!r:.100}: {rule}")
+            raise ConfigurationError(f"hosts={name!r:.100}: must be {rule}")
     return cast("tuple[str, ...]", found)
 
 

@@ -58,9 +58,9 @@ class Behaviour:
     differ from version to version. `etag_offset`: added to the version before it goes into the ETag, so that
     the ETag's number is not the version. `version_step`: by how much a write raises the version.
     `clock_steps_version`: whether going live at the start and completing at the end raise it too.
-    `clock_steps_etag`: whether they change the ETag; `None` if they do so where they raise the version.
-    `pause_steps_version` and `pause_steps_etag`: the same for a live run that the exchange pauses by itself
-    (`Sandbox.pause_by_exchange`, `ExchangePauses`).
+    `clock_steps_etag`: whether they change the ETag; `None`: the same as `clock_steps_version`.
+    `pause_steps_version`, `pause_steps_etag`: whether a pause by the exchange itself
+    (`Sandbox.pause_by_exchange`, `ExchangePauses`) raises the version, and changes the ETag.
 
     `state_before_etag`: the state of the run is checked before the ETag, so that 422 comes before 412.
     `date_precision`: dates are stored cut down to whole multiples of it.

@@ -55,8 +55,8 @@ class PlanWriter:
     """Writes rows to a temporary file, which replaces the file at `path` when all rows are written.
 
     Without rows no file is written. An older file with a line that the new one lacks (it was edited, or it is of
-    another plan) is renamed: a `~`, or `~2` and so on, is added to its name. So is what is no regular file with one
-    name, such as a link or a pipe, which is neither read nor written to: to rename it changes nothing behind it.
+    another plan) is renamed: a `~`, or `~2` and so on, is added to its name. So is anything but a regular file
+    with one name, such as a link or a pipe. It is neither read nor written to.
     `kept`: its new path; `kept_because`: why. `rows`: how many rows were written.
     """
 
@@ -97,7 +97,7 @@ class PlanWriter:
         return self.path
 
     def _why_to_keep(self) -> str:
-        """Return what is kept at the path, for a message: an older file with a line that the new one lacks, a link."""
+        """Return why what is at the path is kept, for a message; empty if it is not kept."""
         try:
             found = self.path.lstat()
         except (FileNotFoundError, NotADirectoryError):
@@ -109,7 +109,7 @@ class PlanWriter:
         if stat.S_ISLNK(found.st_mode):
             return "was a symbolic link"
         if not stat.S_ISREG(found.st_mode):
-            return "was no regular file"  # reading a pipe would never end
+            return "was not a regular file"  # reading a pipe would never end
         if found.st_nlink > 1:
             return "was a file with a second name (hard link)"
         return "held other lines" if self._partial is None or self._has_other_lines(self._partial) else ""
