@@ -48,6 +48,10 @@ __all__ = ["AttemptRunner"]
 _LEAST_TIME = 0.001  # seconds: with less left of its call's time, an attempt is not begun
 
 
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 @define(eq=False)
 class AttemptRunner:
     """Makes the attempts of one session."""
@@ -240,7 +244,7 @@ class _Attempt:
             )
             if outgoing.is_held:
                 raise HeldBack  # its time was up at the gate: it waited for the pace, and not for a connection
-            answer = read_clean(request, attempted, runner.secrets.redactor, datetime.now(UTC))
+            answer = read_clean(request, attempted, runner.secrets.redactor, _now)
             if isinstance(attempted, Response):
                 status = attempted.status
             error_type = None

@@ -40,6 +40,18 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT", "Default", "Engine", "EngineSource", "Settings", "TimeoutArg", "check_timeout", "open_engine"]
 
 
+_forks = [0]
+"""How many forks lie between the first process and this one. To ask the system for its id takes longer."""
+
+
+def _forked() -> None:
+    _forks[0] += 1
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
+
+
 class Default(Enum):
     """The type of a `timeout=` that was left out: the session's own `Timeout` applies."""
 
@@ -105,6 +117,7 @@ class Engine:
         self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
         self._process = os.getpid()
+        self._forks = _forks[0]
         dice = settings.dice or random.Random()  # noqa: S311 - jitter and trace ids, not secrets
         self.secrets: Secrets = Secrets()
         """The secrets that no error or log line may show. Parts that learn a new one add it."""
@@ -160,7 +173,7 @@ class Engine:
         if self._refuses:
             raise SessionClosedError("the session is closed" if self.is_over else "the session is being closed")
         if (
-            os.getpid() != self._process
+            _forks[0] != self._forks
             or threading.get_ident() != self._thread
             or asyncio.get_running_loop() is not self.loop
         ):

@@ -9,6 +9,7 @@ import re
 import ssl as ssl_module
 import sys
 from contextlib import suppress
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -37,6 +38,11 @@ _PLAIN_PATH = re.compile(r"/[A-Za-z0-9/_.~-]*", re.ASCII)
 
 _SOFTWARE = f"Python/{sys.version_info.major}.{sys.version_info.minor} aiohttp/{aiohttp.__version__}"
 _HEADERS = [("Accept", "application/json"), ("User-Agent", f"fielding-async/{__version__} {_SOFTWARE}")]
+
+
+@lru_cache(maxsize=4096)  # most runs are asked for more than once
+def _is_plain(path: str) -> bool:
+    return _PLAIN_PATH.fullmatch(path) is not None
 
 
 def _origin_of(url: str) -> str:
@@ -167,9 +173,10 @@ class AiohttpTransport:
 
     def _plain_path(self, url: str) -> str | None:
         """Return the path of a URL of our origin, if it can be sent as it is."""
-        if url.startswith(self._origin_text) and _PLAIN_PATH.fullmatch(url, len(self._origin_text)):
-            return url[len(self._origin_text) :]
-        return None
+        if not url.startswith(self._origin_text):
+            return None
+        path = url[len(self._origin_text) :]
+        return path if _is_plain(path) else None
 
     def _elsewhere(self, url: str) -> tuple[str | None, FastPath | None]:
         """Return the path of a URL of another origin (that of tokens), and the way there."""

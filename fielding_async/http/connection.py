@@ -37,6 +37,7 @@ LARGE = 64 * 1024
 
 _OURS = {"max_line_size": 64 * 1024, "max_field_size": 64 * 1024, "max_headers": 1024}  # bytes, bytes, number
 _NO_BODY = b""
+_line = ": ".join  # of a name and a value
 
 
 @cache
@@ -159,8 +160,7 @@ def make_ready(
     transport: asyncio.Transport | None,
     protocol: object,
     outgoing: Outgoing,
-    *,
-    is_checked: bool = False,
+    is_checked: bool,
 ) -> asyncio.Transport:
     """Return what the request is written to; called right before that, when the request may be sent.
 
@@ -176,8 +176,10 @@ def make_ready(
         raise DisconnectedError("the server sent something on an idle connection")
     if not is_checked:
         check_peer(transport)
-    if SENDABLE.fullmatch("".join(outgoing.headers.values())) is None:
+    values = "".join(outgoing.headers.values())
+    if not (values.isascii() and values.isprintable()) and SENDABLE.fullmatch(values) is None:
         raise ValueError("a header with a character that cannot be sent")
+    del values  # it has a token
     if should_close is None or (outgoing.body is not None and len(outgoing.body) > LARGE):
         # a reply may come before the body is read, and what is unsent then would get in the way of another request
         use_once(connection, transport)
@@ -211,8 +213,7 @@ def write_request(
     path: str,
     always: str,
     parameters: dict[str, Any],
-    *,
-    is_checked: bool = False,
+    is_checked: bool,
 ) -> "Callable[[], Awaitable[tuple[Any, aiohttp.StreamReader]]]":
     """Write a whole request (RFC 9112, section 2.1), and return what reads the head of its reply.
 
@@ -221,16 +222,15 @@ def write_request(
     reply that arrived earlier is discarded.
     """
     protocol, body = connection.protocol, outgoing.body
-    transport = make_ready(connection, transport, protocol, outgoing, is_checked=is_checked)
+    transport = make_ready(connection, transport, protocol, outgoing, is_checked)
     assert protocol is not None  # noqa: S101 - it has a transport
     protocol.set_response_params(**parameters)
     protocol.start_timeout()  # ends one that another request left behind
     length = "" if body is None and outgoing.method == "GET" else f"Content-Length: {len(body or _NO_BODY)}\r\n"
     # in a form that tracebacks with local variables do not show: it has a token
-    own = outgoing.headers.items()
-    lines = "".join([f"{name}: {value}\r\n" for name, value in own])
-    data = memoryview(f"{outgoing.method} {path} HTTP/1.1\r\n{always}{lines}{length}\r\n".encode())
-    del lines  # it has a token
+    head = "\r\n".join([f"{outgoing.method} {path} HTTP/1.1", *map(_line, outgoing.headers.items())])
+    data = memoryview(f"{head}\r\n{always}{length}\r\n".encode())
+    del head
     read = protocol.read
     # all that can raise is done
     outgoing.left = True

@@ -111,9 +111,7 @@ class FastPath:
         # no await between here and the write
         outgoing.left = False
         is_checked = transport is self._checked  # that is enough for most: few connections are used at a time
-        read = write_request(
-            connection, transport, outgoing, path, self._always, self._parameters, is_checked=is_checked
-        )
+        read = write_request(connection, transport, outgoing, path, self._always, self._parameters, is_checked)
         self._checked = transport
         try:
             while True:

@@ -103,7 +103,7 @@ class _Front(aiohttp.BaseConnector):
             await outgoing.leave()
             outgoing.left = False
             protocol = getattr(connection, "protocol", None)
-            way.transport = make_ready(connection, connection.transport, protocol, outgoing)
+            way.transport = make_ready(connection, connection.transport, protocol, outgoing, False)
             # not earlier: trace configs of a caller's session could see and change them
             if traces:
                 for name in [name for name in req.headers if name.lower() in _OURS]:

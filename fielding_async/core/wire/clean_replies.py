@@ -3,7 +3,8 @@
 So errors, values, log lines, spans and reports that quote a reply show none, even if they shorten it.
 """
 
-from datetime import datetime
+from collections.abc import Callable
+from datetime import UTC, datetime
 
 from fielding_async.core.redaction import CleanHeaders, Redactor
 
@@ -12,14 +13,17 @@ from .requests import Request
 
 __all__ = ["clean_reply", "read_clean"]
 
+_NO_TIME = datetime.min.replace(tzinfo=UTC)  # only what refuses says when to come again
 
-def read_clean(asked: Request, attempted: Attempted, redactor: Redactor, now: datetime) -> Answer:
-    """Return what the result of an attempt means, as `read` does, without secrets."""
+
+def read_clean(asked: Request, attempted: Attempted, redactor: Redactor, clock: Callable[[], datetime]) -> Answer:
+    """Return what the result of an attempt means, as `read` does, without secrets. `clock` returns the time, aware."""
     if isinstance(attempted, Response) and attempted.status == 204:
-        answer = read(asked, attempted, now)
-        etag = attempted.etag or ""  # nothing else is read of it
-        if len(etag) < redactor.shortest or not redactor.shows(etag):
+        answer = read(asked, attempted, _NO_TIME)
+        etag = attempted.etag  # nothing else is read of it
+        if etag is None or len(etag) < redactor.shortest or not redactor.shows(etag):
             return answer
+    now = clock() if isinstance(attempted, Response) and attempted.status >= 400 else _NO_TIME
     return read(asked, clean_reply(attempted, redactor), now)
 
 
