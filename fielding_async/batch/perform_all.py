@@ -83,6 +83,11 @@ class PerformAll:
             "perform_all: use `async with fielding.perform_all(…) as batch`, and iterate over batch"
         )
 
+    def __await__(self) -> Never:
+        raise ConfigurationError(
+            "perform_all: cannot be awaited; use `async with fielding.perform_all(…) as batch`, and iterate over batch"
+        )
+
     async def __aenter__(self) -> Batch:
         pairs, self._pairs = self._pairs, None
         if pairs is None:

@@ -116,8 +116,10 @@ def resolve_auth(auth: object, environment: Mapping[str, str]) -> Auth | TokenSo
         return auth
     if isinstance(auth, str):
         return BearerToken(auth)
-    if callable(auth):
+    if callable(auth) and not isinstance(auth, type):
         return cast("TokenSource", auth)
+    if isinstance(auth, type):
+        raise ConfigurationError(f"auth: is the class {auth.__name__}; pass a value of it, such as {auth.__name__}(…)")
     if auth is not None:
         raise ConfigurationError(
             f"auth: must be a token, BearerToken, ClientCredentials or an async callable, not {type(auth).__name__}"

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from math import inf
 from typing import assert_never
 
 from attrs import Factory, define, field
@@ -40,6 +41,7 @@ from .run_errors import RunErrors
 from .run_fetch import FetchedRun, fetch_run
 
 __all__ = ["RunAction"]
+_NO_TURN = "time ran out while waiting for its turn: earlier actions on this run were under way"
 _PATIENCE = 5.0  # seconds from the first reply, for which a GET is repeated while it is stale
 
 
@@ -141,10 +143,7 @@ class RunAction:
         try:
             await self.engine.turns.take(self.ref, self._call.time.deadline)
         except TimeoutError:
-            problem = DeadlineExceededError(
-                "time ran out while waiting for its turn: earlier actions on this run were under way"
-            )
-            raise problem from None
+            raise DeadlineExceededError(_NO_TURN) from None
         finally:
             self._call.trace.waited("turn", loop.time() - started)
 
@@ -154,7 +153,8 @@ class RunAction:
         while True:
             fetched = await self._fetch(settling=False)
             now = self.engine.loop.time()
-            patient_until = patient_until or now + _PATIENCE
+            # half of the time, as what is stale may still carry a write
+            patient_until = patient_until or now + min(_PATIENCE, ((self._call.time.deadline or inf) - now) / 2)
             verdict = judge(self._situation(Why.OPENING, fetched, may_fetch_again=now < patient_until))
             if not isinstance(verdict, FetchAgain):
                 self._writes.fresh = fetched.run
@@ -164,7 +164,7 @@ class RunAction:
                 case FetchAgain():
                     wait = min(self._next_wait(), patient_until - now)
                     if not await self.engine.sender.sleep(wait, self._call.time.deadline):
-                        raise DeadlineExceededError("time ran out; GETs show an older state of the run")
+                        raise DeadlineExceededError("time ran out while a cache answered, or GETs were out of date")
                     self._call.trace.waited("conflict", wait)
                 case Unreadable():
                     raise self._errors.unreadable()
@@ -210,7 +210,7 @@ class RunAction:
                 if isinstance(verdict, Send) or not (situation.is_stale or situation.is_refused_etag):
                     self._writes.fresh = fetched.run  # a stale run says nothing of what may still be applied
                 return await self._decided(verdict, failure, end)
-            self._errors.shows_refused_etag = situation.is_refused_etag
+            self._errors.shows_refused_etag, self._errors.is_stale = situation.is_refused_etag, situation.is_stale
             wait = min(self._next_wait(), patient_until - now)
 
     def _count_conflict(self) -> None:

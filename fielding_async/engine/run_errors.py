@@ -24,13 +24,17 @@ __all__ = ["RunErrors"]
 
 @define(eq=False)
 class RunErrors:
-    """Makes the errors of one call. `last_conflict`: the last 412. `shows_refused_etag`: GETs show its ETag since."""
+    """Makes the errors of one call. `last_conflict`: the last 412. `shows_refused_etag`: GETs show its ETag since.
+
+    `is_stale`: the run as last fetched came from a cache, or was out of date.
+    """
 
     call: Call
     writes: WriteRecord
     seen: FieldingRun | None
     last_conflict: PreconditionFailedError | None = None
     shows_refused_etag: bool = False
+    is_stale: bool = False
 
     def of(
         self, verdict: Refuse | Fail | Unknown | Unreadable, failure: FieldingError, end: RequestEnd
@@ -47,7 +51,9 @@ class RunErrors:
                 return self.unreadable()
             case Fail() if isinstance(failure, InvalidRunStateError):
                 failure.current = fresh
-                if sent is not None and fresh is not None and sent.is_there(fresh):
+                if self.is_stale:
+                    failure.message += " (only a cache answers GETs of the run, so that it may be there already)"
+                elif sent is not None and fresh is not None and sent.is_there(fresh):
                     failure.message += " (the run is there, but an earlier write of this session may still be applied)"
                 return failure
             case Fail():

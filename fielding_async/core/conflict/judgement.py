@@ -25,9 +25,9 @@ R1  A stale run says nothing, nor does one with the very ETag that was just refu
     ETag is the one that was refused, or there is nothing to send: `Unreadable`.
 R2  If an attempt may have been applied (a lost reply), the run is compared with what was sent:
     a  The last attempt was answered with a success that is not as documented. The run is where the action leads, and
-       has the ETag of that answer, or, if that has none and is no page of something in between, is one version
-       further: `accepted`. It has that ETag and is elsewhere: `Unknown`. It is as before: nothing of ours was applied
-       yet (`SendAgain`, under the same ETag).
+       has the ETag of that answer, or, if the answer lacks nothing but the ETag, is one version further: `accepted`.
+       It has that ETag and is elsewhere: `Unknown`. It is as before: nothing of ours was applied yet (`SendAgain`,
+       under the same ETag).
     b  It is where the action leads: `unconfirmed`. For a callable change this cannot be told from an equal change by
        somebody else: `Unknown`.
     c  Its ETag is unchanged: the write may still be applied (A5), so `Unknown`; but `Fail` when every such attempt was
@@ -53,8 +53,9 @@ D1  A2 and A3 are not documented by the exchange. Where version does not step by
     where it steps for something other than a write, R2d may conclude that ours was not applied although it was.
 D2  A cache that ignores `no-cache` and sends no `Age` is recognised only as far as A3 goes. Under its ETag nothing can
     be applied that is not current, but `already` may be wrong.
-D3  R2a without an ETag takes one version further for our write. A success without a body that was made up on the way,
-    together with an equal change by somebody else, would look the same.
+D3  R2a without an ETag takes one version further for our write. A 204 that was made up on the way, together with an
+    equal change by somebody else, would look the same. Another success without an ETag is taken for less: anything
+    can answer 200.
 D4  If the exchange pauses a run without a new version, and somebody resumes it, a pause that R4 allows reverses that.
     The status is as it was, and one write happened.
 D5  A 4xx with no body, or with a JSON object of another form, is taken as the exchange's own.
@@ -67,7 +68,6 @@ from attrs import frozen
 from fielding_async.core.actions import Action, Change, call_change
 from fielding_async.core.errors import BadRequestError, InvalidRunStateError, PreconditionFailedError
 from fielding_async.core.models import FieldingRun, OnConflict
-from fielding_async.core.wire.bodies import is_page
 from fielding_async.core.wire.replies import Response, read_etag
 
 from .attempts import RequestEnd
@@ -210,7 +210,7 @@ def _judge_unclear(situation: Situation, sent: Action, base: FieldingRun) -> Ver
         return None
     etag = read_etag(unclear)
     if sent.is_there(fresh):
-        is_ours = fresh.etag == etag if etag is not None else is_next_version(base, fresh) and not is_page(unclear.body)
+        is_ours = fresh.etag == etag if etag is not None else unclear.is_documented and is_next_version(base, fresh)
         return Finish("accepted", sent) if is_ours else None
     if situation.unchanged:
         return SendAgain(sent) if situation.attempts_left else None

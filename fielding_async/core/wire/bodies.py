@@ -25,7 +25,6 @@ __all__ = [
     "decode_run_id",
     "decode_run_list",
     "encode",
-    "is_page",
 ]
 
 _MAX_SHOWN = 500
@@ -240,11 +239,6 @@ def decode_draft_result(body: bytes, report: Report | None = None) -> DraftResul
         failure=failure,
         job_trace_id=job.job_trace_id,
     )
-
-
-def is_page(body: bytes) -> bool:
-    """Whether a body is neither empty nor a JSON object: the exchange made none like that."""
-    return decode_error(body).is_page
 
 
 def decode_error(body: bytes) -> ErrorBody:

@@ -60,6 +60,7 @@ class Response:
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(default=b"", repr=False)
     etag: str | None = field(default=None, init=False)  # as read for a run action
+    is_documented: bool = False  # but for the ETag
 
 
 @frozen
@@ -105,9 +106,8 @@ class Failed:
     """Anything else.
 
     `repeatable`: worth another attempt. `may_be_applied`: if it was a write, it may have been applied. `retry_after`:
-    the seconds that the server asked to wait before another attempt. `of_exchange`: a 5xx that the exchange itself
-    made. `unclear`: a success of a run action that is not the documented one, or that has no ETag: only a GET of the
-    run tells what it means.
+    seconds, as the server asked. `of_exchange`: a 5xx that the exchange itself made. `is_page`: a 4xx that it did not.
+    `unclear`: a success of a run action that is not the documented one, or has no ETag: a GET tells what it means.
     """
 
     error: FieldingError
@@ -143,6 +143,7 @@ def read(asked: Request, attempted: Attempted, now: datetime) -> Answer:
             attempted.etag = read_etag(attempted)
             if attempted.etag is not None:
                 return Accepted(attempted)
+            attempted.is_documented = True
             problem = ProtocolError(f"{status}: a reply without an ETag header that could be sent back")
     elif status < 400:
         problem = ProtocolError(f"{status}: {_undocumented(status)} ({asked.operation.success} expected)")
@@ -316,5 +317,4 @@ def created_job_id(response: Response) -> str:
 
 def reply_delay(response: Response, now: datetime) -> float:
     """Return the seconds that a Retry-After of a successful reply asks for; 0 if none. `now` as for `read`."""
-    headers = response.headers
-    return retry_after_seconds(headers.get("Retry-After"), headers.get("Date"), now) or 0.0
+    return retry_after_seconds(response.headers.get("Retry-After"), response.headers.get("Date"), now) or 0.0

@@ -22,7 +22,6 @@ from fielding_async.core.wire.bodies import (
     decode_error,
     decode_run,
     decode_run_list,
-    is_page,
 )
 from fielding_async.core.wire.operations import OPERATIONS
 from fielding_async.core.wire.replies import (
@@ -248,7 +247,7 @@ def test_any_attempt_is_an_answer(asked: Request, attempted: Response | NotSent 
     refused = attempted if isinstance(attempted, Response) and 400 <= attempted.status < 500 else None
     is_refused = refused is not None and refused.status != 408
     # something in between may have made the page after the write was applied
-    has_page = refused is not None and asked.operation.precondition == "if-match" and is_page(refused.body)
+    has_page = refused is not None and asked.operation.precondition == "if-match" and decode_error(refused.body).is_page
     assert answer.may_be_applied is not (isinstance(attempted, NotSent) or (is_refused and not has_page))
     if isinstance(attempted, Response) and attempted.status >= 400:
         assert isinstance(answer.error, ProtocolError if has_page and attempted.status in {412, 422} else APIError)
