@@ -122,6 +122,7 @@ class CallRecord:
     seen: FieldingRun | None = None
     on_conflict: OnConflict = "reapply"
     timeout: float | str | None = "default"
+    total: float | None = None  # seconds from the first request, unless it has a timeout of its own
     begun: float = 0.0
     order: int = -1  # the place of the call among all, by when it was made
     ended: float = -1.0
@@ -132,6 +133,15 @@ class CallRecord:
     error: BaseException | None = None
     messages: list[Message] = Factory(list)
     asked: list[tuple[FieldingRun, Update | None]] = Factory(list)  # what a callable got and returned
+
+    @property
+    def deadline(self) -> float | None:
+        """When it must have ended, if it has such a limit."""
+        if isinstance(self.timeout, float | int):
+            return self.begun + self.timeout
+        if self.timeout is None or self.total is None or self.first_sent is None:
+            return None
+        return self.first_sent + self.total
 
     @property
     def is_callable(self) -> bool:

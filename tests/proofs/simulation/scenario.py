@@ -190,7 +190,7 @@ class Scenario:
     def _draw(self, actor: Actor) -> CallRecord:
         world, dice = self.world, self.dice
         run_id = f"run{dice.randrange(world.runs)}"
-        call = CallRecord(len(self.calls), actor.number, run_id, "get", "get")
+        call = CallRecord(len(self.calls), actor.number, run_id, "get", "get", total=world.timeout.total)
         self.calls.append(call)
         if dice.random() < world.own_timeouts:
             call.timeout = dice.choice([None, 0.001, world.latency * 3, 1.0, 10.0, 10.0])

@@ -119,7 +119,13 @@ def looked_long(call: CallRecord, write: Message) -> bool:
             first = first if message.if_match == write.if_match else None
         elif first is None and message.got == 200:
             first = message
-    return first is not None and first.ended_at is not None and write.asked_at >= first.ended_at + _LONGEST - _GRACE
+    if first is None or first.ended_at is None:
+        return False
+    longest = _LONGEST
+    before = call.messages[: call.messages.index(write)]
+    if call.deadline is not None and not any(message.is_write for message in before):
+        longest = min(longest, (call.deadline - first.ended_at) / 2)  # half of the time is left to the first write
+    return write.asked_at >= first.ended_at + longest - _GRACE
 
 
 def _check_proofs(call: CallRecord) -> Iterator[str]:
