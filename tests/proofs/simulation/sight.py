@@ -123,7 +123,9 @@ def looked_long(call: CallRecord, write: Message) -> bool:
         return False
     longest = _LONGEST
     before = call.messages[: call.messages.index(write)]
-    if call.deadline is not None and not any(message.is_write for message in before):
+    if call.deadline is not None and not any(
+        message.is_write and message.if_match != write.if_match for message in before
+    ):
         longest = min(longest, (call.deadline - first.ended_at) / 2)  # half of the time is left to the first write
     return write.asked_at >= first.ended_at + longest - _GRACE
 
