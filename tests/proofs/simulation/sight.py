@@ -123,9 +123,8 @@ def looked_long(call: CallRecord, write: Message) -> bool:
         return False
     longest = _LONGEST
     before = call.messages[: call.messages.index(write)]
-    if call.deadline is not None and not any(
-        message.is_write and message.if_match != write.if_match for message in before
-    ):
+    is_first = all(message.if_match == write.if_match for message in before if message.is_write)
+    if call.deadline is not None and is_first:
         longest = min(longest, (call.deadline - first.ended_at) / 2)  # half of the time is left to the first write
     return write.asked_at >= first.ended_at + longest - _GRACE
 
