@@ -177,7 +177,7 @@ class PublicPath:
         trace_configs: "list[aiohttp.TraceConfig]",
         limits: dict[str, Any],
     ) -> None:
-        self.session = aiohttp.ClientSession(
+        self.session: aiohttp.ClientSession = aiohttp.ClientSession(
             connector=_Front(connector),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=list(headers),
