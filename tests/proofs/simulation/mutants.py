@@ -29,10 +29,10 @@ from fielding_async.core.conflict.judgement import Situation
 from fielding_async.core.conflict.run_memory import RunMemory
 from fielding_async.core.conflict.verdicts import Finish, Unknown, Verdict
 from fielding_async.core.conflict.write_record import WriteRecord
-from fielding_async.core.wire import requests
+from fielding_async.core.wire import clean_replies, requests
 from fielding_async.core.wire.replies import Accepted, Answer, Attempted, Failed, read, read_etag
 from fielding_async.core.wire.requests import Request
-from fielding_async.engine import attempt, run_action, run_fetch
+from fielding_async.engine import run_action, run_fetch
 from fielding_async.engine.run_action import RunAction
 from fielding_async.engine.run_errors import RunErrors
 from fielding_async.engine.sender import RequestSender
@@ -205,7 +205,7 @@ def _read(mutate: Callable[[Request, Attempted, Answer], Answer]) -> Generator[N
     def mutant(asked: Request, attempted: Attempted, now: datetime) -> Answer:
         return mutate(asked, attempted, read(asked, attempted, now))
 
-    with patch.object(attempt, "read", mutant):
+    with patch.object(clean_replies, "read", mutant):
         yield
 
 
