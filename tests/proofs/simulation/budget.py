@@ -27,8 +27,8 @@ def check_deadlines(world: World, server: Server, calls: list[CallRecord]) -> It
         limit: float | None = None
         if isinstance(call.timeout, float | int):
             limit = call.begun + call.timeout
-        elif call.timeout == "default" and world.timeout.total is not None and call.first_sent is not None:
-            limit = call.first_sent + world.timeout.total
+        elif call.timeout == "default" and world.timeout.total is not None and call.first_permitted is not None:
+            limit = call.first_permitted + world.timeout.total
         if limit is not None and call.ended > limit + _GRACE:
             yield f"(f) {call.title}: ended {call.ended - limit:.3f} s after its deadline"
 

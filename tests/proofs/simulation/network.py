@@ -192,6 +192,8 @@ class SimTransport:
         start = loop.time()
         fate = draw_fate(network.world, network.dice, timeout=timeout, quiet=network.quiet)
         message = self._message(outgoing, fate, start)
+        if message.call.first_permitted is None:
+            message.call.first_permitted = start  # its time has begun, also if this attempt is not sent
         self.active += 1
         message.ended_as = "abandoned"
         timer: asyncio.TimerHandle | None = None
@@ -211,10 +213,7 @@ class SimTransport:
                 message.ended_as = "not sent"
                 return NotSent("no time was left when it might have left")
             message.sent_at = loop.time()
-            call = message.call
-            call.messages.append(message)
-            if call.first_sent is None:
-                call.first_sent = start
+            message.call.messages.append(message)
             outcome: asyncio.Future[Attempted] = loop.create_future()
             timer = loop.call_at(start + timeout, settle, outcome, Lost("no reply in time", timed_out=True))
             network.post(message, outcome)

@@ -126,7 +126,7 @@ class CallRecord:
     begun: float = 0.0
     order: int = -1  # the place of the call among all, by when it was made
     ended: float = -1.0
-    first_sent: float | None = None
+    first_permitted: float | None = None
     cancelled_at: float | None = None
     outcome: Outcome | None = None
     run: FieldingRun | None = None
@@ -139,9 +139,9 @@ class CallRecord:
         """When it must have ended, if it has such a limit."""
         if isinstance(self.timeout, float | int):
             return self.begun + self.timeout
-        if self.timeout is None or self.total is None or self.first_sent is None:
+        if self.timeout is None or self.total is None or self.first_permitted is None:
             return None
-        return self.first_sent + self.total
+        return self.first_permitted + self.total
 
     @property
     def is_callable(self) -> bool:
