@@ -4,11 +4,12 @@ import asyncio
 import multiprocessing
 import re
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from multiprocessing.connection import Connection
 
 from attrs import define
 
+from benchmarks.half_speed import half_speed
 from benchmarks.limit_servers import Arrival, Limit, Server
 
 __all__ = ["LimitedServer", "limited"]
@@ -69,8 +70,9 @@ async def _serve(pipe: Connection, limit: Limit) -> None:
             pipe.send(state.arrivals)
 
 
-def _main(pipe: Connection, limit: Limit) -> None:
-    asyncio.run(_serve(pipe, limit))
+def _main(pipe: Connection, limit: Limit, slowed: bool) -> None:
+    with half_speed() if slowed else nullcontext():
+        asyncio.run(_serve(pipe, limit))
 
 
 @define
@@ -88,11 +90,11 @@ class LimitedServer:
 
 
 @contextmanager
-def limited(limit: Limit) -> Generator[LimitedServer]:
-    """Run a server under a limit."""
+def limited(limit: Limit, *, slowed: bool = False) -> Generator[LimitedServer]:
+    """Run a server under a limit. `slowed`: on a processor of half the speed."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_main, args=(theirs, limit), daemon=True)
+    process = context.Process(target=_main, args=(theirs, limit, slowed), daemon=True)
     process.start()
     theirs.close()
     try:

@@ -1,9 +1,12 @@
 """The pure parts of the benchmarks: what is reported, the limited servers, the oracle and the naive peer."""
 
+import signal
+import time
 from pathlib import Path
 
 import pytest
 
+from benchmarks.half_speed import half_speed
 from benchmarks.limit_live import most_in_a_second
 from benchmarks.limit_servers import KINDS, Limit, Phase, Server, ideal_seconds
 from benchmarks.report import (
@@ -121,3 +124,16 @@ def test_the_naive_client_does_as_badly_as_is_known(kind: str, sends: int, ratio
     result, server = play_case(COLD[0], next(one for one in KINDS if one == kind), World(), naive)
     assert (result.failures, result.sends, len(server.arrivals)) == (0, sends, sends)
     assert result.ratio == pytest.approx(ratio, abs=0.01)
+
+
+def test_half_of_the_processor_is_taken_away() -> None:
+    """A process at half speed spins for half of its CPU time, and works at full speed afterwards."""
+    before = signal.getsignal(signal.SIGPROF)
+    with half_speed() as slowed:
+        began = time.process_time()
+        while time.process_time() - began < 0.2:
+            sum(range(1000))
+        share = slowed.spun / (time.process_time() - began)
+    assert 0.4 < share < 0.6
+    assert signal.getsignal(signal.SIGPROF) == before
+    assert signal.getitimer(signal.ITIMER_PROF) == (0.0, 0.0)
