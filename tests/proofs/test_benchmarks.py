@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.gateway_limits import fifo_waits
 from benchmarks.half_speed import half_speed
 from benchmarks.limit_live import most_in_a_second
 from benchmarks.limit_servers import KINDS, Limit, Phase, Server, ideal_seconds
@@ -85,6 +86,16 @@ def test_the_oracle_is_never_refused_and_nobody_is_faster(kind: str) -> None:
     assert [server.hit(time) for time in at] == [None] * 100
     assert any(hasty.hit(time * 0.95) for time in at)
     assert ideal_seconds(limit, 100, 0.5) >= ideal + 0.5
+
+
+def test_a_small_bucket_has_a_small_burst() -> None:
+    """Of 30 requests at 10/s a bucket of 5 lets 5 pass at once."""
+    assert ideal_seconds(Limit.of("token-bucket", 10, burst=5), 30, 0.0) == pytest.approx(2.5)
+
+
+def test_the_oracle_keeps_calls_first_in_first_out() -> None:
+    """Two may pass in any second: what came first passes first, and what comes later waits for it."""
+    assert fifo_waits([0.0, 0.1, 0.2, 3.0, 0.3], 2) == pytest.approx([0.0, 0.0, 0.8, 0.8, 0.0])
 
 
 def test_the_oracle_knows_when_a_limit_falls() -> None:

@@ -179,11 +179,7 @@ def squid_accelerator(origin: int, *, heeds_no_cache: bool = True) -> Config:
             "never_direct allow all",
             "cache_mem 16 MB",
         )
-        return Command(
-            [found("squid"), "-N", "-n", f"gate{port}", "-f", written(folder, text)],
-            kill=True,
-            leaves=f"gate{port}-*",
-        )
+        return _squid_command(folder, port, text)
 
     return write
 
@@ -210,11 +206,7 @@ def squid_forward() -> Config:
             "http_access deny all",
             "cache deny all",
         )
-        return Command(
-            [found("squid"), "-N", "-n", f"gate{port}", "-f", written(folder, text)],
-            kill=True,
-            leaves=f"gate{port}-*",
-        )
+        return _squid_command(folder, port, text)
 
     return write
 
