@@ -30,8 +30,8 @@ class Phase:
 class Limit:
     """A kind of server and its rates, in order; without any, everything passes.
 
-    `offset`: how far into its first window the beginning is, in seconds. A new phase starts counting anew. `burst`: what
-    a bucket holds; by default a second's worth for a token bucket, 1 for a leaky one.
+    `offset`: how far into its first window the beginning is, in seconds. A new phase starts counting anew. `burst`:
+    what a bucket holds; by default a second's worth for a token bucket, 1 for a leaky one.
     """
 
     kind: LimiterKind
