@@ -2,8 +2,13 @@
 
 The ideal is an oracle's, which knows how the gateway counts: `tests.proofs.gateways.limit_models` says how, and
 `tests/proofs/gateways/test_limits.py` holds that against the gateways' own logs. The machine has to be quiet.
+
+    python -m benchmarks.gateway_limits [--case TEXT] [--rounds N]
+
+plays the cases whose names contain a text, and prints their rows as they come.
 """
 
+import argparse
 import asyncio
 import statistics
 from collections.abc import Sequence
@@ -15,7 +20,7 @@ from attrs import frozen
 from benchmarks.limit_servers import Limit
 from benchmarks.limited_server import limited
 from benchmarks.live_clients import OURS, Done, Job, start_together
-from benchmarks.report import Cell, Claim, Section, at_most
+from benchmarks.report import Cell, Claim, Section, at_most, table
 from benchmarks.server import serving
 from fielding_async.sandbox.world.rate_limits import SlidingWindow
 from tests.proofs.gateways.limit_models import oracle_seconds
@@ -97,8 +102,17 @@ async def _play(case: Case, origin: int, *, adaptive: bool = True, rate: float |
     return Played(done, gateway.arrivals, oracle_seconds(case.limit.counter(), case.requests))
 
 
-async def _play_case(case: Case, rounds: int) -> tuple[list[list[Cell]], list[Claim], int]:
-    """Play a case; return its rows, its claims, and how many calls of the adaptive session failed."""
+@frozen
+class Told:
+    """What is told of a case: `failures` of the adaptive session in all rounds, `ratios` of each."""
+
+    rows: list[list[Cell]]
+    claims: list[Claim]
+    failures: int
+    ratios: list[float]
+
+
+async def _play_case(case: Case, rounds: int) -> Told:
     with serving() as base_url:
         origin = urlsplit(base_url).port or 0
         played = sorted([await _play(case, origin) for _ in range(rounds)], key=lambda one: one.ratio)
@@ -111,7 +125,7 @@ async def _play_case(case: Case, rounds: int) -> tuple[list[list[Cell]], list[Cl
             rows.append((await _play(case, origin, rate=rate)).row(case, _TOLD))
     claims = [] if case.most is None else [at_most(f"{case.name}: time / ideal", median.ratio, case.most)]
     failures = sum(one.done.failures for one in played) if case.limit.status == 429 else 0
-    return rows, claims, failures
+    return Told(rows, claims, failures, [round(one.ratio, 3) for one in played])
 
 
 def fifo_waits(starts: Sequence[float], limit: int) -> list[float]:
@@ -174,6 +188,7 @@ def run(*, quick: bool = False) -> Section:
     rounds = 1 if quick else _ROUNDS
     rows: list[list[Cell]] = []
     claims: list[Claim] = []
+    ratios: dict[str, object] = {}
     failures = 0
     for case in CASES:
         if quick and not case.short:
@@ -181,10 +196,11 @@ def run(*, quick: bool = False) -> Section:
         if missing(case.limit.program):
             rows.append([f"{case.requests:,}", case.name, "skipped: not installed", "", "", "", "", ""])
             continue
-        case_rows, case_claims, failed = asyncio.run(_play_case(case, rounds))
-        rows += case_rows
-        claims += case_claims
-        failures += failed
+        told = asyncio.run(_play_case(case, rounds))
+        rows += told.rows
+        claims += told.claims
+        failures += told.failures
+        ratios[case.name] = told.ratios
     row, shared_claims, failed = _shared(rounds, 40 if quick else 200)
     rows.append(row)
     claims += shared_claims
@@ -198,4 +214,22 @@ def run(*, quick: bool = False) -> Section:
         columns=_COLUMNS,
         rows=rows,
         claims=claims,
+        data=ratios,
     )
+
+
+def main() -> None:
+    """Play some cases, and print what came of them."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--case", default="", metavar="TEXT")
+    parser.add_argument("--rounds", type=int, default=1)
+    options = parser.parse_args()
+    for case in CASES:
+        if options.case not in case.name or missing(case.limit.program):
+            continue
+        told = asyncio.run(_play_case(case, options.rounds))
+        print(table(_COLUMNS, told.rows), *told.ratios, flush=True)
+
+
+if __name__ == "__main__":
+    main()
