@@ -172,9 +172,10 @@ def gateways(session: nox.Session) -> None:
 
 @nox.session(python=OLDEST)
 def bench(session: nox.Session) -> None:
-    """Measure cost, pace and scale beside other clients, into `build/benchmarks/` (a quarter of an hour).
+    """Measure cost, pace and scale beside other clients, into `build/benchmarks/` (half an hour).
 
-    `-- --release` measures all sections (half an hour), and writes the report and the plots of the repository.
+    `-- --release` measures all sections (an hour), and writes the report and the plots of the repository.
+    `-- gateway_limits` measures the pace at the limits of nginx and HAProxy, which have to be installed.
     """
     session.install("-e", ".", *_group("bench"))
     session.run("python", "-m", "benchmarks", *session.posargs)

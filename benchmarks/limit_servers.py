@@ -30,18 +30,28 @@ class Phase:
 class Limit:
     """A kind of server and its rates, in order; without any, everything passes.
 
-    `offset`: how far into its first window the beginning is, in seconds. A new phase starts counting anew.
+    `offset`: how far into its first window the beginning is, in seconds. A new phase starts counting anew. `burst`:
+    what a bucket holds; by default a second's worth for a token bucket, 1 for a leaky one.
     """
 
     kind: LimiterKind
     phases: tuple[Phase, ...]
     offset: float = 0.0
     strict: bool = True
+    burst: int | None = None
 
     @classmethod
-    def of(cls, kind: LimiterKind, per_second: float, *, offset: float = 0.0, strict: bool = True) -> "Limit":
+    def of(
+        cls,
+        kind: LimiterKind,
+        per_second: float,
+        *,
+        offset: float = 0.0,
+        strict: bool = True,
+        burst: int | None = None,
+    ) -> "Limit":
         """Return the limit of one rate for good."""
-        return cls(kind, (Phase(0.0, per_second),), offset, strict)
+        return cls(kind, (Phase(0.0, per_second),), offset, strict, burst)
 
 
 @frozen
@@ -68,7 +78,9 @@ class _Counters:
             self._phase += 1
             phase = phases[self._phase]
             start = phase.start - self.limit.offset
-            self._counter = make_limiter(self.limit.kind, phase.per_second, burst=None, window=1.0, start=start)
+            self._counter = make_limiter(
+                self.limit.kind, phase.per_second, burst=self.limit.burst, window=1.0, start=start
+            )
         wait = None if self._counter is None else self._counter.hit(at)
         if wait is not None and self._phase + 1 < len(phases):
             return min(wait, phases[self._phase + 1].start - at)

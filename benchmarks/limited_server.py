@@ -4,12 +4,14 @@ import asyncio
 import multiprocessing
 import re
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from multiprocessing.connection import Connection
 
 from attrs import define
 
+from benchmarks.half_speed import half_speed
 from benchmarks.limit_servers import Arrival, Limit, Server
+from benchmarks.server import Answers
 
 __all__ = ["LimitedServer", "limited"]
 
@@ -24,26 +26,12 @@ _OK = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nETag: W/"1"\r\nCont
 _REFUSED = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: %d\r\nContent-Length: 2\r\n\r\n{}"
 
 
-class _Gate(asyncio.Protocol):
-    """One connection. A request is its head: bodies are not expected."""
-
+class _Limited(Answers):
     def __init__(self, hit: Callable[[str], int | None]) -> None:
+        super().__init__()
         self._hit = hit
-        self._buffer = b""
-        self._transport: asyncio.Transport | None = None
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        while b"\r\n\r\n" in self._buffer:
-            head, self._buffer = self._buffer.split(b"\r\n\r\n", 1)
-            assert self._transport is not None
-            self._transport.write(self._answer(head + b"\r\n"))
-
-    def _answer(self, head: bytes) -> bytes:
+    def answer(self, head: bytes) -> bytes:
         bearer, run = _BEARER.search(head), _RUN.search(head)
         retry_after = self._hit("" if bearer is None else bearer.group(1).decode())
         if retry_after is not None:
@@ -62,15 +50,16 @@ async def _serve(pipe: Connection, limit: Limit) -> None:
         began = loop.time() if began is None else began
         return state.hit(loop.time() - began, client)
 
-    listening = await loop.create_server(lambda: _Gate(hit), "127.0.0.1", 0, backlog=1024)
+    listening = await loop.create_server(lambda: _Limited(hit), "127.0.0.1", 0, backlog=1024)
     pipe.send(listening.sockets[0].getsockname()[1])
     async with listening:
         while await loop.run_in_executor(None, pipe.recv):
             pipe.send(state.arrivals)
 
 
-def _main(pipe: Connection, limit: Limit) -> None:
-    asyncio.run(_serve(pipe, limit))
+def _main(pipe: Connection, limit: Limit, slowed: bool) -> None:
+    with half_speed() if slowed else nullcontext():
+        asyncio.run(_serve(pipe, limit))
 
 
 @define
@@ -88,11 +77,11 @@ class LimitedServer:
 
 
 @contextmanager
-def limited(limit: Limit) -> Generator[LimitedServer]:
-    """Run a server under a limit."""
+def limited(limit: Limit, *, slowed: bool = False) -> Generator[LimitedServer]:
+    """Run a server under a limit. `slowed`: on a processor of half the speed."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_main, args=(theirs, limit), daemon=True)
+    process = context.Process(target=_main, args=(theirs, limit, slowed), daemon=True)
     process.start()
     theirs.close()
     try:

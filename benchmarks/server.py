@@ -10,7 +10,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 
-__all__ = ["serving"]
+__all__ = ["Answers", "serving"]
 
 _RUN = re.compile(rb"/fielding-runs/([^/ ]+)")
 _IF_MATCH = re.compile(rb'\r\nif-match: W/"(\d+)"', re.IGNORECASE)
@@ -21,11 +21,16 @@ _BODY = (
 )
 
 
-class _Exchange(asyncio.Protocol):
-    def __init__(self, versions: dict[bytes, int]) -> None:
-        self._versions = versions
+class Answers(asyncio.Protocol):
+    """One connection. A request is its head: bodies are not expected."""
+
+    def __init__(self) -> None:
         self._buffer = b""
         self._transport: asyncio.Transport | None = None
+
+    def answer(self, head: bytes) -> bytes:
+        """Return the reply to a request."""
+        raise NotImplementedError
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -36,9 +41,15 @@ class _Exchange(asyncio.Protocol):
         while b"\r\n\r\n" in self._buffer:
             head, self._buffer = self._buffer.split(b"\r\n\r\n", 1)
             assert self._transport is not None
-            self._transport.write(self._answer(head))
+            self._transport.write(self.answer(head))
 
-    def _answer(self, head: bytes) -> bytes:
+
+class _Exchange(Answers):
+    def __init__(self, versions: dict[bytes, int]) -> None:
+        super().__init__()
+        self._versions = versions
+
+    def answer(self, head: bytes) -> bytes:
         match = _RUN.search(head)
         if match is None:
             return b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"

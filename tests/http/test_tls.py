@@ -310,7 +310,7 @@ async def test_a_unix_socket_is_this_machine(tmp_path: Path) -> None:
     """A caller's connector to a Unix socket needs no TLS."""
     async with RawServer() as server:
         at = str(tmp_path / "s")
-        unix = await asyncio.start_unix_server(server._connected, at)
+        unix = await asyncio.start_unix_server(server.connected, at)
         async with (
             aiohttp.ClientSession(connector=aiohttp.UnixConnector(at)) as http,
             FieldingSession(TOKEN, base_url="http://localhost/v1", http=http) as fielding,

@@ -1,9 +1,13 @@
 """The pure parts of the benchmarks: what is reported, the limited servers, the oracle and the naive peer."""
 
+import signal
+import time
 from pathlib import Path
 
 import pytest
 
+from benchmarks.gateway_limits import fifo_waits
+from benchmarks.half_speed import half_speed
 from benchmarks.limit_live import most_in_a_second
 from benchmarks.limit_servers import KINDS, Limit, Phase, Server, ideal_seconds
 from benchmarks.report import (
@@ -84,6 +88,16 @@ def test_the_oracle_is_never_refused_and_nobody_is_faster(kind: str) -> None:
     assert ideal_seconds(limit, 100, 0.5) >= ideal + 0.5
 
 
+def test_a_small_bucket_has_a_small_burst() -> None:
+    """Of 30 requests at 10/s a bucket of 5 lets 5 pass at once."""
+    assert ideal_seconds(Limit.of("token-bucket", 10, burst=5), 30, 0.0) == pytest.approx(2.5)
+
+
+def test_the_oracle_keeps_calls_first_in_first_out() -> None:
+    """Two may pass in any second: what came first passes first, and what comes later waits for it."""
+    assert fifo_waits([0.0, 0.1, 0.2, 3.0, 0.3], 2) == pytest.approx([0.0, 0.0, 0.8, 0.8, 0.0])
+
+
 def test_the_oracle_knows_when_a_limit_falls() -> None:
     """From its second phase on a limit lets the new rate pass."""
     limit = Limit("fixed-window", (Phase(0.0, 100.0), Phase(2.0, 10.0)))
@@ -121,3 +135,16 @@ def test_the_naive_client_does_as_badly_as_is_known(kind: str, sends: int, ratio
     result, server = play_case(COLD[0], next(one for one in KINDS if one == kind), World(), naive)
     assert (result.failures, result.sends, len(server.arrivals)) == (0, sends, sends)
     assert result.ratio == pytest.approx(ratio, abs=0.01)
+
+
+def test_half_of_the_processor_is_taken_away() -> None:
+    """A process at half speed spins for half of its CPU time, and works at full speed afterwards."""
+    before = signal.getsignal(signal.SIGPROF)
+    with half_speed() as slowed:
+        began = time.process_time()
+        while time.process_time() - began < 0.2:
+            sum(range(1000))
+        share = slowed.spun / (time.process_time() - began)
+    assert 0.4 < share < 0.6
+    assert signal.getsignal(signal.SIGPROF) == before
+    assert signal.getitimer(signal.ITIMER_PROF) == (0.0, 0.0)

@@ -1,6 +1,5 @@
 """Certificates of the tests' own authority, and an exchange with its token endpoint behind TLS."""
 
-import asyncio
 import json
 import socket
 import ssl
@@ -8,7 +7,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
-from typing import Self
 
 import trustme
 
@@ -50,10 +48,6 @@ class TlsServer(RawServer):
     def __init__(self, context: ssl.SSLContext | None = None) -> None:
         super().__init__()
         self.context = context or server_context()
-
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0, ssl=self.context)
-        return self
 
     @property
     def url(self) -> str:

@@ -12,12 +12,12 @@ from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from attrs import define, field, frozen
 
+from tests.tools.loopback import LoopbackServer
 from tests.tools.sessions import REF
-from tests.tools.waits import HANG
 
 __all__ = ["Connection", "Play", "RawRequest", "RawServer", "head", "lost", "raw", "reply"]
 
@@ -86,10 +86,11 @@ def head(status: str, *headers: str, length: int | None = None) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode("utf-8", "surrogateescape")
 
 
-class RawServer:
+class RawServer(LoopbackServer):
     """The server. `async with RawServer() as server:`, then `server.url`."""
 
     def __init__(self, status: str = "live") -> None:
+        super().__init__()
         self.status = status
         self.version = 1
         self.start = "2030-01-01T08:00:00.000Z"
@@ -102,38 +103,16 @@ class RawServer:
         self.connections: list[Connection] = []
         self.over = asyncio.Event()
         self._plays: dict[str, deque[Play]] = {}
-        self._handlers: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server | None = None
-
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
-        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        assert self._server is not None
-        self._server.close()
-        handlers = list(self._handlers)
-        done, late = await asyncio.wait(handlers, timeout=HANG) if handlers else (set(), set())
-        for task in late:
-            task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
-        await self._server.wait_closed()
+        await super().__aexit__(kind, error, trace)
         if error is None:
-            for task in done:
-                task.result()
-            assert not late, f"{len(late)} connections were left open by the client"
             left = [name for name, plays in self._plays.items() if plays]
             assert not left, f"plays left over: {left}"
             assert not self.early, "early plays left over"
             assert not self.accepting, "plays for a new connection left over"
-
-    @property
-    def port(self) -> int:
-        """The port it listens on."""
-        assert self._server is not None
-        return int(self._server.sockets[0].getsockname()[1])
 
     @property
     def url(self) -> str:
@@ -191,31 +170,22 @@ class RawServer:
 
     # -- the wire
 
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._handlers.add(task)
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer the requests of one connection, by what is scripted."""
         connection = Connection(len(self.connections) + 1, reader, writer)
         self.connections.append(connection)
-        try:
-            if self.accepting:
-                await self.accepting.popleft()(connection)
-            while not connection.closed:
-                request = await self._read(connection)
-                if request is None:
-                    break
-                self.requests.append(request)
-                plays = self._plays.get(request.operation)
-                if plays:
-                    await plays.popleft()(self, connection, request)
-                else:
-                    await connection.send(self.handle(request))
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            writer.close()
-            with suppress(ConnectionError, TimeoutError):
-                await writer.wait_closed()
+        if self.accepting:
+            await self.accepting.popleft()(connection)
+        while not connection.closed:
+            request = await self._read(connection)
+            if request is None:
+                break
+            self.requests.append(request)
+            plays = self._plays.get(request.operation)
+            if plays:
+                await plays.popleft()(self, connection, request)
+            else:
+                await connection.send(self.handle(request))
 
     async def _read(self, connection: Connection) -> RawRequest | None:
         reader = connection.reader

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Literal
 
-from attrs import define, field, frozen
+from attrs import define
 
 from fielding_async import (
     Complete,
@@ -33,11 +33,11 @@ from fielding_async import (
 )
 from fielding_async.core.actions import Action, Change
 from fielding_async.sandbox import Cut, Fault, Sandbox, SecondWriter
-from fielding_async.sandbox.fault_script import Script
+from tests.tools.driven_calls import Called, DiceScript, Driven
 from tests.tools.sessions import TOKEN
 from tests.tools.waits import HANG
 
-__all__ = ["Called", "Kind", "Storm", "breaches", "main", "rage"]
+__all__ = ["Kind", "Storm", "breaches", "main", "rage"]
 
 Kind = Literal["orders", "callables"]
 """`orders`: status actions and dated updates; `callables`: updates by a callable."""
@@ -47,22 +47,14 @@ LOST_AFTER = 0.05
 SECOND_WRITER = 0.05
 
 
-class Weather(Script):
-    """Dice in place of a script: one per run, so that it does not matter how runs take turns with each other."""
-
-    def __init__(self, seed: int) -> None:
-        super().__init__()
-        self._seed = seed
-        self._dice: dict[RunRef | None, Random] = {}
-        self.struck: Counter[str] = Counter()
+class Weather(DiceScript):
+    """Every request may be lost, and every write be overtaken."""
 
     def take(
         self, method: str, operation: str, ref: RunRef | None, *, run_exists: bool, makes_job: bool
     ) -> tuple[Fault, ...]:
-        """Return what strikes a request: every request may be lost, and every write be overtaken."""
-        dice = self._dice.get(ref)
-        if dice is None:
-            dice = self._dice[ref] = Random(f"{self._seed}/{ref}")
+        """Return what strikes a request."""
+        dice = self.dice(ref)
         faults: list[Fault] = []
         roll = dice.random()
         self.struck["requests"] += 1
@@ -82,46 +74,16 @@ class Weather(Script):
         return tuple(faults)
 
 
-@frozen
-class Called:
-    """One call: the run, what was ordered, what it ended in, and how many writes the run had before and after it."""
-
-    ref: RunRef
-    order: Action | Change
-    ended: Outcome | FieldingError
-    before: int
-    after: int
-
-
 @define
-class Storm:
-    """What a storm left behind."""
+class Storm(Driven[Action | Change]):
+    """What a storm left behind. `cpu`: seconds of it."""
 
-    sandbox: Sandbox
-    calls: list[Called] = field(factory=list)
-    seconds: float = 0.0
     cpu: float = 0.0
-    struck: Counter[str] = field(factory=Counter)
-
-    def count(self) -> Counter[str]:
-        """Return how many calls ended in each effect or class of error."""
-        return Counter(
-            call.ended.effect if isinstance(call.ended, Outcome) else type(call.ended).__name__ for call in self.calls
-        )
-
-    def unknown(self) -> float:
-        """Return the share of calls that ended in `OutcomeUnknownError`."""
-        return sum(isinstance(call.ended, OutcomeUnknownError) for call in self.calls) / len(self.calls)
 
     def figures(self) -> str:
         """Return it all in a few lines."""
-        ended = ", ".join(f"{name} {count}" for name, count in self.count().most_common())
-        struck = ", ".join(f"{name} {count}" for name, count in sorted(self.struck.items()))
-        return (
-            f"{len(self.calls)} calls in {self.seconds:.1f} s ({self.cpu:.1f} s of CPU): {ended};"
-            f" unknown {self.unknown():.2%}\n"
-            f"met: {struck}; writes by the client {sum(write.by == 'client' for write in self.sandbox.history)}"
-        )
+        ours = sum(write.by == "client" for write in self.sandbox.history)
+        return f"{super().figures()}; writes by the client {ours}, {self.cpu:.1f} s of CPU"
 
 
 def _day(dice: Random) -> datetime:

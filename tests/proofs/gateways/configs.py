@@ -16,10 +16,13 @@ __all__ = [
     "PASSWORD",
     "USER",
     "apache",
+    "found",
     "haproxy",
+    "is_root",
     "nginx",
     "squid_accelerator",
     "squid_forward",
+    "written",
 ]
 
 GIVES_UP = 0.5
@@ -28,11 +31,16 @@ EXCHANGE = "exchange.example"
 """A name for the exchange that is not one of this machine's own, which no proxy of the environment is used for."""
 USER, PASSWORD = "team", "gate-p@ss:word"
 
-_IS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
 _MS = f"{GIVES_UP * 1000:.0f}ms"
 
 
-def _found(program: str) -> str:
+def is_root() -> bool:
+    """Return whether programs that we start would change to a user who cannot read their folder."""
+    return hasattr(os, "geteuid") and os.geteuid() == 0
+
+
+def found(program: str) -> str:
+    """Return the path of a program that is installed."""
     path = find(program)
     assert path is not None, f"{program} is not installed"
     return path
@@ -82,7 +90,7 @@ def nginx(
         )
         servers = " ".join(f"server 127.0.0.1:{origin} max_fails=0;" for origin in origins)
         text = f"""
-            {"user root;" if _IS_ROOT else ""}
+            {"user root;" if is_root() else ""}
             daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log stderr warn;
             events {{ worker_connections 1024; }}
             http {{
@@ -92,7 +100,7 @@ def nginx(
               server {{ {" ".join(lines)} location / {{ {" ".join(place)} }} }}
             }}
         """
-        return Command([_found("nginx"), "-p", str(folder), "-e", "stderr", "-c", _written(folder, text)])
+        return Command([found("nginx"), "-p", str(folder), "-e", "stderr", "-c", written(folder, text)])
 
     return write
 
@@ -126,7 +134,7 @@ backend exchange
   balance roundrobin
   {servers}
 """
-        return Command([_found("haproxy"), "-db", "-f", _written(folder, text)])
+        return Command([found("haproxy"), "-db", "-f", written(folder, text)])
 
     return write
 
@@ -154,7 +162,7 @@ def _squid(port: int, *lines: str) -> str:
 def _squid_command(folder: Path, port: int, text: str) -> Command:
     # asked to end, squid takes two seconds; it keeps nothing outside its folder but shared memory
     name = f"gate{port}"
-    arguments = [_found("squid"), "-N", "-n", name, "-f", _written(folder, text)]
+    arguments = [found("squid"), "-N", "-n", name, "-f", written(folder, text)]
     return Command(arguments, kill=True, leaves=f"{name}-*")
 
 
@@ -171,11 +179,7 @@ def squid_accelerator(origin: int, *, heeds_no_cache: bool = True) -> Config:
             "never_direct allow all",
             "cache_mem 16 MB",
         )
-        return Command(
-            [_found("squid"), "-N", "-n", f"gate{port}", "-f", _written(folder, text)],
-            kill=True,
-            leaves=f"gate{port}-*",
-        )
+        return _squid_command(folder, port, text)
 
     return write
 
@@ -202,11 +206,7 @@ def squid_forward() -> Config:
             "http_access deny all",
             "cache deny all",
         )
-        return Command(
-            [_found("squid"), "-N", "-n", f"gate{port}", "-f", _written(folder, text)],
-            kill=True,
-            leaves=f"gate{port}-*",
-        )
+        return _squid_command(folder, port, text)
 
     return write
 
@@ -226,8 +226,8 @@ DefaultRuntimeDir {folder}
 PidFile {folder}/apache.pid
 ErrorLog /dev/stderr
 Listen 127.0.0.1:{port}
-{"User www-data" if _IS_ROOT else ""}
-{"Group www-data" if _IS_ROOT else ""}
+{"User www-data" if is_root() else ""}
+{"Group www-data" if is_root() else ""}
 StartServers 1
 ServerLimit 2
 ThreadsPerChild 64
@@ -238,7 +238,7 @@ AllowEncodedSlashes NoDecode
 ProxyTimeout 1
 ProxyPass / http://127.0.0.1:{origin}/ retry=0 nocanon
 """
-        return Command([_found("apache2"), "-DFOREGROUND", "-f", _written(folder, text)])
+        return Command([found("apache2"), "-DFOREGROUND", "-f", written(folder, text)])
 
     return write
 
@@ -247,7 +247,8 @@ def _modules() -> Path:
     return Path("/usr/lib/apache2/modules")
 
 
-def _written(folder: Path, text: str) -> str:
+def written(folder: Path, text: str) -> str:
+    """Write a configuration into a folder; return its path."""
     path = folder / "gateway.conf"
     path.write_text(text)
     return str(path)

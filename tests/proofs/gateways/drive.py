@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
@@ -10,7 +9,7 @@ from pathlib import Path
 from random import Random
 from urllib.parse import urlsplit
 
-from attrs import define, evolve, field, frozen
+from attrs import define, evolve, frozen
 
 from fielding_async import (
     Complete,
@@ -20,7 +19,6 @@ from fielding_async import (
     LaunchNow,
     Limits,
     Outcome,
-    OutcomeUnknownError,
     Pause,
     Relaunch,
     Resume,
@@ -31,6 +29,7 @@ from fielding_async import (
 from fielding_async.core.actions import Action
 from fielding_async.sandbox import Sandbox
 from fielding_async.sandbox.server import Server
+from tests.tools.driven_calls import Called, Driven
 from tests.tools.sessions import QUICK, TOKEN
 
 from .cases import Case
@@ -52,45 +51,15 @@ class Order:
         return Update(end_fielding_at=run.end_fielding_at + self.shift)
 
 
-@frozen
-class Call:
-    """One call: the run, the order, what it ended in, and how many writes there were before and after it."""
-
-    ref: RunRef
-    order: Order
-    ended: Outcome | FieldingError
-    before: int
-    after: int
+Call = Called[Order]
 
 
 @define
-class Drive:
+class Drive(Driven[Order]):
     """What is left when all calls are over and nothing is on its way any more."""
 
-    sandbox: Sandbox
     case: Case
     arrivals: Sequence[Arrival]
-    calls: list[Call] = field(factory=list)
-    struck: Counter[str] = field(factory=Counter)
-    seconds: float = 0.0
-
-    def count(self) -> Counter[str]:
-        """Return how many calls ended in each effect or class of error."""
-        return Counter(
-            call.ended.effect if isinstance(call.ended, Outcome) else type(call.ended).__name__ for call in self.calls
-        )
-
-    def unknown(self) -> float:
-        """Return the share of calls that ended in `OutcomeUnknownError`."""
-        return sum(isinstance(call.ended, OutcomeUnknownError) for call in self.calls) / len(self.calls)
-
-    def figures(self) -> str:
-        """Return it in two lines."""
-        ended = ", ".join(f"{name} {count}" for name, count in self.count().most_common())
-        struck = ", ".join(f"{name} {count}" for name, count in sorted(self.struck.items()))
-        return (
-            f"{len(self.calls)} calls in {self.seconds:.1f} s: {ended}; unknown {self.unknown():.2%}\n  met: {struck}"
-        )
 
 
 def _moment(dice: Random, year: int) -> datetime:

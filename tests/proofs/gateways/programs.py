@@ -8,15 +8,14 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
 from pathlib import Path
 
-import pytest
 from attrs import define, frozen
 
 from tests.tools.waits import HANG
 
-__all__ = ["Command", "Config", "StartError", "find", "free_port", "missing", "needs", "running"]
+__all__ = ["Command", "Config", "StartError", "find", "free_port", "missing", "open_folder", "running"]
 
 STARTS = 3
 """How often a program is started: another process may have taken the port that was free a moment ago."""
@@ -52,12 +51,6 @@ def missing(*programs: str) -> list[str]:
     return [program for program in programs if find(program) is None]
 
 
-def needs(*programs: str) -> pytest.MarkDecorator:
-    """Return the mark that skips a test where one of these programs is absent."""
-    absent = missing(*programs)
-    return pytest.mark.skipif(bool(absent), reason=f"not installed: {', '.join(absent)}")
-
-
 def free_port() -> int:
     """Return a port of the loopback address that is free now."""
     with socket.socket() as taken:
@@ -84,12 +77,12 @@ class _Started:
 
 
 @asynccontextmanager
-async def running(config: Config) -> AsyncIterator[int]:
+async def running(config: Config, folder: Path | None = None) -> AsyncIterator[int]:
     """Run a program in the foreground, and yield its port once it accepts connections there.
 
-    Its folder can be read by the users that daemons change to. What it wrote is printed when the test fails.
+    `folder`: where its files are, by default a folder that goes with it. What it wrote is printed when the test fails.
     """
-    with _folder() as folder:
+    with nullcontext(folder) if folder else open_folder() as folder:
         started = await _start(config, folder)
         try:
             yield started.port
@@ -101,7 +94,8 @@ async def running(config: Config) -> AsyncIterator[int]:
 
 
 @contextmanager
-def _folder() -> Iterator[Path]:
+def open_folder() -> Iterator[Path]:
+    """Yield a temporary folder that can be read by the users that daemons change to."""
     with tempfile.TemporaryDirectory(prefix="gateway-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         folder.chmod(0o755)

@@ -11,7 +11,8 @@ from tests.tools.sessions import END, applied, longer, sent
 from .behind import behind
 from .cases import Gateway, reverse
 from .configs import apache, haproxy, nginx, squid_accelerator
-from .programs import free_port, needs
+from .marks import needs
+from .programs import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.once]
 

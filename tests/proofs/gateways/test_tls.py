@@ -14,7 +14,8 @@ from tests.tools.tls import trusting
 from .behind import Behind, behind, port_of
 from .cases import certificate, tls_origin
 from .configs import EXCHANGE, USER, nginx, squid_forward
-from .programs import needs, running
+from .marks import needs
+from .programs import running
 from .tap import Tap, tap
 
 pytestmark = [pytest.mark.slow, pytest.mark.once]

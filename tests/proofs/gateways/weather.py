@@ -11,7 +11,7 @@ from attrs import frozen
 
 from fielding_async import RunRef
 from fielding_async.sandbox import Cut, Fault, Hold, Refuse, SecondWriter, SetHeader, Status
-from fielding_async.sandbox.fault_script import Script
+from tests.tools.driven_calls import DiceScript
 
 __all__ = ["Arrival", "Weather"]
 
@@ -56,7 +56,7 @@ class Slow(Hold):
             asyncio.get_running_loop().call_soon(self._weather.wake)
 
 
-class Weather(Script):
+class Weather(DiceScript):
     """Dice in place of a script, one per run.
 
     `written`: tells how many writes there are. `slow`: the seconds of a slow request. `max_age`: how long caches may
@@ -64,25 +64,20 @@ class Weather(Script):
     """
 
     def __init__(self, seed: int, written: Callable[[], int], *, slow: float, max_age: int | None) -> None:
-        super().__init__()
+        super().__init__(seed)
         self._written = written
         self.arrivals: list[Arrival] = []
-        self._seed = seed
         self._slow = slow
         self._max_age = max_age
-        self._dice: dict[RunRef | None, Random] = {}
         self._calm = asyncio.Event()
         self.waiting = 0
-        self.struck: Counter[str] = Counter()
         self._slow_still: Counter[RunRef | None] = Counter()
 
     def take(
         self, method: str, operation: str, ref: RunRef | None, *, run_exists: bool, makes_job: bool
     ) -> tuple[Fault, ...]:
         """Return what strikes a request."""
-        dice = self._dice.get(ref)
-        if dice is None:
-            dice = self._dice[ref] = Random(f"{self._seed}/{ref}")
+        dice = self.dice(ref)
         faults: list[Fault] = [*self._loss(dice, method, ref), *self._rival(dice, method)]
         self.arrivals.append(Arrival(self._written(), any(map(_loses, faults))))
         self.struck["requests"] += 1
