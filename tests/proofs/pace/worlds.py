@@ -6,7 +6,7 @@ that a client does well or badly in it: worlds that cannot be won stay in.
 What is drawn
 -------------
 server      each kind of `KINDS` as often. 1 to 500 requests a second, 1 to 20 for windows of 60 s (a world has at most
-            800 calls, and a limit that is never reached shows nothing). Bursts of buckets: 2 requests to 2 s' worth.
+            1,500 calls, and a limit that is never reached shows nothing). Bursts of buckets: 2 requests to 2 s' worth.
             Service times of a limit on what is in flight: 20 to 500 ms. The second of two limits is over a window
             of 10 s, and half to nine tenths of the first.
 Retry-After each style as often; for nginx either absent or always 1, as it has none of its own.
@@ -15,7 +15,7 @@ strays      in a third: 0.1 to 5 % of the requests one by one, or of the time in
 network     round trips of 2 to 300 ms; jitter in half of the worlds, 1 to 100 ms each way.
 loops       in a third: busy for up to 20 to 200 ms at a time, a tenth to half of all time. In a quarter: timers late by
             up to 16 ms.
-demand      each shape as often; 60 to 800 calls, as many as the limit bears in 4 to 90 s. One session in half of the
+demand      each shape as often; 60 to 1,500 calls, as many as the limit bears in 4 to 90 s. One session in half of the
             worlds, else 2 to 8, which start within 10 s.
 foreign     in a sixth: a tenth to six tenths of the limit.
 """
@@ -208,7 +208,7 @@ def _strays(dice: random.Random) -> Strays:
 def _demand(dice: random.Random, rate: float) -> Demand:
     shape = dice.choice(SHAPES)
     seconds = _log_uniform(dice, 4.0, 90.0)
-    calls = round(min(max(rate * seconds, 60.0), 800.0, max(rate * 90.0, 60.0)))
+    calls = round(min(max(rate * seconds, 60.0), 1500.0))
     load = {"below": dice.uniform(0.2, 0.9), "at the limit": 1.0, "above": dice.uniform(1.1, 2.0)}.get(
         shape, dice.uniform(0.3, 1.2)
     )
