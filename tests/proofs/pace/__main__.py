@@ -8,7 +8,7 @@ from .clients import CLIENTS
 from .cost import assess
 from .play import play
 from .report import classic_lines, lone_lines, play_all, table
-from .worlds import describe, make_world
+from .worlds import CLASSES, describe, make_world
 
 
 def _seeds(text: str) -> range:
@@ -23,13 +23,14 @@ def main() -> int:
     parser.add_argument("--world", type=int, metavar="SEED", help="one world")
     parser.add_argument("--trace", action="store_true", help="with --world: all that happens")
     parser.add_argument("--client", action="append", choices=CLIENTS, help="this client only; may be repeated")
-    parser.add_argument("--classes", action="store_true", help="a table of the kinds of server as well")
+    parser.add_argument("--classes", nargs="*", choices=CLASSES, help="tables by classes of worlds; by server if empty")
     parser.add_argument("--worst", type=int, default=5, metavar="N", help="describe the N worst worlds")
     parser.add_argument("--classic", action="store_true", help="the classic worlds instead")
     parser.add_argument("--strays", action="store_true", help="refusals that stand alone instead")
     parser.add_argument("-j", type=int, default=1, metavar="N", help="processes")
     options = parser.parse_args()
     names: list[str] = options.client or list(CLIENTS)
+    classes: list[str] = [] if options.classes is None else options.classes or ["server"]
     started = time.perf_counter()
     if options.world is not None:
         _one_world(options.world, names, is_traced=options.trace)
@@ -41,7 +42,7 @@ def main() -> int:
             if options.strays:
                 print(*lone_lines(CLIENTS[name]), sep="\n")
     else:
-        _many_worlds(options.seeds, names, options.j, classes=options.classes, worst=options.worst)
+        _many_worlds(options.seeds, names, options.j, classes=classes, worst=options.worst)
     print(f"({time.perf_counter() - started:.1f} s)")
     return 0
 
@@ -58,16 +59,18 @@ def _one_world(seed: int, names: list[str], *, is_traced: bool) -> None:
             print(name)
         played = play(world, CLIENTS[name], trace if is_traced else None)
         one = assess(world, played)
-        counts = f"sends {played.sends}, 429s {played.refused}, early {played.early}, late {one.late}, failed {one.failed}"
+        counts = (
+            f"sends {played.sends}, 429s {played.refused}, early {played.early}, late {one.late}, failed {one.failed}"
+        )
         ratios = f"makespan {one.makespan:.2f}, mean latency {one.latency:.2f}"
         print(f"{name:10} cost {one.cost:.2f} ({ratios}), harm {one.harm:.2f}; {played.calls} calls, {counts}")
         for error in sorted(set(played.errors.values())):
             print(f"{'':10} {list(played.errors.values()).count(error)} x {error}")
 
 
-def _many_worlds(seeds: range, names: list[str], processes: int, *, classes: bool, worst: int) -> None:
+def _many_worlds(seeds: range, names: list[str], processes: int, *, classes: list[str], worst: int) -> None:
     found = play_all(seeds, names, processes)
-    print(*table(found, classes=classes), sep="\n")
+    print(*table(found, classes), sep="\n")
     for one in sorted(found[names[0]], key=lambda one: -one.harm)[:worst]:
         figures = f"harm {one.harm:.2f}, cost {one.cost:.2f}, late {one.late}, failed {one.failed}"
         print(f"{one.seed}: {names[0]} {figures}: {describe(make_world(one.seed))}")

@@ -38,7 +38,10 @@ PHASES: dict[Case, tuple[tuple[float, float], ...]] = {"rises": ((10.0, 5.0),), 
 
 @frozen
 class Classic:
-    """The worst of the places in a window. `ratio`: seconds against the oracle's. `rate`: of calls, against the limit."""
+    """The worst of the places in a window.
+
+    `ratio`: seconds against the oracle's. `rate`: calls a second, against the limit at the beginning.
+    """
 
     case: Case
     kind: Kind
@@ -67,7 +70,6 @@ def classic_world(case: Case, kind: Kind, *, strict: bool, offset: float = 0.0) 
         ),
         demand=Demand("at once", CALLS[case], rate),
         network=Network(round_trip=0.02, connect=0.0),
-        name=f"{case}, {kind}{', strict' if strict else ''}",
     )
 
 

@@ -2,14 +2,15 @@
 
 from collections.abc import Callable
 from math import floor, inf
+from typing import Any
 
 from fielding_async import Limits
-from fielding_async.core.pace.pacer import Pacer, Permit
+from fielding_async.core.pace.pacer import Pacer
 
 from .play import MakePacer
 from .session import PacerLike
 
-__all__ = ["CLIENTS", "Aimd", "Botocore", "aimd", "botocore", "ours", "plain"]
+__all__ = ["CLIENTS", "Aimd", "Botocore", "Obedient", "Uniform", "aimd", "botocore", "ours", "plain"]
 
 Uniform = Callable[[float, float], float]
 
@@ -24,39 +25,101 @@ def plain(uniform: Uniform) -> PacerLike:
     return Pacer(Limits(adaptive=False), uniform)
 
 
-class Aimd(Pacer):
+class Obedient:
+    """Plain obedience, to build clients on: what is asked of it is passed on, and `accepted` hears of successes."""
+
+    def __init__(self, uniform: Uniform) -> None:
+        self._plain = plain(uniform)
+        self._sent: set[int] = set()  # the permissions whose requests have left, and were not refused yet
+
+    @property
+    def interval(self) -> float:
+        """The planned seconds between requests."""
+        return self._plain.interval
+
+    @property
+    def paused_until(self) -> float:
+        """The end of the latest pause."""
+        return self._plain.paused_until
+
+    @property
+    def pauses_in_a_row(self) -> int:
+        """How many pauses there were with nothing but 429s between them."""
+        return self._plain.pauses_in_a_row
+
+    def ready_at(self) -> float:
+        """Return the time from which the next permission can be given."""
+        return self._plain.ready_at()
+
+    def try_take(self, now: float, *, waited: bool = False) -> Any:
+        """Give a permission, or return the time from which one can be given."""
+        ready_at = self.ready_at()
+        return ready_at if ready_at > now else self._plain.try_take(now, waited=waited)
+
+    def leaves_at(self, permit: Any, now: float) -> float | None:
+        """Return the time from which a permitted request may leave; `None`: it may not."""
+        return self._plain.leaves_at(permit, now)
+
+    def left(self, permit: Any, now: float) -> None:
+        """Note that a request leaves."""
+        self._sent.add(id(permit))
+        self._plain.left(permit, now)
+
+    def ended(self, permit: Any, now: float) -> None:
+        """Note the end of a request, or that it did not leave."""
+        if id(permit) in self._sent:
+            self._sent.remove(id(permit))
+            self.accepted(now)
+        self._plain.ended(permit, now)
+
+    def throttled(self, permit: Any, retry_after: float | None, now: float) -> float | None:
+        """Note a 429."""
+        self._sent.discard(id(permit))
+        before = self._plain.pauses_in_a_row
+        seconds = self._plain.throttled(permit, retry_after, now)
+        if self._plain.pauses_in_a_row > before:
+            self.refused(now)
+        return seconds
+
+    def accepted(self, now: float) -> None:
+        """Note a reply that is no 429."""
+
+    def refused(self, now: float) -> None:
+        """Note the first 429 of a burst; `paused_until` has been set."""
+
+
+class Aimd(Obedient):
     """Plain obedience, and a bound on what is in flight: one more for each round of successes, half after a 429.
 
     It starts with 4. The 429s of one burst count once.
     """
 
     def __init__(self, uniform: Uniform) -> None:
-        super().__init__(Limits(adaptive=False), uniform)
+        super().__init__(uniform)
         self._bound, self._in_flight = 4.0, 0
 
     def ready_at(self) -> float:
         """Return infinity while enough is in flight: the next reply changes it."""
         return inf if self._in_flight >= int(self._bound) else super().ready_at()
 
-    def take(self, now: float, *, waited: bool = False) -> Permit:
-        """Give a permission."""
-        self._in_flight += 1
-        return super().take(now, waited=waited)
+    def try_take(self, now: float, *, waited: bool = False) -> Any:
+        """Give a permission, or return the time from which one can be given."""
+        found = super().try_take(now, waited=waited)
+        self._in_flight += found.__class__ is not float
+        return found
 
-    def ended(self, permit: Permit, now: float) -> None:
+    def ended(self, permit: Any, now: float) -> None:
         """Note the end of a request."""
         self._in_flight -= 1
-        if permit.used and not permit.refused:
-            self._bound += 1 / self._bound
         super().ended(permit, now)
 
-    def throttled(self, permit: Permit, retry_after: float | None, now: float) -> float | None:
-        """Note a 429."""
-        before = self.pauses_in_a_row
-        seconds = super().throttled(permit, retry_after, now)
-        if self.pauses_in_a_row > before:
-            self._bound = max(1.0, self._bound / 2)
-        return seconds
+    def accepted(self, now: float) -> None:
+        """Raise the bound."""
+        self._bound += 1 / self._bound
+
+    def refused(self, now: float) -> None:
+        """Halve the bound."""
+        self._bound = max(1.0, self._bound / 2)
 
 
 class _BotocorePermit:
@@ -69,10 +132,10 @@ class _BotocorePermit:
 class Botocore:
     """The adaptive mode of botocore: a token bucket on the client, whose rate follows CUBIC.
 
-    After `botocore/retries/adaptive.py`, `throttling.py` and `bucket.py`: the first throttled reply starts the bucket at
-    0.7 times the measured rate; replies raise it by CUBIC's curve, to twice the measured rate at most. Each request that
-    was refused waits by itself for `random() * 2 ** (attempts - 1)` seconds, 20 at most. Two things are better here than
-    there: a request waits for its Retry-After, and it is tried until its time is up, not three times.
+    After `botocore/retries/adaptive.py`, `throttling.py` and `bucket.py`: the first throttled reply starts the bucket
+    at 0.7 times the measured rate; replies raise it by CUBIC's curve, to twice the measured rate at most. Each request
+    that was refused waits by itself for `random() * 2 ** (attempts - 1)` seconds, 20 at most. Two things are better
+    here than there: a request waits for its Retry-After, and it is tried until its time is up, not three times.
     """
 
     interval = 0.0

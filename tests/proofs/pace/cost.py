@@ -1,5 +1,6 @@
 """What a world costs a client: beside the oracle, and beside plain obedience."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from math import ceil
 
@@ -10,7 +11,7 @@ from .oracle import Ideal, consult
 from .play import MakePacer, Played, play
 from .worlds import World, make_world
 
-__all__ = ["LATE", "Score", "assess", "cost_of", "percentile", "score"]
+__all__ = ["LATE", "Score", "assess", "cost_of", "percentile", "reference", "score"]
 
 LATE = 10.0
 """Seconds beyond the oracle's end of a call, after which it is late."""
@@ -19,12 +20,14 @@ _ADDED = 1.0  # seconds, to both sides of a ratio: less than that matters to nob
 
 @frozen
 class Score:
-    """What came of one world. `cost`: the worse of makespan and mean latency against the oracle's; `harm`: times plain's.
+    """What came of one world. `cost`: the worse of `makespan` and mean `latency` against the oracle's, a second added.
 
+    `harm`: `cost` against that of plain obedience. `extra_sends`: requests beyond one for each call, for each call.
+    `late`: calls that ended more than `LATE` seconds after the oracle's, or failed. `early`: requests sent before a
+    Retry-After had passed that was received before.
     """
 
     seed: int
-    class_name: str
     cost: float
     harm: float
     makespan: float
@@ -32,6 +35,7 @@ class Score:
     extra_sends: float
     late: int
     failed: int
+    early: int
     calls: int
 
 
@@ -52,14 +56,13 @@ def cost_of(world: World, played: Played, ideal: Ideal) -> tuple[float, float, f
 
 
 @lru_cache(maxsize=4096)
-def _reference(world: World) -> tuple[Ideal, float]:
+def reference(world: World) -> tuple[Ideal, Score]:
+    """Return the oracle's figures, and the score of plain obedience."""
     ideal = consult(world)
-    return ideal, cost_of(world, play(world, plain), ideal)[0]
+    return ideal, _score(world, play(world, plain), ideal, None)
 
 
-def assess(world: World, played: Played) -> Score:
-    """Return the score of what was played."""
-    ideal, plain_cost = _reference(world)
+def _score(world: World, played: Played, ideal: Ideal, plain_cost: float | None) -> Score:
     cost, makespan, latency = cost_of(world, played, ideal)
     late = sum(
         number in played.errors or end > ends + LATE
@@ -67,24 +70,30 @@ def assess(world: World, played: Played) -> Score:
     )
     return Score(
         seed=world.seed,
-        class_name=world.class_name,
         cost=cost,
-        harm=cost / plain_cost,
+        harm=1.0 if plain_cost is None else cost / plain_cost,
         makespan=makespan,
         latency=latency,
         extra_sends=played.extra_sends,
         late=late,
         failed=len(played.errors),
+        early=played.early,
         calls=played.calls,
     )
+
+
+def assess(world: World, played: Played) -> Score:
+    """Return the score of what was played."""
+    ideal, obedient = reference(world)
+    return _score(world, played, ideal, obedient.cost)
 
 
 def score(seed: int, make_pacer: MakePacer) -> Score:
     """Play the world of a seed, and return its score."""
     world = make_world(seed)
-    return assess(world, play(world, make_pacer))
+    return reference(world)[1] if make_pacer is plain else assess(world, play(world, make_pacer))
 
 
-def percentile(values: list[float], share: float) -> float:
+def percentile(values: Sequence[float], share: float) -> float:
     """Return the value that this share of all values does not exceed."""
     return sorted(values)[max(0, ceil(share * len(values)) - 1)]

@@ -1,5 +1,6 @@
-"""When calls are made: the demand of each session, all of it known beforehand but for waves, each of which waits for the
-one before.
+"""When calls are made: the demand of each session.
+
+All of it is known beforehand, but for waves: each waits for the one before.
 """
 
 import random

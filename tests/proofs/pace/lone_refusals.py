@@ -38,7 +38,6 @@ def _waves(strays: Strays | None, round_trip: float, calls: int) -> World:
         demand=Demand("waves", calls, 100.0, size=60),
         network=Network(round_trip=round_trip, connect=0.0),
         strays=strays,
-        name="lone refusal",
     )
 
 
@@ -79,7 +78,6 @@ def _light(rate: float, loop: EventLoop, strays: Strays, seed: int) -> World:
         loop=loop,
         strays=strays,
         timeout=10.0,
-        name="light strays",
     )
 
 

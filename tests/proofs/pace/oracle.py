@@ -1,15 +1,16 @@
 """The oracle: how fast a world's calls can end, for a client that knows the server's state.
 
-All calls of all sessions go to the server in one line, in the order in which they could arrive. Each arrives as early as
-its call, its session's slots and the server allow. Nothing else hinders it: its network does not jitter, its connections
-are open, its loop is never busy, its timers are exact, no stray hits it, and it is never refused. A foreign client takes
-its part of the limit as it does for all.
+All calls of all sessions go to the server in one line, in the order in which they could arrive. Each arrives as early
+as its call, its session's slots and the server allow. Nothing else hinders it: its network does not jitter, its
+connections are open, its loop is never busy, its timers are exact, no stray hits it, and it is never refused. A foreign
+client takes its part of the limit as it does for all.
 
-It takes each opportunity as it comes. No client can be much faster, but for two reasons to be a little faster on the
-average: a foreign client that is refused more often leaves more for the others, and the sessions may be served in an
-order that suits one of them.
+It takes each opportunity as it comes, so no client ends earlier. The mean latency of waves can be lower than its own
+all the same: a wave's calls are made when the wave before has ended, so a client that is late with one wave makes the
+next one later, and perhaps where the limit has room again.
 """
 
+from array import array
 from collections import deque
 from heapq import heapify, heappop, heappush
 
@@ -24,22 +25,13 @@ __all__ = ["Ideal", "consult"]
 _STEP = 1e-6  # seconds: the least that the oracle waits
 
 
-@frozen
+@frozen(eq=False)
 class Ideal:
-    """`wants`, `ends`: of all calls, session by session."""
+    """What the oracle does. `ends`: of all calls, session by session; `makespan` and the mean `latency` in seconds."""
 
-    wants: tuple[float, ...]
-    ends: tuple[float, ...]
-
-    @property
-    def makespan(self) -> float:
-        """Seconds from the first call to the end of the last."""
-        return max(self.ends) - min(self.wants)
-
-    @property
-    def latency(self) -> float:
-        """The mean seconds of a call."""
-        return (sum(self.ends) - sum(self.wants)) / len(self.ends)
+    ends: "array[float]"
+    makespan: float
+    latency: float
 
 
 class _Session:
@@ -100,7 +92,6 @@ def consult(world: World) -> Ideal:
         start = session.next_start()
         if start is not None:
             heappush(line, (start[0] + one_way, start[1], number))
-    return Ideal(
-        wants=tuple([want for session in sessions for want in session.wants]),
-        ends=tuple([end for session in sessions for end in session.ends]),
-    )
+    wants = [want for session in sessions for want in session.wants]
+    ends = array("d", [end for session in sessions for end in session.ends])
+    return Ideal(ends, max(ends) - min(wants), (sum(ends) - sum(wants)) / len(ends))

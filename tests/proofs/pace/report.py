@@ -10,8 +10,9 @@ from .clients import CLIENTS
 from .cost import Score, percentile, score
 from .lone_refusals import LIGHT, play_light, play_lone
 from .play import MakePacer
+from .worlds import make_world
 
-__all__ = ["Summary", "classic_lines", "lone_lines", "play_all", "play_classics", "summarise", "table"]
+__all__ = ["Summary", "by_class", "classic_lines", "lone_lines", "play_all", "play_classics", "summarise", "table"]
 
 
 @frozen
@@ -24,6 +25,7 @@ class Summary:
     extra_sends_p50_p90: tuple[float, ...]
     late: int
     failed: int
+    early: int
     calls: int
 
 
@@ -40,6 +42,7 @@ def summarise(scores: Sequence[Score]) -> Summary:
         extra_sends_p50_p90=of([one.extra_sends for one in scores], 0.5, 0.9),
         late=sum(one.late for one in scores),
         failed=sum(one.failed for one in scores),
+        early=sum(one.early for one in scores),
         calls=sum(one.calls for one in scores),
     )
 
@@ -68,8 +71,8 @@ def play_all(seeds: Iterable[int], names: Sequence[str], processes: int = 1) -> 
 
 
 _HEAD = (
-    f"{'':20} {'worlds':>6} | {'harm p50    p90    p99    max':>29} | {'cost p50    p90     max':>23} | "
-    f"{'sends p50  p90':>14} |   late failed   calls"
+    f"{'':24} {'worlds':>6} | {'harm p50    p90    p99    max':>29} | {'cost p50    p90     max':>23} | "
+    f"{'sends p50  p90':>14} |   late failed  early   calls"
 )
 
 
@@ -77,28 +80,28 @@ def _line(name: str, one: Summary) -> str:
     harm = " ".join(f"{value:6.2f}" for value in one.harm_p50_p90_p99_max)
     cost = " ".join(f"{value:7.2f}" for value in one.cost_p50_p90_max)
     extra = " ".join(f"{value:6.2f}" for value in one.extra_sends_p50_p90)
-    counts = f"{one.late:6} {one.failed:6} {one.calls:7}"
-    return f"{name:20} {one.worlds:6} | {harm:>29} | {cost:>23} | {extra:>14} | {counts}"
+    counts = f"{one.late:6} {one.failed:6} {one.early:6} {one.calls:7}"
+    return f"{name:24} {one.worlds:6} | {harm:>29} | {cost:>23} | {extra:>14} | {counts}"
 
 
-def by_class(scores: Iterable[Score]) -> dict[str, list[Score]]:
+def by_class(scores: Iterable[Score], by: str = "server") -> dict[str, list[Score]]:
     """Return the scores of each class of worlds, by name."""
     found: dict[str, list[Score]] = {}
     for one in scores:
-        found.setdefault(one.class_name, []).append(one)
+        found.setdefault(make_world(one.seed).class_name(by), []).append(one)
     return dict(sorted(found.items()))
 
 
-def table(found: Mapping[str, Sequence[Score]], *, classes: bool) -> Iterator[str]:
-    """Yield the lines of a table: a row for each client, and for each of its classes of worlds."""
+def table(found: Mapping[str, Sequence[Score]], classes: Sequence[str] = ()) -> Iterator[str]:
+    """Yield the lines of a table: a row for each client, and, by each of `classes`, for each class of worlds."""
     yield _HEAD
     for name, scores in found.items():
         yield _line(name, summarise(scores))
-    if classes:
+    for by in classes:
         for name, scores in found.items():
             yield ""
-            yield f"{name}, by class of worlds"
-            for kind, some in by_class(scores).items():
+            yield f"{name}, by {by}"
+            for kind, some in by_class(scores, by).items():
                 yield _line(f"  {kind}", summarise(some))
 
 
@@ -114,7 +117,8 @@ def play_classics(make_pacer: MakePacer) -> list[Classic]:
 
 def classic_lines(make_pacer: MakePacer) -> Iterator[str]:
     """Yield a line for each classic world."""
-    yield f"{'':16} {'':18} {'strict':6} {'sends':>6} {'429s':>6} {'failed':>6} {'early':>6} {'x ideal':>8} {'of rate':>8}"
+    counts = f"{'sends':>6} {'429s':>6} {'failed':>6} {'early':>6}"
+    yield f"{'':16} {'':18} strict {counts}  x ideal  of rate"
     for one in play_classics(make_pacer):
         counts = f"{one.sends:6} {one.refused:6} {one.failed:6} {one.early:6}"
         yield f"{one.case:16} {one.kind:18} {one.strict!s:6} {counts} {one.ratio:8.2f} {one.rate:8.2f}"
@@ -130,4 +134,5 @@ def lone_lines(make_pacer: MakePacer) -> Iterator[str]:
     yield "Single 429s (Retry-After: 1) at light demand, timeout=10: seconds of a call beyond the pause"
     for name in LIGHT:
         light = play_light(make_pacer, name)
-        yield f"  {name:24} p99 {light.beyond:6.2f}  worst {light.worst - 1:6.2f}  failed {light.failed} of {light.calls}"
+        seconds = f"p99 {light.beyond:6.2f}  worst {light.worst - 1:6.2f}"
+        yield f"  {name:24} {seconds}  failed {light.failed} of {light.calls}"

@@ -1,4 +1,6 @@
-"""The servers: ways of limiting requests, and of writing a Retry-After. Time is an argument, in seconds; it never goes back.
+"""The servers: ways of limiting requests, and of writing a Retry-After.
+
+Time is an argument, in seconds; it never goes back.
 
 A counter has two parts, so that the oracle may look without being counted: `wait` says how long the next request would
 have to wait, and `take` counts one that passes. `hit` is what an ordinary client meets.
@@ -11,8 +13,8 @@ from typing import Literal
 
 __all__ = [
     "SLACK",
-    "CountsRefused",
     "Counter",
+    "CountsRefused",
     "FixedWindow",
     "Free",
     "Gcra",
@@ -21,9 +23,9 @@ __all__ = [
     "Nginx",
     "Obedience",
     "RetryAfter",
+    "Several",
     "SlidingCounter",
     "SlidingLog",
-    "Several",
     "TokenBucket",
     "told",
 ]
@@ -103,7 +105,7 @@ class SlidingLog(Counter):
 
 
 class SlidingCounter(Counter):
-    """At most `limit` in a window, of which the part that lies in the fixed window before is estimated from its count."""
+    """At most `limit` in a window; of the fixed window before, the part that still counts is estimated."""
 
     def __init__(self, limit: int, window: float, start: float = 0.0) -> None:
         self.limit, self.window = limit, window
@@ -175,7 +177,7 @@ class Gcra(Counter):
 class Nginx(Counter):
     """`limit_req` of nginx, which counts in milliseconds: `burst` requests beyond the rate pass.
 
-    With `delay` they pass, and are held back until they would be on time; otherwise (`nodelay`) they are served at once.
+    With `delay` they are held back until they would be on time; otherwise (`nodelay`) they are served at once.
     """
 
     def __init__(self, rate: float, burst: int = 0, *, delay: bool = False) -> None:

@@ -3,12 +3,11 @@
 import random
 from bisect import bisect_right
 
-
 from attrs import frozen
 
 from .servers import RetryAfter
 
-__all__ = ["BusyLoop", "EventLoop", "Network", "Strays", "StraySource"]
+__all__ = ["BusyLoop", "EventLoop", "Network", "StraySource", "Strays"]
 
 
 @frozen

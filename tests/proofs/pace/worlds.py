@@ -7,11 +7,13 @@ What is drawn
 -------------
 server      each kind of `KINDS` as often. 1 to 500 requests a second, 1 to 20 for windows of 60 s (a world has at most
             1,500 calls, and a limit that is never reached shows nothing). Bursts of buckets: 2 requests to 2 s' worth;
-            for nginx with `nodelay` there is none in half of the worlds. Service times of a limit on what is in flight: 20 to 500 ms. The second of two limits is over a window
-            of 10 s, and half to nine tenths of the first.
+            for nginx with `nodelay` there is none in half of the worlds. Service times of a limit on what is in flight:
+            20 to 500 ms. The second of two limits is over a window of 10 s, and half to nine tenths of the first.
 Retry-After each style as often; for nginx either absent or always 1, as it has none of its own.
-moving      in a fifth of the worlds: up to 5 times as much, down to a fifth, or three steps between the two.
-strays      in a third: 0.1 to 5 % of the requests one by one, or of the time in bursts of 50 ms to 2 s; 429, 503 or both.
+moving      in a fifth of the worlds: up to 5 times as much, down to a fifth, or three steps between the two. Each time
+            the counting starts anew.
+strays      in a third: 0.1 to 5 % of the requests one by one, or of the time in bursts of 50 ms to 2 s; 429, 503 or
+            both; Retry-After as above, exact ones of 50 ms to 2 s.
 network     round trips of 2 to 300 ms; jitter in half of the worlds, 1 to 100 ms each way.
 loops       in a third: busy for up to 20 to 200 ms at a time, a tenth to half of all time. In a quarter: timers late by
             up to 16 ms.
@@ -24,7 +26,7 @@ import random
 from math import exp, log
 from typing import Literal, get_args
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from .demand import SHAPES, Demand, Foreign, Plan
 from .servers import (
@@ -45,7 +47,7 @@ from .servers import (
 )
 from .weather import EventLoop, Network, Strays
 
-__all__ = ["KINDS", "Kind", "ServerSpec", "World", "describe", "make_world"]
+__all__ = ["CLASSES", "KINDS", "Kind", "ServerSpec", "World", "describe", "make_world"]
 
 Kind = Literal[
     "none",
@@ -64,6 +66,7 @@ Kind = Literal[
     "two limits",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+CLASSES = ("server", "demand", "Retry-After", "sessions", "weather")
 WINDOWS: dict[str, float] = {"fixed window 1 s": 1.0, "fixed window 10 s": 10.0, "fixed window 60 s": 60.0}
 
 
@@ -133,19 +136,29 @@ class World:
     seed: int
     server: ServerSpec
     demand: Demand
-    network: Network = Network()
-    loop: EventLoop = EventLoop()
+    network: Network = field(factory=Network)
+    loop: EventLoop = field(factory=EventLoop)
     strays: Strays | None = None
     foreign: Foreign | None = None
     concurrency: int = 32
     total: float = 60.0
     timeout: float | None = None
-    name: str = ""
 
-    @property
-    def class_name(self) -> str:
-        """The row of the table of classes."""
-        return self.name or self.server.kind
+    def class_name(self, by: str = "server") -> str:
+        """Return the row of a table of classes, which are by one of `CLASSES`."""
+        match by:
+            case "server":
+                return self.server.kind
+            case "demand":
+                return self.demand.shape
+            case "Retry-After":
+                return "no limit" if self.server.kind == "none" else self.server.retry_after
+            case "sessions":
+                return "one session" if self.demand.sessions == 1 else "several sessions"
+            case _:
+                found = ["strays"] * (self.strays is not None) + ["busy loop"] * bool(self.loop.busy)
+                found += ["jitter"] * (self.network.jitter > 0.01) + ["limit moves"] * bool(self.server.phases)
+                return " + ".join(found[:2]) or "calm"
 
     def plans(self) -> list[Plan]:
         """Return what each session does."""
@@ -234,7 +247,7 @@ def make_world(seed: int) -> World:
     demand = _demand(dice, server.rate)
     seconds = demand.calls / server.rate
     if dice.random() < 0.2:
-        server = _moving(server, _phases(dice, seconds))
+        server = evolve(server, phases=_phases(dice, seconds))
     network = Network(
         round_trip=_log_uniform(dice, 0.002, 0.3),
         jitter=dice.choice([0.0, _log_uniform(dice, 0.001, 0.1)]),
@@ -252,10 +265,6 @@ def make_world(seed: int) -> World:
         start = dice.uniform(0.0, seconds / 2)
         foreign = Foreign(server.rate * dice.uniform(0.1, 0.6), start, start + seconds * dice.uniform(0.2, 2.0))
     return World(seed, server, demand, network, loop, strays, foreign)
-
-
-def _moving(server: ServerSpec, phases: tuple[tuple[float, float], ...]) -> ServerSpec:
-    return evolve(server, phases=phases)
 
 
 def describe(world: World) -> str:
