@@ -57,7 +57,7 @@ class Counter:
             self.take(at)
             return 0.0
         self.refused(at)
-        return wait
+        return self.wait(at)
 
 
 class Free(Counter):
