@@ -1,7 +1,7 @@
 """Figures of many worlds, as lines to print and as values for tests."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from multiprocessing import Pool
+from multiprocessing import get_context
 
 from attrs import frozen
 
@@ -12,7 +12,20 @@ from .lone_refusals import LIGHT, play_light, play_lone
 from .play import MakePacer
 from .worlds import make_world
 
-__all__ = ["Summary", "by_class", "classic_lines", "lone_lines", "play_all", "play_classics", "summarise", "table"]
+__all__ = [
+    "FRESH",
+    "Summary",
+    "by_class",
+    "classic_lines",
+    "lone_lines",
+    "play_all",
+    "play_classics",
+    "summarise",
+    "table",
+]
+
+FRESH = range(100_000, 102_000)
+"""The seeds of worlds that are not for development: no constant was chosen by them."""
 
 
 @frozen
@@ -63,7 +76,7 @@ def play_all(seeds: Iterable[int], names: Sequence[str], processes: int = 1) -> 
                 found[name].append(one)
 
     if processes > 1:
-        with Pool(processes) as pool:
+        with get_context("spawn").Pool(processes) as pool:
             note(pool.imap(_score_all, tasks, chunksize=4))
     else:
         note(map(_score_all, tasks))
