@@ -53,10 +53,11 @@ def test_the_oracle_is_never_slower_than_a_client() -> None:
             played = play(world, client)
             if played.errors:
                 continue  # what was not done took no time
-            assert played.makespan >= ideal.makespan - 1e-6, (seed, name)
+            rounding = 0.002 if world.server.kind == "nginx delay" else 1e-6
+            assert played.makespan >= ideal.makespan - rounding, (seed, name)
             if world.demand.shape != "waves":
                 latency = (sum(played.ends) - sum(played.wants)) / played.calls
-                assert latency >= ideal.latency - 1e-6, (seed, name)
+                assert latency >= ideal.latency - rounding, (seed, name)
 
 
 def test_the_model_of_a_session_does_what_the_sdk_does() -> None:
