@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from .cost import percentile
 from .demand import Demand
@@ -10,7 +10,16 @@ from .play import MakePacer, play
 from .weather import EventLoop, Network, Strays
 from .worlds import ServerSpec, World
 
-__all__ = ["LIGHT", "LONE_PAUSE", "LightStrays", "LoneRefusal", "play_light", "play_lone"]
+__all__ = [
+    "LIGHT",
+    "LONE_PAUSE",
+    "LightStrays",
+    "LoneRefusal",
+    "light_world",
+    "play_light",
+    "play_lone",
+    "waves_world",
+]
 
 LONE_PAUSE = 0.1
 LIGHT_PAUSE = 1.0
@@ -31,7 +40,8 @@ class LoneRefusal:
         return self.seconds - self.calm - LONE_PAUSE
 
 
-def _waves(strays: Strays | None, round_trip: float, calls: int) -> World:
+def waves_world(strays: Strays | None, round_trip: float = 0.02, calls: int = 180) -> World:
+    """Return a world of waves of 60 without a limit."""
     return World(
         seed=1,
         server=FREE,
@@ -45,11 +55,11 @@ def play_lone(
     make_pacer: MakePacer, numbers: Sequence[int] = range(1, 31), *, round_trip: float = 0.02, calls: int = 180
 ) -> list[LoneRefusal]:
     """Play waves of 60 with a lone 429 (`Retry-After: 0.1`) at each of these requests, one after the other."""
-    calm = play(_waves(None, round_trip, calls), make_pacer).makespan
+    calm = play(waves_world(None, round_trip, calls), make_pacer).makespan
     found: list[LoneRefusal] = []
     for number in numbers:
         strays = Strays(numbers=(number,), wait=LONE_PAUSE)
-        found.append(LoneRefusal(number, play(_waves(strays, round_trip, calls), make_pacer).makespan, calm))
+        found.append(LoneRefusal(number, play(waves_world(strays, round_trip, calls), make_pacer).makespan, calm))
     return found
 
 
@@ -69,19 +79,23 @@ class LightStrays:
         return self.p99 - LIGHT_PAUSE
 
 
-def _light(rate: float, loop: EventLoop, strays: Strays, seed: int) -> World:
+def light_world(name: str, seed: int) -> World:
+    """Return a world of light demand, one of `LIGHT`. Single 429s come a little later with each seed."""
+    rate, loop, strays = LIGHT[name]
+    if strays.times:
+        strays = evolve(strays, times=tuple([at + 0.2 + 0.4 * seed for at in strays.times]))
     return World(
         seed=seed,
         server=FREE,
         demand=Demand("below", int(rate * 40), rate, even=True),
-        network=Network(round_trip=0.05),
+        network=Network(round_trip=0.037),
         loop=loop,
         strays=strays,
         timeout=10.0,
     )
 
 
-_FOUR = Strays(times=(4.0, 8.0, 12.0, 16.0), retry_after="always 1")
+_FOUR = Strays(times=(0.0, 4.0, 8.0, 12.0), retry_after="always 1")
 _MANY = Strays(share=0.01, retry_after="always 1")
 _BUSY = EventLoop(busy=0.1, share=0.5)
 LIGHT: dict[str, tuple[float, EventLoop, Strays]] = {
@@ -95,12 +109,12 @@ LIGHT: dict[str, tuple[float, EventLoop, Strays]] = {
 }
 
 
-def play_light(make_pacer: MakePacer, name: str, seeds: Sequence[int] = range(5)) -> LightStrays:
+def play_light(make_pacer: MakePacer, name: str, seeds: Sequence[int] = range(10)) -> LightStrays:
     """Play 40 seconds of light demand with `timeout=10`, for each seed."""
     took: list[float] = []
     failed = 0
     for seed in seeds:
-        played = play(_light(*LIGHT[name], seed), make_pacer)
+        played = play(light_world(name, seed), make_pacer)
         failed += len(played.errors)
         took += [end - want for want, end in zip(played.wants, played.ends, strict=True)]
     return LightStrays(name, percentile(took, 0.99), max(took), failed, len(took))

@@ -10,14 +10,14 @@ import random
 from attrs import define, evolve, field
 
 from fielding_async import FieldingError, FieldingSession, Limits, RunRef
-from fielding_async.core.wire.replies import Attempted, Response
+from fielding_async.core.wire.replies import Attempted, Lost, NotSent, Response
 from fielding_async.http.transport import Outgoing
 from fielding_async.session import session_over
 from tests.tools.virtual_time import VirtualTimeLoop, run
 
 from .demand import Plan
 from .play import Played
-from .servers import Counter, told
+from .servers import Counter, RetryAfter, told
 from .weather import EventLoop, StraySource
 from .worlds import World
 
@@ -34,17 +34,20 @@ def comparable(world: World) -> World:
     """Return the world without what the two ways of playing it cannot have in common."""
     strays = world.strays
     if strays is not None:
-        # a 503 is followed by a wait of random length
-        strays = evolve(strays, status=429, retry_after="exact")
-    style = world.server.retry_after
+        # a 503 is followed by a wait of random length, and so is a 429 that names none
+        strays = evolve(strays, status=429, retry_after=_named(strays.retry_after))
     return evolve(
         world,
-        server=evolve(world.server, retry_after="exact" if style in {"absent", "zero"} else style),
+        server=evolve(world.server, retry_after=_named(world.server.retry_after)),
         network=evolve(world.network, jitter=0.0),
         loop=EventLoop(late=0.0),
         strays=strays,
         foreign=None,
     )
+
+
+def _named(style: RetryAfter) -> RetryAfter:
+    return "exact" if style in {"absent", "zero"} else style
 
 
 @define(eq=False)
@@ -60,7 +63,6 @@ class _Server:
     def meets(self, at: float) -> tuple[float | None, float]:
         """Return the Retry-After of a request's 429, `None` if it passes, and by how much the reply is late."""
         strays = self.strays
-        self.sends += 1
         if strays is not None and strays.hits(at):
             self.refused += 1
             return told(strays.strays.retry_after, strays.strays.wait, at), 0.0
@@ -82,7 +84,14 @@ class _Transport:
         self._idle = self.server.world.concurrency if not self.server.world.network.connect else 0
 
     async def send(self, outgoing: Outgoing, *, timeout: float, connect_timeout: float) -> Attempted:
-        """Perform one attempt."""
+        """Perform one attempt, within its time; one that is cut takes its connection along."""
+        try:
+            async with asyncio.timeout(timeout):
+                return await self._exchange(outgoing)
+        except TimeoutError:
+            return Lost("its time was up") if outgoing.left else NotSent("its time was up")
+
+    async def _exchange(self, outgoing: Outgoing) -> Attempted:
         loop, network = asyncio.get_running_loop(), self.server.world.network
         if self._idle:
             self._idle -= 1
@@ -90,11 +99,14 @@ class _Transport:
             await asyncio.sleep(network.connect * network.round_trip)
         try:
             await outgoing.leave()
-            await asyncio.sleep(network.round_trip / 2)
-            retry_after, late = self.server.meets(loop.time())
-            await asyncio.sleep(late + network.round_trip / 2)
-        finally:
+        except BaseException:
             self._idle += 1
+            raise
+        self.server.sends += 1
+        await asyncio.sleep(network.round_trip / 2)
+        retry_after, late = self.server.meets(loop.time())
+        await asyncio.sleep(late + network.round_trip / 2)
+        self._idle += 1
         if retry_after is not None:
             return Response(429, {"Retry-After": repr(retry_after)}, b"{}")
         name = outgoing.url.rpartition("/")[2]
@@ -113,6 +125,7 @@ class _Calls:
 
     plan: Plan
     first: int
+    timeout: float | None
     wants: list[float] = field(factory=list[float])
     ends: dict[int, float] = field(factory=dict[int, float])
     errors: dict[int, str] = field(factory=dict[int, str])
@@ -137,8 +150,9 @@ class _Calls:
                     number += 1
 
     async def _one(self, fielding: FieldingSession, number: int) -> None:
+        run = fielding.run(RunRef(1, "0" * 26, "1" * 26, f"r{number}"))
         try:
-            await fielding.run(RunRef(1, "0" * 26, "1" * 26, f"r{number}")).get()
+            await (run.get() if self.timeout is None else run.get(timeout=self.timeout))
         except FieldingError as error:
             self.errors[number] = type(error).__name__
         self.ends[number] = asyncio.get_running_loop().time()
@@ -158,7 +172,7 @@ def play_really(world: World, limits: Limits) -> Played:
     async def main() -> None:
         number = 0
         for plan in world.plans():
-            found.append(_Calls(plan, number))
+            found.append(_Calls(plan, number, world.timeout))
             number += plan.calls
         await asyncio.gather(*map(one, found))
 

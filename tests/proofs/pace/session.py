@@ -6,7 +6,7 @@ argument. It is written for speed, as a search plays thousands of worlds.
 
 from collections import deque
 from collections.abc import Callable
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from math import inf
 from random import Random
 from typing import TYPE_CHECKING, Any, Protocol
@@ -22,6 +22,7 @@ _MOST_WAIT = 1.0  # as in the engine's limiter
 _MOST_PAUSES = 3  # the same
 _ATTEMPTS = 5  # as `Retry()` says
 _BASE, _CAP = 0.5, 20.0  # the same
+_ATTEMPT = 20.0  # seconds: longer than any attempt takes here
 
 
 class PacerLike(Protocol):
@@ -44,11 +45,12 @@ class PacerLike(Protocol):
 class Call:
     """One call. `end`: when it ended, in success or not; `error`: why it failed."""
 
-    __slots__ = ("attempts", "deadline", "end", "error", "number", "pauses", "place", "want")
+    __slots__ = ("attempts", "deadline", "end", "error", "number", "pauses", "permit", "place", "want")
 
     def __init__(self, number: int, want: float) -> None:
         self.number, self.want = number, want
         self.deadline: float | None = None
+        self.permit: Any = None  # of the attempt that is under way
         self.attempts = self.place = self.pauses = 0
         self.end = inf
         self.error = ""
@@ -212,6 +214,9 @@ class Session:
         self._count = number = self._count + 1
         if call.deadline is None:
             call.deadline = now + self._total  # its time starts with its first permission
+        elif call.deadline < now + _ATTEMPT:
+            self._at(max(call.deadline, now), self._cut, call, permit)
+        call.permit = permit
         if self._idle:
             self._idle -= 1
             self._ready(now, call, (number, permit))
@@ -224,6 +229,8 @@ class Session:
     def _ready(self, now: float, call: Call, numbered: tuple[int, Any]) -> None:
         """Leave if that is allowed, now that there is a connection; else wait at the gate."""
         permit = numbered[1]
+        if call.permit is not permit:
+            return  # cut
         if self._gate:
             heappush(self._gate, (numbered[0], permit, call))
             self._serve_gate(now)
@@ -270,6 +277,7 @@ class Session:
 
     def _lapsed(self, call: Call, permit: Any, now: float) -> None:
         """A pause began while the request opened its connection, or waited at the gate: it keeps its place."""
+        call.permit = None
         self._idle += 1
         self._release(permit, now)
         self._ask(call, now, is_first=False)
@@ -302,14 +310,32 @@ class Session:
         self._push(at if self.sees is None else self.sees(at), act, one, two)
 
     def _accepted(self, now: float, call: Call, permit: Any) -> None:
+        if call.permit is not permit:
+            return  # cut
+        call.permit = None
         self._idle += 1
         if self.game.trace is not None:
             self.game.trace(now, self.name, f"call {call.number} succeeds")
         self._release(permit, now)
         self._over(call, now, "")
 
+    def _cut(self, now: float, call: Call, permit: Any) -> None:
+        """End an attempt at its deadline, and with it its connection; what it had at the gate goes back."""
+        if call.permit is not permit:
+            return
+        call.permit = None
+        if any(entry[1] is permit for entry in self._gate):
+            self._gate = [entry for entry in self._gate if entry[1] is not permit]
+            heapify(self._gate)
+            self._idle += 1
+        self._release(permit, now)
+        self._over(call, now, "the deadline passed during an attempt")
+
     def _refused(self, now: float, call: Call, reply: tuple[Any, int, float | None]) -> None:
         permit, status, retry_after = reply
+        if call.permit is not permit:
+            return  # cut
+        call.permit = None
         self._idle += 1
         wait = 0.0
         if status == 429:

@@ -6,9 +6,11 @@ from attrs import evolve
 from fielding_async import Limits
 
 from .clients import CLIENTS, ours, plain
+from .lone_refusals import LIGHT, light_world, waves_world
 from .oracle import consult
 from .play import play
 from .real_session import comparable, play_really
+from .weather import Strays
 from .worlds import KINDS, describe, make_world
 
 pytestmark = [pytest.mark.slow, pytest.mark.once]
@@ -58,6 +60,23 @@ def test_the_oracle_is_never_slower_than_a_client() -> None:
             if world.demand.shape != "waves":
                 latency = (sum(played.ends) - sum(played.wants)) / played.calls
                 assert latency >= ideal.latency - rounding, (seed, name)
+
+
+def test_the_model_of_a_session_fails_calls_as_the_sdk_does() -> None:
+    """Where refusals stand alone, and calls have little time, each ends as in the SDK, and at the same time."""
+    worlds = [waves_world(Strays(numbers=(number,))) for number in range(1, 31, 4)]
+    for name in LIGHT:
+        # the shorter `timeout=` cuts calls that wait for a pause, and requests on their way
+        worlds += [evolve(light_world(name, seed), timeout=timeout) for seed, timeout in ((0, 10.0), (3, 0.93))]
+    calls = same = failed = 0
+    for world in map(comparable, worlds):
+        model, real = play(world, ours), play_really(world, Limits())
+        calls += real.calls
+        failed += len(real.errors)
+        for number, (one, other) in enumerate(zip(model.ends, real.ends, strict=True)):
+            same += abs(one - other) < 0.001 and (number in model.errors) == (number in real.errors)
+    assert same >= 0.95 * calls
+    assert 0 < failed < 0.5 * calls
 
 
 def test_the_model_of_a_session_does_what_the_sdk_does() -> None:
