@@ -150,12 +150,12 @@ class Botocore:
         self._uniform = uniform
         self._is_on = False
         # the bucket
-        self._rate = self._capacity = 0.0
+        self._rate = self._capacity = 1.0
         self._tokens, self._filled_at = 0.0, 0.0
         # the measured rate
         self._measured, self._slot, self._count = 0.0, -1.0, 0
         # the curve
-        self._top, self._k, self._failed_at = 0.5, 0.0, 0.0
+        self._top, self._k, self._failed_at = 0.0, 0.0, 0.0
 
     def ready_at(self) -> float:
         """Return the time from which the next permission can be given."""
@@ -165,6 +165,8 @@ class Botocore:
 
     def try_take(self, now: float, *, waited: bool = False) -> "_BotocorePermit | float":
         """Give a permission, or return the time from which one can be given."""
+        if self._slot < 0:
+            self._slot = self._filled_at = self._failed_at = float(floor(now))
         if self._is_on:
             self._fill(now)
             if self._tokens < 1 - 1e-9:
@@ -203,8 +205,6 @@ class Botocore:
         return retry_after
 
     def _set_rate(self, rate: float, now: float) -> None:
-        if not self._is_on:
-            return
         self._fill(now)
         self._rate = max(min(rate, 2.0 * self._measured), self._LEAST_RATE)
         self._capacity = max(self._rate, 1.0)
@@ -212,8 +212,6 @@ class Botocore:
 
     def _measure(self, now: float) -> None:
         slot = floor(now * 2) / 2
-        if self._slot < 0:
-            self._slot = slot
         self._count += 1
         if slot > self._slot:
             rate = self._count / (slot - self._slot)
