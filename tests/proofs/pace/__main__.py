@@ -11,15 +11,17 @@ from .bounds import (
     Claimed,
     broken,
     claims_of_classics,
+    claims_of_gateways,
     claims_of_light_strays,
     claims_of_lone_refusals,
     claims_of_worlds,
 )
 from .clients import CLIENTS, ours
 from .cost import Score, assess
+from .gateways import GATEWAYS, play_gateway, play_shared
 from .lone_refusals import LIGHT, play_light, play_lone
 from .play import play
-from .report import FRESH, classic_lines, lone_lines, play_all, play_classics, table
+from .report import FRESH, classic_lines, gateway_lines, lone_lines, play_all, play_classics, table
 from .worlds import CLASSES, describe, make_world
 
 
@@ -40,6 +42,7 @@ def main() -> int:
     parser.add_argument("--classes", nargs="*", choices=CLASSES, help="tables by classes of worlds; by server if empty")
     parser.add_argument("--worst", type=int, default=5, metavar="N", help="describe the N worst worlds")
     parser.add_argument("--classic", action="store_true", help="the classic worlds instead")
+    parser.add_argument("--gateways", action="store_true", help="worlds like those of nginx and HAProxy instead")
     parser.add_argument("--strays", action="store_true", help="refusals that stand alone instead")
     parser.add_argument("-j", type=int, default=1, metavar="N", help="processes")
     options = parser.parse_args()
@@ -49,15 +52,19 @@ def main() -> int:
     claims: list[Claimed] = []
     if options.world is not None:
         _one_world(options.world, names, is_traced=options.trace)
-    elif options.classic or options.strays:
+    elif options.classic or options.strays or options.gateways:
         for name in options.client or ["ours"]:
             print(name)
             if options.classic:
                 print(*classic_lines(CLIENTS[name]), sep="\n")
+            if options.gateways:
+                print(*gateway_lines(CLIENTS[name]), sep="\n")
             if options.strays:
                 print(*lone_lines(CLIENTS[name]), sep="\n")
         if options.classic:
             claims += claims_of_classics(play_classics(ours))
+        if options.gateways:
+            claims += claims_of_gateways([play_gateway(ours, name) for name in GATEWAYS], play_shared(ours))
         if options.strays:
             claims += claims_of_lone_refusals(play_lone(ours))
             claims += claims_of_light_strays(play_light(ours, name) for name in LIGHT)

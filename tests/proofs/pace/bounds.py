@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from .classic import Case, Classic
 from .cost import Score
+from .gateways import Gateway, Shared
 from .lone_refusals import LightStrays, LoneRefusal
 from .report import summarise
 
@@ -11,6 +12,7 @@ __all__ = [
     "Claimed",
     "broken",
     "claims_of_classics",
+    "claims_of_gateways",
     "claims_of_light_strays",
     "claims_of_lone_refusals",
     "claims_of_worlds",
@@ -69,6 +71,21 @@ def claims_of_classics(found: Iterable[Classic]) -> list[Claimed]:
     return [
         (f"{case}: {what}{f' ({name})' if value else ''}", value, bound)
         for (case, what), (value, name, bound) in worst.items()
+    ]
+
+
+def claims_of_gateways(found: Iterable[Gateway], shared: Shared) -> list[Claimed]:
+    """Judge worlds like those of real programs."""
+    claims: list[Claimed] = []
+    for one in found:
+        claims += [
+            (f"{one.name}: time against the oracle's", one.ratio, one.bound),
+            (f"{one.name}: failed calls", one.failed, 0),
+        ]
+    return [
+        *claims,
+        ("four processes at a load of 0.7: p99 of the seconds added, in the worst", shared.added_p99, 3.0),
+        ("four processes at a load of 0.7: failed calls", shared.failed, 0),
     ]
 
 

@@ -8,6 +8,7 @@ from attrs import frozen
 from .classic import CASES, KINDS, Classic, play_classic
 from .clients import CLIENTS
 from .cost import Score, percentile, score
+from .gateways import GATEWAYS, play_gateway, play_shared
 from .lone_refusals import LIGHT, play_light, play_lone
 from .play import MakePacer
 from .worlds import make_world
@@ -17,6 +18,7 @@ __all__ = [
     "Summary",
     "by_class",
     "classic_lines",
+    "gateway_lines",
     "lone_lines",
     "play_all",
     "play_classics",
@@ -135,6 +137,16 @@ def classic_lines(make_pacer: MakePacer) -> Iterator[str]:
     for one in play_classics(make_pacer):
         counts = f"{one.sends:6} {one.refused:6} {one.failed:6} {one.early:6}"
         yield f"{one.case:16} {one.kind:18} {one.strict!s:6} {counts} {one.ratio:8.2f} {one.rate:8.2f}"
+
+
+def gateway_lines(make_pacer: MakePacer) -> Iterator[str]:
+    """Yield a line for each world like that of a real program."""
+    for name in GATEWAYS:
+        one = play_gateway(make_pacer, name)
+        yield f"{name:34} x ideal {one.ratio:6.2f} (at most {one.bound}), sends {one.sends}, failed {one.failed}"
+    shared = play_shared(make_pacer)
+    seconds = f"p99 of the seconds added {shared.added_p99:.2f} in the worst (at most 3)"
+    yield f"{'four processes at a load of 0.7':34} {seconds}, failed {shared.failed} of {shared.calls}"
 
 
 def lone_lines(make_pacer: MakePacer) -> Iterator[str]:

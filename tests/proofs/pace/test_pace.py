@@ -5,10 +5,18 @@
 
 import pytest
 
-from .bounds import broken, claims_of_classics, claims_of_light_strays, claims_of_lone_refusals, claims_of_worlds
+from .bounds import (
+    broken,
+    claims_of_classics,
+    claims_of_gateways,
+    claims_of_light_strays,
+    claims_of_lone_refusals,
+    claims_of_worlds,
+)
 from .classic import play_classic
 from .clients import ours, plain
 from .cost import score
+from .gateways import GATEWAYS, play_gateway, play_shared
 from .lone_refusals import LIGHT, play_light, play_lone
 from .mutants import AlwaysSlower, EveryRefusal
 from .play import MakePacer
@@ -39,6 +47,11 @@ def test_the_classic_worlds_are_won() -> None:
 def test_a_refusal_that_stands_alone_costs_its_pause(round_trip: float) -> None:
     """A lone 429 at any of the first thirty requests, without a limit, costs its pause and next to nothing else."""
     assert broken(claims_of_lone_refusals(play_lone(ours, round_trip=round_trip))) == []
+
+
+def test_real_gateways_do_not_slow_the_pace_down() -> None:
+    """At limits as nginx and HAProxy have them, without Retry-After, and among four processes, little time is lost."""
+    assert broken(claims_of_gateways([play_gateway(ours, name) for name in GATEWAYS], play_shared(ours))) == []
 
 
 def test_light_demand_is_not_punished_for_strays() -> None:
