@@ -171,6 +171,15 @@ def gateways(session: nox.Session) -> None:
 
 
 @nox.session(python=OLDEST)
+def pace(session: nox.Session) -> None:
+    """Play 2,000 random worlds of limits in virtual time, and check what is claimed of the pace (minutes)."""
+    _install(session, *_group("tests"))
+    session.run(
+        "python", "-m", "tests.proofs.pace", *(session.posargs or ["--fresh", "--classes", "--check", "-j", "2"])
+    )
+
+
+@nox.session(python=OLDEST)
 def bench(session: nox.Session) -> None:
     """Measure cost, pace and scale beside other clients, into `build/benchmarks/` (half an hour).
 

@@ -24,6 +24,7 @@ SECTIONS = (
     "overhead",
     "profile",
     "limit",
+    "worlds",
     "limit_live",
     "gateway_limits",
     "conflicts",

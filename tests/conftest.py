@@ -25,7 +25,7 @@ def pytest_report_header() -> str:
     return f"aiohttp {version('aiohttp')}"
 
 
-LONGEST = ("tests/proofs/simulation", "tests/proofs/conformance", "tests/core/pace")
+LONGEST = ("tests/proofs/simulation", "tests/proofs/conformance", "tests/core/pace", "tests/proofs/pace")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
