@@ -1,12 +1,25 @@
-"""Limits, retries and timeouts, with all their defaults."""
+"""Limits, retries and timeouts, with all their defaults; what other arguments of a session and of calls may be."""
 
-from typing import Any
+from enum import Enum
+from typing import Any, Final
 
 from attrs import Attribute, field, frozen
 
 from .errors import ConfigurationError
 
-__all__ = ["MOST_SECONDS", "Limits", "Retry", "Timeout"]
+__all__ = [
+    "DEFAULT",
+    "MOST_SECONDS",
+    "Default",
+    "Limits",
+    "Retry",
+    "Timeout",
+    "TimeoutArg",
+    "check_drain",
+    "check_name",
+    "check_session",
+    "check_timeout",
+]
 
 MOST_SECONDS = 1e9
 """The largest number of seconds, or of requests a second, that is accepted: as seconds, thirty years."""
@@ -111,3 +124,41 @@ def check_drain(value: object) -> float:
             f"drain={value!r:.60}: must be a number of seconds of at least 0, at most {MOST_SECONDS:g}"
         )
     return value
+
+
+_LONGEST_NAME = 100  # characters: it stands in each log line and on each point of a metric
+
+
+def check_name(value: object) -> str | None:
+    """Return a `name=` that is a printable text of 1 to 100 characters, or `None`; raises `ConfigurationError`."""
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise ConfigurationError(f"name: must be a str, not {type(value).__name__}")
+    if not 0 < len(value) <= _LONGEST_NAME or not value.isprintable() or value != value.strip():
+        raise ConfigurationError(
+            f"name={value!r:.60}: must have 1 to {_LONGEST_NAME} characters, all printable, with no blank at either end"
+        )
+    return value
+
+
+class Default(Enum):
+    """The type of a `timeout=` that was left out: the session's own `Timeout` applies."""
+
+    DEFAULT = "the session's own"
+
+
+DEFAULT: Final = Default.DEFAULT
+TimeoutArg = float | None | Default
+"""Seconds, counted from the call; `None` for no limit; left out, the session's own."""
+
+
+def check_timeout(timeout: TimeoutArg) -> TimeoutArg:
+    """Return a `timeout=` that is a number of seconds above 0, `None` or left out; raises `ConfigurationError`."""
+    if timeout is None or timeout is DEFAULT:
+        return timeout
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout <= MOST_SECONDS:
+        raise ConfigurationError(
+            f"timeout={timeout!r:.60}: must be a number of seconds greater than 0, at most {MOST_SECONDS:g}, or None"
+        )
+    return timeout

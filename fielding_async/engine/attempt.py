@@ -269,6 +269,7 @@ class _Attempt:
             raise
         finally:
             call.requests += outgoing.left
+            call.trace.counts.requests += outgoing.left
             pending.sent += outgoing.left
             if self.gate.waited:
                 call.trace.waited("rate", self.gate.waited)

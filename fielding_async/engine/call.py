@@ -10,7 +10,14 @@ from typing import Self
 from attrs import define
 
 from fielding_async.core.conflict.attempts import RequestEnd
-from fielding_async.core.errors import FieldingError, RateLimitError, SessionClosedError, TransportError, public_name
+from fielding_async.core.errors import (
+    FieldingError,
+    OutcomeUnknownError,
+    RateLimitError,
+    SessionClosedError,
+    TransportError,
+    public_name,
+)
 from fielding_async.core.models import RunRef
 from fielding_async.core.redaction import Secrets
 from fielding_async.core.token_life import Token
@@ -99,6 +106,8 @@ class Call:
         if isinstance(error, FieldingError):
             error.filled(ref=self.ref, idempotency_key=self.idempotency_key, trace_id=self.trace.trace_id)
             self._scrub(error)
+            if isinstance(error, OutcomeUnknownError):
+                self.trace.counts.unknown += 1
         if self.trace.is_observed:
             self.trace.end(
                 error,

@@ -1,7 +1,8 @@
 """The names of all signals, one row each: the attributes and events of spans, the metrics.
 
 Names follow the OpenTelemetry semantic conventions for HTTP where these have one; others start with `fielding.`.
-Metrics have no ids: all their attributes have a bounded set of values.
+Metrics have no ids: all their attributes have a bounded set of values. Beside those of its row, a point has the name of
+its session, if that has one.
 Source: https://opentelemetry.io/docs/specs/semconv/http/.
 """
 
@@ -9,7 +10,24 @@ from typing import Literal
 
 from attrs import frozen
 
-__all__ = ["CALL_ATTRIBUTES", "EVENTS", "METRICS", "REQUEST_ATTRIBUTES", "Event", "Metric", "WaitReason", "WriteResult"]
+__all__ = [
+    "CALL_ATTRIBUTES",
+    "CLASS",
+    "EVENTS",
+    "METRICS",
+    "REQUEST_ATTRIBUTES",
+    "SESSION_NAME",
+    "Event",
+    "Metric",
+    "WaitReason",
+    "WriteResult",
+]
+
+SESSION_NAME = "fielding.session.name"
+"""The attribute that every metric has where the session has a name: `FieldingSession(name=…)`."""
+
+CLASS = "fielding.class"
+"""The attribute with the class of those that wait: `call`, or `batch` for what gives way to calls."""
 
 WaitReason = Literal["turn", "concurrency", "rate", "pause", "token", "backoff", "conflict"]
 """What a call waited for: its turn on the run; a slot; the pace; a pause after a 429; a token; to try again."""
@@ -69,7 +87,7 @@ EVENTS: dict[str, Event] = {
 class Metric:
     """An instrument: its kind, name, unit, attributes, and what it counts or measures."""
 
-    kind: Literal["counter", "up-down counter", "histogram"]
+    kind: Literal["counter", "up-down counter", "histogram", "observable gauge", "observable up-down counter"]
     name: str
     unit: str
     attributes: tuple[str, ...]
@@ -155,6 +173,46 @@ METRICS: dict[str, Metric] = {
             "{renewal}",
             ("error.type",),
             "Tokens fetched; with error.type, those that could not be.",
+        ),
+        Metric(
+            "observable gauge",
+            "fielding.client.pace",
+            "{request}/s",
+            (),
+            "Requests a second that are allowed now; no point while no limit is known.",
+        ),
+        Metric(
+            "observable gauge", "fielding.client.pause.remaining", "s", (), "Time until the pause after a 429 is over."
+        ),
+        Metric(
+            "observable up-down counter",
+            "fielding.client.queue.length",
+            "{request}",
+            (CLASS,),
+            "Requests that wait for a permission to be sent.",
+        ),
+        Metric(
+            "observable gauge",
+            "fielding.client.queue.oldest_wait",
+            "s",
+            (),
+            "How long the request that has waited longest for a permission has waited.",
+        ),
+        Metric(
+            "observable up-down counter",
+            "fielding.client.turn_queue.length",
+            "{call}",
+            (),
+            "Calls that wait for earlier ones on the same run.",
+        ),
+        Metric("observable up-down counter", "fielding.client.slot.usage", "{slot}", (), "Slots that are taken."),
+        Metric("observable up-down counter", "fielding.client.slot.limit", "{slot}", (), "Slots that there are."),
+        Metric(
+            "observable up-down counter",
+            "fielding.client.etag_cache.size",
+            "{run}",
+            (),
+            "Runs that are remembered.",
         ),
     )
 }

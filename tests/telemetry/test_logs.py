@@ -125,7 +125,7 @@ def test_a_program_that_configures_no_log_sees_none() -> None:
     """With no handler set up, not even warnings of ours get to stderr."""
     code = """
 import fielding_async.telemetry.log_lines as logs
-class Call: name, trace_id = "pause", "0"
+class Call: name, trace_id, session = "pause", "0", None
 logs.write_line("doubt", Call(), text="x")
 """
     ran = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
