@@ -98,25 +98,6 @@ class Limiter:
         return sum(not waiter.permit.done() for _, _, waiter in self._line)
 
     @property
-    def waiting_by_class(self) -> "dict[Priority, int]":
-        """How many requests wait for a permission, by class."""
-        counts = dict.fromkeys(Priority, 0)
-        for priority, _, waiter in list(self._line):
-            counts[priority] += not waiter.permit.done()
-        return counts
-
-    @property
-    def oldest_wait(self) -> float:
-        """Seconds that the longest-waiting request has waited; 0 when none waits."""
-        since = [waiter.since for _, _, waiter in list(self._line) if not waiter.permit.done()]
-        return max(0.0, self._loop.time() - min(since)) if since else 0.0
-
-    @property
-    def pace(self) -> float | None:
-        """Requests a second now allowed; `None` if none is known."""
-        return 1.0 / self._pacer.interval if self._pacer.interval else None
-
-    @property
     def refusals(self) -> int:
         """How many requests met a 429."""
         return self._refusals

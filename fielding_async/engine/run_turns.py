@@ -19,12 +19,6 @@ class RunTurns:
     def __len__(self) -> int:
         return len(self._queues)
 
-    @property
-    def waiting(self) -> int:
-        """How many calls wait for their turn."""
-        queues = self._queues.copy().values()
-        return sum(not turn.done() for queue in queues if queue for turn in queue.copy())
-
     def take_now(self, ref: RunRef) -> bool:
         """Take the turn if nobody has it."""
         if self._closed is not None:

@@ -60,28 +60,9 @@ def _find_meters(provider: "MeterProvider | None") -> "Meters | None":
     return find_meters(provider)
 
 
-def _has_global_tracers() -> bool:
-    """Whether a global tracer provider has been set. The private name spares reading the environment for each call."""
-    try:
-        return trace._TRACER_PROVIDER is not None  # pyright: ignore[reportPrivateUsage]
-    except AttributeError:
-        return not _is_of_api(trace.get_tracer_provider())
-
-
-def _has_global_meters() -> bool:
-    """Whether a global meter provider has been set; likewise."""
-    if "opentelemetry.metrics" not in sys.modules:
-        return False
-    try:
-        return sys.modules["opentelemetry.metrics._internal"]._METER_PROVIDER is not None
-    except (AttributeError, KeyError):
-        from opentelemetry import metrics
-
-        return not _is_of_api(metrics.get_meter_provider())
-
-
-def _is_of_api(provider: object) -> bool:
-    return type(provider).__module__.startswith(("opentelemetry.trace", "opentelemetry.metrics"))
+def _is_proxy(provider: object) -> bool:
+    """Whether a global provider is the API's stand-in, which there is until one is set, once for all."""
+    return "Proxy" in type(provider).__name__
 
 
 class Providers:
@@ -108,33 +89,52 @@ class Providers:
         self._watch = watch
         self.session: str | None = None if watch is None else watch.name
         self.counts: SessionCounts = SessionCounts() if watch is None else watch.counts
+        self.awaits_globals: bool = False
+        """Whether a global provider that is set from now on is to be used: then each call asks `take_up_globals`."""
+        self._awaits_tracers = self._awaits_meters = False
         self._use_tracers(tracer_provider)
         self._use_meters(meter_provider)
-        self._awaits_tracers = tracer_provider is None and self.tracer is None
-        self._awaits_meters = meter_provider is None and self.meters is None
-        self.awaits_globals: bool = self._awaits_tracers or self._awaits_meters
-        """Whether a global provider that is set from now on is to be used: then each call asks `take_up_globals`."""
 
     def take_up_globals(self) -> None:
-        """Use the global providers that have been set since the session was entered."""
-        if self._awaits_tracers and _has_global_tracers():
-            self._awaits_tracers = False
+        """Use the global providers that have been set since the session was entered. Quick where there is none."""
+        try:  # the private names spare reading the environment for each call, as the public functions do
+            if self._awaits_tracers and trace._TRACER_PROVIDER is not None:  # pyright: ignore[reportPrivateUsage]
+                self._use_tracers(None)
+            if (
+                self._awaits_meters
+                and "opentelemetry.metrics" in sys.modules
+                and sys.modules["opentelemetry.metrics._internal"]._METER_PROVIDER is not None
+            ):
+                self._use_meters(None)
+        except (AttributeError, KeyError):
+            self._use_set_globals()
+
+    def _use_set_globals(self) -> None:
+        if self._awaits_tracers and not _is_proxy(trace.get_tracer_provider()):
             self._use_tracers(None)
-        if self._awaits_meters and _has_global_meters():
-            self._awaits_meters = False
+        if self._awaits_meters:
             self._use_meters(None)
-        self.awaits_globals = self._awaits_tracers or self._awaits_meters
 
     def _use_tracers(self, provider: TracerProvider | None) -> None:
+        self._awaits_tracers = False  # unless it is found that there is none yet
         with contained(_OfTheSession(self.session)):
             self.tracer = _find_tracer(provider)
-        self.is_observed = self.tracer is not None or self.meters is not None
+            self._awaits_tracers = provider is None and _is_proxy(trace.get_tracer_provider())
+        self._note()
 
     def _use_meters(self, provider: "MeterProvider | None") -> None:
+        self._awaits_meters = False
         with contained(_OfTheSession(self.session)):
             meters = _find_meters(provider)
             if meters is not None:
                 self.meters = meters.named(self.session)
                 if self._watch is not None:
                     meters.gauges.add(self._watch)
+            elif provider is None:
+                metrics = sys.modules.get("opentelemetry.metrics")
+                self._awaits_meters = metrics is None or _is_proxy(metrics.get_meter_provider())
+        self._note()
+
+    def _note(self) -> None:
         self.is_observed = self.tracer is not None or self.meters is not None
+        self.awaits_globals = self._awaits_tracers or self._awaits_meters
