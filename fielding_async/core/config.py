@@ -97,7 +97,11 @@ class Timeout:
 
     `total`: one call, counted from its first permission to send (where nothing but 429s comes back, from the call);
     `None` for no limit. `connect`: opening a connection. `attempt`: one attempt at a request, from its permission to
-    send to the last byte of its reply. `job`: waiting for a job; `None` for no limit.
+    send to the last byte of its reply. `job`: waiting for a job; `None` for no limit. `queue`: the most that a call
+    waits for its turn and its first permission together, pauses included, from the call; then it fails with
+    `DeadlineExceededError`, or with `RateLimitError` where a pause is the reason, at once if the pause is known to last
+    longer; `None` for no limit. It holds for each poll of a job's `wait`, not for rows of `perform_all`, and not where
+    a `timeout=` is given with the call.
     """
 
     __module__ = "fielding_async"
@@ -106,6 +110,7 @@ class Timeout:
     connect: float = field(default=10.0, validator=_number())
     attempt: float = field(default=20.0, validator=_number())
     job: float | None = field(default=3600.0, validator=_number(optional=True))
+    queue: float | None = field(default=None, validator=_number(optional=True))
 
 
 def check_session(limits: object, retry: object, timeout: object, etag_cache_size: object) -> None:

@@ -139,7 +139,7 @@ class Engine:
             self.loop,
         )
         self.memory: RunMemory = RunMemory(settings.etag_cache_size)
-        self.turns: RunTurns = RunTurns()
+        self.turns: RunTurns = RunTurns(self.limiter)
         self.uniform: Uniform = dice.uniform
         self.calls: CallsUnderWay = CallsUnderWay()
         self._refuses = False
@@ -203,22 +203,26 @@ class Engine:
         ids: Mapping[str, Any] | None = None,
         link: Position | None = None,
         idempotency_key: str | None = None,
+        is_background: bool = False,
     ) -> Call:
         """Start a call, to be used as a context manager.
 
         `ref`: the run that it is on; otherwise `ids` name what it is on. `link`: the span of the call that it follows.
+        `is_background`: it is a row of a batch, or polls a job, and lets other calls go first.
         Raises `SessionClosedError`, and `ConfigurationError` for a bad `timeout`.
         """
         self.check()
         if self._providers.awaits_globals:
             self._providers.take_up_globals()
         own = timeout if timeout is DEFAULT else check_timeout(timeout)
+        limit = self.settings.timeout if own is DEFAULT else own
         return Call(
             name,
             CallTrace(self._providers, name, ref=ref, ids=ids, link=link),
-            TimeLimit(self.settings.timeout.total) if own is DEFAULT else TimeLimit.of_caller(own, self.loop.time()),
+            TimeLimit.of(limit, self.loop.time, queues=not is_background),
             self.secrets,
             self.calls,
+            is_background,
             ref=ref,
             idempotency_key=idempotency_key,
         )

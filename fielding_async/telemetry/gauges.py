@@ -4,22 +4,20 @@ The callbacks run in the exporters' threads, and read snapshots. Sessions are he
 on the dictionary of the sessions is one operation, and callbacks go through a copy.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
+from functools import partial
 from itertools import count
 from typing import Any, NamedTuple
 from weakref import ref
 
-from attrs import frozen
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
 from fielding_async.core.models import SessionStats
 
 from .session_stats import SessionWatch
-from .signal_names import CLASS, METRICS, SESSION_NAME
+from .signal_names import CLASS, GAUGES, SESSION_NAME, Metric
 
 __all__ = ["Gauges"]
-
-_Merge = Callable[[Iterable[float]], float]
 
 
 class _Seen(NamedTuple):
@@ -29,31 +27,22 @@ class _Seen(NamedTuple):
     stats: SessionStats
 
 
-@frozen
-class _Reading:
-    """How a point of a gauge is read from a session. `merge`: of the sessions that share a point.
-
-    `of_class`: the value of the attribute `fielding.class`, if the point has one.
-    """
-
-    merge: _Merge
-    read: Callable[[_Seen], float | None]
-    of_class: str | None = None
-
-
-_READINGS: dict[str, tuple[_Reading, ...]] = {
-    "fielding.client.pace": (_Reading(min, lambda seen: seen.stats.pace),),
-    "fielding.client.pause.remaining": (_Reading(max, lambda seen: seen.stats.pause_left),),
-    "fielding.client.queue.length": (
-        _Reading(sum, lambda seen: seen.stats.waiting - seen.stats.waiting_batch, "call"),
-        _Reading(sum, lambda seen: seen.stats.waiting_batch, "batch"),
-    ),
-    "fielding.client.queue.oldest_wait": (_Reading(max, lambda seen: seen.stats.oldest_wait),),
-    "fielding.client.turn_queue.length": (_Reading(sum, lambda seen: seen.stats.waiting_turns),),
-    "fielding.client.slot.usage": (_Reading(sum, lambda seen: seen.stats.in_flight),),
-    "fielding.client.slot.limit": (_Reading(sum, lambda seen: seen.watch.slots),),
-    "fielding.client.etag_cache.size": (_Reading(sum, lambda seen: seen.stats.runs_cached),),
+_READ: dict[str, Callable[[_Seen], Iterable[tuple[str | None, float | None]]]] = {
+    "fielding.client.pace": lambda seen: [(None, seen.stats.pace)],
+    "fielding.client.pause.remaining": lambda seen: [(None, seen.stats.pause_left)],
+    "fielding.client.queue.oldest_wait": lambda seen: [(None, seen.stats.oldest_wait)],
+    "fielding.client.queue.length": lambda seen: [
+        ("call", seen.stats.waiting - seen.stats.waiting_batch),
+        ("batch", seen.stats.waiting_batch),
+    ],
+    "fielding.client.turn_queue.length": lambda seen: [(None, seen.stats.waiting_turns)],
+    "fielding.client.slot.usage": lambda seen: [(None, seen.stats.in_flight)],
+    "fielding.client.slot.limit": lambda seen: [(None, seen.watch.slots)],
+    "fielding.client.etag_cache.size": lambda seen: [(None, seen.stats.runs_cached)],
 }
+"""How the points of each gauge are read from a session: class, where points have one, and value, if there is one."""
+
+_OF_SEVERAL: dict[str | None, Callable[[Iterable[float]], float]] = {"sum": sum, "lowest": min, "highest": max}
 
 
 class Gauges:
@@ -66,25 +55,14 @@ class Gauges:
     def __init__(self, meter: Meter) -> None:
         self._watches: dict[int, ref[SessionWatch]] = {}
         self._keys = count()
-        for name, readings in _READINGS.items():
-            row = METRICS[name]
-            create: Any = (
-                meter.create_observable_gauge
-                if row.kind == "observable gauge"
-                else meter.create_observable_up_down_counter
-            )
-            create(row.name, [self._callback(readings)], row.unit, row.description)
+        for row in GAUGES.values():
+            is_gauge = row.kind == "gauge"
+            create: Any = meter.create_observable_gauge if is_gauge else meter.create_observable_up_down_counter
+            create(row.name, [partial(self._observe, row)], row.unit, row.description)
 
     def add(self, watch: SessionWatch) -> None:
         """Show a session, from now until it is closed or collected."""
         self._watches[next(self._keys)] = ref(watch)
-
-    def _callback(self, readings: tuple[_Reading, ...]) -> Callable[[CallbackOptions], list[Observation]]:
-        def observe(_options: CallbackOptions) -> list[Observation]:
-            sessions = [_Seen(watch, watch.stats()) for watch in self._live()]
-            return [point for reading in readings for point in _points(reading, sessions)]
-
-        return observe
 
     def _live(self) -> list[SessionWatch]:
         found: list[SessionWatch] = []
@@ -96,17 +74,23 @@ class Gauges:
                 self._watches.pop(key, None)
         return found
 
+    def _observe(self, row: Metric, _options: CallbackOptions) -> list[Observation]:
+        """Return the points of a gauge. Called by exporters, in their threads."""
+        values: dict[tuple[str | None, str | None], list[float]] = {}
+        for watch in self._live():
+            for of_class, value in _READ[row.name](_Seen(watch, watch.stats())):
+                if value is not None:
+                    values.setdefault((watch.name, of_class), []).append(value)
+        return [
+            Observation(_OF_SEVERAL[row.of_several](found), _attributes(name, of_class))
+            for (name, of_class), found in values.items()
+        ]
 
-def _points(reading: _Reading, sessions: list[_Seen]) -> Iterator[Observation]:
-    values: dict[str | None, list[float]] = {}
-    for seen in sessions:
-        value = reading.read(seen)
-        if value is not None:
-            values.setdefault(seen.watch.name, []).append(value)
-    for name, found in values.items():
-        attributes: dict[str, str] = {}
-        if name is not None:
-            attributes[SESSION_NAME] = name
-        if reading.of_class is not None:
-            attributes[CLASS] = reading.of_class
-        yield Observation(reading.merge(found), attributes)
+
+def _attributes(name: str | None, of_class: str | None) -> dict[str, str]:
+    attributes: dict[str, str] = {}
+    if name is not None:
+        attributes[SESSION_NAME] = name
+    if of_class is not None:
+        attributes[CLASS] = of_class
+    return attributes

@@ -54,7 +54,7 @@ class Meters:
                 self._histograms[row.name] = _histogram(meter, row)
             elif row.kind == "counter":
                 self._counters[row.name] = meter.create_counter(row.name, row.unit, row.description)
-            elif row.kind == "up-down counter":
+            else:
                 self._counters[row.name] = meter.create_up_down_counter(row.name, row.unit, row.description)
 
     def named(self, session: str | None) -> "Meters":

@@ -28,7 +28,7 @@ class SessionCounts:
 
 
 class LimiterState(Protocol):
-    """What is read of a session's limiter."""
+    """What is read of a session's limiter. The keys of `waiting_by_class` say whether they are `is_background`."""
 
     @property
     def in_flight(self) -> int: ...
@@ -97,11 +97,11 @@ class SessionWatch:
 
     def _read(self) -> SessionStats:
         limiter, counts, at_close = self._limiter, self.counts, self._at_close
-        by_class = limiter.waiting_by_class
+        waiting = limiter.waiting_by_class
         return SessionStats(
             in_flight=limiter.in_flight,
-            waiting=sum(by_class.values()),
-            waiting_batch=sum(number for of_class, number in by_class.items() if of_class.name.startswith("BATCH")),
+            waiting=sum(waiting.values()),
+            waiting_batch=sum(number for of_class, number in waiting.items() if of_class.is_background),
             waiting_turns=self._turns.waiting,
             # after the session its event loop, and with it the clock, may be gone
             oldest_wait=limiter.oldest_wait if at_close is None else 0.0,

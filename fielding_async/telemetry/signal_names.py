@@ -14,6 +14,7 @@ __all__ = [
     "CALL_ATTRIBUTES",
     "CLASS",
     "EVENTS",
+    "GAUGES",
     "METRICS",
     "REQUEST_ATTRIBUTES",
     "SESSION_NAME",
@@ -85,14 +86,23 @@ EVENTS: dict[str, Event] = {
 
 @frozen
 class Metric:
-    """An instrument: its kind, name, unit, attributes, and what it counts or measures."""
+    """An instrument: its kind, name, unit, attributes, and what it counts or measures.
 
-    kind: Literal["counter", "up-down counter", "histogram", "observable gauge", "observable up-down counter"]
+    `buckets`: those of a histogram. `of_several`: which value several sessions have that share a point.
+    """
+
+    kind: Literal["counter", "up-down counter", "histogram", "gauge", "observable up-down counter"]
     name: str
     unit: str
     attributes: tuple[str, ...]
     description: str
     buckets: tuple[float, ...] = ()
+    of_several: Literal["sum", "lowest", "highest"] | None = None
+
+
+def _length(name: str, unit: str, description: str, *attributes: str) -> Metric:
+    kind: Literal["observable up-down counter"] = "observable up-down counter"
+    return Metric(kind, f"fielding.client.{name}", unit, attributes, description, of_several="sum")
 
 
 _SERVER = ("http.request.method", "url.template", "server.address", "server.port")
@@ -174,45 +184,41 @@ METRICS: dict[str, Metric] = {
             ("error.type",),
             "Tokens fetched; with error.type, those that could not be.",
         ),
+    )
+}
+
+GAUGES: dict[str, Metric] = {
+    row.name: row
+    for row in (
         Metric(
-            "observable gauge",
+            "gauge",
             "fielding.client.pace",
             "{request}/s",
             (),
-            "Requests a second that are allowed now; no point while no limit is known.",
+            "Requests a second that are allowed; no point while no limit is known.",
+            of_several="lowest",
         ),
         Metric(
-            "observable gauge", "fielding.client.pause.remaining", "s", (), "Time until the pause after a 429 is over."
+            "gauge",
+            "fielding.client.pause.remaining",
+            "s",
+            (),
+            "Time until the pause after a 429 is over.",
+            of_several="highest",
         ),
         Metric(
-            "observable up-down counter",
-            "fielding.client.queue.length",
-            "{request}",
-            (CLASS,),
-            "Requests that wait for a permission to be sent.",
-        ),
-        Metric(
-            "observable gauge",
+            "gauge",
             "fielding.client.queue.oldest_wait",
             "s",
             (),
-            "How long the request that has waited longest for a permission has waited.",
+            "How long the request that has waited longest for its permission has waited.",
+            of_several="highest",
         ),
-        Metric(
-            "observable up-down counter",
-            "fielding.client.turn_queue.length",
-            "{call}",
-            (),
-            "Calls that wait for earlier ones on the same run.",
-        ),
-        Metric("observable up-down counter", "fielding.client.slot.usage", "{slot}", (), "Slots that are taken."),
-        Metric("observable up-down counter", "fielding.client.slot.limit", "{slot}", (), "Slots that there are."),
-        Metric(
-            "observable up-down counter",
-            "fielding.client.etag_cache.size",
-            "{run}",
-            (),
-            "Runs that are remembered.",
-        ),
+        _length("queue.length", "{request}", "Requests that wait for a permission to be sent.", CLASS),
+        _length("turn_queue.length", "{call}", "Calls that wait for earlier ones on the same run."),
+        _length("slot.usage", "{slot}", "Requests in flight."),
+        _length("slot.limit", "{slot}", "The most requests in flight."),
+        _length("etag_cache.size", "{run}", "Runs that are remembered."),
     )
 }
+"""What is read of open sessions when metrics are exported. Sessions that have the same attributes share a point."""
