@@ -152,13 +152,12 @@ def test_a_session_that_was_never_closed_leaves_when_it_is_collected() -> None:
     watched = Watched()
 
     async def main() -> None:
-        fielding: FieldingSession | None = session_on(FakeExchange(), meter_provider=watched.meters)
-        assert fielding is not None
-        await fielding.__aenter__()
+        held: list[FieldingSession] = [session_on(FakeExchange(), meter_provider=watched.meters)]
+        await held[0].__aenter__()
         assert len(values(gauges(watched), "slot.limit")) == 1
         with pytest.warns(ResourceWarning, match="FieldingSession"):
-            fielding = None
-            gc.collect()
+            held.clear()
+        gc.collect()
         assert gauges(watched) == {}
 
     run(main())
