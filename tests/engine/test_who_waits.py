@@ -1,4 +1,4 @@
-"""Who waits for whom: the classes of calls and of the background, the limits of a queue, and what an error says of it."""
+"""Who waits for whom: the classes of calls and of the background, how long a call may wait, and what an error says."""
 
 import asyncio
 import random
@@ -182,10 +182,8 @@ def test_polls_of_jobs_let_calls_go_first() -> None:
     run(main())
 
 
-_JOB = (
-    b'{"id":"job1","status":"Completed","created_at":"2026-01-01T00:00:00.000Z","created_by":"somebody",'
-    b'"result":{"updated_target_groups":[],"failed_target_groups":[]}}'
-)
+_JOB = b"""{"job_id":"job1","status":"Completed","created_at":"2026-01-01T00:00:00.000Z","created_by":"somebody",
+"updated_target_groups":{"data":[],"has_more":false},"failed_target_groups":{"data":[],"has_more":false}}"""
 
 
 def limiter(**limits: Any) -> Limiter:
@@ -235,7 +233,7 @@ def test_the_background_gets_one_of_ten() -> None:
 
 @pytest.mark.parametrize("priority", Priority)
 def test_a_cancelled_waiter_of_any_class_costs_nobody_anything(priority: Priority) -> None:
-    """A waiter cancelled while it waits, or in the very moment it is served, leaves neither a place nor a slot taken."""
+    """A waiter cancelled while it waits, or in the moment it is served, leaves neither a place nor a slot taken."""
 
     async def main() -> None:
         box = limiter(concurrency=1)
@@ -266,7 +264,10 @@ def test_closing_ends_the_waits_of_every_class() -> None:
         async with fielding:
             box = fielding.engine().limiter
             asyncio.get_running_loop().call_later(5, lambda: fielding.engine().sender.close_now())
-            calls: list[Awaitable[Any]] = [fielding.run(ref_of("first")).pause(), fielding.run(ref_of("first")).resume()]
+            calls: list[Awaitable[Any]] = [
+                fielding.run(ref_of("first")).pause(),
+                fielding.run(ref_of("first")).resume(),
+            ]
             calls += [fielding.run(ref_of(number)).get() for number in range(3)]
             calls += [fielding.batch_job(101, "0" * 26, "job1", kind="pause").wait(), perform(fielding, 5)]
             calls += [box.acquire(priority, deadline=None) for priority in Priority]
@@ -475,7 +476,9 @@ def test_turn_and_permission_share_the_time_of_the_queue() -> None:
     async def main() -> None:
         exchange = Recording(latency=0.5)
         async with session_on(exchange, limits=Limits(concurrency=1), timeout=Timeout(queue=2)) as fielding:
-            first = asyncio.create_task(fielding.run(ref_of("first")).pause())  # two requests, and x between them: until 1.5
+            first = asyncio.create_task(
+                fielding.run(ref_of("first")).pause()
+            )  # two requests, and x between them: until 1.5
             await asyncio.sleep(0)
             slow = [asyncio.create_task(fielding.run(ref_of(n)).get(timeout=None)) for n in ("x", "y", "z")]
             call = asyncio.create_task(ends_in(fielding.run(ref_of("first")).resume))
