@@ -2,8 +2,8 @@
 
 Here they become reStructuredText: a name of the public API becomes a link, anything else in backticks is code, an
 indented block is Python, and a paragraph about one argument after the other a list. The attributes of a value that have
-texts of their own are listed below its text. Type hints that name a module behind the public one lead to the public name.
-Classes that users do not make themselves show no arguments.
+texts of their own are listed below its text. Type hints that name a module behind the public one lead to the public
+name. Classes that users do not make themselves show no arguments.
 """
 
 import inspect
