@@ -8,6 +8,7 @@ import gc
 import statistics
 import time
 import tracemalloc
+from typing import Any
 
 from benchmarks.alone import MIB, alone, instant_session, made_up_ref, now_mib, peak_mib
 from benchmarks.report import Cell, Section, at_most, paired_ratio
@@ -24,7 +25,7 @@ _ROUNDS = {100: 15, 1000: 5, 10_000: 15, 100_000: 1}
 
 
 async def _pause(fielding: FieldingSession, first: int, count: int, timeout: float | None = None) -> None:
-    limit = {} if timeout is None else {"timeout": timeout}
+    limit: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
     async with asyncio.TaskGroup() as group:
         for number in range(first, first + count):
             group.create_task(fielding.run(made_up_ref(number)).pause(**limit))
