@@ -58,11 +58,12 @@ def _switch(owner: Any, attribute: "Attribute[Any]", value: Any) -> None:
 class Limits:
     """How much a session sends at once and how fast.
 
-    `concurrency`: the most requests in flight, at least 1. `rate`: requests a second, evenly paced, and one percent
-    less is used; `None` if not known. `burst`: how many requests may leave together after idle time when `rate` is set,
-    at least 1. `adaptive`: whether to learn the pace where no `rate` is set: requests start some tenths of a second
-    apart and come closer with each reply, until a 429 shows a limit; without a 429 the session is at full speed within
-    a second. `max_pause`: the longest that one Retry-After is obeyed, in seconds; then a single request is sent first.
+    `concurrency`: the most requests in flight, at least 1; of ten or more, rows of `perform_all` and polls of jobs
+    leave one to other calls. `rate`: requests a second, evenly paced, and one percent less is used; `None` if not
+    known. `burst`: how many requests may leave together after idle time when `rate` is set, at least 1. `adaptive`:
+    whether to learn the pace where no `rate` is set: requests start some tenths of a second apart and come closer with
+    each reply, until a 429 shows a limit; without a 429 the session is at full speed within a second. `max_pause`: the
+    longest that one Retry-After is obeyed, in seconds; then a single request is sent first.
     """
 
     __module__ = "fielding_async"

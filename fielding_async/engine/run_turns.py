@@ -21,7 +21,7 @@ class _Queue:
     """The calls that wait for the turn on a run. `rows`: those of the background, in it or at the turn, not lifted."""
 
     waiting: "deque[tuple[asyncio.Future[None], Call]]" = Factory(deque)  # pyright: ignore[reportUnknownVariableType]
-    rows: list[Call] = Factory(list)  # pyright: ignore[reportUnknownVariableType]
+    rows: dict[Call, None] = Factory(dict)  # pyright: ignore[reportUnknownVariableType]
 
 
 class RunTurns:
@@ -58,7 +58,7 @@ class RunTurns:
         if queue is None:
             queue = self._queues[ref] = _Queue()
             if self._holders[ref].is_background:
-                queue.rows.append(self._holders[ref])
+                queue.rows[self._holders[ref]] = None
         loop = asyncio.get_running_loop()
         turn: asyncio.Future[None] = loop.create_future()
         expired = partial(self._expired, loop.time(), deadline or inf, len(queue.waiting) + 1)
@@ -66,7 +66,7 @@ class RunTurns:
             raise expired()  # with the turn it would only wait for the end of the pause
         queue.waiting.append((turn, call))
         if call.is_background:
-            queue.rows.append(call)
+            queue.rows[call] = None
         else:
             for row in queue.rows:
                 limiter.lift(row)
@@ -96,11 +96,12 @@ class RunTurns:
 
     def pass_on(self, ref: RunRef) -> None:
         """Give the turn to the next in line."""
-        del self._holders[ref]
+        call = self._holders.pop(ref)
         queue = self._queues.get(ref) if self._queues else None
         if queue is None:
             return
         while queue.waiting:
+            queue.rows.pop(call, None)
             turn, call = queue.waiting.popleft()
             if not turn.done():
                 self._holders[ref] = call

@@ -387,7 +387,7 @@ def test_a_call_costs_the_same_however_many_wait(limits: Limits) -> None:
 
         async def one(number: int) -> None:
             deadline = loop.time() + 1e6 + number if number % 2 else None
-            permit = await box.acquire(Priority(number % 3 != 0), deadline=deadline)
+            permit = await box.acquire(Priority(number % len(Priority)), deadline=deadline)
             while box.may_leave(permit, asyncio.get_running_loop().time()):
                 await asyncio.sleep(0.001)
             await asyncio.sleep(0.01)

@@ -34,7 +34,8 @@ class Refusing(FakeExchange):
 def block_with(text: str) -> CodeType:
     """Return the block of the page that holds this text."""
     (found,) = [block for block in blocks(ROOT / "how-to" / "limits.md") if text in block.text]
-    return compile(found.text, "limits.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    code: CodeType = compile(found.text, "limits.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    return code
 
 
 def page_session(monkeypatch: pytest.MonkeyPatch, exchange: FakeExchange, **more: Any) -> FieldingSession:
