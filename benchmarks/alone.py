@@ -12,7 +12,7 @@ from typing import Any
 
 from attrs import define
 
-from fielding_async import FieldingSession, RunRef
+from fielding_async import FieldingSession, Limits, RunRef
 from fielding_async.core.wire.replies import Attempted, Response
 from fielding_async.http.transport import Outgoing
 from fielding_async.session import session_over
@@ -50,9 +50,9 @@ class _Instant:
         """Nothing was opened."""
 
 
-def instant_session() -> FieldingSession:
+def instant_session(limits: Limits | None = None) -> FieldingSession:
     """Return a session whose every request is answered in the next round of the event loop."""
-    return session_over(_Instant(), auth="token")
+    return session_over(_Instant(), auth="token", limits=limits or Limits())
 
 
 def made_up_ref(number: int) -> RunRef:

@@ -28,7 +28,7 @@ nitpicky = True
 nitpick_ignore_regex = [
     (r"py:.*", r"(aiohttp|opentelemetry|ssl|asyncio|collections|datetime|typing|enum|os|pathlib|types)\..*"),
     (r"py:.*", r"fielding_async\.core\.models\.JobResult"),  # what the two results have in common
-    (r"py:.*", r"fielding_async\.engine\.engine\.Default"),  # in overloads
+    (r"py:.*", r"fielding_async\.core\.config\.Default"),  # in overloads
     (r"py:.*", r"(str|int|float|bool|bytes|bytearray|memoryview|object|None|tuple|list|dict|type|optional)"),
     (r"py:.*", r"(BaseException|Exception|ValueError|RuntimeError|TimeoutError|AssertionError|KeyError|OSError)"),
     (r"py:.*", r"(MeterProvider|TracerProvider|SSLContext|ClientSession)"),

@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from .core.models import Outcome as Outcome
     from .core.models import RunRef as RunRef
     from .core.models import RunStatus as RunStatus
+    from .core.models import SessionStats as SessionStats
     from .handles.job import BatchJob as BatchJob
     from .handles.job import DraftJob as DraftJob
     from .handles.project import Project as Project
@@ -130,6 +131,7 @@ _HOME_OF = {
     "Outcome": "core.models",
     "RunRef": "core.models",
     "RunStatus": "core.models",
+    "SessionStats": "core.models",
     "PerformAll": "batch.perform_all",
     "Project": "handles.project",
     "BatchResult": "core.job_results",
@@ -190,6 +192,7 @@ __all__ = [
     "RunStatus",
     "ServerError",
     "SessionClosedError",
+    "SessionStats",
     "SkippedError",
     "TargetGroup",
     "Timeout",

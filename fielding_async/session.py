@@ -16,11 +16,11 @@ from attrs import evolve
 
 from .core.actions import Action
 from .core.addresses import check_api_version, resolve_base_url
-from .core.config import Limits, Retry, Timeout, check_drain, check_session
+from .core.config import Limits, Retry, Timeout, check_drain, check_name, check_session
 from .core.credentials import Auth, ClientCredentials, TokenSource, resolve_auth, settings_of
 from .core.errors import ConfigurationError, SessionClosedError
-from .core.ids import check_account_id, check_idempotency_key, check_ref, check_target_group_ids, check_ulid
-from .core.models import OnConflict, RunRef
+from .core.ids import check_idempotency_key, check_kind, check_parents, check_ref, check_target_group_ids
+from .core.models import OnConflict, RunRef, SessionStats
 from .core.redaction import Secret
 from .engine.engine import DEFAULT, Engine, Settings, TimeoutArg, open_engine
 from .handles.run import Run
@@ -28,7 +28,7 @@ from .http.caller_session import ClientSession, check_client_session
 from .http.proxies import PROXY_VARIABLES, resolve_proxies
 from .http.tls import check_ssl
 from .http.transport import Transport
-from .telemetry.otel_providers import TracerProvider
+from .telemetry.otel_providers import TracerProvider, check_providers
 
 if TYPE_CHECKING:
     from .batch.perform_all import PerformAll
@@ -55,8 +55,8 @@ class FieldingSession:
     environment (`HTTPS_PROXY`, `ALL_PROXY`; not for hosts that `NO_PROXY` names, nor for loopback hosts). `ssl`: an
     `ssl.SSLContext` for connections; `True` verifies certificates, also where the connector of `http` does not; `False`
     verifies none, with a warning; left out, the connector of `http` decides, else they are verified.
-    `tracer_provider`, `meter_provider`: of OpenTelemetry; left out, the global ones, as they are when the session is
-    entered.
+    `tracer_provider`, `meter_provider`: of OpenTelemetry; left out, the global ones, also if they are set later.
+    `name`: 1 to 100 printable characters that name the session in metrics, log lines and its `repr`.
 
     Raises `ConfigurationError` for a bad argument or a missing setting; on entering, also for a version of aiohttp that
     cannot be used.
@@ -79,17 +79,13 @@ class FieldingSession:
         ssl: ssl_module.SSLContext | bool | None = None,
         tracer_provider: TracerProvider | None = None,
         meter_provider: "MeterProvider | None" = None,
+        name: str | None = None,
     ) -> None:
         self._engine: Engine | None = None  # first: a session whose arguments are refused has a `repr`, too
         self._closed = False
         auth, proxy = Secret.of(auth), Secret.of(proxy)  # a traceback may show local variables
         check_session(limits, retry, timeout, etag_cache_size)
-        for name, provider, method in (
-            ("tracer_provider", tracer_provider, "get_tracer"),
-            ("meter_provider", meter_provider, "get_meter"),
-        ):
-            if provider is not None and not hasattr(provider, method):
-                raise ConfigurationError(f"{name}: must be a provider of OpenTelemetry, not {type(provider).__name__}")
+        check_providers(tracer_provider, meter_provider)
         http = check_client_session(http)
         environment = settings_of(os.environ, PROXY_VARIABLES)
         auth = resolve_auth(auth, environment)
@@ -110,21 +106,29 @@ class FieldingSession:
             ssl=check_ssl(ssl),
             tracer_provider=tracer_provider,
             meter_provider=meter_provider,
+            name=check_name(name),
         )
 
     def __repr__(self) -> str:
         engine: Engine | None = getattr(self, "_engine", None)
-        if engine is None:
-            state = "closed" if getattr(self, "_closed", False) else "not entered"
-        else:
-            state = "open" if not self._closed else "closed" if engine.is_over else "being closed"
+        is_closed: bool = getattr(self, "_closed", False)
+        state = engine.state if engine is not None else "closed" if is_closed else "not entered"
         settings: Settings | None = getattr(self, "_settings", None)
-        return f"<FieldingSession {settings and settings.base_url} ({state})>"
+        name = f"{settings.name!r} " if settings is not None and settings.name is not None else ""
+        return f"<FieldingSession {name}{settings and settings.base_url} ({state})>"
 
     @property
     def base_url(self) -> str:
         """The base URL in force."""
         return self._settings.base_url
+
+    def stats(self) -> SessionStats:
+        """Return what goes on in the session now, and what has happened in it so far.
+
+        May be called from any thread, and never raises. Before the session is entered all is zero; after it is closed
+        `pace` and `pause_left` stay as they were then. In a forked child: what the parent had at the fork.
+        """
+        return SessionStats() if self._engine is None else self._engine.watch.stats()
 
     async def __aenter__(self) -> Self:
         if self._closed:
@@ -197,7 +201,7 @@ class FieldingSession:
         """Return the handle of a project. Raises `ConfigurationError` for a bad id."""
         from .handles.project import Project
 
-        return Project(self, check_account_id(account_id), check_ulid("project_id", project_id))
+        return Project(self, **check_parents(account_id, project_id))
 
     def draft_job(
         self,
@@ -213,13 +217,8 @@ class FieldingSession:
 
         Raises `ConfigurationError` for a bad id.
         """
-        if kind not in {"launch", "schedule"}:
-            raise ConfigurationError(f'kind={kind!r}: must be "launch" or "schedule"')
-        ids = {
-            "account_id": check_account_id(account_id),
-            "project_id": check_ulid("project_id", project_id),
-            "target_group_id": check_ulid("target_group_id", target_group_id),
-        }
+        check_kind(kind, "launch", "schedule")
+        ids = check_parents(account_id, project_id, target_group_id)
         key = idempotency_key and check_idempotency_key(idempotency_key)
         from .handles.target_group import draft_job
 
@@ -239,9 +238,8 @@ class FieldingSession:
 
         Raises `ConfigurationError` for a bad id.
         """
-        if kind not in {"launch", "pause", "resume", "complete", "relaunch"}:
-            raise ConfigurationError(f'kind={kind!r}: must be "launch", "pause", "resume", "complete" or "relaunch"')
-        ids = {"account_id": check_account_id(account_id), "project_id": check_ulid("project_id", project_id)}
+        check_kind(kind, "launch", "pause", "resume", "complete", "relaunch")
+        ids = check_parents(account_id, project_id)
         groups = check_target_group_ids(target_group_ids) if target_group_ids else ()
         key = idempotency_key and check_idempotency_key(idempotency_key)
         from .handles.project import batch_job

@@ -242,7 +242,8 @@ PUBLIC = """
     JournalCounts JournalError JournalRow JournalSummary LaunchNow Leftover Limits NotFoundError Outcome
     OutcomeUnknownError OutcomeUnknownTimeoutError Pause PerformAll PermissionDeniedError PreconditionFailedError
     Project ProtocolError RateLimitError Relaunch Resume Retry Run RunRef RunStatus ServerError SessionClosedError
-    SkippedError TargetGroup Timeout TransportError Update __version__ journal_rows read_journal trace_context
+    SessionStats SkippedError TargetGroup Timeout TransportError Update __version__ journal_rows read_journal
+    trace_context
 """
 
 

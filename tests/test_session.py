@@ -117,6 +117,21 @@ def _in_child(fielding: FieldingSession, pipe: Any) -> None:
     asyncio.run(use())
 
 
+def test_the_name_is_in_the_repr_and_no_secret_is() -> None:
+    """A session shows its name, its address and its state; without a name, the address and the state."""
+    named = FieldingSession(TOKEN, base_url=LOOPBACK, name="billing's")
+    assert repr(named) == f'<FieldingSession "billing\'s" {LOOPBACK} (not entered)>'
+    assert repr(FieldingSession(TOKEN, base_url=LOOPBACK)) == f"<FieldingSession {LOOPBACK} (not entered)>"
+    assert FieldingSession(TOKEN, base_url=LOOPBACK, name="é" * 100)
+
+
+@pytest.mark.parametrize("name", ["", " ", "a" * 101, "a\nb", " a", "a ", "a\x1b[0m", "\u202e", 7, b"a", True])
+def test_what_is_no_name_is_refused(name: Any) -> None:
+    """A name is 1 to 100 printable characters, so that it fits in a line of a log; anything else is refused."""
+    with pytest.raises(ConfigurationError, match="name"):
+        FieldingSession(TOKEN, base_url=LOOPBACK, name=name)
+
+
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this system does not fork")
 def test_use_from_a_forked_child_is_refused() -> None:

@@ -1,8 +1,9 @@
 """Docstrings are written to be read as they stand: names in single backticks, code indented by four.
 
 Here they become reStructuredText: a name of the public API becomes a link, anything else in backticks is code, an
-indented block is Python, and a paragraph about one argument after the other a list. Type hints that name a module
-behind the public one lead to the public name. Classes that users do not make themselves show no arguments.
+indented block is Python, and a paragraph about one argument after the other a list. The attributes of a value that have
+texts of their own are listed below its text. Type hints that name a module behind the public one lead to the public
+name. Classes that users do not make themselves show no arguments.
 """
 
 import inspect
@@ -86,10 +87,24 @@ def _after_alias(name: str) -> list[str]:
     return []
 
 
+def _attributes(cls: type) -> list[str]:
+    """Return a list of the attributes of a value that have texts of their own, which autodoc looks for elsewhere."""
+    texts: dict[str, str] = {}
+    for module in [name for name in sys.modules if name.startswith("fielding_async")]:
+        for (owner, name), found in ModuleAnalyzer.for_module(module).find_attr_docs().items():
+            if owner == cls.__name__:
+                texts[name] = " ".join(found).strip()
+    return [
+        f"- `{field.name}`: {texts[field.name]}" for field in attrs.fields(cls) if field.repr and field.name in texts
+    ]
+
+
 def _docstring(app: Sphinx, what: str, name: str, obj: object, options: Any, lines: list[str]) -> None:
-    del app, obj, options
+    del app, options
     if what == "data":
         lines[:] = _after_alias(name)
+    if what == "class" and isinstance(obj, type) and attrs.has(obj):
+        lines.extend(["", *_attributes(obj)])
     lines[:] = as_restructuredtext(lines)
 
 

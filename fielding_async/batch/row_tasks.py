@@ -138,6 +138,7 @@ class RowTasks:
                     on_conflict=self._options.on_conflict,
                     timeout=self._options.timeout,
                     log=row,
+                    is_background=True,
                 ).run(),
                 context=self._context.copy(),  # the current one may be that of the input, with spans of its rows
             )

@@ -1,12 +1,25 @@
-"""Limits, retries and timeouts, with all their defaults."""
+"""Limits, retries and timeouts, with all their defaults; what other arguments of a session and of calls may be."""
 
-from typing import Any
+from enum import Enum
+from typing import Any, Final
 
 from attrs import Attribute, field, frozen
 
 from .errors import ConfigurationError
 
-__all__ = ["MOST_SECONDS", "Limits", "Retry", "Timeout"]
+__all__ = [
+    "DEFAULT",
+    "MOST_SECONDS",
+    "Default",
+    "Limits",
+    "Retry",
+    "Timeout",
+    "TimeoutArg",
+    "check_drain",
+    "check_name",
+    "check_session",
+    "check_timeout",
+]
 
 MOST_SECONDS = 1e9
 """The largest number of seconds, or of requests a second, that is accepted: as seconds, thirty years."""
@@ -45,11 +58,12 @@ def _switch(owner: Any, attribute: "Attribute[Any]", value: Any) -> None:
 class Limits:
     """How much a session sends at once and how fast.
 
-    `concurrency`: the most requests in flight, at least 1. `rate`: requests a second, evenly paced, and one percent
-    less is used; `None` if not known. `burst`: how many requests may leave together after idle time when `rate` is set,
-    at least 1. `adaptive`: whether to learn the pace where no `rate` is set: requests start some tenths of a second
-    apart and come closer with each reply, until a 429 shows a limit; without a 429 the session is at full speed within
-    a second. `max_pause`: the longest that one Retry-After is obeyed, in seconds; then a single request is sent first.
+    `concurrency`: the most requests in flight, at least 1; of ten or more, rows of `perform_all` and polls of jobs
+    leave one to other calls. `rate`: requests a second, evenly paced, and one percent less is used; `None` if not
+    known. `burst`: how many requests may leave together after idle time when `rate` is set, at least 1. `adaptive`:
+    whether to learn the pace where no `rate` is set: requests start some tenths of a second apart and come closer with
+    each reply, until a 429 shows a limit; without a 429 the session is at full speed within a second. `max_pause`: the
+    longest that one Retry-After is obeyed, in seconds; then a single request is sent first.
     """
 
     __module__ = "fielding_async"
@@ -84,7 +98,11 @@ class Timeout:
 
     `total`: one call, counted from its first permission to send (where nothing but 429s comes back, from the call);
     `None` for no limit. `connect`: opening a connection. `attempt`: one attempt at a request, from its permission to
-    send to the last byte of its reply. `job`: waiting for a job; `None` for no limit.
+    send to the last byte of its reply. `job`: waiting for a job; `None` for no limit. `queue`: the most that a call
+    waits for its turn and its first permission together, pauses included, from the call; then it fails with
+    `DeadlineExceededError`, or with `RateLimitError` where a pause is the reason, at once if the pause is known to last
+    longer; `None` for no limit. It holds for each poll of a job's `wait`, not for rows of `perform_all`, and not where
+    a `timeout=` is given with the call.
     """
 
     __module__ = "fielding_async"
@@ -93,6 +111,7 @@ class Timeout:
     connect: float = field(default=10.0, validator=_number())
     attempt: float = field(default=20.0, validator=_number())
     job: float | None = field(default=3600.0, validator=_number(optional=True))
+    queue: float | None = field(default=None, validator=_number(optional=True))
 
 
 def check_session(limits: object, retry: object, timeout: object, etag_cache_size: object) -> None:
@@ -111,3 +130,41 @@ def check_drain(value: object) -> float:
             f"drain={value!r:.60}: must be a number of seconds of at least 0, at most {MOST_SECONDS:g}"
         )
     return value
+
+
+_LONGEST_NAME = 100  # characters: it stands in each log line and on each point of a metric
+
+
+def check_name(value: object) -> str | None:
+    """Return a `name=` that is a printable text of 1 to 100 characters, or `None`; raises `ConfigurationError`."""
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise ConfigurationError(f"name: must be a str, not {type(value).__name__}")
+    if not 0 < len(value) <= _LONGEST_NAME or not value.isprintable() or value != value.strip():
+        raise ConfigurationError(
+            f"name={value!r:.60}: must have 1 to {_LONGEST_NAME} characters, all printable, with no blank at either end"
+        )
+    return value
+
+
+class Default(Enum):
+    """The type of a `timeout=` that was left out: the session's own `Timeout` applies."""
+
+    DEFAULT = "the session's own"
+
+
+DEFAULT: Final = Default.DEFAULT
+TimeoutArg = float | None | Default
+"""Seconds, counted from the call; `None` for no limit; left out, the session's own."""
+
+
+def check_timeout(timeout: TimeoutArg) -> TimeoutArg:
+    """Return a `timeout=` that is a number of seconds above 0, `None` or left out; raises `ConfigurationError`."""
+    if timeout is None or timeout is DEFAULT:
+        return timeout
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout <= MOST_SECONDS:
+        raise ConfigurationError(
+            f"timeout={timeout!r:.60}: must be a number of seconds greater than 0, at most {MOST_SECONDS:g}, or None"
+        )
+    return timeout

@@ -10,6 +10,8 @@ from .models import RunRef
 __all__ = [
     "check_account_id",
     "check_idempotency_key",
+    "check_kind",
+    "check_parents",
     "check_plain_id",
     "check_ref",
     "check_target_group_ids",
@@ -70,6 +72,21 @@ def check_ref(ref: RunRef) -> RunRef:
         check_ulid("target_group_id", ref.target_group_id),
         check_plain_id("fielding_run_id", ref.fielding_run_id),
     )
+
+
+def check_parents(account_id: Any, project_id: Any, *target_group_id: Any) -> dict[str, Any]:
+    """Return the ids of what a job belongs to, by name; raises `ConfigurationError` for a bad one."""
+    ids = {"account_id": check_account_id(account_id), "project_id": check_ulid("project_id", project_id)}
+    for value in target_group_id:
+        ids["target_group_id"] = check_ulid("target_group_id", value)
+    return ids
+
+
+def check_kind(kind: object, *kinds: str) -> None:
+    """Check that a `kind=` is one of these; raises `ConfigurationError`."""
+    if kind not in kinds:
+        quoted = [f'"{known}"' for known in kinds]
+        raise ConfigurationError(f"kind={kind!r}: must be {', '.join(quoted[:-1])} or {quoted[-1]}")
 
 
 def check_target_group_ids(value: Iterable[str]) -> tuple[str, ...]:

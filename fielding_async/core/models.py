@@ -1,4 +1,4 @@
-"""Values of the Demand API: a fielding run, and the outcome of an action on it.
+"""Values of the Demand API: a fielding run, and the outcome of an action on it; and the state of a session.
 
 All of them are frozen, comparable and picklable.
 """
@@ -21,6 +21,7 @@ __all__ = [
     "Outcome",
     "RunRef",
     "RunStatus",
+    "SessionStats",
 ]
 
 Effect = Literal["accepted", "already", "unconfirmed"]
@@ -194,3 +195,40 @@ class JobResult:
     def ended(self) -> bool:
         """Whether the job is over. A status that this version does not know counts as still running."""
         return self.status in {"Completed", "Failed"}
+
+
+@frozen(kw_only=True)
+class SessionStats:
+    """What goes on in a session, and what has happened in it so far: `FieldingSession.stats()`.
+
+    Source: this library's own records. No request is sent for it.
+    """
+
+    __module__ = "fielding_async"
+
+    in_flight: int = 0
+    """Requests that have a slot of `Limits.concurrency` now."""
+    waiting: int = 0
+    """Requests that wait now for a permission to be sent: for a slot, the pace, or the end of a pause."""
+    waiting_batch: int = 0
+    """Those of `waiting` that give way to calls, as the rows of batches do."""
+    waiting_turns: int = 0
+    """Calls that wait now for earlier calls of this session on the same run."""
+    oldest_wait: float = 0.0
+    """Seconds that the request which has waited longest for a permission has waited by now; 0 if none waits."""
+    pace: float | None = None
+    """Requests a second that are allowed now: configured as `Limits.rate`, or learned. `None` if none is known."""
+    pause_left: float = 0.0
+    """Seconds until the pause after a 429 is over; 0 if there is none."""
+    requests: int = 0
+    """HTTP requests that were sent and are over, those of all `Outcome.requests`; none for tokens."""
+    refusals: int = 0
+    """Requests that were answered with 429."""
+    conflicts: int = 0
+    """Conflicts (412), as `Outcome.conflicts` counts them."""
+    lost_replies: int = 0
+    """Attempts at a write that may have been applied without a usable reply."""
+    unknown: int = 0
+    """Calls that ended in `OutcomeUnknownError`."""
+    runs_cached: int = 0
+    """Runs that the session remembers, at most `etag_cache_size`."""

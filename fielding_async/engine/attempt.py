@@ -40,7 +40,7 @@ from .call import (
     no_token,
     session_closed,
 )
-from .limiter import Limiter, Permit, Priority, WaitTooLongError
+from .limiter import Limiter, Permit
 from .token_keeper import TokenKeeper
 
 __all__ = ["AttemptRunner"]
@@ -78,7 +78,7 @@ class AttemptRunner:
         token = self.keeper.usable()
         if token is None:
             return None
-        permit = self.limiter.try_acquire()
+        permit = self.limiter.try_acquire(is_background=pending.call.is_background)
         if permit is None:
             return None
         return self._start(pending, permit, token, pending.ends_by(self.loop.time()))
@@ -147,14 +147,11 @@ class AttemptRunner:
             started, reason = self.loop.time(), self.limiter.waits_for
             try:
                 permit = await self.limiter.acquire(
-                    Priority.UNDER_WAY if call.time.is_running else Priority.FIRST,
-                    deadline=until,
-                    patience=call.time.total,
-                    place=place,
+                    pending.priority, deadline=until, patience=call.time.total, place=place, call=call
                 )
-            except WaitTooLongError as error:
+            except OutOfTimeError:
                 call.trace.waited(reason, self.loop.time() - started)
-                raise OutOfTimeError(error.pause, WAITED_FOR[error.reason or "rate"]) from None
+                raise
             call.trace.waited(reason, self.loop.time() - started)
             token = self.keeper.usable()
             if token is not None:
@@ -173,7 +170,7 @@ class AttemptRunner:
                 await self.keeper.fetch(call.trace)
         except TimeoutError as error:
             if limit.expired():
-                raise OutOfTimeError(None, "a token") from None
+                raise OutOfTimeError(None, "a token", seconds=self.loop.time() - started) from None
             raise TokenSourceError from error
         except FieldingError:
             raise
@@ -269,6 +266,7 @@ class _Attempt:
             raise
         finally:
             call.requests += outgoing.left
+            call.trace.counts.requests += outgoing.left
             pending.sent += outgoing.left
             if self.gate.waited:
                 call.trace.waited("rate", self.gate.waited)

@@ -9,9 +9,18 @@ from typing import Self
 
 from attrs import define
 
+from fielding_async.core.config import Timeout
 from fielding_async.core.conflict.attempts import RequestEnd
-from fielding_async.core.errors import FieldingError, RateLimitError, SessionClosedError, TransportError, public_name
+from fielding_async.core.errors import (
+    FieldingError,
+    OutcomeUnknownError,
+    SessionClosedError,
+    TransportError,
+    public_name,
+)
 from fielding_async.core.models import RunRef
+from fielding_async.core.pace.out_of_time import WAITED_FOR, OutOfTimeError
+from fielding_async.core.pace.waiting_line import Priority, Waiter
 from fielding_async.core.redaction import Secrets
 from fielding_async.core.token_life import Token
 from fielding_async.core.wire.replies import Accepted, Answer, Failed, Throttled
@@ -38,17 +47,33 @@ class TimeLimit:
     """The time limit of a call. Times are those of the event loop's clock, in seconds.
 
     `total` seconds start with the call's first permission to send, from when it `is_running`; `None`: no limit. A
-    `timeout=` of the caller's own starts with the call.
+    `timeout=` of the caller's own starts with the call. `queue_until`: the time by which the call must have its turn
+    and its next permission; `None` if nothing but `deadline` says so.
     """
 
     total: float | None
     deadline: float | None = None
     is_running: bool = False
+    queue_until: float | None = None
 
     @classmethod
-    def of_caller(cls, seconds: float | None, now: float) -> "TimeLimit":
-        """Return the limit for a caller's own `timeout=`, which starts now; `None` is no limit."""
-        return cls(None, None if seconds is None else now + seconds)
+    def of(cls, limit: Timeout | float | None, clock: Callable[[], float], *, queues: bool) -> "TimeLimit":
+        """Return the limit of a call that starts now.
+
+        `limit`: the session's, or the caller's own `timeout=`; `None` is no limit. `queues`: `Timeout.queue` holds.
+        """
+        if isinstance(limit, Timeout):
+            queue = limit.queue if queues else None
+            return cls(limit.total, queue_until=None if queue is None else clock() + queue)
+        return cls(None, None if limit is None else clock() + limit)
+
+    @property
+    def waits_until(self) -> float | None:
+        """The time until which it may wait for its turn or for its next permission; `None`: without a limit."""
+        until = self.queue_until
+        if until is None or (self.deadline is not None and self.deadline < until):
+            return self.deadline
+        return until
 
 
 class CallsUnderWay(set[object]):
@@ -62,8 +87,10 @@ class Call:
     """One call of the SDK: a context manager around what it does.
 
     It adds run, idempotency key and trace id to the errors that come out of it, and removes secrets from them.
-    `secrets`: what no error may show. `under_way`: the calls that this one is among. `requests` counts the HTTP
-    requests sent; `conflicts` the 412s, without those that may be due to our own lost write.
+    `secrets`: what no error may show. `under_way`: the calls that this one is among. `is_background`: it is a row of a
+    batch, or polls a job, and no other call waits for it. `in_line`: its request that waits for a permission, if one
+    does. `requests` counts the HTTP requests sent; `conflicts` the 412s, without those that may be due to our own lost
+    write.
     """
 
     name: str
@@ -71,6 +98,8 @@ class Call:
     time: TimeLimit
     secrets: Secrets
     under_way: CallsUnderWay
+    is_background: bool = False
+    in_line: Waiter | None = None
     ref: RunRef | None = None
     idempotency_key: str | None = None
     requests: int = 0
@@ -99,6 +128,8 @@ class Call:
         if isinstance(error, FieldingError):
             error.filled(ref=self.ref, idempotency_key=self.idempotency_key, trace_id=self.trace.trace_id)
             self._scrub(error)
+            if isinstance(error, OutcomeUnknownError):
+                self.trace.counts.unknown += 1
         if self.trace.is_observed:
             self.trace.end(
                 error,
@@ -126,9 +157,6 @@ class Call:
         cancelled.add_note(f"fielding-async: {text} [trace_id={self.trace.trace_id}]")
         self.trace.in_doubt(text)
 
-
-WAITED_FOR = {"rate": "the pace", "concurrency": "a slot", "pause": "the pause after a 429"}
-"""What a request waited for, in words."""
 
 _RESERVE_SHARE = 0.1  # of the time that is left when the write is sent first
 _RESERVE_MOST = 5.0  # seconds
@@ -160,7 +188,16 @@ class PendingRequest:
 
     def waits_until(self, now: float) -> float | None:
         """Return the time until which it may wait to be sent; `None`: without a limit."""
-        return self.ends_by(now) if self.end.attempts.may_be_applied else self.call.time.deadline
+        return self.ends_by(now) if self.end.attempts.may_be_applied else self.call.time.waits_until
+
+    @property
+    def priority(self) -> Priority:
+        """Its class in the line for permissions."""
+        if self.settling:
+            return Priority.SETTLING
+        if self.call.is_background:
+            return Priority.BACKGROUND_UNDER_WAY if self.call.time.is_running else Priority.BACKGROUND
+        return Priority.UNDER_WAY if self.call.time.is_running else Priority.FIRST
 
     def ends_by(self, now: float) -> float | None:
         """Return the time by which an attempt that starts now must have ended; `None`: without a limit.
@@ -168,6 +205,7 @@ class PendingRequest:
         With the call's first attempt the time of the call starts.
         """
         time = self.call.time
+        time.queue_until = None
         if not time.is_running:
             time.is_running = True
             if time.total is not None:
@@ -207,18 +245,6 @@ class PendingRequest:
             self.call.trace.outlived("not_sent", "not sent")
         else:
             self.call.trace.outlived("refused", f"refused{said}")
-
-
-class OutOfTimeError(Exception):
-    """Time ran out before an attempt could be sent.
-
-    `pause`: the 429 whose pause is the reason, if one is. `waiting_for`: what the attempt waited for, if it waited.
-    """
-
-    def __init__(self, pause: RateLimitError | None, waiting_for: str | None = None) -> None:
-        super().__init__()
-        self.pause = pause
-        self.waiting_for = waiting_for
 
 
 class TokenSourceError(Exception):

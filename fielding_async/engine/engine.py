@@ -7,15 +7,14 @@ import ssl as ssl_module
 import threading
 import time
 from collections.abc import Callable, Mapping
-from enum import Enum
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from attrs import evolve, frozen
 
-from fielding_async.core.config import MOST_SECONDS, Limits, Retry, Timeout
+from fielding_async.core.config import DEFAULT, Default, Limits, Retry, Timeout, TimeoutArg, check_timeout
 from fielding_async.core.conflict.run_memory import RunMemory
 from fielding_async.core.credentials import Auth, TokenSource
-from fielding_async.core.errors import ConfigurationError, SessionClosedError
+from fielding_async.core.errors import SessionClosedError
 from fielding_async.core.models import RunRef
 from fielding_async.core.redaction import Secrets
 from fielding_async.core.wire.structuring import load_cattrs
@@ -25,6 +24,7 @@ from fielding_async.http.proxies import NO_PROXIES, Proxies
 from fielding_async.http.transport import Transport
 from fielding_async.telemetry.call_trace import CallTrace, Position
 from fielding_async.telemetry.otel_providers import Providers, TracerProvider
+from fielding_async.telemetry.session_stats import SessionWatch
 
 from .attempt import AttemptRunner
 from .backoff_waits import Uniform
@@ -52,17 +52,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forked)
 
 
-class Default(Enum):
-    """The type of a `timeout=` that was left out: the session's own `Timeout` applies."""
-
-    DEFAULT = "the session's own"
-
-
 _MOST_STEPS = 100  # of the event loop, that a cancelled closing takes at most
-
-DEFAULT: Final = Default.DEFAULT
-TimeoutArg = float | None | Default
-"""Seconds, counted from the call; `None` for no limit; left out, the session's own."""
 
 
 @frozen(kw_only=True)
@@ -81,6 +71,7 @@ class Settings:
     ssl: ssl_module.SSLContext | bool | None = None
     tracer_provider: TracerProvider | None = None
     meter_provider: "MeterProvider | None" = None
+    name: str | None = None
     transport: Transport | None = None
     dice: random.Random | None = None
 
@@ -148,7 +139,7 @@ class Engine:
             self.loop,
         )
         self.memory: RunMemory = RunMemory(settings.etag_cache_size)
-        self.turns: RunTurns = RunTurns()
+        self.turns: RunTurns = RunTurns(self.limiter)
         self.uniform: Uniform = dice.uniform
         self.calls: CallsUnderWay = CallsUnderWay()
         self._refuses = False
@@ -156,7 +147,17 @@ class Engine:
         self._ending: asyncio.Task[None] | None = None
         self.on_close: dict[Callable[[], None], None] = {}
         """What is called when the session starts to close, in this order."""
-        self._providers = Providers(dice.getrandbits, self.loop.time, settings.tracer_provider, settings.meter_provider)
+        self.watch: SessionWatch = SessionWatch(
+            self.limiter, self.turns, self.memory, name=settings.name, slots=settings.limits.concurrency
+        )
+        """What is going on in the session, for its `stats()` and for gauges."""
+        self._providers = Providers(
+            dice.getrandbits,
+            self.loop.time,
+            settings.tracer_provider,
+            settings.meter_provider,
+            watch=self.watch,
+        )
 
     @property
     def closing(self) -> bool:
@@ -167,6 +168,11 @@ class Engine:
     def is_over(self) -> bool:
         """Whether the session has been closed, to the end."""
         return self._ending is not None and self._ending.done()
+
+    @property
+    def state(self) -> str:
+        """Whether the session is open, in one or two words."""
+        return "closed" if self.is_over else "being closed" if self._refuses else "open"
 
     def check(self) -> None:
         """Raise `SessionClosedError` unless this is the loop, thread and process of the session, and it is open."""
@@ -197,20 +203,26 @@ class Engine:
         ids: Mapping[str, Any] | None = None,
         link: Position | None = None,
         idempotency_key: str | None = None,
+        is_background: bool = False,
     ) -> Call:
         """Start a call, to be used as a context manager.
 
         `ref`: the run that it is on; otherwise `ids` name what it is on. `link`: the span of the call that it follows.
+        `is_background`: it is a row of a batch, or polls a job, and lets other calls go first.
         Raises `SessionClosedError`, and `ConfigurationError` for a bad `timeout`.
         """
         self.check()
+        if self._providers.awaits_globals:
+            self._providers.take_up_globals()
         own = timeout if timeout is DEFAULT else check_timeout(timeout)
+        limit = self.settings.timeout if own is DEFAULT else own
         return Call(
             name,
             CallTrace(self._providers, name, ref=ref, ids=ids, link=link),
-            TimeLimit(self.settings.timeout.total) if own is DEFAULT else TimeLimit.of_caller(own, self.loop.time()),
+            TimeLimit.of(limit, self.loop.time, queues=not is_background),
             self.secrets,
             self.calls,
+            is_background,
             ref=ref,
             idempotency_key=idempotency_key,
         )
@@ -272,6 +284,7 @@ class Engine:
         if self._ending is None:
             if self._idle is not None and not self._idle.done():
                 self._idle.set_result(None)
+            self.watch.close()
             self.turns.close(_session_closed)
             self.sender.close_now()
             self._ending = self.loop.create_task(self.sender.aclose(), name="fielding-async closing")
@@ -284,6 +297,7 @@ class Engine:
         """
         if self._ending is not None or os.getpid() != self._process:
             return False
+        self.watch.close()
         transport = self.sender.attempts.transport
         if self.loop.is_closed() or asyncio._get_running_loop() is self.loop:
             transport.close_now()
@@ -302,14 +316,3 @@ class EngineSource(Protocol):
 
 def _session_closed() -> SessionClosedError:
     return SessionClosedError("the session was closed while the call was waiting for its turn")
-
-
-def check_timeout(timeout: TimeoutArg) -> TimeoutArg:
-    """Return a `timeout=` that is a number of seconds above 0, `None` or left out; raises `ConfigurationError`."""
-    if timeout is None or timeout is DEFAULT:
-        return timeout
-    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout <= MOST_SECONDS:
-        raise ConfigurationError(
-            f"timeout={timeout!r:.60}: must be a number of seconds greater than 0, at most {MOST_SECONDS:g}, or None"
-        )
-    return timeout

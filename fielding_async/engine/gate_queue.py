@@ -2,17 +2,24 @@
 
 A request that may leave at once, while none waits, only asks. The others wait here, on one timer. A request with a
 later permission leaves first only if the connection of the earlier one was not open yet.
+
+Beside it the timers of all who wait: one for the gate, one for the pace, one for all deadlines.
 """
 
 import asyncio
 from collections.abc import Callable
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from math import inf
+from typing import Any
 
 from fielding_async.core.pace.pacer import Pacer, Permit
 from fielding_async.http.transport import Gate
 
-__all__ = ["Alarm", "GateQueue"]
+__all__ = ["Alarm", "Deadlines", "GateQueue"]
+
+_MOST_WAIT = 1.0  # seconds that requests at the socket may need to leave; beyond that no permission is given
+_MOST_WAIT_IN_BACKGROUND = 0.25  # the same for the background: a call must not find many of its requests there
+_LEAST_STALE = 64  # entries, below which cleaning up is not worth while
 
 
 class Alarm:
@@ -36,6 +43,57 @@ class Alarm:
     def _rings(self) -> None:
         self._timer = None
         self._ring()
+
+
+class Deadlines:
+    """The deadlines of all who wait for a turn or a permission, on one timer.
+
+    What waits is a future, which fails at its deadline with an exception that is made then. So a pause ends those waits
+    at once that it would outlast, and ten thousand waits cost no more each than a few.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._heap: list[tuple[float, int, asyncio.Future[Any], Callable[[], BaseException]]] = []
+        self._entered = 0
+        self._waiting = 0
+        self._alarm = Alarm(loop, self._ring)
+        self._rings_at = inf
+
+    def add(self, when: float, waits: "asyncio.Future[Any]", error: Callable[[], BaseException]) -> None:
+        """Fail `waits` at this time, unless it is done by then. When it is over, call `discard`."""
+        self._entered += 1
+        self._waiting += 1
+        heappush(self._heap, (when, self._entered, waits, error))
+        if when < self._rings_at:
+            self._set(when)
+
+    def discard(self) -> None:
+        """Note that one of those that were added waits no more."""
+        self._waiting -= 1
+        heap = self._heap
+        if not self._waiting:
+            heap.clear()
+            self._set(inf)
+        elif len(heap) > 2 * self._waiting + _LEAST_STALE:
+            heap[:] = [entry for entry in heap if not entry[2].done()]
+            heapify(heap)
+
+    def fail_until(self, when: float) -> None:
+        """Fail at once whatever has its deadline by this time."""
+        heap = self._heap
+        while heap and (heap[0][0] <= when or heap[0][2].done()):
+            _, _, waits, error = heappop(heap)
+            if not waits.done():
+                waits.set_exception(error())
+        self._set(heap[0][0] if heap else inf)
+
+    def _ring(self) -> None:
+        self.fail_until(self._loop.time())
+
+    def _set(self, when: float) -> None:
+        self._rings_at = when
+        self._alarm.set(when)
 
 
 class GateQueue:
@@ -90,6 +148,11 @@ class GateQueue:
                 turn.set_result(leaves_at is not None)
             heappop(line)
         self._alarm.set(inf)
+
+    def is_crowded(self, *, is_background: bool = False) -> bool:
+        """Whether one more permission would only lengthen the wait here."""
+        most = _MOST_WAIT_IN_BACKGROUND if is_background else _MOST_WAIT
+        return self.waiting > 0 and self.waiting * self._pacer.interval > most
 
     def close(self) -> None:
         """Let nobody leave any more."""

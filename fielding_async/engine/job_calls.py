@@ -121,17 +121,21 @@ async def wait_for_job(
     job_id: str,
     timeout: TimeoutArg,
     on_poll: Callable[[Any], Awaitable[None] | None] | None,
+    *,
+    queue: float | None,
 ) -> Any:
     """Poll a job until it has ended, and return its result.
 
+    The polls let other calls go first. `queue`: seconds that each may wait for its permission; `None`: no limit.
     Raises `JobFailedError` for one that ended `Failed`, `DeadlineExceededError` when time runs out.
     """
     name = f"{query.row.name.removesuffix('-status')}-wait"
-    with engine.call(name, timeout, ids=query.ids, link=query.made_by) as call:
+    with engine.call(name, timeout, ids=query.ids, link=query.made_by, is_background=True) as call:
         polling = _Polling(engine, call)
         last: JobResult | FieldingError | None = None
         while True:
             at_least = 0.0
+            call.time.queue_until = None if queue is None else engine.loop.time() + queue
             try:
                 response = await _poll(engine, query, call)
             except DeadlineExceededError as error:

@@ -1,14 +1,13 @@
 """Permissions to send, one for each attempt: the slots, the pace and the pauses of a session, over `Pacer` and asyncio.
 
-Who waits is served by priority, and within a priority in the order in which the requests asked. A request whose
-permission lapsed at the socket, because a pause began, keeps its place.
+Who is next the line says: see `core.pace.waiting_line`. A request whose permission lapsed at the socket, because a
+pause began, keeps its place.
 """
 
 import asyncio
 from collections.abc import Callable
-from enum import IntEnum
-from heapq import heappop, heappush
-from math import inf
+from functools import partial
+from math import inf, nextafter
 from typing import TYPE_CHECKING
 
 from attrs import define
@@ -16,55 +15,31 @@ from attrs import define
 from fielding_async.core.config import Limits
 from fielding_async.core.errors import RateLimitError
 from fielding_async.core.pace.pacer import Pacer, Permit
+from fielding_async.core.pace.waiting_line import Patience, Priority, Waiter, WaitingLine
 
-from .gate_queue import Alarm, GateQueue
+from .call import Call, OutOfTimeError
+from .gate_queue import Alarm, Deadlines, GateQueue
 
 if TYPE_CHECKING:
     from fielding_async.telemetry.signal_names import WaitReason
 
-__all__ = ["Limiter", "Permit", "Priority", "WaitTooLongError"]
+__all__ = ["Limiter", "Permit", "Priority"]
 
-_MOST_WAIT = 1.0  # seconds that requests at the socket may need to leave; beyond that no permission is given
-_MOST_PAUSES = 3  # pauses in a row, each followed by another 429
-
-
-class Priority(IntEnum):
-    """Who is served first: the lower number."""
-
-    UNDER_WAY = 0
-    """A request of a call that had a permission before."""
-    FIRST = 1
-    """The first request of a call."""
+_KEPT_FROM = 10  # slots, from which on one is kept for calls
 
 
-class WaitTooLongError(Exception):
-    """The deadline passed before a permission, or will.
+@define(eq=False, kw_only=True)
+class _Waiter(Waiter):
+    """A request that waits for its permission. `ahead`: how many were ahead of it when it began to wait."""
 
-    `reason`: what the request waited for. `pause`: the 429 whose pause is the reason, if one is.
-    """
-
-    def __init__(self, reason: "WaitReason | None", pause: RateLimitError | None) -> None:
-        super().__init__("the deadline passed before a request could be sent")
-        self.reason = reason
-        self.pause = pause
-
-
-@define(eq=False)
-class _Waiter:
-    """A request that waits for its permission. `patience`: the seconds after which it gives up if all are refused."""
-
-    permit: asyncio.Future[Permit]
-    place: int
-    patience: float | None
-    since: float
-    pauses: int = 0
+    permit: "asyncio.Future[Permit]"
+    ahead: int
 
 
 class Limiter:
     """The slots and the pace of one session. Lives on one event loop, whose clock it reads.
 
-    `in_flight`, `waiting`, `refusals` and `pause_left` may be read at any time, by displays, tests and benchmarks:
-    `fielding.engine().limiter` is their view.
+    Its state may be read at any time, by displays, tests and benchmarks: `fielding.engine().limiter` is their view.
     """
 
     def __init__(
@@ -74,11 +49,17 @@ class Limiter:
         self._pacer = Pacer(limits, uniform)
         self._free = limits.concurrency
         self._concurrency = limits.concurrency
-        self._line: list[tuple[Priority, int, _Waiter]] = []  # a heap
+        kept = 1 if limits.concurrency >= _KEPT_FROM else 0
+        self._free_in_background = limits.concurrency - kept  # slots that the background may take
+        self._told_interval = 0.0 if limits.rate is None else 1.0 / limits.rate
+        self._line: WaitingLine[_Waiter] = WaitingLine()
+        self._patience: Patience[_Waiter] = Patience()
         self._count = 0  # of the places and permissions given so far
         self._alarm = Alarm(loop, self._serve)
         self.gate_queue: GateQueue = GateQueue(self._pacer, loop, self._queue_moved)
         """Where requests that may not leave yet wait at the socket."""
+        self.deadlines: Deadlines = Deadlines(loop)
+        """The deadlines of all who wait for a permission, or for a turn before it."""
         self._last_429: RateLimitError | None = None
         self._refusals = 0
         self._closed: Callable[[], BaseException] | None = None
@@ -95,7 +76,24 @@ class Limiter:
     @property
     def waiting(self) -> int:
         """How many requests wait for a permission."""
-        return sum(not waiter.permit.done() for _, _, waiter in self._line)
+        return self._line.waiting
+
+    @property
+    def waiting_by_class(self) -> dict[Priority, int]:
+        """How many requests of each class wait for a permission."""
+        return dict(zip(Priority, self._line.counts, strict=True))
+
+    @property
+    def oldest_wait(self) -> float:
+        """The seconds for which the request has waited that has waited longest; 0 if none waits."""
+        since = self._line.oldest()
+        return 0.0 if since is None else max(0.0, self._loop.time() - since)
+
+    @property
+    def pace(self) -> float | None:
+        """Requests a second that are allowed now; `None` if nothing limits them."""
+        interval = self._pacer.interval
+        return 1.0 / interval if interval else None
 
     @property
     def refusals(self) -> int:
@@ -110,11 +108,14 @@ class Limiter:
     @property
     def waits_for(self) -> "WaitReason | None":
         """What keeps the next request from being sent; `None` if nothing does."""
+        return self._waits_for(is_background=False)
+
+    def _waits_for(self, *, is_background: bool) -> "WaitReason | None":
         if self.pause_left:
             return "pause"
-        if not self._free:
+        if not self._free or (is_background and not self._free_in_background):
             return "concurrency"
-        is_free = self._pacer.ready_at() <= self._loop.time() and not self._line and not self._is_crowded()
+        is_free = self._pacer.ready_at() <= self._loop.time() and not self.waiting and not self.gate_queue.is_crowded()
         return None if is_free else "rate"
 
     @property
@@ -129,47 +130,72 @@ class Limiter:
 
     # -- permissions
 
-    def try_acquire(self) -> Permit | None:
-        """Return a permission if one can be given at once and nobody waits for it; otherwise `None`: use `acquire`."""
-        if self._closed is not None or self._line or not self._free or (self.gate_queue.waiting and self._is_crowded()):
+    def try_acquire(self, *, is_background: bool = False) -> Permit | None:
+        """Return a permission if one can be given at once and nobody waits for it; otherwise `None`: use `acquire`.
+
+        `is_background`: the request is of the last class.
+        """
+        if (
+            self._closed is not None
+            or self._line.waiting
+            or not self._free
+            or (is_background and not self._free_in_background)
+            or (self.gate_queue.waiting and self.gate_queue.is_crowded(is_background=is_background))
+        ):
             return None
         found = self._pacer.try_take(self._loop.time())
         if not isinstance(found, Permit):
             return None
         self._free -= 1
+        if is_background:
+            self._free_in_background -= 1
+            found.is_background = True
         self._count = found.number = found.place = self._count + 1
         return found
 
     async def acquire(
-        self, priority: Priority, *, deadline: float | None, patience: float | None = None, place: int | None = None
+        self,
+        priority: Priority,
+        *,
+        deadline: float | None,
+        patience: float | None = None,
+        place: int | None = None,
+        call: Call | None = None,
     ) -> Permit:
-        """Wait for a slot and for the pace. Raises `WaitTooLongError` if the wait cannot end by the deadline.
+        """Wait for a slot and for the pace. Raises `OutOfTimeError` if the wait cannot end by the deadline.
 
         Without a deadline the wait may be long, as long as some requests are accepted. `patience`: the seconds after
-        which it ends if none is, because each pause is followed by another 429; `None`: never. `place`: that of a
-        permission of this request that was not used; left out, the request is the last of its priority.
+        which it ends if none is, because each pause is followed by another 429; `None`: never; the same for all
+        requests that have one. `place`: that of a permission of this request that was not used; left out, the request
+        is the last of its priority. `call`: the one that it is of, for `lift`.
         """
         if self._closed is not None:
             raise self._closed()
         now = self._loop.time()
-        if self._last_429 is not None and deadline is not None and self._pacer.paused_until > max(deadline, now):
-            raise WaitTooLongError("pause", self._last_429)
+        if deadline is not None and (pause := self.pause_beyond(deadline)) is not None:
+            raise self._too_late("pause", pause, deadline)
         self._count += 1
-        if place is None:
-            place = self._count
-        is_first = bool(self._free) and not self._line and not self._is_crowded()
+        is_first = not self._line.waiting and self._has_room(is_background=priority.is_background)
         found = self._pacer.try_take(now) if is_first else self._pacer.ready_at()
         if isinstance(found, Permit):
-            return self._granted(found, place)
-        ready_at = found
-        if deadline is not None and deadline < ready_at < inf:
-            raise self._too_long()
+            return self._granted(found, self._count if place is None else place, priority)
+        ahead = self._line.ahead_of(priority)
+        if deadline is not None:
+            # what is in flight may not have left yet, and give its permission back
+            certain = max(0, ahead - self.in_flight) if place is None and not priority.is_background else 0
+            if deadline < found + certain * self._told_interval < inf:
+                raise self._too_late(self.waits_for, self.refusal, deadline, ahead)
         permit: asyncio.Future[Permit] = self._loop.create_future()
-        waiter = _Waiter(permit, place, None if deadline is not None else patience, now)
-        heappush(self._line, (priority, place, waiter))
-        timer = None if deadline is None else self._loop.call_at(deadline, self._expire, permit)
+        waiter = _Waiter(priority, self._count if place is None else place, now, permit=permit, ahead=ahead)
+        self._line.enter(waiter)
+        if deadline is not None:
+            self.deadlines.add(deadline, permit, partial(self._expire, waiter, deadline))
+        elif patience is not None:
+            self._patience.enter(waiter, patience)
+        if call is not None:
+            call.in_line = waiter
         if is_first:
-            self._alarm.set(ready_at)
+            self._alarm.set(found)
         else:
             self._serve()
         try:
@@ -179,14 +205,37 @@ class Limiter:
                 self.release(permit.result())
             raise
         finally:
-            if timer is not None:
-                timer.cancel()
+            if waiter.waits:
+                self._line.leave(waiter)
+            if deadline is not None:
+                self.deadlines.discard()
+            elif patience is not None:
+                self._patience.leave()
+            if call is not None:
+                call.in_line = None
 
-    def _granted(self, permit: Permit, place: int) -> Permit:
+    def _granted(self, permit: Permit, place: int, priority: Priority) -> Permit:
         self._free -= 1
+        if priority.is_background:
+            self._free_in_background -= 1
+            permit.is_background = True
         self._count = permit.number = self._count + 1
         permit.place = place
         return permit
+
+    def lift(self, call: Call) -> None:
+        """Move a call of the background up to the class of calls, for a call waits for it."""
+        call.is_background = False
+        waiter = call.in_line
+        if isinstance(waiter, _Waiter):
+            self._line.lift(waiter)
+            self._serve()
+
+    def pause_beyond(self, deadline: float | None) -> RateLimitError | None:
+        """Return the 429 whose pause is known to last beyond the deadline, if there is one."""
+        if self._last_429 is None or deadline is None:
+            return None
+        return self._last_429 if self._pacer.paused_until > max(deadline, self._loop.time()) else None
 
     def throttled(self, permit: Permit, error: RateLimitError) -> float | None:
         """Note that the request met a 429: pause all requests of the session.
@@ -200,15 +249,21 @@ class Limiter:
         pause = self._pacer.throttled(permit, error.retry_after, now)
         if self.gate_queue.waiting:
             self.gate_queue.serve()  # their permissions have lapsed
-        if self._line and self._pacer.pauses_in_a_row > before:
-            self._give_up(now)
+        if self._pacer.pauses_in_a_row > before:
+            for waiter in self._patience.give_up(now, self._pacer.pauses_in_a_row):
+                if not waiter.permit.done():
+                    waiter.permit.set_exception(self._expire(waiter))
+        # those whose time is up before the pause is
+        self.deadlines.fail_until(nextafter(self._pacer.paused_until, -inf))
         return pause
 
     def release(self, permit: Permit) -> None:
         """Return a slot when the attempt is over. A permission whose request was not sent is returned as well."""
         self._pacer.ended(permit, self._loop.time())
         self._free += 1
-        if self._line:
+        if permit.is_background:
+            self._free_in_background += 1
+        if self._line.waiting:
             self._serve()
 
     def close(self, error: Callable[[], BaseException]) -> None:
@@ -216,49 +271,50 @@ class Limiter:
         self._closed = error
         self._alarm.set(inf)
         self.gate_queue.close()
-        for _, _, waiter in self._line:
+        for waiter in self._line.clear():
             if not waiter.permit.done():
                 waiter.permit.set_exception(error())
-        self._line.clear()
 
     # -- the line
 
     def _serve(self) -> None:
         """Give permissions to waiting requests, as far as slots, pace and gate allow."""
         line = self._line
-        while line and self._free and not self._is_crowded():
-            waiter = line[0][2]
-            permit = waiter.permit
-            if not permit.done():
-                found = self._pacer.try_take(self._loop.time(), waited=True)
-                if not isinstance(found, Permit):
-                    self._alarm.set(found)
-                    return
-                permit.set_result(self._granted(found, waiter.place))
-            heappop(line)
+        while line.waiting and self._free and not self.gate_queue.is_crowded():
+            waiter = line.first(with_background=self._has_room(is_background=True))
+            if waiter is None:
+                return
+            if waiter.permit.done():  # it was cancelled, or its time is up, in this very step
+                line.leave(waiter)
+                continue
+            found = self._pacer.try_take(self._loop.time(), waited=True)
+            if not isinstance(found, Permit):
+                self._alarm.set(found)
+                return
+            line.serve(waiter)
+            waiter.permit.set_result(self._granted(found, waiter.place, waiter.priority))
 
-    def _is_crowded(self) -> bool:
-        """Whether one more permission would only lengthen the wait at the socket."""
-        waiting = self.gate_queue.waiting
-        return waiting > 0 and waiting * self._pacer.interval > _MOST_WAIT
+    def _has_room(self, *, is_background: bool) -> bool:
+        """Whether slots and gate allow one more permission."""
+        free = min(self._free, self._free_in_background) if is_background else self._free
+        return free > 0 and not self.gate_queue.is_crowded(is_background=is_background)
 
     def _queue_moved(self) -> None:
-        if self._line:
+        if self._line.waiting:
             self._serve()
 
-    def _too_long(self) -> WaitTooLongError:
-        return WaitTooLongError(self.waits_for, self.refusal)
+    def _expire(self, waiter: _Waiter, deadline: float = -inf) -> OutOfTimeError:
+        """Return the error of a wait that is over: it has lasted too long, or is bound to."""
+        now = self._loop.time()
+        reason = self._waits_for(is_background=waiter.priority.is_background)
+        if deadline > now:
+            return self._too_late(reason, self.refusal, deadline, waiter.ahead)
+        seconds = now - waiter.since
+        return OutOfTimeError.in_line(reason, self.refusal, ahead=waiter.ahead, pace=self.pace, seconds=seconds)
 
-    def _expire(self, permit: asyncio.Future[Permit]) -> None:
-        if not permit.done():
-            permit.set_exception(self._too_long())
-
-    def _give_up(self, now: float) -> None:
-        """Fail the requests that have waited longer than their patience while only 429s came back."""
-        for _, _, waiter in self._line:
-            waiter.pauses += 1
-            if waiter.patience is None or waiter.permit.done():
-                continue
-            pauses = min(waiter.pauses, self._pacer.pauses_in_a_row)
-            if pauses >= _MOST_PAUSES and now - waiter.since >= waiter.patience:
-                waiter.permit.set_exception(WaitTooLongError("pause", self._last_429))
+    def _too_late(
+        self, reason: "WaitReason | None", pause: RateLimitError | None, deadline: float, ahead: int = 0
+    ) -> OutOfTimeError:
+        """Return the error of a wait that cannot end in time."""
+        left = max(0.0, deadline - self._loop.time())
+        return OutOfTimeError.in_line(reason, pause, ahead=ahead, pace=self.pace, left=left)

@@ -35,13 +35,12 @@ from fielding_async.core.wire.replies import Answer
 from fielding_async.core.wire.requests import run_request
 
 from .backoff_waits import conflict_waits, retry_waits
-from .call import Call, PendingRequest
+from .call import Call, OutOfTimeError, PendingRequest
 from .engine import Engine, TimeoutArg
 from .run_errors import RunErrors
 from .run_fetch import FetchedRun, fetch_run
 
 __all__ = ["RunAction"]
-_NO_TURN = "time ran out while waiting for its turn: earlier actions on this run were under way"
 _PATIENCE = 5.0  # seconds from the first reply, for which a GET is repeated while it is stale
 
 
@@ -50,7 +49,7 @@ class RunAction:
     """One call of a run action. All arguments have been checked.
 
     `order`: what the caller wants, an action or a callable change. `seen`, `on_conflict`, `timeout`: as for
-    `Run.perform`. `log`: records each step, for a batch with a journal.
+    `Run.perform`. `log`: records each step, for a batch with a journal. `is_background`: it is a row of a batch.
     """
 
     engine: Engine
@@ -60,6 +59,7 @@ class RunAction:
     on_conflict: OnConflict
     timeout: TimeoutArg
     log: WriteLog | None = None
+    is_background: bool = False
     _call: Call = field(init=False)
     _writes: WriteRecord = field(
         init=False, default=Factory(lambda self: WriteRecord(self.engine.memory, self.ref, self.log), takes_self=True)
@@ -76,9 +76,9 @@ class RunAction:
         """
         engine, ref, writes = self.engine, self.ref, self._writes
         name = Update.name if callable(self.order) else self.order.name
-        with engine.call(name, self.timeout, ref=ref) as call:
+        with engine.call(name, self.timeout, ref=ref, is_background=self.is_background) as call:
             self._call = call
-            if not engine.turns.take_now(ref):
+            if not engine.turns.take_now(ref, call):
                 await self._wait_for_turn()
             outlived = False
             try:
@@ -141,9 +141,9 @@ class RunAction:
         loop = self.engine.loop
         started = loop.time()
         try:
-            await self.engine.turns.take(self.ref, self._call.time.deadline)
-        except TimeoutError:
-            raise DeadlineExceededError(_NO_TURN) from None
+            await self.engine.turns.take(self.ref, self._call)
+        except OutOfTimeError as out:
+            raise out.error(None, None, None) from None
         finally:
             self._call.trace.waited("turn", loop.time() - started)
 
@@ -198,7 +198,7 @@ class RunAction:
                     raise DeadlineExceededError("time ran out")
                 if wait:
                     self._call.trace.waited("conflict", wait)
-                fetched = await self._fetch(settling=True)
+                fetched = await self._fetch(settling=self._writes.may_be_applied)
             except FieldingError as error:
                 problem = self._errors.not_fetched(failure, error, end)
                 raise problem from (error if problem is failure else failure)

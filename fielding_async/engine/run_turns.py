@@ -3,42 +3,77 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from functools import partial
+from math import inf
+
+from attrs import Factory, define
 
 from fielding_async.core.models import RunRef
+
+from .call import Call, OutOfTimeError
+from .limiter import Limiter
 
 __all__ = ["RunTurns"]
 
 
-class RunTurns:
-    """First come, first served, for each run by itself."""
+@define(eq=False)
+class _Queue:
+    """The calls that wait for the turn on a run. `rows`: those of the background, in it or at the turn, not lifted."""
 
-    def __init__(self) -> None:
-        self._queues: dict[RunRef, deque[asyncio.Future[None]] | None] = {}  # a queue as soon as a call waits
+    waiting: "deque[tuple[asyncio.Future[None], Call]]" = Factory(deque)  # pyright: ignore[reportUnknownVariableType]
+    rows: dict[Call, None] = Factory(dict)  # pyright: ignore[reportUnknownVariableType]
+
+
+class RunTurns:
+    """First come, first served, for each run by itself. `waiting`: how many calls wait for a turn.
+
+    What a call waits for behind a row of a batch moves up to the class of calls, wherever it waits itself.
+    """
+
+    def __init__(self, limiter: Limiter) -> None:
+        self.waiting: int = 0
+        self._limiter = limiter
+        self._holders: dict[RunRef, Call] = {}
+        self._queues: dict[RunRef, _Queue] = {}  # of the runs for whose turn a call waits
         self._closed: Callable[[], BaseException] | None = None
 
     def __len__(self) -> int:
-        return len(self._queues)
+        return len(self._holders)
 
-    def take_now(self, ref: RunRef) -> bool:
+    def take_now(self, ref: RunRef, call: Call) -> bool:
         """Take the turn if nobody has it."""
         if self._closed is not None:
             raise self._closed()
-        if ref in self._queues:
+        if ref in self._holders:
             return False
-        self._queues[ref] = None
+        self._holders[ref] = call
         return True
 
-    async def take(self, ref: RunRef, deadline: float | None) -> None:
-        """Wait for the turn. Raises `TimeoutError` at the deadline (a time of the loop's clock)."""
-        if self.take_now(ref):
+    async def take(self, ref: RunRef, call: Call) -> None:
+        """Wait for the turn. Raises `OutOfTimeError` if the call's time is up before, or will be."""
+        if self.take_now(ref, call):
             return
-        queue = self._queues[ref]
+        limiter, deadline = self._limiter, call.time.waits_until
+        queue = self._queues.get(ref)
         if queue is None:
-            queue = self._queues[ref] = deque()
+            queue = self._queues[ref] = _Queue()
+            if self._holders[ref].is_background:
+                queue.rows[self._holders[ref]] = None
         loop = asyncio.get_running_loop()
         turn: asyncio.Future[None] = loop.create_future()
-        queue.append(turn)
-        timer = None if deadline is None else loop.call_at(deadline, _expire, turn)
+        expired = partial(self._expired, loop.time(), deadline or inf, len(queue.waiting) + 1)
+        if limiter.pause_beyond(deadline) is not None:
+            raise expired()  # with the turn it would only wait for the end of the pause
+        queue.waiting.append((turn, call))
+        if call.is_background:
+            queue.rows[call] = None
+        else:
+            for row in queue.rows:
+                limiter.lift(row)
+            queue.rows.clear()
+        if deadline is not None:
+            limiter.deadlines.add(deadline, turn, expired)
+        self.waiting += 1
         try:
             await turn
         except BaseException:
@@ -46,28 +81,38 @@ class RunTurns:
                 self.pass_on(ref)
             raise
         finally:
-            if timer is not None:
-                timer.cancel()
+            self.waiting -= 1
+            if deadline is not None:
+                limiter.deadlines.discard()
+
+    def _expired(self, since: float, deadline: float, ahead: int) -> OutOfTimeError:
+        limiter, now = self._limiter, asyncio.get_running_loop().time()
+        actions = "an earlier action on this run was" if ahead == 1 else f"{ahead} earlier actions on this run were"
+        what = f"its turn: {actions} under way"
+        pause = limiter.refusal if limiter.pause_left else None
+        if deadline > now:
+            return OutOfTimeError(pause, what, is_begun=False)
+        return OutOfTimeError(pause, what, seconds=now - since)
 
     def pass_on(self, ref: RunRef) -> None:
         """Give the turn to the next in line."""
-        queue = self._queues.pop(ref)
-        while queue:
-            turn = queue.popleft()
+        call = self._holders.pop(ref)
+        queue = self._queues.get(ref) if self._queues else None
+        if queue is None:
+            return
+        while queue.waiting:
+            queue.rows.pop(call, None)
+            turn, call = queue.waiting.popleft()
             if not turn.done():
-                self._queues[ref] = queue
+                self._holders[ref] = call
                 turn.set_result(None)
                 return
+        del self._queues[ref]
 
     def close(self, error: Callable[[], BaseException]) -> None:
         """Fail all waiters, now and in future. A turn that is taken must still be passed on."""
         self._closed = error
         for queue in self._queues.values():
-            for turn in queue or ():
+            for turn, _ in queue.waiting:
                 if not turn.done():
                     turn.set_exception(error())
-
-
-def _expire(turn: "asyncio.Future[None]") -> None:
-    if not turn.done():
-        turn.set_exception(TimeoutError())

@@ -1,14 +1,13 @@
 """Sending a request: attempts with backoffs between them, until an answer stands or time runs out."""
 
 import asyncio
-import copy
 from collections.abc import Iterator
 
 from attrs import Factory, define
 
 from fielding_async.core.config import Retry
 from fielding_async.core.conflict.attempts import Attempts, Next, RequestEnd
-from fielding_async.core.errors import DeadlineExceededError, FieldingError, SessionClosedError
+from fielding_async.core.errors import FieldingError, SessionClosedError
 from fielding_async.core.wire.replies import Accepted, Answer, Failed
 from fielding_async.core.wire.requests import Request
 
@@ -159,19 +158,7 @@ class RequestSender:
 
 
 def _time_ran_out(request: Request, out: OutOfTimeError, last: FieldingError | None) -> FieldingError:
-    """Return the error of a request that time ran out for: the 429 that it waited for, if that is the reason."""
-    method, path = request.operation.method, request.path
-    waiting = "" if out.waiting_for is None else f" while waiting for {out.waiting_for}"
-    error: FieldingError
-    if out.pause is None:
-        after = "" if last is None else f"{',' if waiting else ''} after: {last.message}"
-        error = DeadlineExceededError(f"time ran out{waiting}{after}", method=method, path=path)
-        error.__cause__ = last
-        return error
-    error = copy.copy(out.pause)
-    error.__dict__.update(method=method, path=path, ref=None, trace_id=None, idempotency_key=None)
-    error.message += f" (time ran out{waiting})"
-    return error
+    return out.error(request.operation.method, request.path, last)
 
 
 def _wake(future: "asyncio.Future[None]") -> None:

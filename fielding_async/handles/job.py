@@ -45,8 +45,9 @@ class _Job(ABC):
         own = check_timeout(timeout)
         if on_poll is not None and not callable(on_poll):
             raise ConfigurationError(f"on_poll: must be callable, not {type(on_poll).__name__}")
-        limit = engine.settings.timeout.job if own is DEFAULT else own
-        return await wait_for_job(engine, self._query(), self.job_id, limit, on_poll)
+        limits = engine.settings.timeout
+        limit, queue = (limits.job, limits.queue) if own is DEFAULT else (own, None)
+        return await wait_for_job(engine, self._query(), self.job_id, limit, on_poll, queue=queue)
 
 
 @frozen

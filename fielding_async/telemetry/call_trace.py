@@ -19,6 +19,7 @@ from .attempt_trace import AttemptTrace, Target
 from .log_lines import contained, write_line
 from .otel_providers import Providers
 from .outgoing_context import set_parent, w3c_headers
+from .session_stats import SessionCounts
 
 if TYPE_CHECKING:
     from .signal_names import WaitReason, WriteResult
@@ -32,10 +33,22 @@ Position = SpanContext
 class CallTrace:
     """The trace of one call: the trace id that all its attempts share, and what is recorded while it lasts.
 
-    `is_observed`: whether there are spans or metrics at all. `effect`: that of a run action's outcome.
+    `is_observed`: whether there are spans or metrics at all. `effect`: that of a run action's outcome. `counts`: what
+    the session counts.
     """
 
-    __slots__ = ("_around", "_first", "_providers", "_started", "effect", "is_observed", "name", "span", "trace_id")
+    __slots__ = (
+        "_around",
+        "_first",
+        "_providers",
+        "_started",
+        "counts",
+        "effect",
+        "is_observed",
+        "name",
+        "span",
+        "trace_id",
+    )
 
     def __init__(
         self,
@@ -47,6 +60,7 @@ class CallTrace:
         link: Position | None = None,
     ) -> None:
         self._providers = providers
+        self.counts: SessionCounts = providers.counts
         self.name: str = name
         self.effect: str | None = None
         self.span: Span | None = None
@@ -80,6 +94,11 @@ class CallTrace:
         ):  # otherwise the provider makes no spans
             self.span = span
             self.trace_id = trace.format_trace_id(own.trace_id)
+
+    @property
+    def session(self) -> str | None:
+        """The name of the session, if it has one."""
+        return self._providers.session
 
     @property
     def position(self) -> Position | None:
@@ -161,12 +180,14 @@ class CallTrace:
 
     def lost_reply(self, error_type: str) -> None:
         """Record that a write may have been applied without a usable reply."""
+        self.counts.lost_replies += 1
         self._event("fielding.lost_reply", {"error.type": error_type})
         self._count("lost_replies", {"fielding.operation": self.name, "error.type": error_type})
         write_line("lost reply", self, error_type=error_type)
 
     def conflict(self, run: str, conflicts: int) -> None:
         """Record that a write met a 412."""
+        self.counts.conflicts += 1
         self._event("fielding.conflict", {"fielding.conflicts": conflicts})
         self._count("conflicts", {"fielding.operation": self.name})
         write_line("conflict", self, conflicts=conflicts, run=run)

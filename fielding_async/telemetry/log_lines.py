@@ -1,9 +1,11 @@
 """The log lines of the SDK: logger `fielding_async`, silent unless the program configures logging.
 
-A line holds only the values that it names, and no header, body or token. They are the record's `args`, by name.
+A line holds only the values that it names, and no header, body or token. They are the record's `args`, by name, and its
+attributes, with `fielding_` before the name.
 """
 
 import logging
+from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -16,8 +18,13 @@ if TYPE_CHECKING:
         name: str
         trace_id: str
 
+        @property
+        def session(self) -> str | None:
+            """The name of its session, if that has one."""
+            ...
 
-__all__ = ["LINES", "contained", "warn_once", "write_line"]
+
+__all__ = ["EXTRA", "LINES", "contained", "warn_once", "write_line"]
 
 LINES: dict[str, tuple[int, str]] = {
     "retry": (logging.INFO, "attempt %(attempt)d failed (%(error_type)s), next in %(seconds).2f s"),
@@ -35,6 +42,9 @@ LINES: dict[str, tuple[int, str]] = {
 }
 """Each line: its level and its text, which names its values. The call's name and trace id are added."""
 
+EXTRA = "fielding_"
+"""What the names of our attributes of a log record begin with, so that they are none of another's."""
+
 _log = logging.getLogger("fielding_async")
 _log.addHandler(logging.NullHandler())  # otherwise warnings would go to stderr
 
@@ -44,7 +54,16 @@ def write_line(line: str, call: "LoggedCall", **values: str | float) -> None:
     level, text = LINES[line]
     if _log.isEnabledFor(level):
         values = {"operation": call.name, "trace_id": call.trace_id, **values}
-        _log.log(level, f"%(operation)s: {text} [%(trace_id)s]", values)
+        text = f"%(operation)s: {text} [%(trace_id)s]"
+        if call.session is not None:
+            values["session"] = call.session
+            text = f"%(session)s: {text}"
+        _log.log(level, text, values, extra=_extra(line, values))
+
+
+def _extra(line: str, values: Mapping[str, str | float]) -> dict[str, str | float]:
+    """Return the values of a line as attributes of its record, for formatters that make fields of those."""
+    return {f"{EXTRA}line": line, **{f"{EXTRA}{name}": value for name, value in values.items()}}
 
 
 _warned: set[str] = set()
@@ -54,7 +73,7 @@ def warn_once(text: str) -> None:
     """Write a warning that is about no call, once in the life of the process."""
     if text not in _warned:
         _warned.add(text)
-        _log.warning("%(text)s", {"text": text})
+        _log.warning("%(text)s", {"text": text}, extra=_extra("once", {"text": text}))
 
 
 class contained:  # noqa: N801 - reads as a statement

@@ -1,6 +1,7 @@
 """The instruments of OpenTelemetry metrics, made from the rows of `signal_names`."""
 
 from collections.abc import Mapping
+from threading import Lock
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -9,13 +10,15 @@ from opentelemetry.metrics import Counter, Histogram, Meter, MeterProvider, UpDo
 
 from fielding_async.__about__ import __version__
 
-from .signal_names import METRICS, Metric
+from .gauges import Gauges
+from .signal_names import METRICS, SESSION_NAME, Metric
 
 __all__ = ["MeterProvider", "Meters", "find_meters"]
 
 Attributes = Mapping[str, str | int]
 
 _found: "WeakKeyDictionary[Meter, Meters]" = WeakKeyDictionary()
+_finding = Lock()  # sessions may be entered in several threads at once
 
 
 def find_meters(provider: MeterProvider | None) -> "Meters | None":
@@ -23,9 +26,10 @@ def find_meters(provider: MeterProvider | None) -> "Meters | None":
     meter = metrics.get_meter("fielding_async", __version__, provider)
     if type(meter).__module__.startswith("opentelemetry.metrics"):
         return None  # the API's own meter records nothing
-    found = _found.get(meter)
-    if found is None:  # some SDKs warn about an instrument that is made twice
-        found = _found[meter] = Meters(meter)
+    with _finding:
+        found = _found.get(meter)
+        if found is None:  # some SDKs warn about an instrument that is made twice
+            found = _found[meter] = Meters(meter)
     return found
 
 
@@ -39,9 +43,10 @@ def _histogram(meter: Meter, row: Metric) -> Histogram:
 
 
 class Meters:
-    """The instruments of one session."""
+    """The instruments of one meter, for all sessions of the process that use it."""
 
     def __init__(self, meter: Meter) -> None:
+        self.gauges: Gauges = Gauges(meter)
         self._histograms: dict[str, Histogram] = {}
         self._counters: dict[str, Counter | UpDownCounter] = {}
         for row in METRICS.values():
@@ -52,6 +57,10 @@ class Meters:
             else:
                 self._counters[row.name] = meter.create_up_down_counter(row.name, row.unit, row.description)
 
+    def named(self, session: str | None) -> "Meters":
+        """Return the instruments for a session: each point has the session's name, if there is one."""
+        return self if session is None else _NamedMeters(self, session)
+
     def add(self, name: str, amount: int, attributes: Attributes) -> None:
         """Add to a counter."""
         self._counters[name].add(amount, attributes)
@@ -59,3 +68,17 @@ class Meters:
     def record(self, name: str, value: float, attributes: Attributes) -> None:
         """Record a value in a histogram."""
         self._histograms[name].record(value, attributes)
+
+
+class _NamedMeters(Meters):
+    """The instruments of a meter, for the sessions of one name."""
+
+    def __init__(self, meters: Meters, session: str) -> None:
+        self.__dict__.update(vars(meters))
+        self._own = {SESSION_NAME: session}
+
+    def add(self, name: str, amount: int, attributes: Attributes) -> None:
+        super().add(name, amount, {**attributes, **self._own})
+
+    def record(self, name: str, value: float, attributes: Attributes) -> None:
+        super().record(name, value, {**attributes, **self._own})

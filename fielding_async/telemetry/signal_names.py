@@ -1,7 +1,8 @@
 """The names of all signals, one row each: the attributes and events of spans, the metrics.
 
 Names follow the OpenTelemetry semantic conventions for HTTP where these have one; others start with `fielding.`.
-Metrics have no ids: all their attributes have a bounded set of values.
+Metrics have no ids: all their attributes have a bounded set of values. Beside those of its row, a point has the name of
+its session, if that has one.
 Source: https://opentelemetry.io/docs/specs/semconv/http/.
 """
 
@@ -9,7 +10,25 @@ from typing import Literal
 
 from attrs import frozen
 
-__all__ = ["CALL_ATTRIBUTES", "EVENTS", "METRICS", "REQUEST_ATTRIBUTES", "Event", "Metric", "WaitReason", "WriteResult"]
+__all__ = [
+    "CALL_ATTRIBUTES",
+    "CLASS",
+    "EVENTS",
+    "GAUGES",
+    "METRICS",
+    "REQUEST_ATTRIBUTES",
+    "SESSION_NAME",
+    "Event",
+    "Metric",
+    "WaitReason",
+    "WriteResult",
+]
+
+SESSION_NAME = "fielding.session.name"
+"""The attribute that every metric has where the session has a name: `FieldingSession(name=…)`."""
+
+CLASS = "fielding.class"
+"""The attribute with the class of those that wait: `call`, or `batch` for what gives way to calls."""
 
 WaitReason = Literal["turn", "concurrency", "rate", "pause", "token", "backoff", "conflict"]
 """What a call waited for: its turn on the run; a slot; the pace; a pause after a 429; a token; to try again."""
@@ -67,14 +86,23 @@ EVENTS: dict[str, Event] = {
 
 @frozen
 class Metric:
-    """An instrument: its kind, name, unit, attributes, and what it counts or measures."""
+    """An instrument: its kind, name, unit, attributes, and what it counts or measures.
 
-    kind: Literal["counter", "up-down counter", "histogram"]
+    `buckets`: those of a histogram. `of_several`: which value several sessions have that share a point.
+    """
+
+    kind: Literal["counter", "up-down counter", "histogram", "gauge", "observable up-down counter"]
     name: str
     unit: str
     attributes: tuple[str, ...]
     description: str
     buckets: tuple[float, ...] = ()
+    of_several: Literal["sum", "lowest", "highest"] | None = None
+
+
+def _length(name: str, unit: str, description: str, *attributes: str) -> Metric:
+    kind: Literal["observable up-down counter"] = "observable up-down counter"
+    return Metric(kind, f"fielding.client.{name}", unit, attributes, description, of_several="sum")
 
 
 _SERVER = ("http.request.method", "url.template", "server.address", "server.port")
@@ -158,3 +186,39 @@ METRICS: dict[str, Metric] = {
         ),
     )
 }
+
+GAUGES: dict[str, Metric] = {
+    row.name: row
+    for row in (
+        Metric(
+            "gauge",
+            "fielding.client.pace",
+            "{request}/s",
+            (),
+            "Requests a second that are allowed; no point while no limit is known.",
+            of_several="lowest",
+        ),
+        Metric(
+            "gauge",
+            "fielding.client.pause.remaining",
+            "s",
+            (),
+            "Time until the pause after a 429 is over.",
+            of_several="highest",
+        ),
+        Metric(
+            "gauge",
+            "fielding.client.queue.oldest_wait",
+            "s",
+            (),
+            "How long the request that has waited longest for its permission has waited.",
+            of_several="highest",
+        ),
+        _length("queue.length", "{request}", "Requests that wait for a permission to be sent.", CLASS),
+        _length("turn_queue.length", "{call}", "Calls that wait for earlier ones on the same run."),
+        _length("slot.usage", "{slot}", "Requests in flight."),
+        _length("slot.limit", "{slot}", "The most requests in flight."),
+        _length("etag_cache.size", "{run}", "Runs that are remembered."),
+    )
+}
+"""What is read of open sessions when metrics are exported. Sessions that have the same attributes share a point."""

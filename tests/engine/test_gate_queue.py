@@ -166,7 +166,9 @@ def test_a_call_whose_time_is_up_at_the_gate_names_the_pace() -> None:
             first = asyncio.create_task(fielding.run(ref_of("first")).get())
             await asyncio.sleep(0.5)
             # permitted after 1.01 s and at the gate after 1.11 s; the first one left after 1.05 s
-            with pytest.raises(DeadlineExceededError, match="time ran out while waiting for the pace") as caught:
+            with pytest.raises(
+                DeadlineExceededError, match=r"time (ran|would run) out .*while waiting for the pace"
+            ) as caught:
                 await fielding.run(ref_of("second")).get(timeout=1.0)
             assert loop.time() <= 1001.5
             await first
@@ -261,6 +263,8 @@ def test_too_much_work_for_the_pace_is_not_told_as_a_lack_of_connections(seed: i
         assert failed
         said = {error.partition("/run")[2].partition(": ")[2].partition(" [")[0] for error in failed}
         brief = {text for text in said if re.search(r"no connection within 0\.[0-2]\d* s", text)}
-        assert said - brief == {"time ran out while waiting for the pace"}
+        assert {
+            text for text in said - brief if not re.match(r"time (ran|would run) out .*waiting for the pace", text)
+        } == set()
 
     run(main(), loop=loop)

@@ -11,20 +11,27 @@ import pytest
 
 from fielding_async import ClientCredentials, FieldingError
 from fielding_async.sandbox import Cut, Hold, Sandbox, SecondWriter, Status
-from fielding_async.telemetry.log_lines import LINES
+from fielding_async.telemetry.log_lines import EXTRA, LINES, warn_once
 from tests.tools.sessions import TOKEN, session
 
 LOGGER = "fielding_async"
+
+
+def extra(record: logging.LogRecord) -> dict[str, Any]:
+    """Return our attributes of a record, without what their names begin with."""
+    return {name.removeprefix(EXTRA): value for name, value in vars(record).items() if name.startswith(EXTRA)}
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[tuple[str, dict[str, Any]]]:
     """Return our records: level, and the values named."""
     ours = [record for record in caplog.records if record.name == LOGGER]
     for record in ours:
-        (line,) = [line for line in LINES.values() if record.msg == f"%(operation)s: {line[1]} [%(trace_id)s]"]
+        text = str(record.msg).removeprefix("%(session)s: ")
+        (name,) = [name for name, line in LINES.items() if text == f"%(operation)s: {line[1]} [%(trace_id)s]"]
         assert isinstance(record.args, dict)
         assert set(record.args) == set(re.findall(r"%\((\w+)\)", str(record.msg)))
-        assert record.levelno == line[0]
+        assert record.levelno == LINES[name][0]
+        assert extra(record) == {"line": name, **record.args}
     return [(record.levelname, dict(record.args)) for record in ours if isinstance(record.args, dict)]
 
 
@@ -121,11 +128,42 @@ async def test_no_line_holds_what_the_server_or_the_caller_said(
             assert "W/" not in record.getMessage()
 
 
+async def test_the_values_of_a_line_are_attributes_of_its_record(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each value is an attribute with a prefix, as it was given, beside the line's name; so is the session's name."""
+    caplog.set_level(logging.INFO, LOGGER)
+    ref = sandbox.add_run("live")
+    sandbox.script(SecondWriter(), on="pause")
+    async with session(sandbox, name="billing") as fielding:
+        outcome = await fielding.run(ref).pause()
+    (record,) = [record for record in caplog.records if record.name == LOGGER]
+    assert extra(record) == {
+        "line": "conflict",
+        "session": "billing",
+        "operation": "pause",
+        "trace_id": outcome.trace_id,
+        "run": ref.fielding_run_id,
+        "conflicts": 1,
+    }
+    text = f"billing: pause: 412, conflict 1 on run {ref.fielding_run_id} [{outcome.trace_id}]"
+    assert record.getMessage() == text
+    assert lines(caplog) == [("INFO", {key: value for key, value in extra(record).items() if key != "line"})]
+
+
+def test_a_warning_about_no_call_has_its_text_as_an_attribute(caplog: pytest.LogCaptureFixture) -> None:
+    """The warning that is written once is marked as such, and holds its text."""
+    warn_once("the test's own text")
+    warn_once("the test's own text")
+    (record,) = [record for record in caplog.records if record.name == LOGGER]
+    assert extra(record) == {"line": "once", "text": "the test's own text"}
+
+
 def test_a_program_that_configures_no_log_sees_none() -> None:
     """With no handler set up, not even warnings of ours get to stderr."""
     code = """
 import fielding_async.telemetry.log_lines as logs
-class Call: name, trace_id = "pause", "0"
+class Call: name, trace_id, session = "pause", "0", None
 logs.write_line("doubt", Call(), text="x")
 """
     ran = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)

@@ -7,8 +7,15 @@ from typing import get_args
 
 import pytest
 
-from fielding_async.telemetry.log_lines import LINES
-from fielding_async.telemetry.signal_names import CALL_ATTRIBUTES, EVENTS, METRICS, REQUEST_ATTRIBUTES, WaitReason
+from fielding_async.telemetry.log_lines import EXTRA, LINES
+from fielding_async.telemetry.signal_names import (
+    CALL_ATTRIBUTES,
+    EVENTS,
+    GAUGES,
+    METRICS,
+    REQUEST_ATTRIBUTES,
+    WaitReason,
+)
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "telemetry.md"
 
@@ -49,6 +56,22 @@ def test_the_metrics_are_those_documented() -> None:
     rows = table("metric", "kind", "unit", "attributes", "what it is")
     documented = [(names(row[0])[0], row[1], names(row[2])[0], names(row[3])) for row in rows]
     assert documented == [(row.name, row.kind, row.unit, row.attributes) for row in METRICS.values()]
+
+
+def test_the_gauges_are_those_documented() -> None:
+    """The table of gauges has the names, kinds, units and attributes of the code, and what sessions share."""
+    rows = table("gauge", "kind", "unit", "attributes", "of several sessions", "what it is")
+    documented = [(names(row[0])[0], row[1], names(row[2])[0], names(row[3]), row[4]) for row in rows]
+    assert documented == [(row.name, row.kind, row.unit, row.attributes, row.of_several) for row in GAUGES.values()]
+
+
+def test_the_values_of_log_records_are_those_documented() -> None:
+    """The list of attributes of log records names the value of every line, once."""
+    values = {name for _, text in LINES.values() for name in re.findall(r"%\((\w+)\)", text)}
+    documented = [names(row[0])[0] for row in table("attribute", "of", "what it is")]
+    assert sorted(documented) == sorted(
+        f"{EXTRA}{name}" for name in {"line", "session", "operation", "trace_id", *values}
+    )
 
 
 def test_the_lines_are_those_documented() -> None:

@@ -61,8 +61,9 @@ class Permit:
 
     `epoch`: how many pauses had started when it was given. `at`: when that was. `interval`: planned seconds since the
     request before it; `after`: planned seconds until the next. `is_paced`: it had to wait for the pace. `used`: the
-    request left. `refused`: it met a 429. `number` and `place`: of this permission, in the order in which they were
-    given, and of its request, in the order in which they asked; both are the limiter's.
+    request left. `refused`: it met a 429. The limiter's own are `number` and `place`: of this permission, in the order
+    in which they were given, and of its request, in the order in which they asked; and `is_background`: the class of
+    the request.
     """
 
     epoch: int
@@ -74,6 +75,7 @@ class Permit:
     refused: bool = False
     number: int = 0
     place: int = 0
+    is_background: bool = False
 
 
 class Pacer:
