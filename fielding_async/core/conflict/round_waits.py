@@ -78,7 +78,7 @@ class RoundWaits:
         if self._rounds == 1 or self.base == 0:
             return 0.0
         request = self._request
-        ceiling, least = (self.base, 0.0) if self._rounds == 2 else (self._ceiling * self._factor, 0.5)  # noqa: PLR2004
+        ceiling, least = (self.base, 0.0) if self._rounds == 2 else (self._ceiling * self._factor, 0.5)
         longest = min(self.cap, max(self.base, _LONGEST * request))
         self._ceiling = min(max(ceiling, request), longest)
         ceiling = min(self._ceiling, (left - _REQUESTS_TO_FIT * request) / 2)
