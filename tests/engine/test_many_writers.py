@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TypeVar
 
 import pytest
 from attrs import define, field
@@ -16,6 +16,7 @@ from tests.tools.fake_exchange import FakeExchange, ref_of, session_on
 from tests.tools.sessions import longer
 from tests.tools.virtual_time import run
 
+_T = TypeVar("_T")
 EACH = 10
 REF = ref_of(0)
 ETERNITY = 1e6
@@ -40,7 +41,7 @@ class World:
         kind = "get" if outgoing.method == "GET" else "update"
         return await self.exchanged(lambda: self.exchange.answer(outgoing, REF.fielding_run_id, kind))
 
-    async def exchanged(self, act: Callable[[], Any]) -> Any:
+    async def exchanged(self, act: Callable[[], _T]) -> _T:
         """Do something at the exchange, and return what it returns when that has come back."""
         self.requests += 1
         await asyncio.sleep(self.one_way + self.dice.uniform(0, self.jitter))

@@ -1,4 +1,4 @@
-"""How long a call waits after a conflict, before it fetches the run and writes again. Pure: clock and dice are arguments.
+"""How long a call waits after a conflict, before it fetches the run and writes again. Clock and dice are arguments.
 
 Writers on one run take turns without knowing of each other. A round, a GET and then a write at once, wins if no other
 write is accepted in between. Between two accepted writes at least the time of one request passes, as the second can
@@ -53,20 +53,23 @@ class RoundWaits:
     _gets: list[float] = field(init=False, factory=list[float])
     _seen: tuple[int, float] | None = field(init=False, default=None)
 
-    def fetched(self, version: int | None, began: float, ended: float) -> None:
-        """Note a GET of the run: the version that it showed, and when it began and ended, in seconds of one clock."""
-        self._gets = [*self._gets[1 - _GETS_KEPT :], ended - began]
-        before, self._seen = self._seen, None if version is None else (version, ended)
+    def fetched(self, version: int | None, took: float, at: float) -> None:
+        """Note a GET of the run: the version that it showed, and the seconds that it took, without waits to send it.
+
+        `at`: when its reply came, in seconds of a clock of the caller's choice.
+        """
+        self._gets = [*self._gets[1 - _GETS_KEPT :], took]
+        before, self._seen = self._seen, None if version is None else (version, at)
         self._factor = _FASTEST_GROWTH
-        if before is not None and version is not None and self._request > 0 and ended > before[1]:
-            busy = (version - before[0]) * self._request / (ended - before[1])
+        if before is not None and version is not None and self._request > 0 and at > before[1]:
+            busy = (version - before[0]) * self._request / (at - before[1])
             if busy < 1:
                 wanted = busy * _IDLE / ((1 - busy) * (1 - _IDLE))
                 self._factor = min(max(wanted, _FASTEST_FALL), _FASTEST_GROWTH)
 
     @property
     def _request(self) -> float:
-        """What a request takes: the median, as one may have waited for a pause or a new connection."""
+        """What a request takes: the median, as one may have waited for a new connection or a busy server."""
         return sorted(self._gets)[len(self._gets) // 2] if self._gets else 0.0
 
     def after_conflict(self, left: float) -> float:

@@ -31,7 +31,7 @@ def rounds(
     waits = RoundWaits(base, cap, dice)
     for version, ended in each:
         waits.after_conflict(inf)
-        waits.fetched(version, ended - gets, ended)
+        waits.fetched(version, gets, ended)
     waits.after_conflict(inf)
     return dice.asked
 
@@ -46,7 +46,7 @@ def test_the_first_round_follows_at_once() -> None:
 @pytest.mark.parametrize(("gets", "ceiling"), [(0.001, BASE), (0.04, BASE), (0.3, 0.3)])
 def test_the_second_wait_is_up_to_the_base_or_the_time_of_a_get(gets: float, ceiling: float) -> None:
     """The second wait is anywhere up to `conflict_base`, or the time of a GET if that is longer."""
-    assert rounds(gets=gets, each=[(1, 10.0)]) == [(0.0, pytest.approx(ceiling))]
+    assert rounds(gets=gets, each=[(1, 10.0)]) == [pytest.approx((0.0, ceiling))]
 
 
 def test_a_run_that_is_always_busy_doubles_the_ceiling() -> None:
@@ -85,12 +85,12 @@ def test_without_versions_the_ceiling_doubles(versions: list[int | None]) -> Non
 
 
 def test_one_slow_get_does_not_count() -> None:
-    """A GET that waited for a pause, or for a connection, does not lengthen the waits."""
+    """A GET that waited for a new connection does not lengthen the waits."""
     dice = Dice()
     waits = RoundWaits(BASE, CAP, dice)
     for number, took in enumerate([0.02, 9.0, 0.02, 0.02]):
         waits.after_conflict(inf)
-        waits.fetched(None, 10.0 * number, 10.0 * number + took)
+        waits.fetched(None, took, 10.0 * number + took)
     assert dice.asked[-1][1] <= 64 * 0.02
 
 
@@ -105,7 +105,7 @@ def test_a_wait_leaves_time_for_two_rounds_before_the_deadline() -> None:
     dice = Dice()
     waits = RoundWaits(1.0, CAP, dice)
     waits.after_conflict(inf)
-    waits.fetched(1, 0.0, 0.1)
+    waits.fetched(1, 0.1, 0.1)
     assert waits.after_conflict(1.4) == pytest.approx(0.5)
     assert waits.after_conflict(0.3) == inf
 
@@ -129,6 +129,5 @@ def test_every_wait_is_a_time_that_is_left(
     for left, version, pause, took in each:
         wait = waits.after_conflict(left)
         assert wait == inf or 0 <= wait <= min(cap, left)
-        now += pause
-        waits.fetched(version, now, now + took)
-        now += took
+        now += pause + took
+        waits.fetched(version, took, now)
