@@ -139,11 +139,10 @@ class PendingRequest:
     """A request of a call, from its first attempt to its end.
 
     `settling`: it is the GET that settles a lost reply. `end`: what is known of how it ended. `sent`: how many attempts
-    were sent. `began`: when the last attempt had its permission. `error_type`: the kind of the last failure.
-    `reserve`: the seconds before the deadline that a write of a run action keeps for the GET that may have to settle
-    it. `token`: that of the last attempt. `is_replayed`: an attempt was made again with another token. `place`: where
-    the request stood in the line for permissions, if its permission lapsed. `task` and `gate`: those of the attempt in
-    flight, if there is one.
+    were sent. `error_type`: the kind of the last failure. `reserve`: the seconds before the deadline that a write of a
+    run action keeps for the GET that may have to settle it. `token`: that of the last attempt. `is_replayed`: an
+    attempt was made again with another token. `place`: where the request stood in the line for permissions, if its
+    permission lapsed. `task` and `gate`: those of the attempt in flight, if there is one.
     """
 
     call: Call
@@ -151,7 +150,6 @@ class PendingRequest:
     settling: bool
     end: RequestEnd
     sent: int = 0
-    began: float = 0.0
     error_type: str = ""
     reserve: float | None = None
     token: Token | None = None
@@ -169,7 +167,6 @@ class PendingRequest:
 
         With the call's first attempt the time of the call starts.
         """
-        self.began = now
         time = self.call.time
         if not time.is_running:
             time.is_running = True

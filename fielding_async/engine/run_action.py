@@ -190,20 +190,21 @@ class RunAction:
         if why in {Why.BAD_REQUEST, Why.REFUSED, Why.EXHAUSTED} and not self._writes.may_be_applied:
             raise self._errors.not_applied(failure)
         patient_until: float | None = None
-        rounds, left = self._waits.rounds, (self._call.time.deadline or inf) - self.engine.loop.time()
-        wait = rounds.after_conflict(left) if why is Why.CONFLICT else 0.0
+        time, rounds, deadline = self.engine.loop.time, self._waits.rounds, self._call.time.deadline or inf
+        wait = rounds.after_conflict(time(), deadline) if why is Why.CONFLICT else 0.0
         while True:
             try:
                 if not await self.engine.sender.sleep(wait, self._call.time.deadline):
                     raise DeadlineExceededError("time ran out")
                 if wait:
                     self._call.trace.waited("conflict", wait)
+                began = time()
                 fetched = await self._fetch(settling=True)
             except FieldingError as error:
                 problem = self._errors.not_fetched(failure, error, end)
                 raise problem from (error if problem is failure else failure)
-            rounds.fetched(fetched.run.version, fetched.took, fetched.at)
-            now = fetched.at
+            now = time()
+            rounds.fetched(fetched.run.version, began, now)
             patient_until = patient_until or now + _PATIENCE
             situation = self._situation(why, fetched, end, may_fetch_again=now < patient_until)
             verdict = judge(situation)

@@ -17,15 +17,10 @@ __all__ = ["FetchedRun", "fetch_run"]
 
 @frozen
 class FetchedRun:
-    """A run as a GET showed it. `is_aged`: a cache answered by itself, so it may have changed since.
-
-    `took`: the seconds from the permission to send the GET to its reply, `at`: when it came, by the loop's clock.
-    """
+    """A run as a GET showed it. `is_aged`: a cache answered by itself, so it may have changed since."""
 
     run: FieldingRun
     is_aged: bool
-    took: float
-    at: float
 
 
 async def fetch_run(sender: RequestSender, memory: RunMemory, call: Call, ref: RunRef, *, settling: bool) -> FetchedRun:
@@ -35,9 +30,7 @@ async def fetch_run(sender: RequestSender, memory: RunMemory, call: Call, ref: R
     is_aged = False
     asked = run_request(ref)
     try:
-        pending = sender.prepare(call, asked, settling=settling)
-        end = await sender.send(pending)
-        at = sender.loop.time()
+        end = await sender.send(sender.prepare(call, asked, settling=settling))
         if end.accepted is None:
             raise end.error
         response = end.accepted
@@ -50,4 +43,4 @@ async def fetch_run(sender: RequestSender, memory: RunMemory, call: Call, ref: R
         raise
     finally:
         memory.fetch_ended(fetch, found, is_aged=is_aged)
-    return FetchedRun(run, is_aged, at - pending.began, at)
+    return FetchedRun(run, is_aged)
