@@ -180,7 +180,7 @@ def run(*, quick: bool = False) -> Section:
 
         for place, url in ((_NEAR, near), (_FAR, far)):
             for writers in sizes:
-                rounds = 1 if quick or writers == _CROWD else 5
+                rounds = 1 if quick or writers == _CROWD else 3
                 played = [{name: asyncio.run(play(url, writers, name)) for name in _CLIENTS} for _ in range(rounds)]
                 requests = {
                     name: statistics.median(one[name].requests / (writers * _EACH) for one in played)
