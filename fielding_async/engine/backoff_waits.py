@@ -39,7 +39,7 @@ class ActionWaits:
     """
 
     def __init__(self, retry: Retry, uniform: Uniform) -> None:
-        self.rounds = RoundWaits(retry.conflict_base, retry.cap, uniform)
+        self.rounds: RoundWaits = RoundWaits(retry.conflict_base, retry.cap, uniform)
         self.stale: Iterator[float] = full_jitter(retry.conflict_base, retry.cap, uniform)
         self.backoffs: Iterator[float] = retry_waits(retry, uniform)
 
