@@ -28,6 +28,7 @@ SECTIONS = (
     "limit_live",
     "gateway_limits",
     "conflicts",
+    "conflicts_live",
     "scale",
     "stream",
     "start",

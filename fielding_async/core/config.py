@@ -81,7 +81,8 @@ class Retry:
 
     `max_attempts`: attempts for each request, at least 1 (429s use up none). `base` and `cap`: the first and the
     longest ceiling of the full-jitter exponential wait, in seconds. `conflict_base`: the first ceiling of the wait
-    after a 412, in seconds; it grows with each round.
+    after a second 412, in seconds, or what a request takes if that is longer; after the first there is no wait. With
+    each round the ceiling grows or falls, up to `cap`, by how busy the run was. 0 means no waits after a 412.
     """
 
     __module__ = "fielding_async"

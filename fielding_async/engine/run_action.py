@@ -1,7 +1,6 @@
 """One call of a run action: its turn on the run, its writes, and what follows conflicts and lost replies."""
 
 import asyncio
-from collections.abc import Iterator
 from math import inf
 from typing import assert_never
 
@@ -34,7 +33,7 @@ from fielding_async.core.models import FieldingRun, OnConflict, Outcome, RunRef
 from fielding_async.core.wire.replies import Answer
 from fielding_async.core.wire.requests import run_request
 
-from .backoff_waits import conflict_waits, retry_waits
+from .backoff_waits import ActionWaits
 from .call import Call, OutOfTimeError, PendingRequest
 from .engine import Engine, TimeoutArg
 from .run_errors import RunErrors
@@ -65,8 +64,7 @@ class RunAction:
         init=False, default=Factory(lambda self: WriteRecord(self.engine.memory, self.ref, self.log), takes_self=True)
     )
     _pending: PendingRequest | None = field(init=False, default=None)
-    _waits: Iterator[float] | None = field(init=False, default=None)
-    _backoffs: Iterator[float] | None = field(init=False, default=None)
+    _made_waits: ActionWaits | None = field(init=False, default=None)
     _made_errors: RunErrors | None = field(init=False, default=None)
 
     async def run(self) -> Outcome:
@@ -137,6 +135,12 @@ class RunAction:
             self._made_errors = RunErrors(self._call, self._writes, self.seen)
         return self._made_errors
 
+    @property
+    def _waits(self) -> ActionWaits:
+        if self._made_waits is None:
+            self._made_waits = ActionWaits(self.engine.sender.retry, self.engine.sender.uniform)
+        return self._made_waits
+
     async def _wait_for_turn(self) -> None:
         loop = self.engine.loop
         started = loop.time()
@@ -162,7 +166,7 @@ class RunAction:
                 case Send() | Finish():
                     return verdict
                 case FetchAgain():
-                    wait = min(self._next_wait(), patient_until - now)
+                    wait = min(next(self._waits.stale), patient_until - now)
                     if not await self.engine.sender.sleep(wait, self._call.time.deadline):
                         raise DeadlineExceededError("time ran out while a cache answered, or GETs were out of date")
                     self._call.trace.waited("conflict", wait)
@@ -171,11 +175,6 @@ class RunAction:
                 case _:
                     problem = FieldingError("the run is no longer as seen", method="GET", path=self._path)
                     raise self._errors.refused(problem, getattr(verdict, "wanted", None))
-
-    def _next_wait(self) -> float:
-        if self._waits is None:
-            self._waits = conflict_waits(self.engine.sender.retry, self.engine.sender.uniform)
-        return next(self._waits)
 
     # -- after a write that was not accepted
 
@@ -191,18 +190,21 @@ class RunAction:
         if why in {Why.BAD_REQUEST, Why.REFUSED, Why.EXHAUSTED} and not self._writes.may_be_applied:
             raise self._errors.not_applied(failure)
         patient_until: float | None = None
-        wait = self._next_wait() if why is Why.CONFLICT else 0.0
+        time, rounds, deadline = self.engine.loop.time, self._waits.rounds, self._call.time.deadline or inf
+        wait = rounds.after_conflict(time(), deadline) if why is Why.CONFLICT else 0.0
         while True:
             try:
                 if not await self.engine.sender.sleep(wait, self._call.time.deadline):
                     raise DeadlineExceededError("time ran out")
                 if wait:
                     self._call.trace.waited("conflict", wait)
+                began = time()
                 fetched = await self._fetch(settling=self._writes.may_be_applied)
             except FieldingError as error:
                 problem = self._errors.not_fetched(failure, error, end)
                 raise problem from (error if problem is failure else failure)
-            now = self.engine.loop.time()
+            now = time()
+            rounds.fetched(fetched.run.version, began, now)
             patient_until = patient_until or now + _PATIENCE
             situation = self._situation(why, fetched, end, may_fetch_again=now < patient_until)
             verdict = judge(situation)
@@ -211,7 +213,7 @@ class RunAction:
                     self._writes.fresh = fetched.run  # a stale run says nothing of what may still be applied
                 return await self._decided(verdict, failure, end)
             self._errors.shows_refused_etag, self._errors.is_stale = situation.is_refused_etag, situation.is_stale
-            wait = min(self._next_wait(), patient_until - now)
+            wait = min(next(self._waits.stale), patient_until - now)
 
     def _count_conflict(self) -> None:
         self._call.conflicts += 1
@@ -246,9 +248,7 @@ class RunAction:
     async def _back_off(self, failure: FieldingError, end: RequestEnd) -> None:
         """Wait before a write is sent again under the same ETag."""
         sender = self.engine.sender
-        if self._backoffs is None:
-            self._backoffs = retry_waits(sender.retry, sender.uniform)
-        wait = next(self._backoffs)
+        wait = next(self._waits.backoffs)
         try:
             if await sender.sleep(wait, self._call.time.deadline):
                 self._call.trace.waited("backoff", wait)
