@@ -49,33 +49,33 @@ class Deadlines:
     """The deadlines of all who wait for a turn or a permission, on one timer.
 
     What waits is a future, which fails at its deadline with an exception that is made then. So a pause ends those waits
-    at once that it would outlast, and ten thousand waits cost no more each than a few.
+    at once that it would outlast, and ten thousand waits cost no more each than a few. `waiting`: how many there are.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._heap: list[tuple[float, int, asyncio.Future[Any], Callable[[], BaseException]]] = []
         self._entered = 0
-        self._waiting = 0
+        self.waiting: int = 0
         self._alarm = Alarm(loop, self._ring)
         self._rings_at = inf
 
     def add(self, when: float, waits: "asyncio.Future[Any]", error: Callable[[], BaseException]) -> None:
         """Fail `waits` at this time, unless it is done by then. When it is over, call `discard`."""
         self._entered += 1
-        self._waiting += 1
+        self.waiting += 1
         heappush(self._heap, (when, self._entered, waits, error))
         if when < self._rings_at:
             self._set(when)
 
     def discard(self) -> None:
         """Note that one of those that were added waits no more."""
-        self._waiting -= 1
+        self.waiting -= 1
         heap = self._heap
-        if not self._waiting:
+        if not self.waiting:
             heap.clear()
             self._set(inf)
-        elif len(heap) > 2 * self._waiting + _LEAST_STALE:
+        elif len(heap) > 2 * self.waiting + _LEAST_STALE:
             heap[:] = [entry for entry in heap if not entry[2].done()]
             heapify(heap)
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Limiter", "Permit", "Priority"]
 
+_BACKGROUND = Priority.BACKGROUND_UNDER_WAY  # from this one on, the lowest class
 _KEPT_FROM = 10  # slots, from which on one is kept for calls
 
 
@@ -56,7 +57,7 @@ class Limiter:
         self._patience: Patience[_Waiter] = Patience()
         self._count = 0  # of the places and permissions given so far
         self._alarm = Alarm(loop, self._serve)
-        self.gate_queue: GateQueue = GateQueue(self._pacer, loop, self._queue_moved)
+        self.gate_queue: GateQueue = GateQueue(self._pacer, loop, self._serve)
         """Where requests that may not leave yet wait at the socket."""
         self.deadlines: Deadlines = Deadlines(loop)
         """The deadlines of all who wait for a permission, or for a turn before it."""
@@ -115,8 +116,8 @@ class Limiter:
             return "pause"
         if not self._free or (is_background and not self._free_in_background):
             return "concurrency"
-        is_free = self._pacer.ready_at() <= self._loop.time() and not self.waiting and not self.gate_queue.is_crowded()
-        return None if is_free else "rate"
+        is_free = not self._line.waiting and self._has_room(is_background=is_background)
+        return None if is_free and self._pacer.ready_at() <= self._loop.time() else "rate"
 
     @property
     def refusal(self) -> RateLimitError | None:
@@ -175,14 +176,15 @@ class Limiter:
         if deadline is not None and (pause := self.pause_beyond(deadline)) is not None:
             raise self._too_late("pause", pause, deadline)
         self._count += 1
-        is_first = not self._line.waiting and self._has_room(is_background=priority.is_background)
+        is_background = priority >= _BACKGROUND
+        is_first = not self._line.waiting and self._has_room(is_background=is_background)
         found = self._pacer.try_take(now) if is_first else self._pacer.ready_at()
         if isinstance(found, Permit):
-            return self._granted(found, self._count if place is None else place, priority)
-        ahead = self._line.ahead_of(priority)
+            return self._granted(found, self._count if place is None else place, is_background=is_background)
+        ahead = self._line.ahead_of(priority) if self._line.waiting else 0
         if deadline is not None:
             # what is in flight may not have left yet, and give its permission back
-            certain = max(0, ahead - self.in_flight) if place is None and not priority.is_background else 0
+            certain = max(0, ahead - self.in_flight) if place is None and not is_background else 0
             if deadline < found + certain * self._told_interval < inf:
                 raise self._too_late(self.waits_for, self.refusal, deadline, ahead)
         permit: asyncio.Future[Permit] = self._loop.create_future()
@@ -214,9 +216,9 @@ class Limiter:
             if call is not None:
                 call.in_line = None
 
-    def _granted(self, permit: Permit, place: int, priority: Priority) -> Permit:
+    def _granted(self, permit: Permit, place: int, *, is_background: bool) -> Permit:
         self._free -= 1
-        if priority.is_background:
+        if is_background:
             self._free_in_background -= 1
             permit.is_background = True
         self._count = permit.number = self._count + 1
@@ -233,9 +235,8 @@ class Limiter:
 
     def pause_beyond(self, deadline: float | None) -> RateLimitError | None:
         """Return the 429 whose pause is known to last beyond the deadline, if there is one."""
-        if self._last_429 is None or deadline is None:
-            return None
-        return self._last_429 if self._pacer.paused_until > max(deadline, self._loop.time()) else None
+        is_long = deadline is not None and self._pacer.paused_until > max(deadline, self._loop.time())
+        return self._last_429 if is_long else None
 
     def throttled(self, permit: Permit, error: RateLimitError) -> float | None:
         """Note that the request met a 429: pause all requests of the session.
@@ -249,12 +250,13 @@ class Limiter:
         pause = self._pacer.throttled(permit, error.retry_after, now)
         if self.gate_queue.waiting:
             self.gate_queue.serve()  # their permissions have lapsed
-        if self._pacer.pauses_in_a_row > before:
+        if self._patience.waiters and self._pacer.pauses_in_a_row > before:
             for waiter in self._patience.give_up(now, self._pacer.pauses_in_a_row):
                 if not waiter.permit.done():
                     waiter.permit.set_exception(self._expire(waiter))
-        # those whose time is up before the pause is
-        self.deadlines.fail_until(nextafter(self._pacer.paused_until, -inf))
+        if self.deadlines.waiting:
+            # those whose time is up before the pause is
+            self.deadlines.fail_until(nextafter(self._pacer.paused_until, -inf))
         return pause
 
     def release(self, permit: Permit) -> None:
@@ -280,7 +282,7 @@ class Limiter:
     def _serve(self) -> None:
         """Give permissions to waiting requests, as far as slots, pace and gate allow."""
         line = self._line
-        while line.waiting and self._free and not self.gate_queue.is_crowded():
+        while line.waiting and self._has_room(is_background=False):
             waiter = line.first(with_background=self._has_room(is_background=True))
             if waiter is None:
                 return
@@ -292,21 +294,19 @@ class Limiter:
                 self._alarm.set(found)
                 return
             line.serve(waiter)
-            waiter.permit.set_result(self._granted(found, waiter.place, waiter.priority))
+            is_background = waiter.priority >= _BACKGROUND
+            waiter.permit.set_result(self._granted(found, waiter.place, is_background=is_background))
 
     def _has_room(self, *, is_background: bool) -> bool:
         """Whether slots and gate allow one more permission."""
-        free = min(self._free, self._free_in_background) if is_background else self._free
-        return free > 0 and not self.gate_queue.is_crowded(is_background=is_background)
-
-    def _queue_moved(self) -> None:
-        if self._line.waiting:
-            self._serve()
+        if not self._free or (is_background and not self._free_in_background):
+            return False
+        return not (self.gate_queue.waiting and self.gate_queue.is_crowded(is_background=is_background))
 
     def _expire(self, waiter: _Waiter, deadline: float = -inf) -> OutOfTimeError:
         """Return the error of a wait that is over: it has lasted too long, or is bound to."""
         now = self._loop.time()
-        reason = self._waits_for(is_background=waiter.priority.is_background)
+        reason = self._waits_for(is_background=waiter.priority >= _BACKGROUND)
         if deadline > now:
             return self._too_late(reason, self.refusal, deadline, waiter.ahead)
         seconds = now - waiter.since

@@ -11,7 +11,8 @@ MOST_MOVES = {
     # a reply with a body, or that refuses, goes through the door at which secrets are taken out
     "a cold update": 106,
     "one 412": 145,
-    "one 429": 110,
+    # who waits asks the line in `core/pace/waiting_line` three times
+    "one 429": 116,
     "one row of apply": 90,
 }
 

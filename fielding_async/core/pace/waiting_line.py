@@ -166,30 +166,36 @@ class WaitingLine(Generic[W]):
 
 
 class Patience(Generic[W]):
-    """Which requests without a deadline give up, because each pause is followed by another 429."""
+    """Which requests without a deadline give up, because each pause is followed by another 429.
+
+    `waiters`: those that wait, in the order in which they give up, with the time of that and the pauses before.
+    """
 
     def __init__(self) -> None:
         self._pauses = 0
-        self._waiters: deque[tuple[W, float, int]] = deque()  # in the order in which they give up
+        self.waiters: deque[tuple[W, float, int]] = deque()
 
     def enter(self, waiter: W, patience: float) -> None:
         """Note that a request begins to wait. `patience`: seconds, the same for all."""
-        self._waiters.append((waiter, waiter.since + patience, self._pauses))
+        self.waiters.append((waiter, waiter.since + patience, self._pauses))
 
     def leave(self) -> None:
         """Forget those that wait no more, as far as they are the oldest."""
-        while self._waiters and not self._waiters[0][0].waits:
-            self._waiters.popleft()
+        while self.waiters and not self.waiters[0][0].waits:
+            self.waiters.popleft()
 
     def give_up(self, now: float, in_a_row: int) -> list[W]:
-        """Note that one more pause begins, of so many in a row, and return the requests that have waited too long."""
+        """Note that one more pause begins, of so many in a row, and return the requests that have waited too long.
+
+        While nobody waits, pauses need not be noted.
+        """
         self._pauses += 1
         given_up: list[W] = []
-        while self._waiters and in_a_row >= _MOST_PAUSES:
-            waiter, until, pauses = self._waiters[0]
+        while self.waiters and in_a_row >= _MOST_PAUSES:
+            waiter, until, pauses = self.waiters[0]
             if waiter.waits and (self._pauses - pauses < _MOST_PAUSES or now < until):
                 break
-            self._waiters.popleft()
+            self.waiters.popleft()
             if waiter.waits:
                 given_up.append(waiter)
         return given_up
