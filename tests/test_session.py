@@ -256,6 +256,8 @@ def test_a_bad_argument_is_named(arguments: dict[str, Any], message: str) -> Non
         lambda: Timeout(total=0),
         lambda: Timeout(attempt=None),  # type: ignore[arg-type]
         lambda: Timeout(connect=True),
+        lambda: Timeout(queue=0),
+        lambda: Timeout(queue="2"),  # type: ignore[arg-type]
     ],
 )
 def test_a_bad_limit_is_named(make: Any) -> None:

@@ -393,20 +393,28 @@ def test_a_row_in_the_background_lifts_nobody() -> None:
 # -- the settling of lost writes
 
 
-def test_a_lost_write_is_settled_before_anybody_else_is_served() -> None:
-    """The GET after a lost reply passes all calls; the one after an ordinary conflict does not pass those under way."""
+@pytest.mark.parametrize("is_lost", [True, False])
+def test_a_lost_write_is_settled_before_anybody_else_is_served(is_lost: bool) -> None:
+    """The GET of a row that settles a lost write passes all calls; that after a plain conflict waits in its class."""
+
+    class Conflicting(Recording):
+        def answer(self, outgoing: Outgoing, name: str, action: str) -> Attempted:
+            if name == "runrow" and action == "pause" and self.run(name)["version"] == 1 and not is_lost:
+                self.run(name)["version"] = 2  # a colleague's write
+            return super().answer(outgoing, name, action)
 
     async def main() -> None:
-        exchange = Recording()
-        lost = iter(["after"])
+        exchange = Conflicting()
+        lost = iter(["after"] if is_lost else [])
         exchange.lose = lambda name, action: next(lost, None)
         async with session_on(exchange, limits=Limits(rate=5), retry=Retry(max_attempts=1)) as fielding:
             row = slow_batch(fielding, ["row"])
-            await asyncio.sleep(0.25)  # GET and write have left; the write was lost
-            calls = [asyncio.create_task(fielding.run(ref_of(number)).get()) for number in range(10)]
+            await asyncio.sleep(0.205)  # the GET was answered, and the write is under way
+            calls = [asyncio.create_task(fielding.run(ref_of(number)).get()) for number in range(5)]
             await row
-            assert [name for _, name, _ in exchange.sent][:3] == ["runrow"] * 3
             await asyncio.gather(*calls)
+        gets = [number for number, (_, name, method) in enumerate(exchange.sent) if (name, method) == ("runrow", "GET")]
+        assert gets == [0, 2 if is_lost else 7]
 
     run(main())
 
