@@ -295,7 +295,7 @@ def try_fast_path(headers: list[tuple[str, str]]) -> None:
         path.session.trace_configs.clear()  # those of an instrumentation
         peer = run_at_once(path.request_to(_ORIGIN, _ROUTE))
         fast = FastPath(exchange.connector, peer, limits)
-        _try(exchange, lambda outgoing: fast.send(outgoing, "/run", exchange.connect_time), is_strict=True)
+        _try(exchange, lambda outgoing: fast.send(outgoing, "/run", exchange.connect_time, None), is_strict=True)
     finally:
         exchange.close()
         run_at_once(path.aclose())
