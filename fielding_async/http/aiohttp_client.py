@@ -161,9 +161,10 @@ class AiohttpTransport:
         path, fast_path = self._plain_path(outgoing.url), self._fast_path
         if path is None:
             path, fast_path = self._elsewhere(outgoing.url)
-        if outgoing.rest is not None:
-            if isinstance(outgoing.rest, asyncio.Task):
-                return ended(outgoing, outgoing.rest)
+        rest: Any = outgoing.rest
+        if rest is not None:
+            if isinstance(rest, asyncio.Task):
+                return ended(outgoing, rest)
             timeout = outgoing.due - self._loop.time()
         elif path is None or not FastPath.is_open():
             fast_path = None
@@ -183,7 +184,7 @@ class AiohttpTransport:
         limit = self._timer.start(timeout)
         try:
             if fast_path is not None:
-                return await fast_path.send(outgoing, path, connect_time, limit)
+                return await fast_path.send(outgoing, path, connect_time)
             return await self._by_public_path(outgoing, connect_time)
         except HeldBack:
             raise
@@ -191,7 +192,9 @@ class AiohttpTransport:
             if not limit.undo():
                 outgoing.due = limit.due
                 raise
-            if self._is_closing:
+            if outgoing.rest is not None and fast_path is not None:
+                fast_path.give_up(outgoing)
+            if self._closing is not None:
                 return _cut_off(outgoing)
             reason, timed_out = f"no {'reply' if outgoing.left else outgoing.waits_for} within {timeout:.3g} s", True
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller must learn whether the request was sent

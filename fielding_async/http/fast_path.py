@@ -17,7 +17,6 @@ from fielding_async.core.wire.replies import Attempted, Response
 from fielding_async.core.wire.response_headers import is_sendable
 
 from .connection import ConnectTime, abort, use_once, write_request
-from .deadline_timer import Limit
 from .failures import DisconnectedError, describe
 from .reply_reader import read_reply
 from .transport import Outgoing
@@ -85,11 +84,10 @@ class FastPath:
         found = vars(aiohttp.ClientSession)
         return _IS_ORIGINAL and found.get("_request") is _REQUEST and found.get("request") is _PUBLIC
 
-    async def send(self, outgoing: Outgoing, path: str, connect_time: ConnectTime, limit: Limit | None) -> Attempted:
+    async def send(self, outgoing: Outgoing, path: str, connect_time: ConnectTime) -> Attempted:
         """Perform one attempt, or go on with one that has a `rest`. `path`: the target as it is sent.
 
-        `limit`: that of the task; where its time is up, nothing goes on. Raises `HeldBack`, `DisconnectedError`, and
-        what aiohttp raises where it cannot connect.
+        Raises `HeldBack`, `DisconnectedError`, and what aiohttp raises where it cannot connect.
         """
         rest: _Written | None = outgoing.rest
         if rest is None:
@@ -126,11 +124,7 @@ class FastPath:
             return await read_reply(message.code, message.headers, content, connection.protocol, chunks)
         except BaseException as error:
             if outgoing.left:
-                if (
-                    outgoing.outlives
-                    and isinstance(error, asyncio.CancelledError)
-                    and not (limit is not None and limit.expired)
-                ):
+                if outgoing.outlives and isinstance(error, asyncio.CancelledError):
                     outgoing.rest = connection, transport, read, head, chunks
                 else:
                     connection.close()

@@ -192,6 +192,17 @@ def _run(awaitable: Awaitable[Any], go_on: Callable[[], bool]) -> Any:
         steps.close()
 
 
+def _cancel(awaitable: Awaitable[Any]) -> None:
+    """Cancel a coroutine where it waits first."""
+    steps = awaitable.__await__()
+    try:
+        next(steps)
+        cast("Any", steps).throw(asyncio.CancelledError())
+    except asyncio.CancelledError:
+        return
+    raise DoesNotFitError("a cancellation was kept back")
+
+
 def run_at_once(awaitable: Awaitable[Any]) -> Any:
     """Return the result of a coroutine that waits for nothing. Raises `DoesNotFitError` if it does."""
     return _run(awaitable, bool)
@@ -257,6 +268,13 @@ def _try(exchange: _Exchange, send: Callable[[Outgoing], Awaitable[Attempted]], 
     if is_strict:
         _must(len(exchange.transports) == 1, "a connection was not used again")
         _must(exchange.connect_time.made == 1 and exchange.connect_time.is_idle, "connecting was not told")
+        for answer in ([_CONTINUE, _NO_CONTENT], [_OK + _BODY[:10], _BODY[10:]]):
+            exchange.answers.append(answer)
+            outgoing = Outgoing("POST", url, {}, None, outlives=True)
+            _cancel(send(outgoing))
+            _must(outgoing.left and outgoing.rest is not None, "a write was cut with its caller")
+            found = exchange.perform(send(outgoing))
+            _must(isinstance(found, Response) and len(exchange.transports) == 1, "the rest of a reply did not arrive")
         _try_idle(exchange, perform)
     # the answer to nothing: the connection breaks off, and the HTTP library may try again by itself
     before = _writes(exchange)
@@ -295,7 +313,7 @@ def try_fast_path(headers: list[tuple[str, str]]) -> None:
         path.session.trace_configs.clear()  # those of an instrumentation
         peer = run_at_once(path.request_to(_ORIGIN, _ROUTE))
         fast = FastPath(exchange.connector, peer, limits)
-        _try(exchange, lambda outgoing: fast.send(outgoing, "/run", exchange.connect_time, None), is_strict=True)
+        _try(exchange, lambda outgoing: fast.send(outgoing, "/run", exchange.connect_time), is_strict=True)
     finally:
         exchange.close()
         run_at_once(path.aclose())
