@@ -5,9 +5,9 @@ All of them are frozen, comparable and picklable.
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 
-from attrs import evolve, field, frozen
+from attrs import define, evolve, field, frozen
 
 __all__ = [
     "Effect",
@@ -21,6 +21,7 @@ __all__ = [
     "Outcome",
     "RunRef",
     "RunStatus",
+    "run_as_written",
 ]
 
 Effect = Literal["accepted", "already", "unconfirmed"]
@@ -92,6 +93,56 @@ class FieldingRun:
     """
     end_text: str | None = field(default=None, repr=False, eq=False)
     """`end_fielding_at` likewise."""
+
+
+@define(eq=False, weakref_slot=False)
+class _RunInTheMaking:
+    """The same slots as `FieldingRun`, in the same order, which `__init__` fills without the detour of a frozen class."""
+
+    id: str
+    status: str
+    version: int | None
+    start_fielding_at: datetime
+    end_fielding_at: datetime
+    last_changed_at: datetime | None
+    last_changed_by: str | None
+    account_id: int | None
+    project_id: str | None
+    target_group_id: str | None
+    etag: str | None
+    start_text: str | None
+    end_text: str | None
+
+
+def run_as_written(
+    base: FieldingRun,
+    status: str,
+    version: int | None,
+    start_fielding_at: datetime,
+    end_fielding_at: datetime,
+    etag: str | None,
+    start_text: str | None,
+    end_text: str | None,
+) -> FieldingRun:
+    """Return `base` with other values, and without who changed it last. This is done for every write."""
+    made: Any = _RunInTheMaking(
+        base.id,
+        status,
+        version,
+        start_fielding_at,
+        end_fielding_at,
+        None,
+        None,
+        base.account_id,
+        base.project_id,
+        base.target_group_id,
+        etag,
+        start_text,
+        end_text,
+    )
+    made.__class__ = FieldingRun
+    run: FieldingRun = made
+    return run
 
 
 @frozen(kw_only=True, slots=False)  # one is made for every write: with slots it would take twice as long

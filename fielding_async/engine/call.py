@@ -99,7 +99,7 @@ class Call:
         if isinstance(error, FieldingError):
             error.filled(ref=self.ref, idempotency_key=self.idempotency_key, trace_id=self.trace.trace_id)
             self._scrub(error)
-        if self.trace.is_observed:
+        if self.trace.is_observed or self.trace.span is not None:
             self.trace.end(
                 error,
                 None if error is None else public_name(error),

@@ -23,10 +23,10 @@ class RunTurns:
         """Take the turn if nobody has it."""
         if self._closed is not None:
             raise self._closed()
-        if ref in self._queues:
-            return False
-        self._queues[ref] = None
-        return True
+        queues = self._queues
+        taken = len(queues)
+        queues.setdefault(ref, None)  # the hash of a ref is asked for once
+        return len(queues) > taken
 
     async def take(self, ref: RunRef, deadline: float | None) -> None:
         """Wait for the turn. Raises `TimeoutError` at the deadline (a time of the loop's clock)."""

@@ -8,6 +8,7 @@ path.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -22,11 +23,13 @@ from .reply_reader import read_reply
 from .transport import Outgoing
 
 if TYPE_CHECKING:
+    from aiohttp.client_reqrep import ConnectionKey
     from aiohttp.connector import Connection
 
 __all__ = ["FastPath"]
 
 # `aioresponses`, `vcrpy` and some monitoring agents replace these two.
+_SESSION = aiohttp.ClientSession
 _REQUEST = vars(aiohttp.ClientSession).get("_request")
 _PUBLIC = vars(aiohttp.ClientSession).get("request")
 _IS_ORIGINAL = getattr(_REQUEST, "__globals__", {}).get("__name__") == "aiohttp.client"
@@ -36,7 +39,16 @@ _Written = tuple["Connection", "asyncio.Transport | None", _Read, tuple[Any, aio
 """What a request was written to, what reads the head of its reply, that head, and what was read of the body."""
 
 _NOTHING_READ: list[bytes] = []
+_FEW = 64  # connections
 _NO_LIMITS = aiohttp.ClientTimeout()  # the time of an attempt is limited by our own timer
+
+
+class _Peer(aiohttp.ClientRequest):
+    """A request that is asked for its place in the pool again and again."""
+
+    @cached_property
+    def connection_key(self) -> "ConnectionKey":  # type: ignore[override]
+        return super().connection_key
 
 
 class FastPath:
@@ -48,7 +60,10 @@ class FastPath:
 
     def __init__(self, connector: aiohttp.BaseConnector, peer: aiohttp.ClientRequest, limits: dict[str, Any]) -> None:
         self._connector = connector
+        if type(peer) is aiohttp.ClientRequest:
+            peer.__class__ = _Peer
         self._peer = peer
+        self._most_checked = _FEW
         if peer.proxy_headers is not None:
             # as aiohttp does when it connects, which would make it another key in the pool
             peer.proxy_headers = CIMultiDict([*peer.proxy_headers.items(), ("Host", peer.headers["Host"])])
@@ -58,7 +73,7 @@ class FastPath:
             always.append("Connection: close\r\n")
         # each request says by itself what it accepts
         self._always = "".join(line for line in always if not line.lower().startswith("accept-encoding:"))
-        self._checked: asyncio.Transport | None = None
+        self._checked: dict[asyncio.Transport | None, None] = {}
 
     @staticmethod
     def is_usable(session: aiohttp.ClientSession, connector: aiohttp.BaseConnector) -> bool:
@@ -81,8 +96,13 @@ class FastPath:
     @staticmethod
     def is_open() -> bool:
         """Whether nobody has replaced aiohttp's own request methods, to answer or to watch requests."""
-        found = vars(aiohttp.ClientSession)
-        return _IS_ORIGINAL and found.get("_request") is _REQUEST and found.get("request") is _PUBLIC
+        found = aiohttp.ClientSession
+        return (
+            _IS_ORIGINAL
+            and found is _SESSION
+            and getattr(found, "_request", None) is _REQUEST
+            and getattr(found, "request", None) is _PUBLIC
+        )
 
     async def send(self, outgoing: Outgoing, path: str, connect_time: ConnectTime) -> Attempted:
         """Perform one attempt, or go on with one that has a `rest`. `path`: the target as it is sent.
@@ -144,7 +164,13 @@ class FastPath:
     def _write(
         self, connection: "Connection", transport: "asyncio.Transport | None", outgoing: Outgoing, path: str
     ) -> "_Read":
-        is_checked = transport is self._checked  # that is enough for most: few connections are used at a time
-        read = write_request(connection, transport, outgoing, path, self._always, self._parameters, is_checked)
-        self._checked = transport
+        checked = self._checked
+        if transport in checked:
+            return write_request(connection, transport, outgoing, path, self._always, self._parameters, True)
+        read = write_request(connection, transport, outgoing, path, self._always, self._parameters, False)
+        if len(checked) >= self._most_checked:
+            for closed in [other for other in checked if other is None or other.is_closing()]:
+                del checked[closed]
+            self._most_checked = 2 * len(checked) + _FEW
+        checked[transport] = None
         return read
