@@ -20,7 +20,19 @@ from benchmarks.report import Machine, Section, describe_machine, markdown, plai
 
 KEPT = Path(__file__).parents[1] / "build" / "benchmarks"
 RELEASED = Path(__file__).parent / "results"
-SECTIONS = ("overhead", "instructions", "profile", "limit", "limit_live", "conflicts", "scale", "stream", "start", "journal", "apply")
+SECTIONS = (
+    "overhead",
+    "instructions",
+    "profile",
+    "limit",
+    "limit_live",
+    "conflicts",
+    "scale",
+    "stream",
+    "start",
+    "journal",
+    "apply",
+)
 LONG = frozenset({"apply"})
 """Sections that run only when they are named."""
 BESIDE = {"stream": "limit"}

@@ -1,4 +1,4 @@
-"""What a warm action costs in instructions of the processor, counted by valgrind's callgrind, beside a hand-written client.
+"""What a warm action costs in instructions of the processor, counted by callgrind, beside a hand-written client.
 
 Each client runs in a process of its own, with two numbers of actions; the difference is the actions' own. The figures
 hardly depend on the machine or on how busy it is. System calls are counted as far as they run in the process.

@@ -97,7 +97,7 @@ class FieldingRun:
 
 @define(eq=False, weakref_slot=False)
 class _RunInTheMaking:
-    """The same slots as `FieldingRun`, in the same order, which `__init__` fills without the detour of a frozen class."""
+    """The same slots as `FieldingRun`. Its `__init__` fills them without the detour of a frozen class."""
 
     id: str
     status: str

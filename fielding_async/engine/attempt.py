@@ -198,8 +198,7 @@ class AttemptRunner:
 
 @define(eq=False)
 class Attempt:
-    """An attempt that has its permission. `limit`: in seconds. `lost`: what came of one that cannot go on.
-    """
+    """An attempt that has its permission. `limit`: in seconds. `lost`: what came of one that cannot go on."""
 
     runner: AttemptRunner
     pending: PendingRequest
@@ -291,7 +290,7 @@ class Attempt:
         self.runner.over(self)
 
     def _hand_over(self) -> bool:
-        """Let the rest of a write go on in a task of its own, as its caller was cancelled. Returns whether there is one.
+        """Let the rest of a write go on in a task of its own, as its caller was cancelled. Returns whether it does.
 
         One that has not left is kept from leaving.
         """

@@ -22,14 +22,14 @@ from fielding_async.core.errors import ConfigurationError, SessionClosedError
 from fielding_async.core.wire.replies import Attempted, Lost, NotSent
 from fielding_async.telemetry.log_lines import warn_once
 
-from .caller_session import inherited_headers
+from .caller_session import inherited_headers, missing_of
 from .connection import ConnectTime, head_limits
 from .deadline_timer import DeadlineTimer
 from .failures import DisconnectedError, describe, is_final, refuses_our_certificate
 from .fast_path import FastPath
 from .proxies import NO_PROXIES, Proxies
 from .public_path import PublicPath, Route
-from .self_check import missing_of, missing_public_parts, run_at_once, try_fast_path, try_public_path
+from .self_check import missing_public_parts, run_at_once, try_fast_path, try_public_path
 from .tls import check_connector, ssl_of_requests
 from .transport import HeldBack, Outgoing, ended, in_own_task
 
@@ -146,9 +146,7 @@ class AiohttpTransport:
         limits = () if self._http is None else (self._connector.limit, self._connector.limit_per_host)
         return min((limit for limit in limits if limit > 0), default=None)
 
-    def send(
-        self, outgoing: Outgoing, *, timeout: float, connect_timeout: float
-    ) -> "Coroutine[Any, Any, Attempted]":
+    def send(self, outgoing: Outgoing, *, timeout: float, connect_timeout: float) -> "Coroutine[Any, Any, Attempted]":
         """Perform one attempt, or go on with it.
 
         Raises `HeldBack`, and `SessionClosedError` if the caller closed their own session.

@@ -47,7 +47,7 @@ class _Peer(aiohttp.ClientRequest):
     """A request that is asked for its place in the pool again and again."""
 
     @cached_property
-    def connection_key(self) -> "ConnectionKey":  # type: ignore[override]
+    def connection_key(self) -> "ConnectionKey":
         return super().connection_key
 
 

@@ -62,8 +62,8 @@ async def read_reply(
     """Return the reply with its body.
 
     If not all of the body was read, releasing the connection closes it. Without `protocol` a body that has no end is
-    given up when the time of the attempt is over. `chunks`: what was read of the body before, and what is read now; so a
-    call that was cancelled can be made again.
+    given up when the time of the attempt is over. `chunks`: what was read of the body before, to which more is added;
+    so a call that was cancelled can be made again.
     """
     if status == 204:
         return Response(status, headers)

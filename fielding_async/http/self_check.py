@@ -15,7 +15,7 @@ from yarl import URL
 
 from fielding_async.core.wire.replies import Attempted, Lost, Response
 
-from .connection import LARGE, ConnectTime, head_limits, names_of_limits
+from .connection import LARGE, ConnectTime, head_limits
 from .deadline_timer import DeadlineTimer
 from .failures import DisconnectedError
 from .fast_path import FastPath
@@ -25,7 +25,6 @@ from .transport import HeldBack, Outgoing
 __all__ = [
     "PUBLIC_PARTS",
     "DoesNotFitError",
-    "missing_of",
     "missing_public_parts",
     "run_at_once",
     "try_fast_path",
@@ -67,8 +66,6 @@ _BODY = b"x" * (LARGE + 1)
 _OK = b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 9000 + b"\r\nContent-Length: %d\r\n\r\n" % len(_BODY)
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
-
-
 _MOST_STEPS = 100
 
 
@@ -218,16 +215,6 @@ def missing_public_parts() -> list[str]:
         else:
             missing += [f"{name}.{attribute}" for attribute in attributes if not hasattr(cls, attribute)]
     return missing
-
-
-def missing_of(http: aiohttp.ClientSession | None) -> list[str]:
-    """Return what of a caller's session cannot be seen, where there is no public way to see it."""
-    if http is None:
-        return []
-    names = ("_default_proxy", "_default_proxy_auth", *(f"_{name}" for name in names_of_limits()))
-    of_connector = ("_loop", "_ssl") if isinstance(http.connector, aiohttp.TCPConnector) else ("_loop",)
-    missing = [name for name in names if not hasattr(http, name)]
-    return [*missing, *(name for name in of_connector if not hasattr(http.connector, name))]
 
 
 def _must(is_as_it_was: object, otherwise: str) -> None:

@@ -141,9 +141,9 @@ class Transport(Protocol):
         """Perform one attempt within `timeout` seconds.
 
         Awaits `outgoing.leave()` once, right before the first byte. Raises `HeldBack` if the request may not be sent,
-        and nothing else: a failure is a value (`NotSent`, `Lost`). Where it is cancelled after a request that `outlives`
-        has left, it sets `outgoing.rest`, and goes on when it is called again (`OwnTasks` does that for those that do
-        not).
+        and nothing else: a failure is a value (`NotSent`, `Lost`). Where it is cancelled after a request that
+        `outlives` has left, it sets `outgoing.rest`, and goes on when it is called again. (`OwnTasks` does that for
+        those that do not.)
         """
         ...
 
@@ -162,7 +162,7 @@ class Transport(Protocol):
 async def in_own_task(
     outgoing: Outgoing, sending: Coroutine[Any, Any, Attempted], tasks: "dict[asyncio.Task[Attempted], Outgoing]"
 ) -> Attempted:
-    """Return what comes of `sending`, which runs in a task of its own: one that `outlives` goes on after a cancellation.
+    """Return what comes of `sending`, in a task of its own: one that `outlives` goes on after a cancellation.
 
     `tasks`: where the task is entered as long as it runs.
     """

@@ -248,7 +248,7 @@ class CallTrace:
         conflicts: int,
         redactor: Redactor,
     ) -> None:
-        """End the trace of a call with a span or with metrics. `redactor` takes secrets out of the texts of its error."""
+        """End the trace of a call with a span or metrics. `redactor` takes secrets out of the texts of its error."""
         if not self.is_observed:
             with contained(self):
                 if self.span is not None:

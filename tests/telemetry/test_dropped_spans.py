@@ -1,4 +1,4 @@
-"""What a sampler drops: the call has a span that nobody sees, its attempts have none, and the trace goes on unsampled."""
+"""What a sampler drops: the call has a span that nobody sees, its attempts have none, and the trace goes on."""
 
 from typing import Any
 
