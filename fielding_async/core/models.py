@@ -5,7 +5,7 @@ All of them are frozen, comparable and picklable.
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Literal
 
 from attrs import define, evolve, field, frozen
 
@@ -19,9 +19,9 @@ __all__ = [
     "JobResult",
     "OnConflict",
     "Outcome",
+    "RunInTheMaking",
     "RunRef",
     "RunStatus",
-    "run_as_written",
 ]
 
 Effect = Literal["accepted", "already", "unconfirmed"]
@@ -96,8 +96,11 @@ class FieldingRun:
 
 
 @define(eq=False, weakref_slot=False)
-class _RunInTheMaking:
-    """The same slots as `FieldingRun`. Its `__init__` fills them without the detour of a frozen class."""
+class RunInTheMaking:
+    """The same slots as `FieldingRun`. Its `__init__` fills them without the detour of a frozen class.
+
+    For a run that is made for every write: it is made as one of these, and then given the class `FieldingRun`.
+    """
 
     id: str
     status: str
@@ -112,37 +115,6 @@ class _RunInTheMaking:
     etag: str | None
     start_text: str | None
     end_text: str | None
-
-
-def run_as_written(
-    base: FieldingRun,
-    status: str,
-    version: int | None,
-    start_fielding_at: datetime,
-    end_fielding_at: datetime,
-    etag: str | None,
-    start_text: str | None,
-    end_text: str | None,
-) -> FieldingRun:
-    """Return `base` with other values, and without who changed it last. This is done for every write."""
-    made: Any = _RunInTheMaking(
-        base.id,
-        status,
-        version,
-        start_fielding_at,
-        end_fielding_at,
-        None,
-        None,
-        base.account_id,
-        base.project_id,
-        base.target_group_id,
-        etag,
-        start_text,
-        end_text,
-    )
-    made.__class__ = FieldingRun
-    run: FieldingRun = made
-    return run
 
 
 @frozen(kw_only=True, slots=False)  # one is made for every write: with slots it would take twice as long

@@ -66,7 +66,7 @@ class AttemptRunner:
     under_way: "dict[Attempt, None]" = Factory(dict)  # pyright: ignore[reportUnknownVariableType]
     tasks: "dict[asyncio.Task[Answer | None], Attempt]" = Factory(dict)  # pyright: ignore[reportUnknownVariableType]
     address: dict[str, str | int] = Factory(lambda self: address_of(self.base_url), takes_self=True)
-    _all_over: asyncio.Future[None] | None = None
+    all_over: asyncio.Future[None] | None = None
 
     def start(self, pending: PendingRequest) -> "Attempt | None":
         """Begin an attempt if there are a token and a permission at once; otherwise return `None`: call `start_later`.
@@ -79,7 +79,7 @@ class AttemptRunner:
         permit = self.limiter.try_acquire()
         if permit is None:
             return None
-        return self._start(pending, permit, token)
+        return self._start(pending, permit, token, pending.ends_by(self.loop.time()))
 
     async def start_later(self, pending: PendingRequest) -> "Attempt | Failed":
         """Wait for a token and a permission, and begin the attempt; returns the failure if there can be no token.
@@ -90,17 +90,15 @@ class AttemptRunner:
             permit, token = await self._permission(pending, pending.waits_until(self.loop.time()))
         except (FieldingError, TokenSourceError) as error:
             return no_token(pending.request, error)
-        return self._start(pending, permit, token)
+        return self._start(pending, permit, token, pending.ends_by(self.loop.time()))
 
-    def _start(self, pending: PendingRequest, permit: Permit, token: Token) -> "Attempt":
+    def _start(self, pending: PendingRequest, permit: Permit, token: Token, until: float | None) -> "Attempt":
         if self.closing:  # since the permission was given
             self.limiter.release(permit)
             raise session_closed()
         limit = self.timeout.attempt
-        now = self.loop.time()
-        until = pending.ends_by(now)
-        if until is not None and until - now < limit:
-            limit = until - now
+        if until is not None and (left := until - self.loop.time()) < limit:
+            limit = left
             if limit < _LEAST_TIME:
                 self.limiter.release(permit)
                 raise OutOfTimeError(self.limiter.refusal, WAITED_FOR["rate"])
@@ -181,19 +179,11 @@ class AttemptRunner:
     async def aclose(self) -> None:
         """Wait until the attempts in flight have ended."""
         while self.under_way:
-            if self._all_over is None:
-                self._all_over = self.loop.create_future()
-            await asyncio.shield(self._all_over)
+            if self.all_over is None:
+                self.all_over = self.loop.create_future()
+            await asyncio.shield(self.all_over)
         if self.tasks:
             await asyncio.wait(list(self.tasks))
-
-    def over(self, attempt: "Attempt") -> None:
-        """Note that an attempt is over, and return its permission."""
-        del self.under_way[attempt]
-        self.limiter.release(attempt.permit)
-        if self._all_over is not None and not self.under_way:
-            self._all_over.set_result(None)
-            self._all_over = None
 
 
 @define(eq=False)
@@ -240,12 +230,12 @@ class Attempt:
         `pending.task`, which ends with its answer.
         """
         runner, pending = self.runner, self.pending
+        outgoing = self.outgoing
         answer: Answer | None = None
         status: int | None = None
         error_type: str | None = "closed"
-        is_held_back = False
+        is_held_back = is_handed_over = False
         try:
-            outgoing = self.outgoing
             if outgoing is None:
                 outgoing = self.outgoing = self._prepared()
             attempted = self.lost or await runner.transport.send(
@@ -267,27 +257,25 @@ class Attempt:
             is_held_back = True
             pending.place = self.permit.place
         except asyncio.CancelledError as cancelled:
-            if not self._hand_over():
-                self._end(None, "cancelled")
+            error_type = "cancelled"
+            is_handed_over = self._hand_over()
             raise without_frames(cancelled)  # noqa: B904 - it is the same one
-        except BaseException:
-            self._end(status, error_type)
-            raise
-        self._end(status, error_type, is_held_back=is_held_back)
+        finally:
+            if not is_handed_over:
+                if outgoing is not None and outgoing.left:
+                    pending.call.requests += 1
+                    pending.sent += 1
+                gate = pending.gate
+                if gate is not None and gate.waited:
+                    pending.call.trace.waited("rate", gate.waited)
+                if self.trace is not None:
+                    self.trace.end(status=status, error_type=error_type, held_back=is_held_back)
+                del runner.under_way[self]
+                runner.limiter.release(self.permit)
+                if runner.all_over is not None and not runner.under_way:
+                    runner.all_over.set_result(None)
+                    runner.all_over = None
         return answer
-
-    def _end(self, status: int | None, error_type: str | None, *, is_held_back: bool = False) -> None:
-        """Count the attempt, end its trace and return its permission."""
-        outgoing, pending = self.outgoing, self.pending
-        if outgoing is not None and outgoing.left:
-            pending.call.requests += 1
-            pending.sent += 1
-        gate = pending.gate
-        if gate is not None and gate.waited:
-            pending.call.trace.waited("rate", gate.waited)
-        if self.trace is not None:
-            self.trace.end(status=status, error_type=error_type, held_back=is_held_back)
-        self.runner.over(self)
 
     def _hand_over(self) -> bool:
         """Let the rest of a write go on in a task of its own, as its caller was cancelled. Returns whether it does.

@@ -146,7 +146,7 @@ class AiohttpTransport:
         limits = () if self._http is None else (self._connector.limit, self._connector.limit_per_host)
         return min((limit for limit in limits if limit > 0), default=None)
 
-    def send(self, outgoing: Outgoing, *, timeout: float, connect_timeout: float) -> "Coroutine[Any, Any, Attempted]":
+    def send(self, outgoing: Outgoing, *, timeout: float, connect_timeout: float) -> Coroutine[Any, Any, Attempted]:
         """Perform one attempt, or go on with it.
 
         Raises `HeldBack`, and `SessionClosedError` if the caller closed their own session.
@@ -161,7 +161,7 @@ class AiohttpTransport:
             path, fast_path = self._elsewhere(outgoing.url)
         rest: Any = outgoing.rest
         if rest is not None:
-            if isinstance(rest, asyncio.Task):
+            if not isinstance(rest, tuple):
                 return ended(outgoing, rest)
             timeout = outgoing.due - self._loop.time()
         elif path is None or not FastPath.is_open():
@@ -202,7 +202,10 @@ class AiohttpTransport:
             if not (final or isinstance(error, OSError | DisconnectedError)):
                 unsent = "the request could not be sent"
         finally:
-            self._timer.stop(limit)
+            if limit.expired or limit.timer is not None:
+                self._timer.stop(limit)
+            else:
+                self._timer.limits.pop(limit, None)  # the usual case
         if outgoing.left:
             return Lost(f"the reply was lost ({reason})", timed_out=timed_out)
         return NotSent(f"{unsent} ({reason})", is_final=final)

@@ -47,7 +47,7 @@ class _Peer(aiohttp.ClientRequest):
     """A request that is asked for its place in the pool again and again."""
 
     @cached_property
-    def connection_key(self) -> "ConnectionKey":
+    def connection_key(self) -> "ConnectionKey":  # pyright: ignore[reportIncompatibleMethodOverride]
         return super().connection_key
 
 
@@ -127,7 +127,10 @@ class FastPath:
                     await outgoing.leave()
                 # no await between here and the write
                 outgoing.left = False
-                read = self._write(connection, transport, outgoing, path)
+                is_checked = transport in self._checked
+                read = write_request(connection, transport, outgoing, path, self._always, self._parameters, is_checked)
+                if not is_checked:
+                    self._keep_checked(transport)
             if head is None:
                 try:
                     message, content = await read()
@@ -161,16 +164,10 @@ class FastPath:
         connection.close()
         abort(transport)
 
-    def _write(
-        self, connection: "Connection", transport: "asyncio.Transport | None", outgoing: Outgoing, path: str
-    ) -> "_Read":
+    def _keep_checked(self, transport: "asyncio.Transport | None") -> None:
         checked = self._checked
-        if transport in checked:
-            return write_request(connection, transport, outgoing, path, self._always, self._parameters, True)
-        read = write_request(connection, transport, outgoing, path, self._always, self._parameters, False)
         if len(checked) >= self._most_checked:
             for closed in [other for other in checked if other is None or other.is_closing()]:
                 del checked[closed]
             self._most_checked = 2 * len(checked) + _FEW
         checked[transport] = None
-        return read

@@ -137,7 +137,7 @@ class Outgoing:
 class Transport(Protocol):
     """Performs HTTP requests for the engine."""
 
-    async def send(self, outgoing: Outgoing, *, timeout: float, connect_timeout: float) -> Attempted:
+    def send(self, outgoing: Outgoing, *, timeout: float, connect_timeout: float) -> Coroutine[Any, Any, Attempted]:
         """Perform one attempt within `timeout` seconds.
 
         Awaits `outgoing.leave()` once, right before the first byte. Raises `HeldBack` if the request may not be sent,
