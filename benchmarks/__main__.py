@@ -22,6 +22,7 @@ KEPT = Path(__file__).parents[1] / "build" / "benchmarks"
 RELEASED = Path(__file__).parent / "results"
 SECTIONS = (
     "overhead",
+    "instructions",
     "profile",
     "limit",
     "worlds",

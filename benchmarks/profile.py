@@ -25,7 +25,7 @@ _PACKAGE = re.compile(r"(?:.*[/\\]|<attrs generated methods )(fielding_async|aio
 _OTHERS = "other libraries, the measuring client"
 _VALUES = "handle, ids, values"
 _CALL = "call: turn, judgement, memory of ETags"
-_ATTEMPT = "attempt: a task of its own"
+_ATTEMPT = "attempt: token, permission, retries"
 _LIMITER = "limiter"
 _PART_OF = {
     "session": _VALUES,
@@ -36,7 +36,6 @@ _PART_OF = {
     "core wire": "requests and replies as values",
     "engine sender": _ATTEMPT,
     "engine attempt": _ATTEMPT,
-    "engine pending_request": _ATTEMPT,
     "engine token_keeper": _ATTEMPT,
     "engine limiter": _LIMITER,
     "core pace": _LIMITER,

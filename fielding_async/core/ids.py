@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 from .errors import ConfigurationError
@@ -61,6 +62,16 @@ def check_ref(ref: RunRef) -> RunRef:
 
     A ref of a subclass, which may hold more than the ids, would not equal another ref of the same run.
     """
+    # equal refs may hold ids of other types, which are checked by themselves
+    return _checked(ref) if type(ref) is RunRef and type(ref.account_id) is int else _check_ref(ref)
+
+
+@lru_cache(maxsize=4096)  # a handle is made for every call
+def _checked(ref: RunRef) -> RunRef:
+    return _check_ref(ref)
+
+
+def _check_ref(ref: RunRef) -> RunRef:
     check_account_id(ref.account_id)
     texts = (ref.project_id, ref.target_group_id, ref.fielding_run_id)
     kinds = (type(ref), type(ref.account_id), *map(type, texts))

@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
-from attrs import evolve, field, frozen
+from attrs import define, evolve, field, frozen
 
 __all__ = [
     "Effect",
@@ -19,6 +19,7 @@ __all__ = [
     "JobResult",
     "OnConflict",
     "Outcome",
+    "RunInTheMaking",
     "RunRef",
     "RunStatus",
     "SessionStats",
@@ -93,6 +94,28 @@ class FieldingRun:
     """
     end_text: str | None = field(default=None, repr=False, eq=False)
     """`end_fielding_at` likewise."""
+
+
+@define(eq=False, weakref_slot=False)
+class RunInTheMaking:
+    """The same slots as `FieldingRun`. Its `__init__` fills them without the detour of a frozen class.
+
+    For a run that is made for every write: it is made as one of these, and then given the class `FieldingRun`.
+    """
+
+    id: str
+    status: str
+    version: int | None
+    start_fielding_at: datetime
+    end_fielding_at: datetime
+    last_changed_at: datetime | None
+    last_changed_by: str | None
+    account_id: int | None
+    project_id: str | None
+    target_group_id: str | None
+    etag: str | None
+    start_text: str | None
+    end_text: str | None
 
 
 @frozen(kw_only=True, slots=False)  # one is made for every write: with slots it would take twice as long

@@ -1,11 +1,10 @@
 """One attempt at a request, from its permission to its answer.
 
-Each attempt runs in its own task, so that a cancelled caller does not cut a write: the write goes on to its end, while
-the caller has stopped waiting for the reply.
+It runs in the task of its caller. A cancelled caller does not cut a write that has left: what remains of the attempt
+goes on to its end in a task of its own, while the caller has stopped waiting for the reply.
 """
 
 import asyncio
-from collections.abc import Awaitable
 from datetime import UTC, datetime
 from functools import partial
 
@@ -21,11 +20,9 @@ from fielding_async.core.wire.replies import (
     Answer,
     Failed,
     Lost,
-    NotSent,
     Response,
     Throttled,
     error_type_of,
-    read,
 )
 from fielding_async.http.transport import Gate, HeldBack, Outgoing, Transport
 from fielding_async.telemetry.attempt_trace import AttemptTrace, Target, address_of
@@ -43,7 +40,7 @@ from .call import (
 from .limiter import Limiter, Permit
 from .token_keeper import TokenKeeper
 
-__all__ = ["AttemptRunner"]
+__all__ = ["Attempt", "AttemptRunner"]
 
 _LEAST_TIME = 0.001  # seconds: with less left of its call's time, an attempt is not begun
 
@@ -65,15 +62,16 @@ class AttemptRunner:
     secrets: Secrets
     loop: asyncio.AbstractEventLoop
     closing: bool = False
-    # ordered, so that closing goes through them in the same order every time
-    tasks: "dict[asyncio.Task[Answer | None], _Attempt]" = Factory(dict)  # pyright: ignore[reportUnknownVariableType]
+    # both ordered, so that closing goes through them in the same order every time
+    under_way: "dict[Attempt, None]" = Factory(dict)  # pyright: ignore[reportUnknownVariableType]
+    tasks: "dict[asyncio.Task[Answer | None], Attempt]" = Factory(dict)  # pyright: ignore[reportUnknownVariableType]
     address: dict[str, str | int] = Factory(lambda self: address_of(self.base_url), takes_self=True)
+    all_over: asyncio.Future[None] | None = None
 
-    def start(self, pending: PendingRequest) -> "Awaitable[Answer | None] | None":
-        """Start an attempt if there are a token and a permission at once; otherwise return `None`: call `start_later`.
+    def start(self, pending: PendingRequest) -> "Attempt | None":
+        """Begin an attempt if there are a token and a permission at once; otherwise return `None`: call `start_later`.
 
-        What is returned is awaited for the answer, which is `None` if the permission lapsed before the request was
-        sent. Cancelling that wait ends a read; a write goes on. Raises `OutOfTimeError` and `SessionClosedError`.
+        What is returned must be run. Raises `OutOfTimeError` and `SessionClosedError`.
         """
         token = self.keeper.usable()
         if token is None:
@@ -83,8 +81,8 @@ class AttemptRunner:
             return None
         return self._start(pending, permit, token, pending.ends_by(self.loop.time()))
 
-    async def start_later(self, pending: PendingRequest) -> "Awaitable[Answer | None] | Failed":
-        """Wait for a token and a permission, and start the attempt; returns the failure if there can be no token.
+    async def start_later(self, pending: PendingRequest) -> "Attempt | Failed":
+        """Wait for a token and a permission, and begin the attempt; returns the failure if there can be no token.
 
         Raises `OutOfTimeError` and `SessionClosedError`.
         """
@@ -94,35 +92,19 @@ class AttemptRunner:
             return no_token(pending.request, error)
         return self._start(pending, permit, token, pending.ends_by(self.loop.time()))
 
-    def _start(
-        self, pending: PendingRequest, permit: Permit, token: Token, until: float | None
-    ) -> Awaitable[Answer | None]:
+    def _start(self, pending: PendingRequest, permit: Permit, token: Token, until: float | None) -> "Attempt":
         if self.closing:  # since the permission was given
             self.limiter.release(permit)
             raise session_closed()
         limit = self.timeout.attempt
-        if until is not None:
-            limit = min(limit, until - self.loop.time())
-        if limit < _LEAST_TIME and limit < self.timeout.attempt:
-            self.limiter.release(permit)
-            raise OutOfTimeError(self.limiter.refusal, WAITED_FOR["rate"])
-        limiter = self.limiter
-        gate = Gate(partial(limiter.may_leave, permit), self.loop.time, limiter.gate_queue, permit)
-        pending.gate = gate
-        attempt = _Attempt(self, pending, permit, gate, token, limit)
-        task = pending.task = attempt.task = self.loop.create_task(attempt.run())
-        self.tasks[task] = attempt
-        pending.token = token
-        if not pending.request.operation.is_write:
-            return task
-        attempt.reply = self.loop.create_future()
-        return attempt.reply
-
-    def cancelled(self, pending: PendingRequest) -> None:
-        """End a read whose caller was cancelled before its first step: it does not end by itself."""
-        task = pending.task
-        if task is not None and task.done() and task in self.tasks:
-            self.tasks[task].over(task)
+        if until is not None and (left := until - self.loop.time()) < limit:
+            limit = left
+            if limit < _LEAST_TIME:
+                self.limiter.release(permit)
+                raise OutOfTimeError(self.limiter.refusal, WAITED_FOR["rate"])
+        attempt = Attempt(self, pending, permit, token, limit)
+        self.under_way[attempt] = None
+        return attempt
 
     def renewed_token_helps(self, pending: PendingRequest, status: int) -> bool:
         """Note that the last attempt met a 401 or 403. Returns whether to make it again with another token."""
@@ -186,98 +168,129 @@ class AttemptRunner:
             call.trace.waited("token", self.loop.time() - started)
 
     def close_now(self) -> None:
-        """Cancel the attempts in flight; none is sent any more."""
+        """Let nothing leave any more. The transport ends the attempts in flight when it closes."""
         self.closing = True
-        for task, attempt in self.tasks.items():
-            attempt.gate.shut()
-            task.cancel()
+        for attempt in self.under_way:
+            attempt.pending.abandon()
 
     async def aclose(self) -> None:
-        """Wait until the attempts in flight have ended, which `close_now` has cancelled."""
-        tasks = list(self.tasks)
-        if tasks:
-            await asyncio.wait(tasks)
-        for task, attempt in list(self.tasks.items()):
-            attempt.over(task)  # cancelled before its first step
+        """Wait until the attempts in flight have ended."""
+        while self.under_way:
+            if self.all_over is None:
+                self.all_over = self.loop.create_future()
+            await asyncio.shield(self.all_over)
+        if self.tasks:
+            await asyncio.wait(list(self.tasks))
 
 
 @define(eq=False)
-class _Attempt:
-    """An attempt that has its permission. `reply`: what the caller of a write awaits, who may stop waiting."""
+class Attempt:
+    """An attempt that has its permission. `limit`: in seconds. `lost`: what came of one that cannot go on."""
 
     runner: AttemptRunner
     pending: PendingRequest
     permit: Permit
-    gate: Gate
     token: Token
     limit: float
-    task: "asyncio.Task[Answer | None] | None" = None
-    reply: "asyncio.Future[Answer | None] | None" = None
+    outgoing: Outgoing | None = None
+    trace: AttemptTrace | None = None
+    lost: Lost | None = None
 
-    async def run(self) -> Answer | None:
-        """Send the request and read its answer. `None`: the permission had lapsed, nothing was sent."""
+    def _prepared(self) -> Outgoing:
         runner, pending = self.runner, self.pending
         call, request = pending.call, pending.request
-        row = request.operation
+        row, limiter = request.operation, runner.limiter
+        gate = pending.gate = Gate(
+            partial(limiter.may_leave, self.permit), runner.loop.time, limiter.gate_queue, self.permit
+        )
+        pending.token = self.token
         url = runner.base_url + request.path
-        trace: AttemptTrace | None = None
+        if call.trace.is_observed:
+            headers: dict[str, str] = {}
+            trace = self.trace = call.trace.attempt(Target(row.method, url, row.path, runner.address, pending.sent))
+            on_leave = trace.leave
+        else:
+            headers = call.trace.new_headers()
+            on_leave = None
+        headers["Authorization"] = self.token.header
+        headers["Cint-API-Version"] = runner.api_version
+        for name, value in request.headers:
+            headers[name] = value
+        return Outgoing(
+            row.method, url, headers, request.body, gate, call.trace, on_leave=on_leave, outlives=row.is_write
+        )
+
+    async def run(self) -> Answer | None:
+        """Send the request and read its answer. `None`: the permission had lapsed, nothing was sent.
+
+        Cancelling it ends a read. A write that has left, or may still be held back at its gate, goes on in the task
+        `pending.task`, which ends with its answer.
+        """
+        runner, pending = self.runner, self.pending
+        outgoing = self.outgoing
         answer: Answer | None = None
         status: int | None = None
         error_type: str | None = "closed"
-        is_held_back = False
-        headers: dict[str, str] = {}
-        outgoing = Outgoing(row.method, url, headers, request.body, self.gate, call.trace)
+        is_held_back = is_handed_over = False
         try:
-            if call.trace.is_observed:
-                trace = call.trace.attempt(Target(row.method, url, row.path, runner.address, pending.sent))
-                outgoing.on_leave = trace.leave
-            else:
-                headers.update(call.trace.new_headers())
-            headers["Authorization"] = self.token.header
-            headers["Cint-API-Version"] = runner.api_version
-            headers.update(request.headers)
-            attempted = await runner.transport.send(
+            if outgoing is None:
+                outgoing = self.outgoing = self._prepared()
+            attempted = self.lost or await runner.transport.send(
                 outgoing, timeout=self.limit, connect_timeout=runner.timeout.connect
             )
             if outgoing.is_held:
                 raise HeldBack  # its time was up at the gate: it waited for the pace, and not for a connection
-            answer = read_clean(request, attempted, runner.secrets.redactor, _now)
+            answer = read_clean(pending.request, attempted, runner.secrets.redactor, _now)
             if isinstance(attempted, Response):
                 status = attempted.status
-            error_type = None
             if isinstance(answer, Accepted):
+                error_type = None
                 if self.token.trial is Trial.PENDING:
                     self.token.worked()
-            else:
+            elif status is not None or not runner.closing:
                 error_type = error_type_of(attempted, answer)
                 self._not_accepted(answer, error_type)
         except HeldBack:
             is_held_back = True
             pending.place = self.permit.place
         except asyncio.CancelledError as cancelled:
-            if not runner.closing:
-                error_type = "cancelled"
-                self._broke_off(cancelled)
-                raise without_frames(cancelled)  # noqa: B904 - it is the same one
-            reason = "the session was closed"
-            answer = read(request, Lost(reason) if outgoing.left else NotSent(reason), datetime.now(UTC))
-        except BaseException as error:
-            self._broke_off(error)
-            raise
+            error_type = "cancelled"
+            is_handed_over = self._hand_over()
+            raise without_frames(cancelled)  # noqa: B904 - it is the same one
         finally:
-            call.requests += outgoing.left
-            call.trace.counts.requests += outgoing.left
-            pending.sent += outgoing.left
-            if self.gate.waited:
-                call.trace.waited("rate", self.gate.waited)
-            if trace is not None:
-                trace.end(status=status, error_type=error_type, held_back=is_held_back)
-        assert self.task is not None  # noqa: S101 - set before the first step
-        del runner.tasks[self.task]
-        runner.limiter.release(self.permit)
-        if self.reply is not None and not self.reply.done():
-            self.reply.set_result(answer)
+            if not is_handed_over:
+                if outgoing is not None and outgoing.left:
+                    pending.call.requests += 1
+                    pending.call.trace.counts.requests += 1
+                    pending.sent += 1
+                gate = pending.gate
+                if gate is not None and gate.waited:
+                    pending.call.trace.waited("rate", gate.waited)
+                if self.trace is not None:
+                    self.trace.end(status=status, error_type=error_type, held_back=is_held_back)
+                del runner.under_way[self]
+                runner.limiter.release(self.permit)
+                if runner.all_over is not None and not runner.under_way:
+                    runner.all_over.set_result(None)
+                    runner.all_over = None
         return answer
+
+    def _hand_over(self) -> bool:
+        """Let the rest of a write go on in a task of its own, as its caller was cancelled. Returns whether it does.
+
+        One that has not left is kept from leaving.
+        """
+        outgoing, pending, runner = self.outgoing, self.pending, self.runner
+        if outgoing is None or not outgoing.outlives or not (outgoing.left or outgoing.rest is not None):
+            return False
+        pending.abandon()
+        outgoing.outlives = False  # a second cancellation is not its caller's: it ends the attempt
+        if outgoing.rest is None:
+            self.lost = Lost("the reply was not read")
+        task = pending.task = runner.loop.create_task(self.run(), name="fielding-async write")
+        runner.tasks[task] = self
+        task.add_done_callback(runner.tasks.pop)
+        return True
 
     def _not_accepted(self, answer: Answer, error_type: str) -> None:
         """Report an answer that is no success to the limiter and to the telemetry."""
@@ -289,27 +302,3 @@ class _Attempt:
                 trace.pausing(pause)
         elif isinstance(answer, Failed) and answer.may_be_applied and self.pending.request.operation.is_write:
             trace.lost_reply(error_type)
-
-    def _broke_off(self, error: BaseException) -> None:
-        """Return the permission, and pass the exception on to the caller of a write."""
-        assert self.task is not None  # noqa: S101 - set before the first step
-        del self.runner.tasks[self.task]
-        self.runner.limiter.release(self.permit)
-        reply = self.reply
-        if reply is None:
-            return
-        if isinstance(error, asyncio.CancelledError):
-            reply.cancel()
-        elif not reply.done():
-            reply.set_exception(error)
-        self.task.add_done_callback(_retrieve)  # the caller awaits the reply, not the task
-
-    def over(self, task: "asyncio.Task[Answer | None]") -> None:
-        """End an attempt that was cancelled before its first step."""
-        if task in self.runner.tasks:
-            self._broke_off(asyncio.CancelledError())
-
-
-def _retrieve(task: "asyncio.Task[Answer | None]") -> None:
-    if not task.cancelled():
-        task.exception()  # otherwise asyncio logs it as never retrieved

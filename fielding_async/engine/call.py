@@ -130,7 +130,7 @@ class Call:
             self._scrub(error)
             if isinstance(error, OutcomeUnknownError):
                 self.trace.counts.unknown += 1
-        if self.trace.is_observed:
+        if self.trace.is_observed or self.trace.span is not None:
             self.trace.end(
                 error,
                 None if error is None else public_name(error),

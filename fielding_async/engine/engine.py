@@ -21,7 +21,7 @@ from fielding_async.core.wire.structuring import load_cattrs
 from fielding_async.http.aiohttp_client import AiohttpTransport
 from fielding_async.http.caller_session import ClientSession
 from fielding_async.http.proxies import NO_PROXIES, Proxies
-from fielding_async.http.transport import Transport
+from fielding_async.http.transport import OwnTasks, Transport
 from fielding_async.telemetry.call_trace import CallTrace, Position
 from fielding_async.telemetry.otel_providers import Providers, TracerProvider
 from fielding_async.telemetry.session_stats import SessionWatch
@@ -79,17 +79,19 @@ class Settings:
 async def open_engine(settings: Settings) -> "Engine":
     """Return all parts of a session; if one cannot be made, what was opened is closed again."""
     load_cattrs()
-    transport = settings.transport
-    if transport is None:
+    transport: Transport
+    if settings.transport is not None:
+        transport = OwnTasks(settings.transport)
+    else:
         limits = settings.limits
-        transport = AiohttpTransport(
+        transport = aiohttp_transport = AiohttpTransport(
             base_url=settings.base_url,
             concurrency=limits.concurrency,
             http=settings.http,
             proxies=settings.proxies,
             ssl=settings.ssl,
         )
-        most = transport.most_connections()
+        most = aiohttp_transport.most_connections()
         if most is not None and most < limits.concurrency:
             # otherwise requests would hold a slot while they wait in the pool
             settings = evolve(settings, limits=evolve(limits, concurrency=most))

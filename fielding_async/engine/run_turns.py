@@ -44,10 +44,10 @@ class RunTurns:
         """Take the turn if nobody has it."""
         if self._closed is not None:
             raise self._closed()
-        if ref in self._holders:
-            return False
-        self._holders[ref] = call
-        return True
+        holders = self._holders
+        taken = len(holders)
+        holders.setdefault(ref, call)  # the hash of a ref is asked for once
+        return len(holders) > taken
 
     async def take(self, ref: RunRef, call: Call) -> None:
         """Wait for the turn. Raises `OutOfTimeError` if the call's time is up before, or will be."""

@@ -13,7 +13,7 @@ from fielding_async.core.wire.requests import Request
 
 from .attempt import AttemptRunner
 from .backoff_waits import Uniform, retry_waits
-from .call import Call, OutOfTimeError, PendingRequest, is_cancelled, session_closed
+from .call import Call, OutOfTimeError, PendingRequest, session_closed
 
 __all__ = ["RequestSender"]
 
@@ -55,14 +55,8 @@ class RequestSender:
                 if isinstance(started, Failed):
                     answer = started
                 else:
-                    try:
-                        answer = await started
-                    except asyncio.CancelledError:
-                        attempts.cancelled(pending)
-                        if attempts.closing and not is_cancelled():
-                            raise session_closed() from None  # the attempt was cancelled before its first step
-                        raise
-                    pending.task = pending.gate = None
+                    answer = await started.run()
+                    pending.gate = None
                 if answer is None:
                     continue
                 if isinstance(answer, Accepted):

@@ -1,7 +1,8 @@
 """The handle of a run. Handles hold checked ids, are cheap and immutable, and do no I/O of their own."""
 
+from collections.abc import Coroutine
 from datetime import datetime
-from typing import overload
+from typing import Any, overload
 
 from attrs import field, frozen
 
@@ -147,14 +148,14 @@ class Run:
         """Perform an action given as a value: `LaunchNow()`, `Pause()`, `Update(end_fielding_at=…)`, …"""
         return await self._perform(check_action(action), seen, on_conflict, timeout)
 
-    async def _perform(
+    def _perform(
         self, order: Action | Change, seen: FieldingRun | None, on_conflict: OnConflict, timeout: TimeoutArg
-    ) -> Outcome:
+    ) -> Coroutine[Any, Any, Outcome]:
         if on_conflict != "reapply":
             check_on_conflict(on_conflict)
         if seen is not None:
             _check_seen(seen, self.ref)
-        return await RunAction(self.session.engine(), self.ref, order, seen, on_conflict, timeout).run()
+        return RunAction(self.session.engine(), self.ref, order, seen, on_conflict, timeout).run()
 
 
 def _check_seen(seen: object, ref: RunRef) -> None:

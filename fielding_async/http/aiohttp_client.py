@@ -8,8 +8,10 @@ import asyncio
 import re
 import ssl as ssl_module
 import sys
+from collections.abc import Coroutine
 from contextlib import suppress
 from functools import lru_cache
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -20,16 +22,16 @@ from fielding_async.core.errors import ConfigurationError, SessionClosedError
 from fielding_async.core.wire.replies import Attempted, Lost, NotSent
 from fielding_async.telemetry.log_lines import warn_once
 
-from .caller_session import inherited_headers
+from .caller_session import inherited_headers, missing_of
 from .connection import ConnectTime, head_limits
 from .deadline_timer import DeadlineTimer
 from .failures import DisconnectedError, describe, is_final, refuses_our_certificate
 from .fast_path import FastPath
 from .proxies import NO_PROXIES, Proxies
 from .public_path import PublicPath, Route
-from .self_check import missing_of, missing_public_parts, run_at_once, try_fast_path, try_public_path
+from .self_check import missing_public_parts, run_at_once, try_fast_path, try_public_path
 from .tls import check_connector, ssl_of_requests
-from .transport import HeldBack, Outgoing
+from .transport import HeldBack, Outgoing, ended, in_own_task
 
 __all__ = ["AiohttpTransport"]
 
@@ -48,6 +50,11 @@ def _is_plain(path: str) -> bool:
 def _origin_of(url: str) -> str:
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
+
+
+def _cut_off(outgoing: Outgoing) -> Attempted:
+    reason = "the session was closed"
+    return Lost(reason) if outgoing.left else NotSent(reason)
 
 
 def _unusable(reason: str) -> ConfigurationError:
@@ -101,6 +108,8 @@ class AiohttpTransport:
         self._origin = URL(self._origin_text)
         self._loop = asyncio.get_running_loop()
         self._closing: asyncio.Task[None] | None = None
+        self._is_closing = False
+        self._tasks: dict[asyncio.Task[Attempted], Outgoing] = {}  # of the public path
         self._timer = DeadlineTimer(self._loop)
         self._connect_time = ConnectTime(0.0, self._timer)
         self._limits = head_limits(http)
@@ -137,27 +146,54 @@ class AiohttpTransport:
         limits = () if self._http is None else (self._connector.limit, self._connector.limit_per_host)
         return min((limit for limit in limits if limit > 0), default=None)
 
-    async def send(self, outgoing: Outgoing, *, timeout: float, connect_timeout: float) -> Attempted:
-        """Perform one attempt. Raises `HeldBack`, and `SessionClosedError` if the caller closed their own session."""
-        if self._http is not None and self._http.closed:
+    def send(self, outgoing: Outgoing, *, timeout: float, connect_timeout: float) -> Coroutine[Any, Any, Attempted]:
+        """Perform one attempt, or go on with it.
+
+        Raises `HeldBack`, and `SessionClosedError` if the caller closed their own session.
+        """
+        if self._http is not None and self._http.closed and outgoing.rest is None:
             raise SessionClosedError("the aiohttp.ClientSession passed as http= has been closed")
-        unsent, final = "could not connect", False
         connect_time = self._connect_time
         if connect_time.seconds != connect_timeout:
             connect_time = self._connect_time = ConnectTime(connect_timeout, self._timer)
         path, fast_path = self._plain_path(outgoing.url), self._fast_path
+        if path is None:
+            path, fast_path = self._elsewhere(outgoing.url)
+        rest: Any = outgoing.rest
+        if rest is not None:
+            if not isinstance(rest, tuple):
+                return ended(outgoing, rest)
+            timeout = outgoing.due - self._loop.time()
+        elif path is None or not FastPath.is_open():
+            fast_path = None
+        if fast_path is None:
+            # others may put spans into the context of its task
+            return in_own_task(outgoing, self._attempt(outgoing, timeout, connect_time, "", None), self._tasks)
+        return self._attempt(outgoing, timeout, connect_time, path or "", fast_path)
+
+    async def _attempt(
+        self, outgoing: Outgoing, timeout: float, connect_time: ConnectTime, path: str, fast_path: FastPath | None
+    ) -> Attempted:
+        if self._is_closing:
+            if outgoing.rest is not None and fast_path is not None:
+                fast_path.give_up(outgoing)
+            return _cut_off(outgoing)
+        unsent, final = "could not connect", False
         limit = self._timer.start(timeout)
         try:
-            if path is None:
-                path, fast_path = self._elsewhere(outgoing.url)
-            if path is not None and fast_path is not None and FastPath.is_open():
+            if fast_path is not None:
                 return await fast_path.send(outgoing, path, connect_time)
             return await self._by_public_path(outgoing, connect_time)
         except HeldBack:
             raise
         except asyncio.CancelledError:
             if not limit.undo():
+                outgoing.due = limit.due
                 raise
+            if outgoing.rest is not None and fast_path is not None:
+                fast_path.give_up(outgoing)
+            if self._closing is not None:
+                return _cut_off(outgoing)
             reason, timed_out = f"no {'reply' if outgoing.left else outgoing.waits_for} within {timeout:.3g} s", True
         except Exception as error:  # noqa: BLE001 - whatever it is, the caller must learn whether the request was sent
             reason, timed_out, final = describe(error), False, is_final(error)
@@ -166,7 +202,10 @@ class AiohttpTransport:
             if not (final or isinstance(error, OSError | DisconnectedError)):
                 unsent = "the request could not be sent"
         finally:
-            self._timer.stop(limit)
+            if limit.expired or limit.timer is not None:
+                self._timer.stop(limit)
+            else:
+                self._timer.limits.pop(limit, None)  # the usual case
         if outgoing.left:
             return Lost(f"the reply was lost ({reason})", timed_out=timed_out)
         return NotSent(f"{unsent} ({reason})", is_final=final)
@@ -215,11 +254,13 @@ class AiohttpTransport:
         return await self._public.send(outgoing, url, self._route_to(origin), connect_time)
 
     def close_now(self) -> None:
-        """Start to close the session, and the connector if it is our own."""
+        """End the attempts under way; start to close the session, and the connector if it is our own."""
         if self._closing is not None:
             return
+        self._is_closing = True
         closing = self._close()
         if not self._loop.is_closed():
+            self._timer.cut_all()
             self._closing = self._loop.create_task(closing, name="fielding-async closing connections")
             return
         with suppress(StopIteration, RuntimeError):

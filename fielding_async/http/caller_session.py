@@ -7,7 +7,9 @@ import aiohttp
 from fielding_async.core.errors import ConfigurationError
 from fielding_async.core.wire.response_headers import is_sendable
 
-__all__ = ["ClientSession", "check_client_session", "inherited_headers"]
+from .connection import names_of_limits
+
+__all__ = ["ClientSession", "check_client_session", "inherited_headers", "missing_of"]
 
 ClientSession = aiohttp.ClientSession
 
@@ -46,3 +48,13 @@ def inherited_headers(http: aiohttp.ClientSession) -> list[tuple[str, str]]:
                 " characters in its value"
             )
     return found
+
+
+def missing_of(http: aiohttp.ClientSession | None) -> list[str]:
+    """Return what of a caller's session cannot be seen, where there is no public way to see it."""
+    if http is None:
+        return []
+    names = ("_default_proxy", "_default_proxy_auth", *(f"_{name}" for name in names_of_limits()))
+    of_connector = ("_loop", "_ssl") if isinstance(http.connector, aiohttp.TCPConnector) else ("_loop",)
+    missing = [name for name in names if not hasattr(http, name)]
+    return [*missing, *(name for name in of_connector if not hasattr(http.connector, name))]

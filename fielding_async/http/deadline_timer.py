@@ -23,9 +23,10 @@ class Limit:
     expired: bool = False
 
     def cut(self) -> None:
-        """Cancel the task."""
-        self.expired = True
-        self.task.cancel()
+        """Cancel the task, once."""
+        if not self.expired:
+            self.expired = True
+            self.task.cancel()
 
     def undo(self) -> bool:
         """Undo the cancellation, if there was one. Returns whether nobody else cancelled the task either."""
@@ -40,7 +41,9 @@ class DeadlineTimer:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._limits: dict[Limit, None] = {}  # in the order in which they end
+        self.limits: dict[Limit, None] = {}
+        """Those that wait for the one timer, in the order in which they end."""
+        self._early: dict[Limit, None] = {}  # those with a timer of their own
         self._latest = -inf
         self._timer: asyncio.TimerHandle | None = None
 
@@ -52,28 +55,36 @@ class DeadlineTimer:
         limit = Limit(task, task.cancelling(), due)
         if due < self._latest:
             limit.timer = self._loop.call_at(due, limit.cut)
+            self._early[limit] = None
             return limit
         self._latest = due
-        self._limits[limit] = None
+        self.limits[limit] = None
         if self._timer is None:
             self._timer = self._loop.call_at(due, self._fire, due)
         return limit
 
     def stop(self, limit: Limit) -> None:
         """End a limit, whether it expired or not."""
-        if limit.timer is not None:
-            limit.timer.cancel()
+        if limit.timer is None:
+            self.limits.pop(limit, None)
         else:
-            self._limits.pop(limit, None)
-        limit.undo()
+            limit.timer.cancel()
+            self._early.pop(limit, None)
+        if limit.expired:
+            limit.undo()
 
     def _fire(self, due: float) -> None:
         self._timer = None
-        for limit in list(self._limits):
+        for limit in list(self.limits):
             if limit.due > due:
                 self._timer = self._loop.call_at(limit.due, self._fire, limit.due)
                 return
-            del self._limits[limit]
+            del self.limits[limit]
+            limit.cut()
+
+    def cut_all(self) -> None:
+        """Cancel all tasks that are limited, each as if its time were up."""
+        for limit in [*self.limits, *self._early]:
             limit.cut()
 
     def close(self) -> None:

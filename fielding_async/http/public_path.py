@@ -232,7 +232,7 @@ class PublicPath:
         if response.status == 204 and response.closed:
             return Response(204, response.headers)  # nothing to read, and the connection is free already
         try:
-            return await read_reply(response.status, response.headers, response.content, _watchable(response))
+            return await read_reply(response.status, response.headers, response.content, _watchable(response), [])
         finally:
             response.release()
             if outgoing.body is not None and len(outgoing.body) > LARGE:

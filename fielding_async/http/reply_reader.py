@@ -53,18 +53,22 @@ class _EndOfConnection:
 
 
 async def read_reply(
-    status: int, headers: Mapping[str, str], content: aiohttp.StreamReader, protocol: "ResponseHandler | None"
+    status: int,
+    headers: Mapping[str, str],
+    content: aiohttp.StreamReader,
+    protocol: "ResponseHandler | None",
+    chunks: list[bytes],
 ) -> Attempted:
     """Return the reply with its body.
 
     If not all of the body was read, releasing the connection closes it. Without `protocol` a body that has no end is
-    given up when the time of the attempt is over.
+    given up when the time of the attempt is over. `chunks`: what was read of the body before, to which more is added;
+    so a call that was cancelled can be made again.
     """
     if status == 204:
         return Response(status, headers)
     watch = None if protocol is None or content.is_eof() else _EndOfConnection(content, protocol)
-    chunks: list[bytes] = []
-    size = 0
+    size = sum(map(len, chunks))
     try:
         while chunk := await content.read(_READ_SIZE):
             size += len(chunk)

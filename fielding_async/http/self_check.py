@@ -15,7 +15,7 @@ from yarl import URL
 
 from fielding_async.core.wire.replies import Attempted, Lost, Response
 
-from .connection import LARGE, ConnectTime, head_limits, names_of_limits
+from .connection import LARGE, ConnectTime, head_limits
 from .deadline_timer import DeadlineTimer
 from .failures import DisconnectedError
 from .fast_path import FastPath
@@ -25,7 +25,6 @@ from .transport import HeldBack, Outgoing
 __all__ = [
     "PUBLIC_PARTS",
     "DoesNotFitError",
-    "missing_of",
     "missing_public_parts",
     "run_at_once",
     "try_fast_path",
@@ -67,8 +66,6 @@ _BODY = b"x" * (LARGE + 1)
 _OK = b"HTTP/1.1 200 OK\r\nX-Long: " + b"x" * 9000 + b"\r\nContent-Length: %d\r\n\r\n" % len(_BODY)
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
-
-
 _MOST_STEPS = 100
 
 
@@ -192,6 +189,17 @@ def _run(awaitable: Awaitable[Any], go_on: Callable[[], bool]) -> Any:
         steps.close()
 
 
+def _cancel(awaitable: Awaitable[Any]) -> None:
+    """Cancel a coroutine where it waits first."""
+    steps = awaitable.__await__()
+    try:
+        next(steps)
+        cast("Any", steps).throw(asyncio.CancelledError())
+    except asyncio.CancelledError:
+        return
+    raise DoesNotFitError("a cancellation was kept back")
+
+
 def run_at_once(awaitable: Awaitable[Any]) -> Any:
     """Return the result of a coroutine that waits for nothing. Raises `DoesNotFitError` if it does."""
     return _run(awaitable, bool)
@@ -207,16 +215,6 @@ def missing_public_parts() -> list[str]:
         else:
             missing += [f"{name}.{attribute}" for attribute in attributes if not hasattr(cls, attribute)]
     return missing
-
-
-def missing_of(http: aiohttp.ClientSession | None) -> list[str]:
-    """Return what of a caller's session cannot be seen, where there is no public way to see it."""
-    if http is None:
-        return []
-    names = ("_default_proxy", "_default_proxy_auth", *(f"_{name}" for name in names_of_limits()))
-    of_connector = ("_loop", "_ssl") if isinstance(http.connector, aiohttp.TCPConnector) else ("_loop",)
-    missing = [name for name in names if not hasattr(http, name)]
-    return [*missing, *(name for name in of_connector if not hasattr(http.connector, name))]
 
 
 def _must(is_as_it_was: object, otherwise: str) -> None:
@@ -257,6 +255,13 @@ def _try(exchange: _Exchange, send: Callable[[Outgoing], Awaitable[Attempted]], 
     if is_strict:
         _must(len(exchange.transports) == 1, "a connection was not used again")
         _must(exchange.connect_time.made == 1 and exchange.connect_time.is_idle, "connecting was not told")
+        for answer in ([_CONTINUE, _NO_CONTENT], [_OK + _BODY[:10], _BODY[10:]]):
+            exchange.answers.append(answer)
+            outgoing = Outgoing("POST", url, {}, None, outlives=True)
+            _cancel(send(outgoing))
+            _must(outgoing.left and outgoing.rest is not None, "a write was cut with its caller")
+            found = exchange.perform(send(outgoing))
+            _must(isinstance(found, Response) and len(exchange.transports) == 1, "the rest of a reply did not arrive")
         _try_idle(exchange, perform)
     # the answer to nothing: the connection breaks off, and the HTTP library may try again by itself
     before = _writes(exchange)

@@ -5,14 +5,15 @@
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
-from typing import Protocol
+from collections.abc import Callable, Coroutine, Mapping
+from math import inf
+from typing import Any, Protocol
 
 from attrs import define
 
-from fielding_async.core.wire.replies import Attempted
+from fielding_async.core.wire.replies import Attempted, Lost, NotSent
 
-__all__ = ["Gate", "HeldBack", "Outgoing", "Queue", "Traced", "Transport"]
+__all__ = ["Gate", "HeldBack", "Outgoing", "OwnTasks", "Queue", "Traced", "Transport", "ended", "in_own_task"]
 
 
 class HeldBack(Exception):  # noqa: N818 - not an error: the request waits for a new permission
@@ -84,7 +85,9 @@ class Outgoing:
     a byte may have been sent; whoever performs the attempt says so when it hands the first byte over. `adopted`: the
     headers of a span that others started for it. `waits_for`: what it needs next, as long as it has not left.
     `is_held`: a connection is open, and the request waits at the gate; the time of that wait is no part of the time to
-    connect.
+    connect. `outlives`: once it has left, the attempt goes on to its end although the task that makes it is cancelled.
+    `rest`: what is needed for that: `send` sets it when it is cancelled, and is then called once more with this same
+    value, in another task. `due`: when the time of an attempt with a `rest` is over, by the loop's clock.
     """
 
     method: str
@@ -98,21 +101,34 @@ class Outgoing:
     adopted: Mapping[str, str] | None = None
     waits_for: str = "connection"
     is_held: bool = False
+    outlives: bool = False
+    rest: Any = None
+    due: float = inf
+
+    def leave_now(self) -> bool:
+        """Return whether the request may be sent without a wait; if not, await `leave`."""
+        gate = self.gate
+        if gate is not None and (
+            gate.is_shut or (gate.queue is not None and gate.queue.waiting) or gate.ask(gate.clock()) != 0.0
+        ):
+            return False
+        if self.on_leave is not None:
+            self.headers.update(self.on_leave())
+        self.left = True
+        return True
 
     async def leave(self) -> None:
         """Wait, if need be, until the request may be sent. Raises `HeldBack` if it may not be sent."""
+        if self.leave_now():
+            return
         gate = self.gate
-        if gate is not None and (
-            gate.is_shut
-            or (gate.queue is not None and gate.queue.waiting)
-            or gate.ask(gate.clock()) != 0.0  # where nobody waits, this is all
-        ):
-            if gate.is_shut or gate.queue is None:
-                raise HeldBack
-            self.is_held = True  # stays so if the wait is cut
-            if not await gate.queue.wait(gate):
-                raise HeldBack
-            self.is_held = False
+        assert gate is not None  # noqa: S101 - otherwise it has left
+        if gate.is_shut or gate.queue is None:
+            raise HeldBack
+        self.is_held = True  # stays so if the wait is cut
+        if not await gate.queue.wait(gate):
+            raise HeldBack
+        self.is_held = False
         if self.on_leave is not None:
             self.headers.update(self.on_leave())
         self.left = True
@@ -121,21 +137,88 @@ class Outgoing:
 class Transport(Protocol):
     """Performs HTTP requests for the engine."""
 
-    async def send(self, outgoing: Outgoing, *, timeout: float, connect_timeout: float) -> Attempted:
+    def send(self, outgoing: Outgoing, *, timeout: float, connect_timeout: float) -> Coroutine[Any, Any, Attempted]:
         """Perform one attempt within `timeout` seconds.
 
         Awaits `outgoing.leave()` once, right before the first byte. Raises `HeldBack` if the request may not be sent,
-        and nothing else: a failure is a value (`NotSent`, `Lost`).
+        and nothing else: a failure is a value (`NotSent`, `Lost`). Where it is cancelled after a request that
+        `outlives` has left, it sets `outgoing.rest`, and goes on when it is called again. (`OwnTasks` does that for
+        those that do not.)
         """
         ...
 
     def close_now(self) -> None:
         """Start to close what was opened, and open nothing more. Waits for nothing; may be called more than once.
 
-        The attempts under way have been cancelled by then.
+        The attempts under way end at once, as values. (`OwnTasks` sees to that for those that do not.)
         """
         ...
 
     async def aclose(self) -> None:
         """Close what was opened, and wait until it is closed."""
         ...
+
+
+async def in_own_task(
+    outgoing: Outgoing, sending: Coroutine[Any, Any, Attempted], tasks: "dict[asyncio.Task[Attempted], Outgoing]"
+) -> Attempted:
+    """Return what comes of `sending`, in a task of its own: one that `outlives` goes on after a cancellation.
+
+    `tasks`: where the task is entered as long as it runs.
+    """
+    task = asyncio.get_running_loop().create_task(sending)
+    tasks[task] = outgoing
+    task.add_done_callback(tasks.pop)
+    return await ended(outgoing, task)
+
+
+async def ended(outgoing: Outgoing, task: "asyncio.Task[Attempted]") -> Attempted:
+    """Return what comes of an attempt that runs in this task, and was begun by `in_own_task`."""
+    outgoing.rest = None
+    if not outgoing.outlives:
+        return await task
+    try:
+        await asyncio.wait([task])  # it is not cancelled with its caller
+    except asyncio.CancelledError:
+        outgoing.rest = task
+        raise
+    return task.result()
+
+
+class OwnTasks:
+    """A transport whose every attempt runs in a task of its own, over one that knows nothing of cancellations.
+
+    So an attempt that `outlives` goes on after one, and all end when the session closes.
+    """
+
+    def __init__(self, inner: Transport) -> None:
+        self._inner = inner
+        self._tasks: dict[asyncio.Task[Attempted], Outgoing] = {}
+        self._is_closing = False
+
+    async def send(self, outgoing: Outgoing, *, timeout: float, connect_timeout: float) -> Attempted:
+        """Perform one attempt, or go on with it."""
+        caller = asyncio.current_task()
+        assert caller is not None  # noqa: S101 - coroutines of the SDK run in tasks
+        before = caller.cancelling()
+        try:
+            if outgoing.rest is not None:
+                return await ended(outgoing, outgoing.rest)
+            sending = self._inner.send(outgoing, timeout=timeout, connect_timeout=connect_timeout)
+            return await in_own_task(outgoing, sending, self._tasks)
+        except asyncio.CancelledError:
+            if not self._is_closing or caller.cancelling() > before:
+                raise
+            reason = "the session was closed"
+            return Lost(reason) if outgoing.left else NotSent(reason)
+
+    def close_now(self) -> None:
+        """End the attempts under way, and start to close."""
+        self._is_closing = True
+        for task in self._tasks:
+            task.cancel()
+        self._inner.close_now()
+
+    async def aclose(self) -> None:
+        """Close what was opened, and wait until it is closed."""
+        await self._inner.aclose()

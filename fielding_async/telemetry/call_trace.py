@@ -8,12 +8,12 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.trace import Link, Span, SpanContext, Status, StatusCode, Tracer
 
 from fielding_async.core.models import RunRef
 from fielding_async.core.redaction import Redactor
-from fielding_async.core.wire.trace_headers import traceparent
 
 from .attempt_trace import AttemptTrace, Target
 from .log_lines import contained, write_line
@@ -33,13 +33,14 @@ Position = SpanContext
 class CallTrace:
     """The trace of one call: the trace id that all its attempts share, and what is recorded while it lasts.
 
-    `is_observed`: whether there are spans or metrics at all. `effect`: that of a run action's outcome. `counts`: what
-    the session counts.
+    `is_observed`: whether there are spans that somebody will see, or metrics. `effect`: that of a run action's outcome.
+    `counts`: what the session counts.
     """
 
     __slots__ = (
         "_around",
         "_first",
+        "_is_dropped",
         "_providers",
         "_started",
         "counts",
@@ -65,6 +66,7 @@ class CallTrace:
         self.effect: str | None = None
         self.span: Span | None = None
         self.is_observed: bool = providers.is_observed
+        self._is_dropped = False  # the sampler has dropped its span
         self._first: SpanContext | None = None  # of the spans that others make of the attempts; it may be invalid
         around = self._around = _span_context_around()
         self.trace_id: str = (
@@ -94,6 +96,11 @@ class CallTrace:
         ):  # otherwise the provider makes no spans
             self.span = span
             self.trace_id = trace.format_trace_id(own.trace_id)
+            if not own.trace_flags.sampled and not span.is_recording():
+                # nobody will see its attempts: they have no spans, and what they send are positions below it
+                self._is_dropped = True
+                self._around = own
+                self.is_observed = self._providers.meters is not None
 
     @property
     def session(self) -> str | None:
@@ -109,7 +116,7 @@ class CallTrace:
         """Return the headers of a request without a span: in the trace around the call, or in one of its own."""
         span_id = _new_span_id(self._providers.getrandbits)
         if self._around is None:
-            return {"traceparent": traceparent(self.trace_id, span_id, 0)}
+            return {"traceparent": f"00-{self.trace_id}-{span_id}-00"}
         return w3c_headers(self._around, self.trace_id, span_id)
 
     def lend_context(self) -> None:
@@ -141,8 +148,9 @@ class CallTrace:
     def attempt(self, target: Target) -> AttemptTrace:
         """Start the trace of an attempt, with a span id of its own. Must be ended. For a call that is observed."""
         providers = self._providers
+        parent = None if self._is_dropped else self.span
         return AttemptTrace(
-            self, target, tracer=providers.tracer, meters=providers.meters, parent=self.span, clock=providers.clock
+            self, target, tracer=providers.tracer, meters=providers.meters, parent=parent, clock=providers.clock
         )
 
     # -- while it lasts
@@ -251,7 +259,12 @@ class CallTrace:
         conflicts: int,
         redactor: Redactor,
     ) -> None:
-        """End the trace of a call that is observed. `redactor` takes secrets out of the texts of its error."""
+        """End the trace of a call with a span or metrics. `redactor` takes secrets out of the texts of its error."""
+        if not self.is_observed:
+            with contained(self):
+                if self.span is not None:
+                    self.span.end()
+            return
         result: dict[str, str] = {}
         if self.effect is not None:
             result["fielding.effect"] = self.effect
@@ -281,9 +294,9 @@ def _new_span_id(getrandbits: Callable[[int], int]) -> str:
 
 
 def _span_context_around() -> SpanContext | None:
-    span = trace.get_current_span()
-    if span is trace.INVALID_SPAN:
+    if not otel_context.get_current():
         return None  # the usual case, and a quick test: this is done for every call
+    span = trace.get_current_span()
     around = span.get_span_context()
     return around if around.is_valid else None
 

@@ -248,11 +248,11 @@ async def test_as_it_is_nothing_is_said(caplog: pytest.LogCaptureFixture) -> Non
 
 # Attributes of other values, which aiohttp's classes have as well: of our own, asyncio, yarl, mappings and modules;
 # of the protocol that the transport in memory drives; of a message, which `_rename_fields` takes away; and of the
-# sessions that the command line makes for itself.
+# sessions that the command line makes for itself. Only aiohttp asks a request for its key into the pool.
 _OF_OTHERS = frozenset(
     """
-    abort body clear host method path port send ssl start url connection_lost connection_made data_received code
-    get on_request_end on_request_headers_sent response session errno reason strerror version
+    abort body clear connection_key host method path port send ssl start url connection_lost connection_made
+    data_received code get on_request_end on_request_headers_sent response session errno reason strerror version
     """.split()  # noqa: SIM905 - words, not a table
 )
 

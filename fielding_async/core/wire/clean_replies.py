@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from fielding_async.core.redaction import CleanHeaders, Redactor
 
-from .replies import Answer, Attempted, Lost, NotSent, Response, read
+from .replies import Accepted, Answer, Attempted, Lost, NotSent, Response, read, read_etag
 from .requests import Request
 
 __all__ = ["clean_reply", "read_clean"]
@@ -19,9 +19,13 @@ _NO_TIME = datetime.min.replace(tzinfo=UTC)  # only what refuses says when to co
 def read_clean(asked: Request, attempted: Attempted, redactor: Redactor, clock: Callable[[], datetime]) -> Answer:
     """Return what the result of an attempt means, as `read` does, without secrets. `clock` returns the time, aware."""
     if isinstance(attempted, Response) and attempted.status == 204:
+        if asked.operation.is_action and asked.operation.success == 204:
+            etag = attempted.etag = read_etag(attempted)  # nothing else is read of it
+            if etag is not None and (len(etag) < redactor.shortest or not redactor.shows(etag)):
+                return Accepted(attempted)
         answer = read(asked, attempted, _NO_TIME)
-        etag = attempted.etag  # nothing else is read of it
-        if etag is None or len(etag) < redactor.shortest or not redactor.shows(etag):
+        etag = attempted.etag
+        if etag is None or not redactor.shows(etag):
             return answer
     now = clock() if isinstance(attempted, Response) and attempted.status >= 400 else _NO_TIME
     return read(asked, clean_reply(attempted, redactor), now)
