@@ -26,7 +26,7 @@ __all__ = ["run"]
 OURS = "fielding-async"
 BY_HAND = "aiohttp by hand"
 DROPPED = "fielding-async, all spans dropped by the sampler"
-_WARM_UP = 4  # turns
+_WARM_UP = 8  # turns, in which the session finds that there is no limit
 _FEW, _MANY = 10, 40  # turns of all at once
 _COUNTED = re.compile(r"Collected\s*:\s*(\d+)")
 

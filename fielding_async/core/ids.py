@@ -62,8 +62,12 @@ def check_ref(ref: RunRef) -> RunRef:
 
     A ref of a subclass, which may hold more than the ids, would not equal another ref of the same run.
     """
-    # equal refs may hold ids of other types, which are checked by themselves
-    return _checked(ref) if type(ref) is RunRef and type(ref.account_id) is int else _check_ref(ref)
+    if type(ref) is RunRef and type(ref.account_id) is int:  # otherwise it may equal one whose ids are of other types
+        try:
+            return _checked(ref)
+        except TypeError:
+            pass  # an id that has no hash is none
+    return _check_ref(ref)
 
 
 @lru_cache(maxsize=4096)  # a handle is made for every call
