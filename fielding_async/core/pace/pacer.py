@@ -47,7 +47,7 @@ _LATENESS = 0.01  # seconds (R4)
 _CLOSEST = 0.75  # of the interval (R5)
 _ROUNDING = 1e-6  # seconds: times of a clock are floats
 _MAX_DOUBLINGS = 16
-_IDLE = 1.0  # seconds: a longer gap is idle time, of which the rate learner is informed
+_CATCH_UP = 0.05  # seconds
 _SMALL_STEP = 1.02  # times the interval, for each refusal of a configured rate (R6)
 _BIG_STEP = 1.15  # the same, for a rate that is further off than `_FAR_OFF`
 _FAR_OFF = 1.07
@@ -67,9 +67,9 @@ class Permit:
 
     epoch: int
     at: float
-    interval: float
     after: float
-    is_paced: bool
+    speed: float
+    waited: bool
     used: bool = False
     refused: bool = False
     number: int = 0
@@ -85,13 +85,11 @@ class Pacer:
         self._refused_at = -inf
         self._burst = 1 if limits.rate is None else limits.burst
         self._learner = RateLearner() if limits.rate is None and limits.adaptive else None
-        self._resumes = True  # the next permission is the first one, or the first one after a 429
         self._is_strict = False  # a late request must not bring the next one closer
         self._max_pause = limits.max_pause
         self._uniform = uniform
         self._due = -inf  # when an evenly paced request would be due
         self._last = -inf  # when the last permission was given
-        self._last_interval = 0.0
         self._leaves_from = -inf  # when an evenly paced request may leave, at the socket
         self._left_at = -inf
         self.paused_until: float = -inf
@@ -122,27 +120,19 @@ class Pacer:
     def take(self, now: float, *, waited: bool = False) -> Permit:
         """Give a permission whose time, by `ready_at`, has come. `waited`: a request waited for it (R4)."""
         since, self._last = now - self._last, now
-        if self._learner is not None:
-            self._learn_sending(self._learner, since, now)
-        is_paced = waited and now - self._due <= _LATENESS
+        learner = self._learner
+        if learner is not None:
+            learner.sent(now, waited=waited)
+            self._interval, self._is_strict = 1.0 / learner.pace, learner.is_strict
         if self._interval:
+            is_paced = waited and now - self._due <= (_LATENESS if learner is None else _CATCH_UP)
             keeps_time = self._due >= now or (is_paced and not self._is_strict)
             self._due = (self._due if keeps_time else now) + self._interval
-        permit = Permit(self._epoch, now, max(since, self._last_interval), self._interval, is_paced)
-        self._last_interval = self._interval
+        permit = Permit(self._epoch, now, self._interval, 1.0 / since if since > 0 else inf, waited)
         if self._probe_wanted:
             self._probe_wanted = False
             self._probe = permit
         return permit
-
-    def _learn_sending(self, learner: RateLearner, since: float, now: float) -> None:
-        if since > _IDLE + 3 * self._interval:
-            learner.idle(now)
-        if self._resumes:
-            self._resumes = False
-            learner.resumed(now)
-        self._interval = 1.0 / learner.pace
-        self._is_strict = learner.is_strict
 
     def leaves_at(self, permit: Permit, now: float) -> float | None:
         """Return the time from which a permitted request may leave, now that it has a connection (R5).
@@ -196,8 +186,7 @@ class Pacer:
         if self._learner is None:
             self._raise_rate(now)
         else:
-            speed = 1.0 / permit.interval if permit.interval else inf
-            self._learner.accepted(permit.at, speed, now, is_paced=permit.is_paced)
+            self._learner.accepted(permit.at, permit.speed, waited=permit.waited)
 
     def throttled(self, permit: Permit, retry_after: float | None, now: float) -> float | None:
         """Note a 429. `retry_after`: its seconds; `None` if the server named no usable time.
@@ -205,9 +194,8 @@ class Pacer:
         Returns the seconds of the pause that starts with it; `None` if one was under way.
         """
         was_paused = self.paused_until > now
-        permit.refused = self._resumes = True
-        was_probe = permit is self._probe
-        if was_probe:
+        permit.refused = True
+        if permit is self._probe:
             self._probe = None
         same_burst = permit.epoch != self._epoch
         if same_burst and self._learner is not None:
@@ -227,7 +215,7 @@ class Pacer:
             self._epoch += 1
             self.pauses_in_a_row += 1
             self._leaves_from = -inf
-            seconds = self._learn_refusal(permit, seconds, was_probe=was_probe)
+            self._learn_refusal(permit, seconds)
         self.paused_until = max(self.paused_until, now + seconds)
         return None if was_paused else self.paused_until - now
 
@@ -245,13 +233,10 @@ class Pacer:
             self._refused_at = now
             self._interval /= _BIG_STEP
 
-    def _learn_refusal(self, permit: Permit, seconds: float, *, was_probe: bool) -> float:
-        """Note the first 429 of a burst, and return the seconds of the pause."""
+    def _learn_refusal(self, permit: Permit, seconds: float) -> None:
+        """Note the first 429 of a burst. `seconds`: of the pause."""
         if self._learner is None:
             self._lower_rate(permit.at)
-            return seconds
+            return
         self._due = -inf
-        if was_probe:
-            self._learner.probe_refused()
-            return seconds
-        return self._learner.refused(permit.at, 1.0 / permit.interval if permit.interval else inf, seconds)
+        self._learner.refused(permit.at, permit.speed, seconds)

@@ -1,312 +1,265 @@
-"""The rate learner: finds the pace that an unknown limit allows, from accepted and refused requests.
-
-What it assumes, its rules (R1 to R13) and its doubts are at the top of `limit_evidence`. The clock is an argument.
-"""
+"""The rate learner (draft)."""
 
 from math import inf, sqrt
 
-from attrs import define, evolve, field
+from attrs import define, field
 
-from .limit_evidence import WINDOW, Climb, Evidence, Refusal, Verdict
+__all__ = ["Cycle", "RateLearner"]
 
-__all__ = ["RateLearner"]
-
-_FIRST = 8.5  # requests a second, at the start of the opening (R2)
+_FIRST = 8.5  # requests a second, at the start of the opening
 _GROWTH = 1.4  # times the pace with each reply, at low speeds
-_STEP = 7.0  # the most that a reply adds: the pace then doubles in a fixed time, a tenth of a second
-_START = 100.0  # requests a second, the highest start of a shared climb (R6)
-_STEEP = 1000.0  # requests a second, per second: how fast a shared climb grows
-_TENFOLD = 10.0  # times what was counted before: the start of a shared climb
-_TOO_FEW = 8  # accepted in a first climb: with fewer, the next climb is a careful one (R10)
-_OPEN = 750.0  # requests a second; a climb that gets here has met no limit
-_SLOWEST = 0.5  # requests a second; slower than this the pauses do the pacing
-_MARGIN = 0.97  # times a count or a refill (R7, R8)
-_WORTHWHILE = 1.015  # a step up by less is not worth the risk of a refusal
-_DWELL = 2.0  # seconds without a refusal after which a pace is sustained (R11)
-_QUIET = 20.0  # seconds without a refusal before a pace above the bracket is tried; more after each refusal there
-_LONGER = 1.5  # times
-_QUIETEST = 120.0  # seconds
-_PROBE_STEP = 1.05  # times the pace: the first step above the bracket
-_BOLDER = 1.6  # times: each step above that is not refused makes the next one larger
-_BOLDEST = 3.0
-_SHORT = 2.2  # seconds; a held pace refused sooner is only a little above the limit of a window
-_FALLS = (0.94, 0.85)  # times the refused pace (R13)
-_SETTLING_TIME = 0.6  # seconds; a pace refused sooner is tried once more, as other sessions may still be climbing (R12)
-_FEW = 5  # accepted requests; a lower count says nothing about a limit
+_STEP = 7.0  # the most that a reply adds: the pace then doubles in a tenth of a second
+_OPEN = 750.0  # requests a second: a pace that gets here is none
+_LOSSY = 1 / 3  # of a cycle's time: the pause of one that is held against the pace
+_SLIGHT = 0.15  # of a cycle's time: a pause that never lowers a pace
+_HANDFUL = 8  # accepted requests, from which something may be concluded
+_AGREE = 1.6  # rates of two cycles within this factor agree
+_MARGIN = 0.97  # times the rate that cycles point to
+_WORTH = 0.9  # times what freedom delivered: a pace that delivers less is let go
+_HOLD = 1.0  # seconds, at least, that a pace is held before it is raised
+_LONGEST_HOLD = 10.0
+_QUIET = 8.0  # seconds, at first, before a pace above one that was refused is tried
+_QUIETEST = 30.0
+_IDLE = 1.0
+_MOST = 16
+_CUTS = 4
+
+
+@define
+class Cycle:
+    """From the first request after a pause to the end of the next pause."""
+
+    began: float
+    accepted: int = 0
+    permits: int = 0
+    waited: int = 0
+    refused_at: float = 0.0
+    fastest: float = 0.0
+    speed: float = inf
+    pause: float = 0.0
+    passed: int = 0
+    refused: int = 0
+
+    @property
+    def sending(self) -> float:
+        return max(self.refused_at - self.began, 1e-3)
+
+    @property
+    def seconds(self) -> float:
+        return self.sending + self.pause
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether requests waited."""
+        return 2 * self.waited >= self.permits
+
+    @property
+    def is_lossy(self) -> bool:
+        return self.is_crowded and self.pause > self.seconds * _LOSSY
+
+    @property
+    def shortest(self) -> float:
+        """Its seconds, less what a Retry-After in whole seconds may have been too long."""
+        if self.pause >= 1.0 and self.pause % 1.0 == 0.0:
+            return max(self.pause, self.seconds - 1.0)
+        return self.seconds
+
+
+def delivered(cycles: list[Cycle]) -> float:
+    return sum(one.accepted for one in cycles) / sum(one.seconds for one in cycles)
+
+
+def indicated(cycles: list[Cycle]) -> float:
+    return sum(one.accepted for one in cycles) / sum(one.shortest for one in cycles)
 
 
 @define
 class RateLearner:
-    """The pace of a session whose limit is not known. Times are seconds of one monotonic clock."""
-
     pace: float = _FIRST
-    """Requests a second; infinity while no limit is known."""
     is_strict: bool = False
-    """Whether the limit is one on spacing, so that a late request must not bring the next one closer (R9)."""
 
-    _climbing: bool = True
-    _evidence: Evidence = field(factory=Evidence)
-    _start: float = _START  # of the shared climb
-    _top: float = inf  # of a careful climb
-    _strict_above: float = 0.0  # so many accepted, a careful climb confirms spacing
-    _sustained: float = 0.0  # the bracket: the highest pace that was sustained, or is believed to be
-    _proven: bool = False  # that it was sustained
-    _refused: float = inf  # the bracket: the lowest pace that was refused
-    _current: Climb | None = None
-    _pending: Refusal | None = None  # evaluated when its pause is over (R1)
-    _held_since: float = 0.0
-    _held_from: int = 0  # the count when the pace was taken up
-    _eager: bool = True  # to move up inside the bracket as soon as a pace is sustained, without a quiet time
-    _is_probing: bool = False  # the pace is above the bracket
-    _quiet_time: float = _QUIET
-    _probe_step: float = _PROBE_STEP
-    _falls: int = 0  # refusals since a pace was sustained that only lowered or kept it
-    _is_sure: bool = False  # that the limit is one on spacing
-    _is_shared: bool = False  # other sessions use the same limit
-    _refusal_ignored: bool = False  # one, right after the pace was taken up (R12)
-    _got_nothing: bool = False  # nothing was accepted since the opening started again (R5)
-    _paused: float = inf  # the seconds of the last pause, if more than two were accepted before it
+    _cycle: Cycle | None = None
+    _is_over: bool = False  # the cycle ended in a refusal
+    _lossy: list[Cycle] = field(factory=list[Cycle])  # in a row, at freedom or at the pace that is held
+    _not_spacing: bool = False
+    _needed: int = 2  # lossy cycles in a row for another experiment
 
-    def resumed(self, now: float) -> None:
-        """Note that requests are sent again: for the first time, or after a 429."""
-        if self._pending is not None:
-            self._decide(self._pending, now)
-            self._pending = None
-            self._current = None
-        if self._current is None:
-            self._current = Climb(now)
+    _free_rate: float = 0.0  # what freedom delivered; 0: free
+    _low: float = 0.0
+    _high: float = inf
+    _since: float = 0.0
+    _began: float = 0.0
+    _permits: int = 0
+    _waited: int = 0
+    _factor: float = 1.25
+    _hold: float = _HOLD
+    _quiet: float = _QUIET
+    _last: float = -inf
+    _is_proven: bool = False
+    _count: int = 0
+    _marks: list[tuple[float, int]] = field(factory=lambda: [(0.0, 0)])
+
+    @property
+    def is_free(self) -> bool:
+        return self._free_rate == 0.0
+
+    def sent(self, now: float, *, waited: bool) -> None:
+        """Note a permission."""
+        if self._is_over and self._cycle is not None:
+            self._end(self._cycle, now)
+            self._cycle, self._is_over = None, False
+        elif now - self._last > _IDLE + 3 / self.pace:
+            self._cycle = None
+            if self.is_free:
+                self._lossy.clear()
+        self._last = now
+        if self._cycle is None:
+            self._cycle = Cycle(now)
+            self._marks = [(now, self._count)]
             self._hold_from(now)
+        self._cycle.permits += 1
+        self._cycle.waited += waited
+        self._permits += 1
+        self._waited += waited
+        if not self.is_free and not self._is_over:
+            self._raise_held(now)
 
-    def idle(self, now: float) -> None:
-        """Note that nothing was sent for a while before `now`: what follows is measured by itself (R1)."""
-        if self._pending is None and self._current is not None:
-            self._current = Climb(now)
-            self._hold_from(now)
-
-    def accepted(self, sent_at: float, speed: float, now: float, *, is_paced: bool) -> None:
-        """Note an answer that is no 429.
-
-        `sent_at`: when the request was permitted. `speed`: requests a second, from its spacing to the one before.
-        `is_paced`: it had waited for the pace, and for nothing else.
-        """
-        climb = self._pending.climb if self._pending is not None else self._current
-        if climb is None or sent_at < climb.started:
+    def accepted(self, sent_at: float, speed: float, *, waited: bool) -> None:
+        cycle = self._cycle
+        if cycle is None:
             return
-        if self._pending is not None and sent_at > self._pending.sent_at:
-            self._pending.followed_by(sent_at, accepted=True)
-            return
-        climb.accepted += 1
-        climb.paced += is_paced
-        climb.fastest = max(climb.fastest, speed)
-        if self._pending is not None or not is_paced:
-            # requests sent before the refusal only add to the evidence, and a pace that is not used proves nothing
-            return
-        if self._climbing:
-            self._raise_pace(climb, now)
-        elif now - self._held_since >= _DWELL and climb.accepted - self._held_from >= 4:
-            self._note_sustained(now)
+        cycle.accepted += 1
+        self._count += 1
+        if sent_at > cycle.began and not (self._is_over and sent_at > cycle.refused_at):
+            cycle.fastest = max(cycle.fastest, speed)
+        if self._is_over:
+            cycle.passed += sent_at > cycle.refused_at
+        elif self.is_free and waited and self.pace < inf:
+            self.pace = min(self.pace * _GROWTH, self.pace + _STEP)
+            if self.pace > _OPEN:
+                self.pace = inf
 
-    def refused(self, sent_at: float, speed: float, pause: float) -> float:
-        """Note the first 429 of a burst. `sent_at` and `speed`: as for `accepted`. `pause`: the seconds that follow.
-
-        Returns the length of the pause, in seconds: longer than `pause` if no window can have passed (R1).
-        """
-        climb = self._current
-        if climb is None:
-            return pause
-        seconds = max(sent_at - climb.started, 1e-3)
-        if self._paused < WINDOW and seconds + self._paused < WINDOW and climb.accepted < self.pace * WINDOW / 2:
-            self._current, self._paused = None, max(pause, WINDOW)
-            return self._paused
-        self._pending = Refusal(climb, sent_at, seconds, speed, pause)
-        return pause
+    def refused(self, sent_at: float, speed: float, pause: float) -> None:
+        cycle = self._cycle
+        if cycle is None:
+            return
+        if self._is_over:  # the pause went on
+            cycle.pause = max(cycle.pause, sent_at + pause - cycle.refused_at)
+            return
+        cycle.refused_at, cycle.speed, cycle.pause, cycle.refused = sent_at, speed, pause, 1
+        self._is_over = True
 
     def refused_too(self, sent_at: float) -> None:
-        """Note another 429 of the same burst."""
-        if self._pending is not None:
-            self._pending.followed_by(sent_at, accepted=False)
+        if self._cycle is not None and self._is_over:
+            self._cycle.refused += 1
 
-    def probe_refused(self) -> None:
-        """Note that the single request after a pause was refused: nothing is concluded from it."""
-        self._current = None
+    # --
 
-    # -- between refusals
-
-    def _raise_pace(self, climb: Climb, now: float) -> None:
-        if self.pace == inf:
+    def _end(self, cycle: Cycle, now: float) -> None:
+        if not cycle.accepted and self._lossy:
+            self._lossy[-1].pause += cycle.seconds
             return
-        if self._evidence.is_careful and climb.fastest >= self._top * 0.99 and climb.accepted > self._strict_above:
-            # more were accepted than before the first refusal, so their count was not the limit
-            last = self._evidence.last
-            refused = max(0.0 if last is None else last.speed, self._top * 1.02)
-            self._hold(Verdict(self._top, refused, is_strict=True), now)
-            return
-        if self._evidence.shared_climbs and not self._evidence.is_careful:
-            self.pace = max(self.pace, sqrt(self._start**2 + 2 * _STEEP * climb.accepted))
+        if self.is_free:
+            self._end_free(cycle, now)
         else:
-            self.pace = min(self.pace * _GROWTH, self.pace + _STEP, self._top)
-        if self.pace > _OPEN:
-            self.pace = inf
+            self._end_paced(cycle, now)
 
-    def _note_sustained(self, now: float) -> None:
-        if self.pace >= self._sustained:
-            self._sustained, self._proven, self._falls, self._refusal_ignored = self.pace, True, 0, False
-        if self._sustained > self._refused:
-            # a refused pace is sustained now: the limit has changed
-            self._refused = inf
-        if self._refused == inf:
-            self._is_probing = True
-            self._probe_step = min(self._probe_step * _BOLDER, _BOLDEST)
-            self._set_pace(self._sustained * self._probe_step, now)
+    def _end_free(self, cycle: Cycle, now: float) -> None:
+        self.pace = max(_FIRST, min(self.pace / 2, 2.0 * cycle.accepted))
+        if not cycle.is_lossy or not cycle.accepted:
+            self._lossy.clear()
             return
-        is_quiet = now - self._held_since >= self._quiet_time
-        middle = sqrt(self._sustained * self._refused) * 0.98
-        if middle > self._sustained * _WORTHWHILE and (self._eager or is_quiet):
-            self._set_pace(min(middle, self._sustained * 1.25), now)
-        elif is_quiet:
-            self._is_probing = True
-            self._set_pace(max(self._sustained, self._refused if self._eager else 0.0) * self._probe_step, now)
+        self._lossy = [*self._lossy, cycle][-_MOST:]
+        lossy = self._lossy
+        if len(lossy) < self._needed:
+            return
+        one, other = lossy[-2], lossy[-1]
+        parted = max(one.fastest, other.fastest), min(one.speed, other.speed)
+        if not self._not_spacing and 0 < parted[0] <= parted[1] * 1.02 < inf:
+            self._hold_at(min(parted), lossy[-2:], now)
+            self.is_strict, self._high = True, max(parted[1], parted[0] * 1.02)
+            return
+        many = self._needed
+        while many < len(lossy) and sum(c.accepted for c in lossy[-many:]) < _HANDFUL:
+            many += 1
+        recent = lossy[-many:]
+        if sum(c.accepted for c in recent) < _HANDFUL:
+            return
+        rates = delivered([one]), delivered([other])
+        agree = max(rates) <= _AGREE * min(rates)
+        if not agree and len(lossy) < 2 * self._needed:
+            return
+        self._hold_at(_MARGIN * min(indicated(recent[:-1]), indicated(recent[-1:])), recent, now)
 
-    def _hold(self, verdict: Verdict, now: float, *, is_sure: bool = False) -> None:
-        self._sustained, self._refused = max(verdict.sustained, _SLOWEST), verdict.refused
-        self.is_strict, self._proven, self._is_sure = verdict.is_strict, False, is_sure
-        self._hold_sustained(now)
+    def _hold_at(self, pace: float, cycles: list[Cycle], now: float) -> None:
+        self._free_rate = delivered(cycles)
+        self._hold = min(max(_HOLD, sum(c.seconds for c in cycles) / len(cycles)), _LONGEST_HOLD)
+        self._factor, self._quiet, self._high = 1.25, _QUIET, inf
+        self._low = self.pace = pace
+        self._lossy, self._began, self._is_proven = [], now, False
 
-    def _hold_sustained(self, now: float) -> None:
-        """Hold the highest pace that is sustained, or believed to be."""
-        self._climbing, self._eager, self._is_probing = False, True, False
-        self._evidence = Evidence(is_bucket=self._evidence.is_bucket)
-        self._set_pace(self._sustained, now)
+    def _end_paced(self, cycle: Cycle, now: float) -> None:
+        share = cycle.pause / cycle.seconds
+        if self.pace > self._low * 1.001:
+            self._high = self.pace
+            at, count = self._marks[0]
+            if cycle.refused_at - at >= 2 * self._hold:
+                self._low = max(self._low, min(_MARGIN * (self._count - count) / (cycle.refused_at - at), self.pace))
+            self.pace = self._low
+            self._quiet, self._factor = min(self._quiet * 1.5, _QUIETEST), 1.1
+            return
+        if share < _SLIGHT:
+            return
+        if self.is_strict and now - self._began < 2 + cycle.pause and not cycle.passed:
+            self._let_go(now)
+            return
+        self._lossy.append(cycle)
+        fails = len(self._lossy)
+        if fails >= _CUTS and delivered(self._lossy[-_CUTS:]) < _WORTH * self._free_rate:
+            self._let_go(now)
+        elif fails > 1 or not self._is_proven:
+            self._high = self.pace
+            recent = self._lossy[-2:]
+            self._low = self.pace = max(min(0.93 * self.pace, _MARGIN * indicated(recent)), delivered(recent))
+            self._is_proven = False
 
-    def _set_pace(self, pace: float, now: float) -> None:
-        self.pace = inf if pace > _OPEN else max(pace, _SLOWEST)
-        self._hold_from(now)
+    def _let_go(self, now: float) -> None:
+        self._not_spacing = self.is_strict
+        if self.is_strict:
+            self._needed = 2
+        elif now - self._began < 10 * self._hold:
+            self._needed = min(2 * self._needed, _MOST)
+        else:
+            self._needed = 2
+        self._free_rate, self.is_strict = 0.0, False
+        self._lossy = []
+        self.pace = max(self.pace, _FIRST)
 
     def _hold_from(self, now: float) -> None:
-        self._held_since = now
-        self._held_from = 0 if self._current is None else self._current.accepted
+        self._marks = [*self._marks[-1:], (now, self._count)]
+        self._since, self._permits, self._waited = now, 0, 0
 
-    # -- after a refusal
-
-    def _decide(self, refusal: Refusal, now: float) -> None:
-        climb, seconds = refusal.climb, refusal.seconds
-        count = climb.accepted
-        self._got_nothing = self._got_nothing and not count
-        self._current = None
-        self._paused = refusal.pause if count > 2 else inf
-        self._probe_step = _PROBE_STEP
-        is_long = refusal.pause >= 2 * WINDOW
-        brief = seconds < WINDOW and not is_long
-        is_light = refusal.rate < _FIRST and climb.paced < count / 2  # fewer were sent than permitted (R3)
-        if (is_light and not brief) or (is_long and count < _FEW):
-            self._learn_nothing(refusal, now)
-        elif is_long and not self._proven:
-            # the pause gives the length of the window (R4)
-            self._fall_to(count / (seconds + refusal.pause) * _MARGIN, now)
-        elif brief and count <= 1:
-            self._end_at_once(refusal, now)
-        elif self._climbing:
-            self._end_climb(refusal, now)
-        else:
-            self._end_hold(refusal, now)
-
-    def _end_at_once(self, refusal: Refusal, now: float) -> None:
-        verdict = self._evidence.verdict(refusal) if self._climbing and refusal.climb.accepted else None
-        if verdict is not None and verdict.is_strict:
-            self._hold(verdict, now, is_sure=True)
+    def _raise_held(self, now: float) -> None:
+        seconds = now - self._since
+        if seconds < self._hold or self._permits < 4:
             return
-        if not (self._climbing or refusal.climb.accepted) and self.is_strict and self._falls < len(_FALLS):
-            # the pause was shorter than the spacing
-            self._falls += 1
-            self._hold_sustained(now)
+        if 2 * self._waited < self._permits or self._permits < 0.5 * self.pace * seconds:
+            self._hold_from(now)
             return
-        was_strict = self.is_strict
-        self._start_far_below(refusal)
-        if not was_strict:
-            self._restart_opening(refusal)
-
-    def _end_climb(self, refusal: Refusal, now: float) -> None:
-        climb = refusal.climb
-        few_and_slow = self.is_strict and climb.accepted < _TOO_FEW
-        if climb.fastest and (few_and_slow or self._evidence.points_to_spacing(refusal)):
-            sustained = min(climb.fastest, refusal.speed)
-            self._hold(Verdict(sustained, max(refusal.speed, sustained * 1.02), is_strict=True), now, is_sure=True)
-        elif refusal.seconds < _DWELL or self.is_strict:
-            self._conclude(refusal, now)
+        if self.pace >= self._low:
+            self._low, self._is_proven = self.pace, True
+            self._lossy.clear()
+        if self._low > self._high:
+            self._high, self._factor = inf, max(self._factor, 1.25)
+        if self._high == inf:
+            self.pace *= self._factor
+            self._factor = min(self._factor * 1.3, 3.0)
+        elif self._low * 1.06 < self._high:
+            self.pace = min(sqrt(self._low * self._high), self._low * self._factor)
+        elif seconds >= self._quiet:
+            self.pace = self._high * 1.05
         else:
-            self._fall(refusal, now)
-
-    def _end_hold(self, refusal: Refusal, now: float) -> None:
-        was_above = self.pace > self._sustained
-        if self._proven and was_above and (self._is_probing or not self._is_shared):
-            self._refused, self._quiet_time = self.pace, min(self._quiet_time * _LONGER, _QUIETEST)
-            self._hold_sustained(now)
-            self._eager = False
-        elif self.is_strict and ((self._is_sure and self._proven) or refusal.points_to_spacing):
-            self._fall(refusal, now)
-        elif refusal.seconds < _SETTLING_TIME and not (self._proven or self._refusal_ignored or self.is_strict):
-            self._refusal_ignored = True
-            self._hold_sustained(now)
-        else:
-            self._refusal_ignored, self._is_shared = False, True
-            sustained = min(self._sustained, self.pace)
-            self._evidence.hold_refused(refusal, sustained, is_sustained=not was_above, is_proven=self._proven)
-            self._start_shared_climb(refusal)
-
-    def _fall(self, refusal: Refusal, now: float) -> None:
-        self._falls += 1
-        floor = refusal.rate_with_refill * _MARGIN
-        if refusal.seconds < _SHORT and self._falls <= len(_FALLS) and self.pace < inf:
-            floor = max(floor, self.pace * _FALLS[self._falls - 1])
-        self._fall_to(floor, now)
-
-    def _fall_to(self, pace: float, now: float) -> None:
-        self._hold(Verdict(pace, min(self.pace, _OPEN), is_strict=self.is_strict), now, is_sure=self._is_sure)
-
-    def _learn_nothing(self, refusal: Refusal, now: float) -> None:
-        """Go on after a refusal under light demand (R3)."""
-        if self._proven and self._falls < len(_FALLS):
-            self._falls += 1
-            self._hold_sustained(now)
             return
-        self._falls = 0
-        self._start_far_below(refusal)
-        self._restart_opening(refusal)
-
-    def _restart_opening(self, refusal: Refusal) -> None:
-        if not refusal.climb.accepted and not self._got_nothing:
-            self._got_nothing = True
-            self.pace = _FIRST  # the refusal may have been meant for others (R5)
-
-    def _start_far_below(self, refusal: Refusal) -> None:
-        """Climb again from far below, as next to nothing was accepted (R5)."""
-        # two requests that were too close are evidence of spacing, but not after idle time
-        self.is_strict = refusal.climb.accepted > 0 and refusal.seconds < WINDOW
-        speed = refusal.speed if self.is_strict else inf
-        self._climbing, self._evidence = True, Evidence()
-        self._sustained, self._proven, self._top = 0.0, False, inf
-        self.pace = max(min(self.pace, speed or inf, 4 * _FIRST) / 4, _SLOWEST)
-
-    def _conclude(self, refusal: Refusal, now: float) -> None:
-        verdict = self._evidence.verdict(refusal)
-        if verdict is None:
-            is_opening = self._evidence.last is None and not self._evidence.counts
-            self._evidence.climb_refused(refusal)
-            self._start_shared_climb(refusal, is_careful=is_opening and refusal.climb.accepted < _TOO_FEW)
-        elif verdict.is_strict:
-            self._hold(verdict, now, is_sure=True)
-        else:
-            self._hold(evolve(verdict, sustained=verdict.sustained * _MARGIN), now)
-
-    def _start_shared_climb(self, refusal: Refusal, *, is_careful: bool = False) -> None:
-        """Climb as all sessions do that were refused together (R6). `is_careful`: no faster than was accepted (R10)."""
-        climb = refusal.climb
-        self._evidence.shared_climbs += 1
-        self._evidence.is_careful = is_careful
-        self._climbing, self._proven, self.is_strict = True, False, False
-        self._start = self.pace = min(_START, max(_TENFOLD * climb.accepted, _FIRST))
-        self._top = inf
-        if is_careful:
-            self._top = max(climb.fastest, _SLOWEST)
-            self._strict_above = 1.3 * climb.accepted + 2
-            self.pace = max(min(3.0 * climb.accepted, self._top), _SLOWEST)
+        if self.pace > _OPEN:
+            self._free_rate, self.pace, self.is_strict = 0.0, inf, False
+        self._hold_from(now)
