@@ -189,7 +189,8 @@ class RateLearner:
         agree = max(rates) <= _AGREE * min(rates)
         if not agree and len(lossy) < 2 * self._needed:
             return
-        self._hold_at(_MARGIN * min(indicated(recent[:-1]), indicated(recent[-1:])), recent, now)
+        pace = _MARGIN * min(indicated(recent[:-1]), indicated(recent[-1:]))
+        self._hold_at(max(pace, delivered(recent)), recent, now)
 
     def _hold_at(self, pace: float, cycles: list[Cycle], now: float) -> None:
         self._free_rate = delivered(cycles)
@@ -220,7 +221,7 @@ class RateLearner:
         elif fails > 1 or not self._is_proven:
             self._high = self.pace
             recent = self._lossy[-2:]
-            self._low = self.pace = max(min(0.93 * self.pace, _MARGIN * indicated(recent)), delivered(recent))
+            self._low = self.pace = max(min(0.93 * self.pace, _MARGIN * indicated(recent)), delivered(recent), self._free_rate / 2)
             self._is_proven = False
 
     def _let_go(self, now: float) -> None:
