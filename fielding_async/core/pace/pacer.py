@@ -47,6 +47,7 @@ _LATENESS = 0.01  # seconds (R4)
 _CLOSEST = 0.75  # of the interval (R5)
 _ROUNDING = 1e-6  # seconds: times of a clock are floats
 _MAX_DOUBLINGS = 16
+_FREELY = 4
 _CATCH_UP = 0.05  # seconds
 _SMALL_STEP = 1.02  # times the interval, for each refusal of a configured rate (R6)
 _BIG_STEP = 1.15  # the same, for a rate that is further off than `_FAR_OFF`
@@ -95,6 +96,7 @@ class Pacer:
         self.paused_until: float = -inf
         """The end of the latest pause; in the past, or minus infinity, when there is none."""
         self._epoch = 0
+        self._in_flight = 0
         self.pauses_in_a_row: int = 0
         """How many pauses there were in a row with nothing but 429s between them."""
         self._blind_pauses = 0  # pauses in a row without a usable Retry-After
@@ -110,6 +112,8 @@ class Pacer:
         """Return the time from which the next permission can be given: infinity until the probe (R2) is answered."""
         if self._probe is not None:
             return inf
+        if self._in_flight < _FREELY and self._learner is not None and self._learner.is_opening:
+            return self.paused_until
         return max(self.paused_until, self._due - self._interval * (self._burst - 1))
 
     def try_take(self, now: float, *, waited: bool = False) -> Permit | float:
@@ -124,11 +128,15 @@ class Pacer:
         if learner is not None:
             learner.sent(now, waited=waited)
             self._interval, self._is_strict = 1.0 / learner.pace, learner.is_strict
-        if self._interval:
+        after = self._interval
+        if self._in_flight < _FREELY and learner is not None and learner.is_opening:
+            after = 0.0
+        elif self._interval:
             is_paced = waited and now - self._due <= (_LATENESS if learner is None else _CATCH_UP)
             keeps_time = self._due >= now or (is_paced and not self._is_strict)
             self._due = (self._due if keeps_time else now) + self._interval
-        permit = Permit(self._epoch, now, self._interval, 1.0 / since if since > 0 else inf, waited)
+        self._in_flight += 1
+        permit = Permit(self._epoch, now, after, 1.0 / since if since > 0 else inf, waited)
         if self._probe_wanted:
             self._probe_wanted = False
             self._probe = permit
@@ -172,6 +180,7 @@ class Pacer:
 
     def give_back(self, permit: Permit) -> None:
         """Take back a permission whose request did not leave."""
+        self._in_flight -= 1
         self._due -= permit.after
         if permit is self._probe:
             self._probe = None
@@ -179,6 +188,7 @@ class Pacer:
 
     def answered(self, permit: Permit, now: float) -> None:
         """Note an answer that is no 429, or that no answer came."""
+        self._in_flight -= 1
         if permit is self._probe:
             self._probe = None
         if permit.epoch == self._epoch:
@@ -195,6 +205,7 @@ class Pacer:
         """
         was_paused = self.paused_until > now
         permit.refused = True
+        self._in_flight -= 1
         if permit is self._probe:
             self._probe = None
         same_burst = permit.epoch != self._epoch

@@ -22,7 +22,7 @@ _QUIET = 8.0  # seconds, at first, before a pace above one that was refused is t
 _QUIETEST = 30.0
 _IDLE = 1.0
 _MOST = 16
-_CUTS = 4
+_PATIENCE = 2.0
 
 
 @define
@@ -96,6 +96,10 @@ class RateLearner:
     _quiet: float = _QUIET
     _last: float = -inf
     _is_proven: bool = False
+    _is_careful: bool = True
+    _cycle_time: float = 1.0
+    _began_count: int = 0
+    is_opening: bool = True
     _count: int = 0
     _marks: list[tuple[float, int]] = field(factory=lambda: [(0.0, 0)])
 
@@ -165,7 +169,9 @@ class RateLearner:
             self._end_paced(cycle, now)
 
     def _end_free(self, cycle: Cycle, now: float) -> None:
-        self.pace = max(_FIRST, min(self.pace / 2, 2.0 * cycle.accepted))
+        self.is_opening = False
+        if self._is_careful:
+            self.pace = max(_FIRST, min(self.pace / 2, 2.0 * cycle.accepted))
         if not cycle.is_lossy or not cycle.accepted:
             self._lossy.clear()
             return
@@ -194,13 +200,14 @@ class RateLearner:
 
     def _hold_at(self, pace: float, cycles: list[Cycle], now: float) -> None:
         self._free_rate = delivered(cycles)
+        self._cycle_time = sum(c.seconds for c in cycles) / len(cycles)
+        self._began_count = self._count
         self._hold = min(max(_HOLD, sum(c.seconds for c in cycles) / len(cycles)), _LONGEST_HOLD)
         self._factor, self._quiet, self._high = 1.25, _QUIET, inf
         self._low = self.pace = pace
         self._lossy, self._began, self._is_proven = [], now, False
 
     def _end_paced(self, cycle: Cycle, now: float) -> None:
-        share = cycle.pause / cycle.seconds
         if self.pace > self._low * 1.001:
             self._high = self.pace
             at, count = self._marks[0]
@@ -208,33 +215,40 @@ class RateLearner:
                 self._low = max(self._low, min(_MARGIN * (self._count - count) / (cycle.refused_at - at), self.pace))
             self.pace = self._low
             self._quiet, self._factor = min(self._quiet * 1.5, _QUIETEST), 1.1
-            return
-        if share < _SLIGHT:
-            return
-        if self.is_strict and now - self._began < 2 + cycle.pause and not cycle.passed:
-            self._let_go(now)
-            return
-        self._lossy.append(cycle)
-        fails = len(self._lossy)
-        if fails >= _CUTS and delivered(self._lossy[-_CUTS:]) < _WORTH * self._free_rate:
-            self._let_go(now)
-        elif fails > 1 or not self._is_proven:
-            self._high = self.pace
-            recent = self._lossy[-2:]
-            self._low = self.pace = max(min(0.93 * self.pace, _MARGIN * indicated(recent)), delivered(recent), self._free_rate / 2)
-            self._is_proven = False
+        elif cycle.pause > cycle.seconds * _SLIGHT:
+            self._lossy.append(cycle)
+            if len(self._lossy) > 1 or not self._is_proven:
+                self._cut()
+        if self._lost(now) > _PATIENCE * self._cycle_time:
+            self._let_go()
 
-    def _let_go(self, now: float) -> None:
-        self._not_spacing = self.is_strict
+    def _cut(self) -> None:
+        self._high = self.pace
+        recent = self._lossy[-2:]
+        cut = 0.93 * self.pace
+        if not self.is_strict:
+            cut = min(cut, _MARGIN * indicated(recent))
+        self._low = self.pace = max(cut, delivered(recent), self._free_rate / 2)
+        self._is_proven = False
+
+    def _lost(self, now: float) -> float:
+        """Seconds that freedom would have needed less."""
+        seconds = now - self._began
+        lost = seconds - (self._count - self._began_count) / self._free_rate
+        if lost < 0:
+            self._began, self._began_count = now, self._count
+        return lost
+
+    def _let_go(self) -> None:
         if self.is_strict:
-            self._needed = 2
-        elif now - self._began < 10 * self._hold:
-            self._needed = min(2 * self._needed, _MOST)
+            self._not_spacing = True
         else:
-            self._needed = 2
+            self._not_spacing = False
+            self._needed = min(2 * self._needed, _MOST)
+            self._is_careful = False
         self._free_rate, self.is_strict = 0.0, False
         self._lossy = []
-        self.pace = max(self.pace, _FIRST)
+        self.pace = max(self.pace, _FIRST) if self._is_careful else inf
 
     def _hold_from(self, now: float) -> None:
         self._marks = [*self._marks[-1:], (now, self._count)]
@@ -250,6 +264,8 @@ class RateLearner:
         if self.pace >= self._low:
             self._low, self._is_proven = self.pace, True
             self._lossy.clear()
+            if self._lost(now) < 0:
+                self._needed, self._is_careful = 2, True
         if self._low > self._high:
             self._high, self._factor = inf, max(self._factor, 1.25)
         if self._high == inf:
