@@ -23,6 +23,8 @@ _QUIETEST = 30.0
 _IDLE = 1.0
 _MOST = 16
 _PATIENCE = 2.0
+_REFUSALS = 4
+_RATIO = 2.0
 
 
 @define
@@ -99,6 +101,8 @@ class RateLearner:
     _is_careful: bool = True
     _cycle_time: float = 1.0
     _began_count: int = 0
+    _free_count: float = 0.0
+    _counts: list[int] = field(factory=list[int])
     is_opening: bool = True
     _count: int = 0
     _marks: list[tuple[float, int]] = field(factory=lambda: [(0.0, 0)])
@@ -138,7 +142,7 @@ class RateLearner:
             cycle.fastest = max(cycle.fastest, speed)
         if self._is_over:
             cycle.passed += sent_at > cycle.refused_at
-        elif self.is_free and waited and self.pace < inf:
+        elif self.is_free and (waited or self.is_opening) and self.pace < inf:
             self.pace = min(self.pace * _GROWTH, self.pace + _STEP)
             if self.pace > _OPEN:
                 self.pace = inf
@@ -160,8 +164,9 @@ class RateLearner:
     # --
 
     def _end(self, cycle: Cycle, now: float) -> None:
-        if not cycle.accepted and self._lossy:
-            self._lossy[-1].pause += cycle.seconds
+        if not cycle.accepted:
+            if self._lossy:
+                self._lossy[-1].pause += cycle.seconds
             return
         if self.is_free:
             self._end_free(cycle, now)
@@ -171,7 +176,7 @@ class RateLearner:
     def _end_free(self, cycle: Cycle, now: float) -> None:
         self.is_opening = False
         if self._is_careful:
-            self.pace = max(_FIRST, min(self.pace / 2, 2.0 * cycle.accepted))
+            self.pace = max(_FIRST, min(self.pace / 2, 2.0 * cycle.accepted / min(1.0, max(cycle.pause, 1e-3))))
         if not cycle.is_lossy or not cycle.accepted:
             self._lossy.clear()
             return
@@ -202,24 +207,29 @@ class RateLearner:
         self._free_rate = delivered(cycles)
         self._cycle_time = sum(c.seconds for c in cycles) / len(cycles)
         self._began_count = self._count
+        self._free_count, self._counts = sum(c.accepted for c in cycles) / len(cycles), []
         self._hold = min(max(_HOLD, sum(c.seconds for c in cycles) / len(cycles)), _LONGEST_HOLD)
         self._factor, self._quiet, self._high = 1.25, _QUIET, inf
         self._low = self.pace = pace
         self._lossy, self._began, self._is_proven = [], now, False
 
     def _end_paced(self, cycle: Cycle, now: float) -> None:
-        if self.pace > self._low * 1.001:
+        self._counts = [*self._counts, cycle.accepted][-_REFUSALS:]
+        if cycle.pause < cycle.seconds * _SLIGHT:
+            pass
+        elif self.pace > self._low * 1.001:
             self._high = self.pace
             at, count = self._marks[0]
             if cycle.refused_at - at >= 2 * self._hold:
                 self._low = max(self._low, min(_MARGIN * (self._count - count) / (cycle.refused_at - at), self.pace))
             self.pace = self._low
-            self._quiet, self._factor = min(self._quiet * 1.5, _QUIETEST), 1.1
-        elif cycle.pause > cycle.seconds * _SLIGHT:
+            self._quiet, self._factor = min(self._quiet * 1.5, _QUIETEST), 1.25
+        else:
             self._lossy.append(cycle)
             if len(self._lossy) > 1 or not self._is_proven:
                 self._cut()
-        if self._lost(now) > _PATIENCE * self._cycle_time:
+        is_pointless = len(self._counts) == _REFUSALS and sum(self._counts) < _REFUSALS * _RATIO * self._free_count
+        if is_pointless or self._lost(now) > _PATIENCE * self._cycle_time:
             self._let_go()
 
     def _cut(self) -> None:
@@ -272,7 +282,7 @@ class RateLearner:
             self.pace *= self._factor
             self._factor = min(self._factor * 1.3, 3.0)
         elif self._low * 1.06 < self._high:
-            self.pace = min(sqrt(self._low * self._high), self._low * self._factor)
+            self.pace = sqrt(self._low * self._high)
         elif seconds >= self._quiet:
             self.pace = self._high * 1.05
         else:
