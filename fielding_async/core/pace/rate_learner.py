@@ -22,7 +22,8 @@ _QUIET = 8.0  # seconds, at first, before a pace above one that was refused is t
 _QUIETEST = 30.0
 _IDLE = 1.0
 _MOST = 16
-_PATIENCE = 2.0
+_PATIENCE = 3.0
+_CLOSE = 1.12
 _REFUSALS = 4
 _RATIO = 2.0
 
@@ -201,10 +202,10 @@ class RateLearner:
         if not agree and len(lossy) < 2 * self._needed:
             return
         pace = _MARGIN * min(indicated(recent[:-1]), indicated(recent[-1:]))
-        self._hold_at(max(pace, delivered(recent)), recent, now)
+        self._hold_at(max(pace, min(delivered(recent[:-1]), delivered(recent[-1:]))), recent, now)
 
     def _hold_at(self, pace: float, cycles: list[Cycle], now: float) -> None:
-        self._free_rate = delivered(cycles)
+        self._free_rate = max(min(delivered(cycles[:-1]), delivered(cycles[-1:])), 0.1)
         self._cycle_time = sum(c.seconds for c in cycles) / len(cycles)
         self._began_count = self._count
         self._free_count, self._counts = sum(c.accepted for c in cycles) / len(cycles), []
@@ -215,7 +216,8 @@ class RateLearner:
 
     def _end_paced(self, cycle: Cycle, now: float) -> None:
         self._counts = [*self._counts, cycle.accepted][-_REFUSALS:]
-        if cycle.pause < cycle.seconds * _SLIGHT:
+        held = min(cycle.sending, cycle.refused_at - self._since)
+        if cycle.pause < (held + cycle.pause) * _SLIGHT:
             pass
         elif self.pace > self._low * 1.001:
             self._high = self.pace
@@ -281,7 +283,7 @@ class RateLearner:
         if self._high == inf:
             self.pace *= self._factor
             self._factor = min(self._factor * 1.3, 3.0)
-        elif self._low * 1.06 < self._high:
+        elif self._low * _CLOSE < self._high:
             self.pace = sqrt(self._low * self._high)
         elif seconds >= self._quiet:
             self.pace = self._high * 1.05
