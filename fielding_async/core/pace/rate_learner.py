@@ -24,6 +24,7 @@ _IDLE = 1.0
 _MOST = 16
 _PATIENCE = 3.0
 _CLOSE = 1.12
+_EAGER = 0.6
 _REFUSALS = 4
 _RATIO = 2.0
 
@@ -96,9 +97,12 @@ class RateLearner:
     _waited: int = 0
     _factor: float = 1.25
     _hold: float = _HOLD
-    _quiet: float = _QUIET
+    _quiet: float = 1.0
+    _pause: float = 1.0
+    _tried: float = inf
     _last: float = -inf
     _is_proven: bool = False
+    _ever: bool = False
     _is_careful: bool = True
     _cycle_time: float = 1.0
     _began_count: int = 0
@@ -188,7 +192,7 @@ class RateLearner:
         one, other = lossy[-2], lossy[-1]
         parted = max(one.fastest, other.fastest), min(one.speed, other.speed)
         if not self._not_spacing and 0 < parted[0] <= parted[1] * 1.02 < inf:
-            self._hold_at(min(parted), lossy[-2:], now)
+            self._hold_at(0.98 * sqrt(parted[0] * parted[1]) if parted[0] < parted[1] else 0.97 * parted[1], lossy[-2:], now)
             self.is_strict, self._high = True, max(parted[1], parted[0] * 1.02)
             return
         many = self._needed
@@ -210,12 +214,13 @@ class RateLearner:
         self._began_count = self._count
         self._free_count, self._counts = sum(c.accepted for c in cycles) / len(cycles), []
         self._hold = min(max(_HOLD, sum(c.seconds for c in cycles) / len(cycles)), _LONGEST_HOLD)
-        self._factor, self._quiet, self._high = 1.25, _QUIET, inf
+        self._factor, self._quiet, self._high, self._pause = 1.25, 1.0, inf, cycles[-1].pause
         self._low = self.pace = pace
-        self._lossy, self._began, self._is_proven = [], now, False
+        self._lossy, self._began, self._is_proven, self._ever = [], now, False, False
 
     def _end_paced(self, cycle: Cycle, now: float) -> None:
         self._counts = [*self._counts, cycle.accepted][-_REFUSALS:]
+        self._pause = cycle.pause
         held = min(cycle.sending, cycle.refused_at - self._since)
         if cycle.pause < (held + cycle.pause) * _SLIGHT:
             pass
@@ -224,10 +229,14 @@ class RateLearner:
             at, count = self._marks[0]
             if cycle.refused_at - at >= 2 * self._hold:
                 self._low = max(self._low, min(_MARGIN * (self._count - count) / (cycle.refused_at - at), self.pace))
-            self.pace = self._low
-            self._quiet, self._factor = min(self._quiet * 1.5, _QUIETEST), 1.25
+            if self._low * _CLOSE >= self._tried:
+                self._quiet = min(self._quiet * 1.5, 4.0)
+            self.pace, self._factor = self._low, 1.25
         else:
             self._lossy.append(cycle)
+            if self.is_strict and len(self._lossy) > 1 and sum(c.accepted for c in self._lossy[-2:]) < _HANDFUL:
+                self._let_go()
+                return
             if len(self._lossy) > 1 or not self._is_proven:
                 self._cut()
         is_pointless = len(self._counts) == _REFUSALS and sum(self._counts) < _REFUSALS * _RATIO * self._free_count
@@ -253,7 +262,7 @@ class RateLearner:
 
     def _let_go(self) -> None:
         if self.is_strict:
-            self._not_spacing = True
+            self._not_spacing = not self._ever
         else:
             self._not_spacing = False
             self._needed = min(2 * self._needed, _MOST)
@@ -274,7 +283,7 @@ class RateLearner:
             self._hold_from(now)
             return
         if self.pace >= self._low:
-            self._low, self._is_proven = self.pace, True
+            self._low, self._is_proven, self._ever = self.pace, True, True
             self._lossy.clear()
             if self._lost(now) < 0:
                 self._needed, self._is_careful = 2, True
@@ -283,12 +292,11 @@ class RateLearner:
         if self._high == inf:
             self.pace *= self._factor
             self._factor = min(self._factor * 1.3, 3.0)
-        elif self._low * _CLOSE < self._high:
-            self.pace = sqrt(self._low * self._high)
-        elif seconds >= self._quiet:
-            self.pace = self._high * 1.05
         else:
-            return
+            step = max(sqrt(self._low * self._high), 1.05 * self._low, min(1.05 * self._high, 1.1 * self._low))
+            if seconds < min(self._quiet * _EAGER * self._pause / (step / self._low - 1.0), _QUIETEST):
+                return
+            self._tried, self.pace = self._high, step
         if self.pace > _OPEN:
             self._free_rate, self.pace, self.is_strict = 0.0, inf, False
         self._hold_from(now)
