@@ -250,4 +250,4 @@ class Pacer:
             self._lower_rate(permit.at)
             return
         self._due = -inf
-        self._learner.refused(permit.at, permit.speed, seconds)
+        self._learner.refused(permit.at, permit.speed, seconds, waited=permit.waited)

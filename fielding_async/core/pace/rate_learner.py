@@ -24,6 +24,7 @@ _IDLE = 1.0
 _MOST = 16
 _PATIENCE = 3.0
 _CLOSE = 1.12
+_SLOWEST = 0.5
 _EAGER = 0.6
 _REFUSALS = 4
 _RATIO = 2.0
@@ -40,6 +41,7 @@ class Cycle:
     refused_at: float = 0.0
     fastest: float = 0.0
     speed: float = inf
+    refused_waited: bool = False
     pause: float = 0.0
     passed: int = 0
     refused: int = 0
@@ -55,7 +57,11 @@ class Cycle:
     @property
     def is_crowded(self) -> bool:
         """Whether requests waited."""
-        return 2 * self.waited >= self.permits
+        return self.refused_waited and 2 * self.waited >= self.permits
+
+    @property
+    def is_stray(self) -> bool:
+        return self.passed >= 3 * self.refused
 
     @property
     def is_lossy(self) -> bool:
@@ -152,7 +158,7 @@ class RateLearner:
             if self.pace > _OPEN:
                 self.pace = inf
 
-    def refused(self, sent_at: float, speed: float, pause: float) -> None:
+    def refused(self, sent_at: float, speed: float, pause: float, *, waited: bool) -> None:
         cycle = self._cycle
         if cycle is None:
             return
@@ -160,6 +166,7 @@ class RateLearner:
             cycle.pause = max(cycle.pause, sent_at + pause - cycle.refused_at)
             return
         cycle.refused_at, cycle.speed, cycle.pause, cycle.refused = sent_at, speed, pause, 1
+        cycle.refused_waited = waited
         self._is_over = True
 
     def refused_too(self, sent_at: float) -> None:
@@ -179,6 +186,9 @@ class RateLearner:
             self._end_paced(cycle, now)
 
     def _end_free(self, cycle: Cycle, now: float) -> None:
+        if cycle.is_stray:
+            self._lossy.clear()
+            return
         self.is_opening = False
         if self._is_careful:
             self.pace = max(_FIRST, min(self.pace / 2, 2.0 * cycle.accepted / min(1.0, max(cycle.pause, 1e-3))))
@@ -201,15 +211,16 @@ class RateLearner:
         recent = lossy[-many:]
         if sum(c.accepted for c in recent) < _HANDFUL:
             return
-        rates = delivered([one]), delivered([other])
-        agree = max(rates) <= _AGREE * min(rates)
-        if not agree and len(lossy) < 2 * self._needed:
-            return
-        pace = _MARGIN * min(indicated(recent[:-1]), indicated(recent[-1:]))
-        self._hold_at(max(pace, min(delivered(recent[:-1]), delivered(recent[-1:]))), recent, now)
+        halves = [recent[:-1], recent[-1:]]
+        if max(delivered(one) for one in halves) > _AGREE * min(delivered(one) for one in halves):
+            if len(lossy) < 2 * self._needed:
+                return
+            halves = [recent]
+        pace = _MARGIN * min(indicated(one) for one in halves)
+        self._hold_at(max(pace, min(delivered(one) for one in halves), _SLOWEST), recent, now)
 
     def _hold_at(self, pace: float, cycles: list[Cycle], now: float) -> None:
-        self._free_rate = max(min(delivered(cycles[:-1]), delivered(cycles[-1:])), 0.1)
+        self._free_rate = max(min(pace, delivered(cycles)), 0.1)
         self._cycle_time = sum(c.seconds for c in cycles) / len(cycles)
         self._began_count = self._count
         self._free_count, self._counts = sum(c.accepted for c in cycles) / len(cycles), []
@@ -249,7 +260,7 @@ class RateLearner:
         cut = 0.93 * self.pace
         if not self.is_strict:
             cut = min(cut, _MARGIN * indicated(recent))
-        self._low = self.pace = max(cut, delivered(recent), self._free_rate / 2)
+        self._low = self.pace = max(cut, delivered(recent), self._free_rate / 2, _SLOWEST)
         self._is_proven = False
 
     def _lost(self, now: float) -> float:
