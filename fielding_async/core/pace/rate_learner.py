@@ -24,8 +24,9 @@ _IDLE = 1.0
 _MOST = 16
 _PATIENCE = 3.0
 _CLOSE = 1.12
+_AFRESH = 1.5
 _SLOWEST = 0.5
-_EAGER = 0.6
+_EAGER = 1.0
 _REFUSALS = 4
 _RATIO = 2.0
 
@@ -92,6 +93,7 @@ class RateLearner:
     _is_over: bool = False  # the cycle ended in a refusal
     _lossy: list[Cycle] = field(factory=list[Cycle])  # in a row, at freedom or at the pace that is held
     _not_spacing: bool = False
+    _before: Cycle | None = None
     _needed: int = 2  # lossy cycles in a row for another experiment
 
     _free_rate: float = 0.0  # what freedom delivered; 0: free
@@ -106,6 +108,7 @@ class RateLearner:
     _quiet: float = 1.0
     _pause: float = 1.0
     _tried: float = inf
+    _has_failed: bool = False
     _last: float = -inf
     _is_proven: bool = False
     _ever: bool = False
@@ -131,6 +134,7 @@ class RateLearner:
             self._cycle = None
             if self.is_free:
                 self._lossy.clear()
+                self._before = None
         self._last = now
         if self._cycle is None:
             self._cycle = Cycle(now)
@@ -188,22 +192,24 @@ class RateLearner:
     def _end_free(self, cycle: Cycle, now: float) -> None:
         if cycle.is_stray:
             self._lossy.clear()
+            self._before = None
             return
         self.is_opening = False
         if self._is_careful:
             self.pace = max(_FIRST, min(self.pace / 2, 2.0 * cycle.accepted / min(1.0, max(cycle.pause, 1e-3))))
+        before, self._before = self._before, cycle
         if not cycle.is_lossy or not cycle.accepted:
             self._lossy.clear()
             return
         self._lossy = [*self._lossy, cycle][-_MOST:]
         lossy = self._lossy
-        if len(lossy) < self._needed:
-            return
-        one, other = lossy[-2], lossy[-1]
+        one, other = before or cycle, cycle
         parted = max(one.fastest, other.fastest), min(one.speed, other.speed)
-        if not self._not_spacing and 0 < parted[0] <= parted[1] * 1.02 < inf:
-            self._hold_at(0.98 * sqrt(parted[0] * parted[1]) if parted[0] < parted[1] else 0.97 * parted[1], lossy[-2:], now)
+        if before is not None and not self._not_spacing and 0 < parted[0] <= parted[1] * 1.02 < inf:
+            self._hold_at(0.98 * sqrt(parted[0] * parted[1]) if parted[0] < parted[1] else 0.97 * parted[1], [one, other], now)
             self.is_strict, self._high = True, max(parted[1], parted[0] * 1.02)
+            return
+        if len(lossy) < self._needed:
             return
         many = self._needed
         while many < len(lossy) and sum(c.accepted for c in lossy[-many:]) < _HANDFUL:
@@ -242,7 +248,7 @@ class RateLearner:
                 self._low = max(self._low, min(_MARGIN * (self._count - count) / (cycle.refused_at - at), self.pace))
             if self._low * _CLOSE >= self._tried:
                 self._quiet = min(self._quiet * 1.5, 4.0)
-            self.pace, self._factor = self._low, 1.25
+            self.pace, self._factor, self._has_failed, self._is_proven = self._low, 1.25, True, False
         else:
             self._lossy.append(cycle)
             if self.is_strict and len(self._lossy) > 1 and sum(c.accepted for c in self._lossy[-2:]) < _HANDFUL:
@@ -258,7 +264,7 @@ class RateLearner:
         self._high = self.pace
         recent = self._lossy[-2:]
         cut = 0.93 * self.pace
-        if not self.is_strict:
+        if not self.is_strict and len(self._lossy) > 1:
             cut = min(cut, _MARGIN * indicated(recent))
         self._low = self.pace = max(cut, delivered(recent), self._free_rate / 2, _SLOWEST)
         self._is_proven = False
@@ -279,7 +285,7 @@ class RateLearner:
             self._needed = min(2 * self._needed, _MOST)
             self._is_careful = False
         self._free_rate, self.is_strict = 0.0, False
-        self._lossy = []
+        self._lossy, self._before = [], None
         self.pace = max(self.pace, _FIRST) if self._is_careful else inf
 
     def _hold_from(self, now: float) -> None:
@@ -299,15 +305,17 @@ class RateLearner:
             if self._lost(now) < 0:
                 self._needed, self._is_careful = 2, True
         if self._low > self._high:
-            self._high, self._factor = inf, max(self._factor, 1.25)
+            self._high, self._factor = inf, max(self._factor, _AFRESH)
         if self._high == inf:
             self.pace *= self._factor
             self._factor = min(self._factor * 1.3, 3.0)
         else:
-            step = max(sqrt(self._low * self._high), 1.05 * self._low, min(1.05 * self._high, 1.1 * self._low))
-            if seconds < min(self._quiet * _EAGER * self._pause / (step / self._low - 1.0), _QUIETEST):
+            step = max(sqrt(self._low * self._high), 1.05 * self._low)
+            if self._low * _CLOSE >= self._high:
+                step = max(1.05 * self._high, 1.1 * self._low)
+            if self._has_failed and seconds < min(self._quiet * _EAGER * self._pause / (step / self._low - 1.0), _QUIETEST):
                 return
-            self._tried, self.pace = self._high, step
+            self._tried, self.pace, self._has_failed = self._high, step, False
         if self.pace > _OPEN:
             self._free_rate, self.pace, self.is_strict = 0.0, inf, False
         self._hold_from(now)
