@@ -19,12 +19,13 @@ _WORTH = 0.9  # times what freedom delivered: a pace that delivers less is let g
 _HOLD = 1.0  # seconds, at least, that a pace is held before it is raised
 _LONGEST_HOLD = 10.0
 _QUIET = 8.0  # seconds, at first, before a pace above one that was refused is tried
-_QUIETEST = 30.0
+_QUIETEST = 20.0
 _IDLE = 1.0
 _MOST = 16
 _PATIENCE = 3.0
 _CLOSE = 1.12
 _AFRESH = 1.5
+_SURE = 1.0
 _SLOWEST = 0.5
 _EAGER = 1.0
 _REFUSALS = 4
@@ -108,6 +109,7 @@ class RateLearner:
     _quiet: float = 1.0
     _pause: float = 1.0
     _tried: float = inf
+    _lower: float = inf
     _has_failed: bool = False
     _last: float = -inf
     _is_proven: bool = False
@@ -205,7 +207,7 @@ class RateLearner:
         lossy = self._lossy
         one, other = before or cycle, cycle
         parted = max(one.fastest, other.fastest), min(one.speed, other.speed)
-        if before is not None and not self._not_spacing and 0 < parted[0] <= parted[1] * 1.02 < inf:
+        if before is not None and (before.is_lossy or 3 * before.accepted < before.permits) and not self._not_spacing and 0 < parted[0] <= parted[1] * 1.02 < inf:
             self._hold_at(0.98 * sqrt(parted[0] * parted[1]) if parted[0] < parted[1] else 0.97 * parted[1], [one, other], now)
             self.is_strict, self._high = True, max(parted[1], parted[0] * 1.02)
             return
@@ -232,7 +234,7 @@ class RateLearner:
         self._free_count, self._counts = sum(c.accepted for c in cycles) / len(cycles), []
         self._hold = min(max(_HOLD, sum(c.seconds for c in cycles) / len(cycles)), _LONGEST_HOLD)
         self._factor, self._quiet, self._high, self._pause = 1.25, 1.0, inf, cycles[-1].pause
-        self._low = self.pace = pace
+        self._low = self.pace = self._lower = pace
         self._lossy, self._began, self._is_proven, self._ever = [], now, False, False
 
     def _end_paced(self, cycle: Cycle, now: float) -> None:
@@ -264,6 +266,8 @@ class RateLearner:
         self._high = self.pace
         recent = self._lossy[-2:]
         cut = 0.93 * self.pace
+        if len(self._lossy) == 1 and not self.is_strict:
+            cut = min(cut, sqrt(self._lower * self.pace))
         if not self.is_strict and len(self._lossy) > 1:
             cut = min(cut, _MARGIN * indicated(recent))
         self._low = self.pace = max(cut, delivered(recent), self._free_rate / 2, _SLOWEST)
@@ -294,12 +298,14 @@ class RateLearner:
 
     def _raise_held(self, now: float) -> None:
         seconds = now - self._since
-        if seconds < self._hold or self._permits < 4:
+        if seconds < self._hold * (1.0 if self._high == inf else _SURE) or self._permits < 4:
             return
         if 2 * self._waited < self._permits or self._permits < 0.5 * self.pace * seconds:
             self._hold_from(now)
             return
         if self.pace >= self._low:
+            if self.pace > self._low:
+                self._lower = self._low
             self._low, self._is_proven, self._ever = self.pace, True, True
             self._lossy.clear()
             if self._lost(now) < 0:
