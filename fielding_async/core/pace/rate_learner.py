@@ -14,7 +14,7 @@ _LOSSY = 1 / 3  # of a cycle's time: the pause of one that is held against the p
 _SLIGHT = 0.15  # of a cycle's time: a pause that never lowers a pace
 _HANDFUL = 8  # accepted requests, from which something may be concluded
 _AGREE = 1.6  # rates of two cycles within this factor agree
-_MARGIN = 0.97  # times the rate that cycles point to
+_MARGIN = 0.98  # times the rate that cycles point to
 _WORTH = 0.9  # times what freedom delivered: a pace that delivers less is let go
 _HOLD = 1.0  # seconds, at least, that a pace is held before it is raised
 _LONGEST_HOLD = 10.0
@@ -27,7 +27,7 @@ _CLOSE = 1.12
 _AFRESH = 1.5
 _SURE = 1.0
 _SLOWEST = 0.5
-_EAGER = 1.0
+_EAGER = 0.9
 _REFUSALS = 4
 _RATIO = 2.0
 
@@ -208,7 +208,7 @@ class RateLearner:
         one, other = before or cycle, cycle
         parted = max(one.fastest, other.fastest), min(one.speed, other.speed)
         if before is not None and (before.is_lossy or 3 * before.accepted < before.permits) and not self._not_spacing and 0 < parted[0] <= parted[1] * 1.02 < inf:
-            self._hold_at(0.98 * sqrt(parted[0] * parted[1]) if parted[0] < parted[1] else 0.97 * parted[1], [one, other], now)
+            self._hold_at(0.98 * (min(parted) if parted[1] < 1.25 * parted[0] else sqrt(parted[0] * parted[1])), [one, other], now)
             self.is_strict, self._high = True, max(parted[1], parted[0] * 1.02)
             return
         if len(lossy) < self._needed:
@@ -316,10 +316,11 @@ class RateLearner:
             self.pace *= self._factor
             self._factor = min(self._factor * 1.3, 3.0)
         else:
-            step = max(sqrt(self._low * self._high), 1.05 * self._low)
+            step = sqrt(self._low * self._high)
+            gain = step / self._low - 1.0
             if self._low * _CLOSE >= self._high:
-                step = max(1.05 * self._high, 1.1 * self._low)
-            if self._has_failed and seconds < min(self._quiet * _EAGER * self._pause / (step / self._low - 1.0), _QUIETEST):
+                step, gain = max(1.05 * self._high, 1.1 * self._low), 0.1
+            if self._has_failed and seconds < min(self._quiet * _EAGER * self._pause / gain, _QUIETEST):
                 return
             self._tried, self.pace, self._has_failed = self._high, step, False
         if self.pace > _OPEN:
