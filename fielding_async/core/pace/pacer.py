@@ -48,6 +48,8 @@ _CLOSEST = 0.75  # of the interval (R5)
 _ROUNDING = 1e-6  # seconds: times of a clock are floats
 _MAX_DOUBLINGS = 16
 _FREELY = 6
+_VAIN = 1.0
+_VAIN_MOST = 8.0
 _CATCH_UP = 0.05  # seconds
 _SMALL_STEP = 1.02  # times the interval, for each refusal of a configured rate (R6)
 _BIG_STEP = 1.15  # the same, for a rate that is further off than `_FAR_OFF`
@@ -224,6 +226,9 @@ class Pacer:
                 self._probe_wanted = True
         if not same_burst or now >= self.paused_until:
             self._epoch += 1
+            if self._learner is not None and self.pauses_in_a_row >= 1 and retry_after is not None:
+                self._probe_wanted = True
+                seconds = max(seconds, min(_VAIN * self.pauses_in_a_row * seconds, _VAIN_MOST))
             self.pauses_in_a_row += 1
             self._leaves_from = -inf
             self._learn_refusal(permit, seconds)
