@@ -212,7 +212,7 @@ class Pacer:
             self._probe = None
         same_burst = permit.epoch != self._epoch
         if same_burst and self._learner is not None:
-            self._learner.refused_too(permit.at)
+            self._learner.refused_too()
         if retry_after is None:
             if same_burst and was_paused:
                 return None

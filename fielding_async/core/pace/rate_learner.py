@@ -1,328 +1,306 @@
-"""The rate learner (draft)."""
+"""The rate learner: finds a pace that delivers more than plain obedience does, where there is one.
+
+What it assumes, its rules (R1 to R14) and its doubts are at the top of `limit_evidence`. The clock is an argument.
+"""
 
 from math import inf, sqrt
 
 from attrs import define, field
 
-__all__ = ["Cycle", "RateLearner"]
+from .limit_evidence import Cycle, delivered, indicated, parting_speeds
 
-_FIRST = 8.5  # requests a second, at the start of the opening
-_GROWTH = 1.4  # times the pace with each reply, at low speeds
-_STEP = 7.0  # the most that a reply adds: the pace then doubles in a tenth of a second
-_OPEN = 750.0  # requests a second: a pace that gets here is none
-_LOSSY = 1 / 3  # of a cycle's time: the pause of one that is held against the pace
-_SLIGHT = 0.15  # of a cycle's time: a pause that never lowers a pace
-_HANDFUL = 8  # accepted requests, from which something may be concluded
-_AGREE = 1.6  # rates of two cycles within this factor agree
-_MARGIN = 0.98  # times the rate that cycles point to
-_WORTH = 0.9  # times what freedom delivered: a pace that delivers less is let go
-_HOLD = 1.0  # seconds, at least, that a pace is held before it is raised
-_LONGEST_HOLD = 2.0
-_QUIET = 8.0  # seconds, at first, before a pace above one that was refused is tried
-_QUIETEST = 20.0
-_IDLE = 1.0
-_MOST = 16
-_PATIENCE = 3.0
-_CLOSE = 1.12
-_AFRESH = 1.5
-_SURE = 1.0
-_SLOWEST = 0.5
-_EAGER = 0.9
-_REFUSALS = 4
-_RATIO = 2.0
+__all__ = ["RateLearner"]
+
+_FIRST = 8.5  # requests a second, at the start of the opening (R3)
+_GROWTH = 1.4  # times the pace with each accepted request, at low paces
+_STEP = 7.0  # the most that one adds: the pace then doubles in a tenth of a second
+_OPEN = 750.0  # requests a second: faster than this there is no limit worth a pace
+_SLOWEST = 0.5  # requests a second: slower than this the pauses do the pacing
+_HANDFUL = 8  # accepted requests: fewer conclude nothing (R8)
+_AGREE = 1.6  # times: rates within this factor agree (R8)
+_MARGIN = 0.98  # times an indicated rate, or a speed that was accepted
+_CLEAR = 1.25  # times: an accepted and a refused speed that are further apart leave room between them (R7)
+_LEAST_HOLD, _LONGEST_HOLD = 1.0, 2.0  # seconds that a pace is held until it is sustained (R9)
+_FEWEST = 4  # requests in that time
+_RAISE, _AGAIN = 1.25, 2.0  # times the pace: the first step, and the first above a pace that was refused before
+_BOLDER, _BOLDEST = 1.3, 3.0  # times the step after each success, and the largest step (R9)
+_CLOSE = 1.12  # times: a sustained and a refused pace within this factor are close (R10)
+_ABOVE, _TENTH = 1.05, 0.1  # the step from there: 5 % above the refused pace, 10 % above the sustained one at least
+_EAGER = 0.9  # pauses, divided by the gain, until a step that failed is followed by another (R10)
+_LONGER, _PATIENT = 1.5, 4.0  # times that wait after each failure of a tenth, and the most of it
+_LONGEST_WAIT = 20.0  # seconds until a step, at most
+_SLIGHT = 0.15  # of the time at a pace: a shorter pause never lowers it (R11)
+_CUT = 0.93  # times a pace that was refused (R11)
+_PATIENCE = 3.0  # cycles by which a trial may fall behind freedom (R12)
+_REFUSALS, _RATIO = 4, 2.0  # refusals, and times what passed between them in freedom (R13)
+_NEEDED, _MOST = 2, 8  # lossy cycles in a row until a trial, at first and at most (R14)
+_IDLE = 1.0  # seconds without a request
 
 
 @define
-class Cycle:
-    """From the first request after a pause to the end of the next pause."""
+class _Trial:
+    """A pace that is tried in place of freedom.
 
-    began: float
-    accepted: int = 0
-    permits: int = 0
+    `free_rate`, `free_count`, `cycle_seconds`: what freedom delivered, what it accepted between two refusals, and how
+    long its cycles were. `low`: the sustained pace; `high`: the lowest that was refused. `pause`: the latest.
+    """
+
+    free_rate: float
+    free_count: float
+    cycle_seconds: float
+    low: float
+    high: float
+    pause: float
+    ahead_since: float  # the latest time at which it was not behind freedom
+    accepted: int = 0  # since then
+    factor: float = _RAISE
+    caution: float = 1.0  # times the wait for a step
+    tried: float = inf  # the refused pace at the last step
+    has_failed: bool = False  # the last step
+    is_proven: bool = False  # `low` was sustained since the last refusal that counts
+    was_proven: bool = False
+    lossy: list[Cycle] = field(factory=list[Cycle])  # those in a row that refused `low`
+    counts: list[int] = field(factory=list[int])  # accepted between the latest refusals
+    since: float = 0.0  # the pace is held
+    permits: int = 0  # since then
     waited: int = 0
-    refused_at: float = 0.0
-    fastest: float = 0.0
-    speed: float = inf
-    refused_waited: bool = False
-    pause: float = 0.0
-    passed: int = 0
-    refused: int = 0
 
-    @property
-    def sending(self) -> float:
-        return max(self.refused_at - self.began, 1e-3)
+    def seconds_behind(self, now: float) -> float:
+        """Return the seconds that freedom would have needed less for what was accepted; less than 0: more."""
+        behind = now - self.ahead_since - self.accepted / self.free_rate
+        if behind < 0:
+            self.ahead_since, self.accepted = now, 0
+        return behind
 
-    @property
-    def seconds(self) -> float:
-        return self.sending + self.pause
-
-    @property
-    def is_crowded(self) -> bool:
-        """Whether requests waited."""
-        return self.refused_waited and 2 * self.waited >= self.permits
-
-    @property
-    def is_stray(self) -> bool:
-        return self.passed >= 3 * self.refused
-
-    @property
-    def is_lossy(self) -> bool:
-        return self.is_crowded and self.pause > self.seconds * _LOSSY
-
-    @property
-    def shortest(self) -> float:
-        """Its seconds, less what a Retry-After in whole seconds may have been too long."""
-        if self.pause >= 1.0 and self.pause % 1.0 == 0.0:
-            return max(self.pause, self.seconds - 1.0)
-        return self.seconds
-
-
-def delivered(cycles: list[Cycle]) -> float:
-    return sum(one.accepted for one in cycles) / sum(one.seconds for one in cycles)
-
-
-def indicated(cycles: list[Cycle]) -> float:
-    return sum(one.accepted for one in cycles) / sum(one.shortest for one in cycles)
+    def hold_from(self, now: float) -> None:
+        """Hold the pace from now on."""
+        self.since, self.permits, self.waited = now, 0, 0
 
 
 @define
 class RateLearner:
+    """The pace of a session whose limit is not known. Times are seconds of one monotonic clock."""
+
     pace: float = _FIRST
-    is_strict: bool = False
+    """Requests a second; infinity while there is none."""
+    is_opening: bool = True
+    """Whether nothing was refused yet, so that a few requests may be in flight whatever the pace (R3)."""
 
     _cycle: Cycle | None = None
     _is_over: bool = False  # the cycle ended in a refusal
-    _lossy: list[Cycle] = field(factory=list[Cycle])  # in a row, at freedom or at the pace that is held
-    _not_spacing: bool = False
-    _before: Cycle | None = None
-    _needed: int = 2  # lossy cycles in a row for another experiment
-
-    _free_rate: float = 0.0  # what freedom delivered; 0: free
-    _low: float = 0.0
-    _high: float = inf
-    _since: float = 0.0
-    _began: float = 0.0
-    _permits: int = 0
-    _waited: int = 0
-    _factor: float = 1.25
-    _hold: float = _HOLD
-    _quiet: float = 1.0
-    _pause: float = 1.0
-    _tried: float = inf
-    _lower: float = inf
-    _has_failed: bool = False
+    _before: Cycle | None = None  # the cycle before
+    _lossy: list[Cycle] = field(factory=list[Cycle])  # those in a row, in freedom
+    _needed: int = _NEEDED
+    _is_careful: bool = True  # in freedom, after a pause (R4)
+    _may_be_spacing: bool = True
+    _is_spacing: bool = False  # the trial is one of R7
+    _trial: _Trial | None = None
     _last: float = -inf
-    _is_proven: bool = False
-    _ever: bool = False
-    _is_careful: bool = True
-    _cycle_time: float = 1.0
-    _began_count: int = 0
-    _free_count: float = 0.0
-    _counts: list[int] = field(factory=list[int])
-    is_opening: bool = True
-    _count: int = 0
-    _marks: list[tuple[float, int]] = field(factory=lambda: [(0.0, 0)])
 
     @property
-    def is_free(self) -> bool:
-        return self._free_rate == 0.0
+    def is_strict(self) -> bool:
+        """Whether the limit is taken for one on spacing, so that a late request must not bring the next one closer."""
+        return self._is_spacing and self._trial is not None
+
+    # -- observations
 
     def sent(self, now: float, *, waited: bool) -> None:
-        """Note a permission."""
+        """Note a permission to send. `waited`: the request had to wait for it."""
         if self._is_over and self._cycle is not None:
             self._end(self._cycle, now)
             self._cycle, self._is_over = None, False
-        elif now - self._last > _IDLE + 3 / self.pace:
-            self._cycle = None
-            if self.is_free:
-                self._lossy.clear()
-                self._before = None
+        elif now - self._last > _IDLE + 3.0 / self.pace:
+            self._cycle, self._before = None, None
+            self._lossy.clear()
         self._last = now
         if self._cycle is None:
             self._cycle = Cycle(now)
-            self._marks = [(now, self._count)]
-            self._hold_from(now)
+            if self._trial is not None:
+                self._trial.hold_from(now)
         self._cycle.permits += 1
         self._cycle.waited += waited
-        self._permits += 1
-        self._waited += waited
-        if not self.is_free and not self._is_over:
-            self._raise_held(now)
+        if self._trial is not None:
+            self._trial.permits += 1
+            self._trial.waited += waited
+            self._raise(self._trial, now)
 
     def accepted(self, sent_at: float, speed: float, *, waited: bool) -> None:
+        """Note an answer that is no 429.
+
+        `sent_at`: when the request was permitted. `speed`: requests a second, from its spacing to the one before.
+        """
         cycle = self._cycle
         if cycle is None:
             return
         cycle.accepted += 1
-        self._count += 1
-        if sent_at > cycle.began and not (self._is_over and sent_at > cycle.refused_at):
+        if self._trial is not None:
+            self._trial.accepted += 1
+        if self._is_over and sent_at > cycle.refused_at:
+            cycle.passed += 1
+        elif sent_at > cycle.began:
             cycle.fastest = max(cycle.fastest, speed)
-        if self._is_over:
-            cycle.passed += sent_at > cycle.refused_at
-        elif self.is_free and (waited or self.is_opening) and self.pace < inf:
-            self.pace = min(self.pace * _GROWTH, self.pace + _STEP)
-            if self.pace > _OPEN:
-                self.pace = inf
+        if self._trial is None and not self._is_over and (waited or self.is_opening):
+            self._grow()
 
     def refused(self, sent_at: float, speed: float, pause: float, *, waited: bool) -> None:
+        """Note the first 429 of a burst. `pause`: the seconds that follow. The others: as for `accepted`."""
         cycle = self._cycle
         if cycle is None:
             return
-        if self._is_over:  # the pause went on
+        if self._is_over:
             cycle.pause = max(cycle.pause, sent_at + pause - cycle.refused_at)
             return
-        cycle.refused_at, cycle.speed, cycle.pause, cycle.refused = sent_at, speed, pause, 1
-        cycle.refused_waited = waited
+        cycle.refused_at, cycle.refused_speed, cycle.refused_waited = sent_at, speed, waited
+        cycle.pause, cycle.refused = pause, 1
         self._is_over = True
 
-    def refused_too(self, sent_at: float) -> None:
+    def refused_too(self) -> None:
+        """Note another 429 of the same burst."""
         if self._cycle is not None and self._is_over:
             self._cycle.refused += 1
 
-    # --
+    # -- freedom
+
+    def _grow(self) -> None:
+        self.pace = min(self.pace * _GROWTH, self.pace + _STEP)
+        if self.pace > _OPEN:
+            self.pace = inf
 
     def _end(self, cycle: Cycle, now: float) -> None:
-        if not cycle.accepted:
-            if self._lossy:
-                self._lossy[-1].pause += cycle.seconds
-            return
-        if self.is_free:
+        if self._trial is not None:
+            if cycle.accepted:
+                self._end_held(self._trial, cycle, now)
+        elif cycle.accepted:
             self._end_free(cycle, now)
-        else:
-            self._end_paced(cycle, now)
+        elif self._lossy:
+            self._lossy[-1].pause += cycle.seconds
 
     def _end_free(self, cycle: Cycle, now: float) -> None:
         if cycle.is_stray:
-            self._lossy.clear()
             self._before = None
+            self._lossy.clear()
             return
         self.is_opening = False
         if self._is_careful:
-            self.pace = max(_FIRST, min(self.pace / 2, 2.0 * cycle.accepted / min(1.0, max(cycle.pause, 1e-3))))
+            in_a_second = 2.0 * cycle.accepted / max(min(cycle.pause, 1.0), 1e-3)
+            self.pace = max(_FIRST, min(self.pace / 2.0, in_a_second))
         before, self._before = self._before, cycle
-        if not cycle.is_lossy or not cycle.accepted:
+        if not cycle.is_lossy:
             self._lossy.clear()
             return
-        self._lossy = [*self._lossy, cycle][-_MOST:]
-        lossy = self._lossy
-        one, other = before or cycle, cycle
-        parted = max(one.fastest, other.fastest), min(one.speed, other.speed)
-        if before is not None and (before.is_lossy or 3 * before.accepted < before.permits) and not self._not_spacing and 0 < parted[0] <= parted[1] * 1.02 < inf:
-            self._hold_at(0.98 * (min(parted) if parted[1] < 1.25 * parted[0] else sqrt(parted[0] * parted[1])), [one, other], now)
-            self.is_strict, self._high = True, max(parted[1], parted[0] * 1.02)
-            return
-        if len(lossy) < self._needed:
-            return
+        self._lossy = [*self._lossy, cycle][-2 * _MOST :]
+        if before is not None and self._may_be_spacing and (before.is_lossy or before.is_burst):
+            speeds = parting_speeds(before, cycle)
+            if speeds is not None:
+                slower, faster = speeds
+                pace = _MARGIN * (slower if faster < _CLEAR * slower else sqrt(slower * faster))
+                self._try(pace, [before, cycle], now, refused=faster, is_spacing=True)
+                return
+        self._try_amount(now)
+
+    def _try_amount(self, now: float) -> None:
+        """Try what the lossy cycles delivered, if there are enough (R8)."""
         many = self._needed
-        while many < len(lossy) and sum(c.accepted for c in lossy[-many:]) < _HANDFUL:
+        while many < len(self._lossy) and sum(cycle.accepted for cycle in self._lossy[-many:]) < _HANDFUL:
             many += 1
-        recent = lossy[-many:]
-        if sum(c.accepted for c in recent) < _HANDFUL:
+        recent = self._lossy[-many:]
+        if len(recent) < self._needed or sum(cycle.accepted for cycle in recent) < _HANDFUL:
             return
-        halves = [recent[:-1], recent[-1:]]
-        if max(delivered(one) for one in halves) > _AGREE * min(delivered(one) for one in halves):
-            if len(lossy) < 2 * self._needed:
+        parts = [recent[:-1], recent[-1:]]
+        rates = [delivered(part) for part in parts]
+        if max(rates) > _AGREE * min(rates):
+            if len(self._lossy) < 2 * self._needed:
                 return
-            halves = [recent]
-        pace = _MARGIN * min(indicated(one) for one in halves)
-        self._hold_at(max(pace, min(delivered(one) for one in halves), _SLOWEST), recent, now)
+            parts = [recent]
+        pace = max(_MARGIN * min(map(indicated, parts)), min(map(delivered, parts)))
+        self._try(pace, recent, now)
 
-    def _hold_at(self, pace: float, cycles: list[Cycle], now: float) -> None:
-        self._free_rate = max(min(pace, delivered(cycles)), 0.1)
-        self._cycle_time = sum(c.seconds for c in cycles) / len(cycles)
-        self._began_count = self._count
-        self._free_count, self._counts = sum(c.accepted for c in cycles) / len(cycles), []
-        self._hold = min(max(_HOLD, sum(c.seconds for c in cycles) / len(cycles)), _LONGEST_HOLD)
-        self._factor, self._quiet, self._high, self._pause = 1.25, 1.0, inf, cycles[-1].pause
-        self._low = self.pace = self._lower = pace
-        self._lossy, self._began, self._is_proven, self._ever = [], now, False, False
+    def _try(
+        self, pace: float, cycles: list[Cycle], now: float, *, refused: float = inf, is_spacing: bool = False
+    ) -> None:
+        self.pace, self._is_spacing, self._lossy = max(pace, _SLOWEST), is_spacing, []
+        count = sum(cycle.accepted for cycle in cycles) / len(cycles)
+        seconds = sum(cycle.seconds for cycle in cycles) / len(cycles)
+        free_rate = max(min(self.pace, count / seconds), 0.1)
+        self._trial = _Trial(free_rate, count, seconds, self.pace, refused, cycles[-1].pause, now)
 
-    def _end_paced(self, cycle: Cycle, now: float) -> None:
-        self._counts = [*self._counts, cycle.accepted][-_REFUSALS:]
-        self._pause = cycle.pause
-        held = min(cycle.sending, cycle.refused_at - self._since)
-        if cycle.pause < (held + cycle.pause) * _SLIGHT:
-            pass
-        elif self.pace > self._low * 1.001:
-            self._high = self.pace
-            at, count = self._marks[0]
-            if cycle.refused_at - at >= 2 * self._hold:
-                self._low = max(self._low, min(_MARGIN * (self._count - count) / (cycle.refused_at - at), self.pace))
-            if self._low * _CLOSE >= self._tried:
-                self._quiet = min(self._quiet * 1.5, 4.0)
-            self.pace, self._factor, self._has_failed, self._is_proven = self._low, 1.25, True, False
-        else:
-            self._lossy.append(cycle)
-            if self.is_strict and len(self._lossy) > 1 and sum(c.accepted for c in self._lossy[-2:]) < _HANDFUL:
-                self._let_go()
-                return
-            if len(self._lossy) > 1 or not self._is_proven:
-                self._cut()
-        is_pointless = len(self._counts) == _REFUSALS and sum(self._counts) < _REFUSALS * _RATIO * self._free_count
-        if is_pointless or self._lost(now) > _PATIENCE * self._cycle_time:
-            self._let_go()
+    # -- trials
 
-    def _cut(self) -> None:
-        self._high = self.pace
-        recent = self._lossy[-2:]
-        cut = 0.93 * self.pace
-        if len(self._lossy) == 1 and not self.is_strict:
-            cut = min(cut, sqrt(self._lower * self.pace))
-        if not self.is_strict and len(self._lossy) > 1:
-            cut = min(cut, _MARGIN * indicated(recent))
-        self._low = self.pace = max(cut, delivered(recent), self._free_rate / 2, _SLOWEST)
-        self._is_proven = False
-
-    def _lost(self, now: float) -> float:
-        """Seconds that freedom would have needed less."""
-        seconds = now - self._began
-        lost = seconds - (self._count - self._began_count) / self._free_rate
-        if lost < 0:
-            self._began, self._began_count = now, self._count
-        return lost
-
-    def _let_go(self) -> None:
-        if self.is_strict:
-            self._not_spacing = not self._ever
-        else:
-            self._not_spacing = False
-            self._needed = min(2 * self._needed, _MOST)
-            self._is_careful = False
-        self._free_rate, self.is_strict = 0.0, False
-        self._lossy, self._before = [], None
-        self.pace = max(self.pace, _FIRST) if self._is_careful else inf
-
-    def _hold_from(self, now: float) -> None:
-        self._marks = [*self._marks[-1:], (now, self._count)]
-        self._since, self._permits, self._waited = now, 0, 0
-
-    def _raise_held(self, now: float) -> None:
-        seconds = now - self._since
-        if seconds < self._hold * (1.0 if self._high == inf else _SURE) or self._permits < 4:
+    def _raise(self, trial: _Trial, now: float) -> None:
+        """Raise a pace that was held for long enough (R9, R10)."""
+        seconds = now - trial.since
+        if seconds < min(max(trial.cycle_seconds, _LEAST_HOLD), _LONGEST_HOLD) or trial.permits < _FEWEST:
             return
-        if 2 * self._waited < self._permits or self._permits < 0.5 * self.pace * seconds:
-            self._hold_from(now)
+        if 2 * trial.waited < trial.permits or trial.permits < self.pace * seconds / 2:
+            trial.hold_from(now)  # it was not used
             return
-        if self.pace >= self._low:
-            if self.pace > self._low:
-                self._lower = self._low
-            self._low, self._is_proven, self._ever = self.pace, True, True
-            self._lossy.clear()
-            if self._lost(now) < 0:
-                self._needed, self._is_careful = 2, True
-        if self._low > self._high:
-            self._high, self._factor = inf, max(self._factor, _AFRESH)
-        if self._high == inf:
-            self.pace *= self._factor
-            self._factor = min(self._factor * 1.3, 3.0)
-        else:
-            step = sqrt(self._low * self._high)
-            gain = step / self._low - 1.0
-            if self._low * _CLOSE >= self._high:
-                step, gain = max(1.05 * self._high, 1.1 * self._low), 0.1
-            if self._has_failed and seconds < min(self._quiet * _EAGER * self._pause / gain, _QUIETEST):
-                return
-            self._tried, self.pace, self._has_failed = self._high, step, False
+        trial.low, trial.is_proven, trial.was_proven = self.pace, True, True
+        trial.lossy.clear()
+        if trial.seconds_behind(now) < 0:
+            self._needed, self._is_careful = _NEEDED, True
+        if trial.low > trial.high:
+            trial.high, trial.factor = inf, max(trial.factor, _AGAIN)
+        if trial.high == inf:
+            self.pace *= trial.factor
+            trial.factor = min(trial.factor * _BOLDER, _BOLDEST)
+        elif not self._step(trial, seconds):
+            return
         if self.pace > _OPEN:
-            self._free_rate, self.pace, self.is_strict = 0.0, inf, False
-        self._hold_from(now)
+            self._trial, self.pace = None, inf
+        trial.hold_from(now)
+
+    def _step(self, trial: _Trial, seconds: float) -> bool:
+        """Raise a pace between the sustained and the refused one, or beyond, if it is time (R10)."""
+        step = sqrt(trial.low * trial.high)
+        gain = step / trial.low - 1.0
+        if trial.low * _CLOSE >= trial.high:
+            step, gain = max(_ABOVE * trial.high, (1.0 + _TENTH) * trial.low), _TENTH
+        if trial.has_failed and seconds < min(trial.caution * _EAGER * trial.pause / gain, _LONGEST_WAIT):
+            return False
+        trial.tried, self.pace, trial.has_failed = trial.high, step, False
+        return True
+
+    def _end_held(self, trial: _Trial, cycle: Cycle, now: float) -> None:
+        trial.counts = [*trial.counts, cycle.accepted][-_REFUSALS:]
+        trial.pause = cycle.pause
+        held = min(cycle.sending, cycle.refused_at - trial.since)
+        if cycle.pause >= (held + cycle.pause) * _SLIGHT:
+            if self.pace > trial.low * 1.001:
+                self._step_back(trial)
+            else:
+                trial.lossy.append(cycle)
+                if self._is_spacing and len(trial.lossy) > 1 and sum(c.accepted for c in trial.lossy[-2:]) < _HANDFUL:
+                    self._let_go(trial, is_pointless=False)
+                    return
+                if len(trial.lossy) > 1 or not trial.is_proven:
+                    self._lower(trial)
+        is_pointless = len(trial.counts) == _REFUSALS and sum(trial.counts) < _REFUSALS * _RATIO * trial.free_count
+        if is_pointless or trial.seconds_behind(now) > _PATIENCE * trial.cycle_seconds:
+            self._let_go(trial, is_pointless=is_pointless)
+
+    def _step_back(self, trial: _Trial) -> None:
+        trial.high, self.pace = self.pace, trial.low
+        if trial.low * _CLOSE >= trial.tried:
+            trial.caution = min(trial.caution * _LONGER, _PATIENT)
+        trial.factor, trial.has_failed, trial.is_proven = _RAISE, True, False
+
+    def _lower(self, trial: _Trial) -> None:
+        recent = trial.lossy[-2:]
+        cut = _CUT * self.pace
+        if len(recent) > 1 and not self._is_spacing:
+            cut = min(cut, _MARGIN * indicated(recent))
+        trial.high = self.pace
+        trial.low = self.pace = max(cut, delivered(recent), trial.free_rate / 2.0, _SLOWEST)
+        trial.is_proven = False
+
+    def _let_go(self, trial: _Trial, *, is_pointless: bool) -> None:
+        """End the trial: it did not deliver more than freedom (R12 to R14)."""
+        if self._is_spacing:
+            self._may_be_spacing = trial.was_proven
+        else:
+            self._may_be_spacing = True
+            self._needed = min(2 * self._needed, _MOST)
+            self._is_careful = self._is_careful and not is_pointless
+        self._trial, self._before = None, None
+        self._lossy.clear()
+        self.pace = max(self.pace, _FIRST) if self._is_careful else inf
