@@ -27,7 +27,7 @@ R6  Lossy: a cycle counts against freedom if its pause took over a third of it w
     all, and the refused one. Light demand therefore concludes nothing. Idle time drops the evidence so far.
 R7  Spacing: two cycles in a row are parted by one speed: what was accepted in either came slower than what was refused
     in either. The trial starts just below that speed. Late requests do not bring the next one closer.
-R8  Amount: two lossy cycles in a row delivered the same within a factor of 1.6 (or four did not), and eight requests
+R8  Amount: two lossy cycles in a row delivered the same within a factor of 1.6 (or four did not), and sixteen requests
     or more were accepted. The trial starts at 0.98 of the lower of the two rates, and never below what was delivered.
     A pause in whole seconds may be up to a second too long, so that much is left out of the rate.
 R9  Raising: a pace that was held for 1 to 2 s while requests waited is sustained. It grows by 1.25, and by more with
