@@ -1,0 +1,330 @@
+"""The rules of the rate learner, one class each, and that no history of refusals leaves it stuck."""
+
+from math import inf
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fielding_async import Limits
+from fielding_async.core.pace.pacer import Pacer
+from fielding_async.core.pace.rate_learner import RateLearner
+
+ROUND_TRIP = 0.02
+
+
+class Session:
+    """A learner, and requests that are sent as fast as its pace allows; unevenly if there is none. `now`: its time."""
+
+    def __init__(self) -> None:
+        self.learner = RateLearner()
+        self.now = 0.0
+        self._last = -inf
+        self._count = 0
+
+    def send(self, *, waited: bool = True) -> tuple[float, float, bool]:
+        """Send a request, and return when, its speed, and whether it had waited."""
+        self.learner.sent(self.now, waited=waited)
+        sent = (self.now, 1.0 / (self.now - self._last), waited)
+        self._last = self.now
+        self._count += 1
+        self.now += 1.0 / self.learner.pace or 0.0005 * (1 + 3 * (self._count % 2))
+        return sent
+
+    def accept(self, count: int, *, waited: bool = True) -> None:
+        """Send so many, all of which are accepted."""
+        for _ in range(count):
+            at, speed, _ = self.send(waited=waited)
+            self.learner.accepted(at, speed, waited=waited)
+
+    def refuse(self, pause: float, *, waited: bool = True, passed: int = 0, refused: int = 1) -> None:
+        """Send one that is refused, and others that pass or are refused after it; then pause."""
+        at, speed, _ = self.send(waited=waited)
+        later = [self.send() for _ in range(passed + refused - 1)]
+        self.learner.refused(at, speed, pause, waited=waited)
+        for later_at, later_speed, _ in later[:passed]:
+            self.learner.accepted(later_at, later_speed, waited=True)
+        for _ in later[passed:]:
+            self.learner.refused_too()
+        self.now = at + ROUND_TRIP + pause
+
+    def cycle(self, accepted: int, pause: float = 1.0, *, start: float | None = None) -> None:
+        """Play one cycle of which all requests had waited. `start`: the pace at its begin."""
+        self.accept(1)
+        if start is not None:
+            self.learner.pace = start
+        self.accept(accepted - 1)
+        self.refuse(pause)
+
+    def resume(self) -> float:
+        """Send the first request after a pause, which is accepted, and return the pace."""
+        self.send()
+        return self.learner.pace
+
+    def find(self, count: int = 50) -> float:
+        """Play two cycles of the same count, of which the second climbs faster, and return the pace of the trial."""
+        self.cycle(count, start=100.0)
+        self.cycle(count, start=400.0)
+        return self.resume()
+
+
+class TestRefusalThatStandsAlone:
+    """R2: it costs its pause, and nothing else."""
+
+    @pytest.mark.parametrize("number", [3, 8, 30, 200])
+    def test_the_pace_goes_on_from_where_it_was(self, number: int) -> None:
+        """After one refusal the pace is half of what it was at least, or twice what a second allowed, and grows."""
+        session = Session()
+        session.accept(number)
+        before = session.learner.pace
+        session.refuse(0.1)
+        assert session.resume() >= min(before / 2, 2 * number)
+        session.accept(120)
+        assert session.learner.pace == inf
+
+    def test_many_at_light_demand(self) -> None:
+        """Where nobody waits, not even a hundred refusals lead to a trial."""
+        session = Session()
+        for _ in range(100):
+            session.accept(3, waited=False)
+            session.refuse(1.0, waited=False)
+        session.accept(120)
+        assert session.learner.pace == inf
+
+
+class TestOpening:
+    """R3: it grows with each accepted request, and ends with the first refusal."""
+
+    def test_750_a_second_is_no_limit(self) -> None:
+        """A hundred and twenty accepted requests are enough."""
+        session = Session()
+        assert session.learner.pace < 10
+        session.accept(120)
+        assert session.learner.pace == inf
+        assert session.now < 1.5
+
+    def test_six_may_be_in_flight(self) -> None:
+        """Whatever the pace, until something is refused."""
+        pacer = Pacer(Limits(), lambda low, _high: low)
+        permits = [pacer.take(0.0) for _ in range(6)]
+        assert pacer.ready_at() <= 0.0  # and one by the pace
+        pacer.take(0.0)
+        assert pacer.ready_at() > 0.0
+        pacer.throttled(permits[0], 1.0, 0.1)
+        pacer.take(1.1, waited=True)
+        assert pacer.ready_at() > 1.1
+
+
+class TestStray:
+    """R5: requests that were sent after the refused one and passed clear the pace."""
+
+    def test_the_pace_stays(self) -> None:
+        """Again and again, while requests wait."""
+        session = Session()
+        session.accept(120)
+        for _ in range(20):
+            session.accept(20)
+            session.refuse(1.0, passed=5)
+        session.accept(1)
+        assert session.learner.pace == inf
+
+
+class TestAmount:
+    """R8: two cycles that agree lead to a trial of what they indicate."""
+
+    def test_two_that_agree(self) -> None:
+        """Fifty in each second are fifty a second."""
+        assert 45 <= Session().find(50) <= 50
+
+    def test_a_handful_concludes_nothing(self) -> None:
+        """Two times five requests do not."""
+        session = Session()
+        assert session.find(5) > 8.0
+        session.accept(120)
+        assert session.learner.pace == inf
+
+    def test_two_that_do_not_agree(self) -> None:
+        """A bucket that was full at first says little; the next two cycles do."""
+        session = Session()
+        session.cycle(300, start=700.0)
+        session.cycle(30, start=100.0)
+        assert session.resume() > 40
+        session.cycle(30, start=400.0)
+        assert 20 <= session.resume() <= 30
+
+    def test_idle_time_between_them(self) -> None:
+        """What was seen before it does not count."""
+        session = Session()
+        session.cycle(50, start=100.0)
+        session.accept(10)
+        session.now += 30.0
+        session.cycle(50, start=400.0)
+        assert session.resume() > 60
+
+
+class TestSpacing:
+    """R7: one speed parts what passed from what did not."""
+
+    def test_two_climbs(self) -> None:
+        """Both end where the pace passes 100 a second: the trial starts just below, and late requests stay late."""
+        session = Session()
+        for _ in range(2):
+            session.accept(1)
+            while session.learner.pace < 100.0:
+                session.accept(1)
+            session.refuse(1.0)
+        assert 85 <= session.resume() <= 100
+        assert session.learner.is_strict
+
+    def test_windows_are_not_taken_for_it(self) -> None:
+        """A climb that starts higher passes at speeds that were refused before."""
+        session = Session()
+        session.find(50)
+        assert not session.learner.is_strict
+
+
+class TestRaising:
+    """R9, R10: a pace that is sustained grows, and one that is refused then is left for it."""
+
+    def test_a_pace_that_is_used_grows_to_none(self) -> None:
+        """Within seconds."""
+        session = Session()
+        session.find(50)
+        began = session.now
+        while session.learner.pace < inf:
+            session.accept(1)
+        assert session.now - began < 12.0
+
+    def test_a_pace_that_is_not_used_stays(self) -> None:
+        """Where nobody waits, it is no hindrance."""
+        session = Session()
+        pace = session.find(50)
+        for _ in range(100):
+            session.now += 0.2
+            session.accept(1, waited=False)
+        assert session.learner.pace == pace
+
+    def test_a_step_that_is_refused(self) -> None:
+        """The sustained pace comes back, and the next step waits until it pays."""
+        session = Session()
+        low = session.find(50)
+        while session.learner.pace == low:
+            session.accept(1)
+        assert session.learner.pace == pytest.approx(1.25 * low)
+        session.refuse(1.0)
+        assert session.resume() == low
+        began = session.now
+        while session.learner.pace == low:
+            session.accept(1)
+        assert session.now - began > 5.0
+        assert low < session.learner.pace < 1.25 * low
+
+
+class TestHeldPaceRefused:
+    """R11: what lowers a pace, and what does not."""
+
+    def proven(self) -> tuple[Session, float]:
+        """Return a session that holds a sustained pace, and that pace."""
+        session = Session()
+        low = session.find(50)
+        while session.learner.pace == low:
+            session.accept(1)
+        session.refuse(1.0)
+        session.accept(int(3 * low))
+        assert session.learner.pace == low
+        return session, low
+
+    def test_a_short_pause(self) -> None:
+        """It never does, however often."""
+        session, low = self.proven()
+        for _ in range(10):
+            session.accept(int(3 * low))
+            session.refuse(0.1)
+            assert session.resume() >= low
+
+    def test_one_refusal(self) -> None:
+        """It does not."""
+        session, low = self.proven()
+        session.refuse(1.0)
+        assert session.resume() == low
+
+    def test_two_in_a_row(self) -> None:
+        """They do: to what they indicate, at least to half of what freedom delivered."""
+        session, low = self.proven()
+        session.refuse(1.0)
+        session.cycle(30)
+        assert low / 2 <= session.resume() < 0.94 * low
+
+
+class TestTrialsEnd:
+    """R12, R13: a trial that delivers less than freedom, or makes no difference to the count, is dropped."""
+
+    def test_strays_at_any_pace(self) -> None:
+        """Where as many pass between refusals as before, the pace is soon none, and the next resume is without care."""
+        session = Session()
+        session.find(50)
+        for _ in range(5):
+            session.cycle(50)
+        assert session.resume() == inf
+
+    def test_the_next_one_needs_more(self) -> None:
+        """R14: two cycles are not enough any more."""
+        session = Session()
+        session.find(50)
+        for _ in range(4):
+            session.cycle(50)
+        for _ in range(3):
+            session.cycle(50)
+            assert session.resume() == inf
+        session.cycle(50)
+        assert session.resume() < 60
+
+
+class TestNeverStuck:
+    """Once refusals cease the pace is no hindrance within seconds, whatever came before."""
+
+    @settings(max_examples=200, deadline=None)
+    @given(
+        st.lists(
+            st.tuples(
+                st.integers(0, 40),
+                st.one_of(st.none(), st.floats(0.0, 30.0)),
+                st.booleans(),
+                st.integers(0, 5),
+                st.floats(0.0, 3.0),
+            ),
+            max_size=40,
+        )
+    )
+    def test_any_history(self, history: list[tuple[int, float | None, bool, int, float]]) -> None:
+        """Requests of which some were refused, while others waited or not, and idle times; then nothing but answers."""
+        pacer = Pacer(Limits(), lambda low, _high: low)
+        now = 0.0
+
+        def send(*, waited: bool) -> tuple[float, object]:
+            nonlocal now
+            now = max(now, pacer.ready_at())
+            permit = pacer.take(now, waited=waited)
+            pacer.left(permit, now)
+            return now, permit
+
+        for accepted, retry_after, waited, others, gap in history:
+            for _ in range(accepted):
+                _, permit = send(waited=waited)
+                now += ROUND_TRIP
+                pacer.answered(permit, now)  # type: ignore[arg-type]
+            _, refused = send(waited=waited)
+            late = [send(waited=waited)[1] for _ in range(others) if pacer.ready_at() < inf]
+            now += ROUND_TRIP
+            pacer.throttled(refused, retry_after, now)  # type: ignore[arg-type]
+            for permit in late:
+                pacer.answered(permit, now)  # type: ignore[arg-type]
+            now += gap
+        now = began = max(now, pacer.paused_until)
+        while pacer.interval > 0.0:
+            _, permit = send(waited=True)
+            now += 0.001
+            pacer.answered(permit, now)  # type: ignore[arg-type]
+            assert now - began < 90.0, pacer.interval
+            if now - began > 45.0:
+                assert pacer.interval < 0.1
