@@ -49,7 +49,8 @@ What is doubtful
 D1  Strict spacing under jitter with rounded pauses: each pair that the network brings too close costs a second. No
     pace well below the limit avoids that, and none near it can be held. Costs of 2 to 5 times the ideal remain.
 D2  A lone refusal against strict spacing: the first refusal of both looks the same. Because R2 comes first, a server
-    with strict spacing is recognized after two refusals, about 2.5 s.
+    with strict spacing is recognized after two refusals, about 2.5 s. One that allows less than 8.5 requests a second
+    refuses the second request of each cycle, which parts no speeds: R8 finds it after sixteen requests.
 D3  A Retry-After of 5 s on a window of 1 s: each refusal costs five windows, and what a cycle delivers is a fifth of
     the limit. R9 finds the rest in some seconds, and each step too far costs 5 s. A session that plain obedience lets
     through without any refusal, by luck, may be 15 times faster in mean latency.
@@ -58,6 +59,7 @@ D4  A step that lasts 1 to 2 s may cross the border of two windows. It is then s
 D5  Strays of a few percent with long pauses, where requests wait at all times, look like an amount until R13 tells.
 D6  A limit on what is in flight is met by a pace, not by a bound. That suits service times that vary little.
 D7  A limit that rises is found by the next probe (R10), up to 20 s later.
+D8  Sessions that share a limit do not agree on their parts. All get one, but they may differ by a factor of three.
 """
 
 from collections.abc import Sequence

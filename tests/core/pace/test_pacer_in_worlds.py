@@ -35,7 +35,7 @@ def test_an_unknown_limit_is_found_from_a_cold_start(
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("rate", [1, 2, 3, 5, 8, 12, 20, 33, 50, 75, 150, 250, 350, 500])
 def test_limits_from_1_to_500_a_second_are_found(kind: LimiterKind, rate: int) -> None:
-    """Twenty seconds' worth of requests take a third longer than an oracle needs; spacing of few a second, 2.3 times."""
+    """Twenty seconds' worth of requests take a third longer than an oracle; few a second with spacing, 2.3 times."""
     requests = max(40, 20 * rate)
     most = 2.3 if kind == "leaky-bucket" and rate <= 12 else 1.35
     client = play(limited(kind, rate, phase=0.37), requests)[0]
