@@ -213,7 +213,7 @@ def pacing() -> Drawing:
     limit, calls = 20, 300
     paces, refused, _ = _learn(limit, calls)
     drawing = Drawing(860, 380, f"The pace of {calls} calls at a server that bears {limit} requests a second")
-    left, top, width, height, seconds, most = 70, 40, 760, 270, 16.0, 120.0
+    left, top, width, height, seconds, most = 70, 40, 760, 270, 18.0, 120.0
 
     x: float
     y: float
@@ -236,11 +236,11 @@ def pacing() -> Drawing:
         x, y = at(moment, pace)
         colour = RED if moment in refused else BLUE
         drawing.parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{4 if colour == RED else 2.4}" fill="{colour}"/>')
-    ends = [moment for moment in refused if not any(moment < later < moment + 0.5 for later in refused)]
-    captions = ("opening: grows until refused", "race: all who were refused climb alike")
-    for moment, words in zip(ends, captions, strict=True):
-        drawing.text(at(moment, 0)[0] + 10, at(0, 112 if moment == ends[0] else 78)[1], words, INK, "start")
-    drawing.text(at(6, 0)[0], at(0, 30)[1], "held: what both agree on", INK, "start")
+    ends = sorted({moment for moment in refused if not any(moment < later < moment + 0.5 for later in refused)})
+    captions = ("opening", "resume: two cycles agree", "a step too far")
+    for number, (moment, words) in enumerate(zip(ends, captions, strict=False)):
+        drawing.text(at(moment, 0)[0] + 10, at(0, 112 - 26 * number)[1], words, INK, "start")
+    drawing.text(at(7, 0)[0], at(0, 30)[1], "held: the rate that both delivered", INK, "start")
     drawing.text(left + width, 24, f"red: a 429 ({len(refused)} of {len(paces)})", RED, "end")
     return drawing
 

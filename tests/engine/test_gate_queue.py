@@ -231,7 +231,7 @@ def test_those_at_the_gate_go_when_they_are_shut_out_or_cancelled() -> None:
         permits = [await box.acquire(Priority.FIRST, deadline=None) for _ in range(3)]
         for permit in permits:
             box.may_leave(permit, loop.time())
-        more = [Permit(0, loop.time(), 0.25, 0.25, is_paced=False, number=100 + number) for number in range(3)]
+        more = [Permit(0, loop.time(), 0.25, 4.0, waited=False, number=100 + number) for number in range(3)]
         gates = [gate_of(box, permit) for permit in more]
         waits = [asyncio.create_task(box.gate_queue.wait(gate)) for gate in gates]
         await asyncio.sleep(0)

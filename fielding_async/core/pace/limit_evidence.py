@@ -1,233 +1,147 @@
-"""The evidence of a limit that is not known: what refused requests say about it. Values in, a verdict out.
+"""The evidence of a limit that is not known, in cycles of sending and pausing. Values in, numbers out.
 
-The rules below are those of this module and of `rate_learner`, which applies them. Speeds and paces are requests a
-second. A *climb* is a time in which the pace grows until a request is refused; its *count* is how many were accepted.
+The rules below are those of this module and of `rate_learner`, which applies them. Paces and rates are requests a
+second. *Freedom* is to send without a pace and to obey the pauses; a *trial* is a pace that is tried instead.
 
 What it assumes
 ---------------
-A1  The server counts accepted requests in fixed or sliding windows, or has a token bucket that refills steadily, or
-    demands a least spacing between two requests (a leaky bucket). A 429 does not say which.
-A2  A 429 is caused by the rate of this session, together with the sessions that share its limit.
-A3  A window lasts one second, unless the Retry-After shows that it is longer (R4).
-A4  Sessions that share a limit are refused at about the same time, and follow these rules as well.
-A5  The limit stays the same while evidence is gathered, which takes a few pauses.
-A6  Two requests reach the server about as far apart as they were permitted.
+A1  A refusal may have nothing to do with our pace: it is a stray. This is the first hypothesis, and the default.
+A2  Otherwise the server accepts so many requests in a time (a window, a bucket that refills), or demands a least
+    spacing between two requests, or allows so many in flight. A 429 does not say which.
+A3  A pause costs what the server says, whatever the reason. It is obeyed by all hypotheses.
+A4  A pace that is right delivers more than freedom, and more requests pass between two refusals than in freedom.
+    Where refusals are strays, as many pass between two of them at any pace.
 
 The rules
 ---------
-R1  Measuring: counting starts when requests are sent, at first, after a pause or after idle time, and ends with the
-    first refusal. That refusal is evaluated when its pause is over and the replies to earlier requests are in. One
-    that follows a short pause so soon that no window can have passed is not evaluated; its pause is a second at least.
-R2  Opening: the first climb starts at 8.5 and grows with each accepted request that had waited for the pace. One that
-    reaches 750 has met no limit; then there is no pace until a refusal.
-R3  Light demand: if fewer requests were sent than permitted, the refusal says nothing about the limit. A proven pace is
-    kept, twice in a row at most; otherwise the session starts again far below (R5).
-R4  Long pause: a Retry-After of 2 s or more gives the length of the window. The pace becomes count / (seconds sent +
-    pause), unless the pace was proven.
-R5  Next to nothing was accepted right after a pause: climb again from a quarter of the pace, at most from the start of
-    the opening. If nothing at all was accepted, the refusal may have been meant for others: the opening starts again,
-    once.
-R6  Shared climb: the session climbs steeply from ten times what it just counted, at most from 100. All sessions that
-    were refused together (A4) climb in the same way, so each counts an even share, whatever it had before.
-R7  Window: if two climbs count about the same (within a factor of 1.2), or the later one fewer, that is the count of a
-    window; a count up to twice as high went across the border of two windows. If a climb counted many more than the
-    one before, or next to none, other sessions took part: another shared climb follows, two at most, after which the
-    lower count is used. Held is 0.97 of the count.
-R8  Token bucket: the climb counts no fewer than the held pace allowed in a second, and yet that pace, sustained before,
-    was refused 2 to 8 s after it was taken up. A window would have accepted it, so a bucket ran empty. Held is 0.97 of
-    its refill, which is accepted / (seconds sent + pause).
-R9  Spacing: one speed divides all that was accepted in two climbs from what was refused; or the request right after the
-    refused one was accepted, and of all later ones no fewer than were refused. A full window refuses all of them, an
-    empty bucket most. Held is the closest spacing that was accepted. Late requests do not bring the next one closer.
-R10 Careful climb: if a first climb had fewer than eight accepted, the limit may be one on spacing. The next climb goes
-    no faster than the fastest accepted request, and confirms it if clearly more are accepted than before.
-R11 Holding: a pace that is held for 2 s without a refusal is sustained, and proven. It then moves up between the
-    highest sustained and the lowest refused pace, and 5 % above after 20 s of quiet. If that is refused, it returns to
-    the sustained pace and stays there for longer, up to two minutes. If nothing is refused, the steps grow.
-R12 A held pace is refused: other sessions came, or the limit fell. A shared climb follows. A pace that is not proven
-    and is refused within 0.6 s is tried once more, as other sessions may still be climbing. One that was refused soon
-    after it was taken up is not taken up again: a tenth less is held.
-R13 Lowering: a proven pace by spacing, and an opening that took 2 s or more, are not followed by a climb. The pace
-    becomes accepted / (seconds sent + pause), or 6 % and then 15 % less than refused, if it was refused soon.
+R1  Cycle: from the first request after a pause to the end of the next pause. A cycle without an accepted request only
+    lengthens the pause before it.
+R2  A refusal that stands alone costs its pause and nothing else.
+R3  Opening: until the first refusal six requests may be in flight at any time. More follow a pace that starts at 8.5
+    and grows with each accepted request. At 750 there is no pace.
+R4  Resume: after a refusal freedom starts again at half the pace, at most at twice what the last cycle accepted in a
+    second (in the pause, if that was shorter). The pace grows as in the opening while requests wait for it.
+R5  Stray: if three requests that were sent after the refused one passed for each that was refused, the refusal was not
+    for the pace. The pace stays as it was, and the evidence so far is dropped.
+R6  Lossy: a cycle counts against freedom if its pause took over a third of it while requests waited: at least half of
+    all, and the refused one. Light demand therefore concludes nothing. Idle time drops the evidence so far.
+R7  Spacing: two cycles in a row are parted by one speed: what was accepted in either came slower than what was refused
+    in either. The trial starts just below that speed. Late requests do not bring the next one closer.
+R8  Amount: two lossy cycles in a row delivered the same within a factor of 1.6 (or four did not), and sixteen requests
+    or more were accepted. The trial starts at 0.98 of the lower of the two rates, and never below what was delivered.
+    A pause in whole seconds may be up to a second too long, so that much is left out of the rate.
+R9  Raising: a pace that was held for 1 to 2 s while requests waited is sustained. It grows by 1.25, and by more with
+    each success. Past 750 the trial is over, and there is no pace.
+R10 Probe: a raised pace that is refused is left for the sustained one. The next step is the middle of the two, or a
+    tenth more if they are close. It waits for as many pauses as pay for it: the pause divided by the gain, 20 s at
+    most. A step that succeeds is followed by the next without a wait. Each failure of a tenth lengthens the wait.
+R11 Cut: a pause of less than 15 % of the time at a pace never lowers it, nor does one refusal of a pace that was
+    sustained since the last. Otherwise the pace falls by 7 %, or to what two cycles indicate (R8), at least to what
+    they delivered and to half of what freedom did.
+R12 Loss: a trial that falls behind freedom by three of its cycles is dropped.
+R13 Pointless: if no more than twice as many requests pass between refusals as in freedom, over four refusals, they are
+    strays (A4). The trial is dropped, and freedom is without care (R4) until a trial succeeds.
+R14 Each trial that was dropped doubles the number of lossy cycles that the next one needs, up to eight. A trial that
+    delivers more than freedom resets that.
 
 What is doubtful
 ----------------
-D1  A2 is wrong for a 429 that has nothing to do with the rate of this session, such as one of an overloaded gateway. It
-    is read as news of our own rate all the same, and the pace can fall a long way.
-D2  Light demand suffers most: so little is sent that each refusal leads to R3 or R5, and there is little to raise the
-    pace with afterwards. A stray 429 among the first requests of a session costs more than one in the middle of many.
-D3  A6 and R2 depend on punctual timers. Only a request that was permitted less than 10 ms late counts as paced. With an
-    event loop that is busy for longer, the pace is neither raised nor proven, so it recovers slowly or not at all.
-D4  Slow replies stretch the opening. After 2 s its refusal is read by R13, not by a shared climb.
-D5  Strict spacing under jitter: requests that were permitted far enough apart arrive too close. R9 may then settle well
-    below the limit, or fail to see the spacing.
-D6  A Retry-After that is longer than the window is read as the window's length (R4). The pace is then too low until R11
-    raises it.
-D7  Sessions share a limit on spacing unevenly: one of them gets nearly all of it. A session that joins several which
-    have filled a window may wait long for its share.
-D8  A1 is wrong for a server that counts refused requests as well. Counts may then come out too low.
+D1  Strict spacing under jitter with rounded pauses: each pair that the network brings too close costs a second. No
+    pace well below the limit avoids that, and none near it can be held. Costs of 2 to 5 times the ideal remain.
+D2  A lone refusal against strict spacing: the first refusal of both looks the same. Because R2 comes first, a server
+    with strict spacing is recognized after two refusals, about 2.5 s. One that allows less than 8.5 requests a second
+    refuses the second request of each cycle, which parts no speeds: R8 finds it after sixteen requests.
+D3  A Retry-After of 5 s on a window of 1 s: each refusal costs five windows, and what a cycle delivers is a fifth of
+    the limit. R9 finds the rest in some seconds, and each step too far costs 5 s. A session that plain obedience lets
+    through without any refusal, by luck, may be 15 times faster in mean latency.
+D4  A step that lasts 1 to 2 s may cross the border of two windows. It is then sustained though it is above the limit,
+    and the next refusals correct it, each at the cost of a pause.
+D5  Strays of a few percent with long pauses, where requests wait at all times, look like an amount until R13 tells.
+D6  A limit on what is in flight is met by a pace, not by a bound. That suits service times that vary little.
+D7  A limit that rises is found by the next probe (R10), up to 20 s later.
+D8  Sessions that share a limit do not agree on their parts. All get one, but they may differ by a factor of three.
 """
 
+from collections.abc import Sequence
 from math import inf
 
-from attrs import define, field, frozen
+from attrs import define
 
-__all__ = ["WINDOW", "Climb", "Evidence", "Refusal", "Verdict"]
+__all__ = ["Cycle", "delivered", "indicated", "parting_speeds"]
 
-WINDOW = 1.0
-"""Seconds: the shortest time in which limits are counted (A3)."""
-
-_SAME = 1.2  # counts within this factor are the same (R7)
-_SLIGHTLY = 1.08  # a count that is higher by more than this factor, and still the same, is worth a try later
-_TWICE = 2.2  # a climb across the border of two windows counts up to twice what one accepts
-_FEW = 8  # a lower count may be what other sessions left over
-_MOST = 2  # shared climbs in a row
-_JITTER = 1.02
-_DOUBT = 0.9  # times a pace that was refused soon after it was taken up
-_BUCKET_TIME = (2 * WINDOW, 8 * WINDOW)  # a window refuses sooner, other sessions come at any time (R8)
+_LOSSY = 1 / 3  # of a cycle's seconds: a longer pause counts against freedom (R6)
+_STRAY = 3  # requests sent later that passed, for each that was refused (R5)
+_SHORTEST = 1e-3  # seconds of sending, so that no rate is infinite
+_JITTER = 1.02  # times a speed: as much is due to timers (R7)
 
 
 @define
-class Climb:
-    """What was accepted since requests are sent: at first, after a pause or after idle time (R1).
+class Cycle:
+    """What was seen from the first request after a pause to the end of the next pause (R1).
 
-    `started`: when that was, in seconds. `accepted`: the count. `paced`: how many of these had waited for the pace.
-    `fastest`: the highest speed of an accepted request, from its spacing to the one before.
+    `began`: when, in seconds. `permits`: how many were sent; `waited`: how many of these had waited; `accepted`: how
+    many answers were no 429. `fastest`: the highest speed (from its spacing to the request before) of one that was
+    accepted and sent before the refused one. `refused_at`, `refused_speed`, `refused_waited`: when the first refused
+    one was sent, its speed, whether it had waited. `pause`: its seconds. `refused`, `passed`: 429s, and requests that
+    were sent after the refused one and accepted.
     """
 
-    started: float
+    began: float
+    permits: int = 0
+    waited: int = 0
     accepted: int = 0
-    paced: int = 0
     fastest: float = 0.0
-
-
-@define
-class Refusal:
-    """The first refusal of a climb or of a held pace.
-
-    `sent_at`: when its request was permitted; `seconds`: the same, since the climb started. `speed`: from its spacing
-    to the request before. `pause`: the seconds of the pause that followed. `next_at` and `next_accepted`: when the next
-    one was permitted, and whether it was accepted. `balance`: of the later ones, the accepted less the refused.
-    """
-
-    climb: Climb
-    sent_at: float
-    seconds: float
-    speed: float
-    pause: float
-    next_at: float = inf
-    next_accepted: bool = False
-    balance: int = 0
+    refused_at: float = 0.0
+    refused_speed: float = inf
+    refused_waited: bool = False
+    pause: float = 0.0
+    refused: int = 0
+    passed: int = 0
 
     @property
-    def rate(self) -> float:
-        """How many requests a second were accepted before it."""
-        return self.climb.accepted / self.seconds
+    def sending(self) -> float:
+        """Seconds until the refused request was sent."""
+        return max(self.refused_at - self.began, _SHORTEST)
 
     @property
-    def rate_with_refill(self) -> float:
-        """The same, with the pause that follows: what a token bucket accepts in the long run."""
-        return self.climb.accepted / (self.seconds + max(self.pause, WINDOW))
-
-    def followed_by(self, sent_at: float, *, accepted: bool) -> None:
-        """Note the answer to a later request."""
-        self.balance += 1 if accepted else -1
-        if self.sent_at < sent_at < self.next_at:
-            self.next_at, self.next_accepted = sent_at, accepted
+    def seconds(self) -> float:
+        """All its seconds."""
+        return self.sending + self.pause
 
     @property
-    def points_to_spacing(self) -> bool:
-        """Whether the next request was accepted, and not by chance (R9)."""
-        return self.next_accepted and self.balance >= 0
+    def least_seconds(self) -> float:
+        """Its seconds, less those by which a pause in whole seconds may be too long (R8)."""
+        is_rounded = self.pause >= 1.0 and self.pause % 1.0 == 0.0
+        return max(self.pause, self.seconds - 1.0) if is_rounded else self.seconds
+
+    @property
+    def is_stray(self) -> bool:
+        """Whether its refusal was not for the pace (R5)."""
+        return self.passed >= _STRAY * self.refused
+
+    @property
+    def is_lossy(self) -> bool:
+        """Whether it counts against freedom (R6)."""
+        is_crowded = self.refused_waited and 2 * self.waited >= self.permits
+        return is_crowded and self.accepted > 0 and self.pause > self.seconds * _LOSSY
+
+    @property
+    def is_burst(self) -> bool:
+        """Whether most of what it sent was refused at once, as by a limit on spacing."""
+        return 3 * self.accepted < self.permits
 
 
-@frozen
-class Verdict:
-    """A pace that the server is believed to sustain, and one that it refuses. `is_strict`: it limits the spacing."""
-
-    sustained: float
-    refused: float
-    is_strict: bool = False
+def delivered(cycles: Sequence[Cycle]) -> float:
+    """Return how many requests a second were accepted, pauses included."""
+    return sum(cycle.accepted for cycle in cycles) / sum(cycle.seconds for cycle in cycles)
 
 
-@define
-class Evidence:
-    """The refusals in a row that are not explained yet, and what they say together.
-
-    `counts`: the count of a window according to each. `last`: the refusal before, if it ended a climb. `shared_climbs`:
-    how many there were. `is_careful`: the current climb is a careful one (R10). `refill_rate`: what was accepted in the
-    long run at a sustained pace that was then refused; 0 if none was (R8). `is_doubtful`: that pace was refused soon
-    after it was taken up. `is_bucket`: the limit was found to be a token bucket.
-    """
-
-    counts: list[float] = field(factory=list[float])
-    last: Refusal | None = None
-    shared_climbs: int = 0
-    is_careful: bool = False
-    refill_rate: float = 0.0
-    is_bucket: bool = False
-    is_doubtful: bool = False
-
-    def hold_refused(self, refusal: Refusal, pace: float, *, is_sustained: bool, is_proven: bool) -> None:
-        """Start with the refusal of a held pace.
-
-        `is_sustained`: the pace was not above the highest sustained one. `is_proven`: that one was held for a while.
-        """
-        seconds, count = refusal.seconds, refusal.climb.accepted
-        is_whole = seconds > 1.2 * WINDOW  # otherwise what was accepted is itself the count of a window
-        self.counts, self.last = [pace * WINDOW if is_whole else count], None
-        self.is_doubtful = is_whole and not is_proven
-        least, most = _BUCKET_TIME
-        self.refill_rate = refusal.rate_with_refill if is_sustained and least < seconds < most else 0.0
-
-    def climb_refused(self, refusal: Refusal) -> None:
-        """Add the refusal that ended a climb."""
-        if self.is_careful:
-            self.shared_climbs = 0  # spacing is ruled out, and so low a count says nothing else
-        else:
-            self.counts.append(refusal.climb.accepted)
-        self.last = refusal
-
-    def points_to_spacing(self, refusal: Refusal) -> bool:
-        """Whether the refusal by itself is evidence of spacing, and the climb before does not contradict (R9)."""
-        return refusal.points_to_spacing and (self.last is None or _dividing_speed(self.last, refusal) is not None)
-
-    def verdict(self, refusal: Refusal) -> Verdict | None:
-        """Return what the refusal of another climb means; `None` if another shared climb is needed (R7 to R9)."""
-        count = refusal.climb.accepted
-        if self.is_careful or not (self.counts or self.is_bucket):
-            return None
-        if self.is_bucket:
-            return Verdict(refusal.rate_with_refill, refusal.rate_with_refill)
-        before = self.counts[-1]
-        alike = next((one for one in self.counts if max(one, count) <= _SAME * min(one, count)), None)
-        fell = count * _SAME < before
-        if self.last is not None and count < self.last.climb.accepted and (fell or alike is None):
-            between = _dividing_speed(self.last, refusal)
-            if between is not None:
-                return between
-        if fell and (count >= _FEW or self.shared_climbs >= _MOST):
-            return Verdict(count, count)
-        if alike is not None:
-            return self._from_like_counts(alike, count)
-        lesser = before if before >= _FEW else count
-        return Verdict(lesser, lesser) if self.shared_climbs >= _MOST else None
-
-    def _from_like_counts(self, one: float, count: float) -> Verdict:
-        if self.refill_rate and one == self.counts[0] and count >= one:
-            # a window that accepts so many would have accepted the held pace (R8)
-            self.is_bucket = True
-            return Verdict(self.refill_rate, self.refill_rate)
-        least = min(other for other in (*self.counts, count) if other * _TWICE > count)
-        if self.is_doubtful and one == self.counts[0] and count >= one:
-            least *= _DOUBT
-        return Verdict(least, count if _SLIGHTLY * least < count <= _SAME * least else least)
+def indicated(cycles: Sequence[Cycle]) -> float:
+    """Return how many a second the server may have accepted without a pause (R8)."""
+    return sum(cycle.accepted for cycle in cycles) / sum(cycle.least_seconds for cycle in cycles)
 
 
-def _dividing_speed(one: Refusal, other: Refusal) -> Verdict | None:
-    """Return the speed that divides all that was accepted in two climbs from what was refused, if there is one."""
-    sustained = max(one.climb.fastest, other.climb.fastest)
-    refused = min(one.speed, other.speed)
-    if sustained > refused * _JITTER:
-        return None
-    return Verdict(min(sustained, refused), max(refused, sustained * _JITTER), is_strict=True)
+def parting_speeds(one: Cycle, other: Cycle) -> tuple[float, float] | None:
+    """Return the speeds between which one parts what two cycles accepted from what they refused (R7), if any does."""
+    accepted, refused = max(one.fastest, other.fastest), min(one.refused_speed, other.refused_speed)
+    return (min(accepted, refused), max(accepted, refused)) if 0.0 < accepted <= refused * _JITTER < inf else None

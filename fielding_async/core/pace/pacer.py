@@ -4,7 +4,7 @@ Times are seconds of one monotonic clock. The clock and the source of random num
 
 What it assumes
 ---------------
-A1  A 429 says that requests came too fast, and its Retry-After when the next one is accepted.
+A1  A Retry-After says when the next request is accepted, whatever the reason of the 429.
 A2  The limit is on the requests of this session together with those of others, not on a single operation.
 A3  A configured `rate` is about right: off by a few percent, but not by a factor.
 
@@ -16,18 +16,21 @@ R2  A Retry-After that is absent or unusable is a growing, jittered wait of at l
     to it. After both a single request probes; the others wait for its answer.
 R3  Permissions are spaced by `interval`. With a configured rate that is 1.01 / rate, as a network with jitter would
     otherwise deliver 101 requests in a second of 100; `burst` permissions may be given together after idle time.
-R4  A timer that fires up to 10 ms late costs nothing: the next permission counts from when this one was due.
+R4  A timer that fires up to 10 ms late (50 ms with a learned pace) costs nothing: the next permission counts from when
+    this one was due. Later than that costs the difference, and concludes nothing.
 R5  A permission is checked once more at the socket. Connections take longer or shorter to open, and what was permitted
     evenly could leave together; a late request may bring the next one closer by a quarter of the interval at most.
 R6  A configured rate that is refused is lowered by 2 % (by 15 % where it is far off) and raised again after 20 s
     without a refusal.
-R7  Without a configured rate the interval is that of the rate learner, unless `adaptive` is off.
+R7  Without a configured rate the interval is that of the rate learner, unless `adaptive` is off. Until the first
+    refusal a few requests may be in flight whatever the interval.
+R8  With a rate learner, a pause after which the first requests are refused again, is followed by a single request too
+    (R2). If that happens again, the Retry-After is doubled, then trebled, up to 8 s.
 
 What is doubtful
 ----------------
-D1  A1 is wrong for a 429 that has nothing to do with our rate. The pause is right even then; what the rate learner
-    concludes from it may not be.
-D2  R4 and R5 depend on timers that are late by no more than 10 ms. An event loop that is busy for longer loses pace.
+D1  R8 makes the pauses longer than the server says. A server that counts refused requests needs that; where others took
+    what there was, it may cost seconds.
 """
 
 from collections.abc import Callable
@@ -47,7 +50,9 @@ _LATENESS = 0.01  # seconds (R4)
 _CLOSEST = 0.75  # of the interval (R5)
 _ROUNDING = 1e-6  # seconds: times of a clock are floats
 _MAX_DOUBLINGS = 16
-_IDLE = 1.0  # seconds: a longer gap is idle time, of which the rate learner is informed
+_CATCH_UP = 0.05  # seconds: the same for a learned pace, which is less exact than a loop that is busy
+_FREELY = 6  # requests in flight, whatever the pace (R7)
+_LONGEST_IN_VAIN = 8.0  # seconds to which a Retry-After is lengthened (R8)
 _SMALL_STEP = 1.02  # times the interval, for each refusal of a configured rate (R6)
 _BIG_STEP = 1.15  # the same, for a rate that is further off than `_FAR_OFF`
 _FAR_OFF = 1.07
@@ -59,18 +64,18 @@ _QUIET = 20.0  # seconds without a refusal (R6)
 class Permit:
     """The permission to send one request.
 
-    `epoch`: how many pauses had started when it was given. `at`: when that was. `interval`: planned seconds since the
-    request before it; `after`: planned seconds until the next. `is_paced`: it had to wait for the pace. `used`: the
-    request left. `refused`: it met a 429. The limiter's own are `number` and `place`: of this permission, in the order
-    in which they were given, and of its request, in the order in which they asked; and `is_background`: the class of
-    the request.
+    `epoch`: how many pauses had started when it was given. `at`: when that was. `after`: planned seconds until the
+    next. `speed`: requests a second, from the seconds since the request before. `waited`: the request waited for it.
+    `used`: the request left. `refused`: it met a 429. The limiter's own are `number` and `place`: of this permission,
+    in the order in which they were given, and of its request, in the order in which they asked; and `is_background`:
+    the class of the request.
     """
 
     epoch: int
     at: float
-    interval: float
     after: float
-    is_paced: bool
+    speed: float
+    waited: bool
     used: bool = False
     refused: bool = False
     number: int = 0
@@ -87,18 +92,17 @@ class Pacer:
         self._refused_at = -inf
         self._burst = 1 if limits.rate is None else limits.burst
         self._learner = RateLearner() if limits.rate is None and limits.adaptive else None
-        self._resumes = True  # the next permission is the first one, or the first one after a 429
         self._is_strict = False  # a late request must not bring the next one closer
         self._max_pause = limits.max_pause
         self._uniform = uniform
         self._due = -inf  # when an evenly paced request would be due
         self._last = -inf  # when the last permission was given
-        self._last_interval = 0.0
         self._leaves_from = -inf  # when an evenly paced request may leave, at the socket
         self._left_at = -inf
         self.paused_until: float = -inf
         """The end of the latest pause; in the past, or minus infinity, when there is none."""
         self._epoch = 0
+        self._in_flight = 0  # permissions whose requests are not over
         self.pauses_in_a_row: int = 0
         """How many pauses there were in a row with nothing but 429s between them."""
         self._blind_pauses = 0  # pauses in a row without a usable Retry-After
@@ -114,6 +118,8 @@ class Pacer:
         """Return the time from which the next permission can be given: infinity until the probe (R2) is answered."""
         if self._probe is not None:
             return inf
+        if self._is_free():
+            return self.paused_until
         return max(self.paused_until, self._due - self._interval * (self._burst - 1))
 
     def try_take(self, now: float, *, waited: bool = False) -> Permit | float:
@@ -122,29 +128,29 @@ class Pacer:
         return ready_at if ready_at > now else self.take(now, waited=waited)
 
     def take(self, now: float, *, waited: bool = False) -> Permit:
-        """Give a permission whose time, by `ready_at`, has come. `waited`: a request waited for it (R4)."""
+        """Give a permission whose time, by `ready_at`, has come. `waited`: the request waited for it (R4)."""
         since, self._last = now - self._last, now
-        if self._learner is not None:
-            self._learn_sending(self._learner, since, now)
-        is_paced = waited and now - self._due <= _LATENESS
-        if self._interval:
+        learner = self._learner
+        if learner is not None:
+            learner.sent(now, waited=waited)
+            self._interval, self._is_strict = 1.0 / learner.pace, learner.is_strict
+        after = self._interval
+        if self._is_free():
+            after = 0.0
+        elif self._interval:
+            is_paced = waited and now - self._due <= (_LATENESS if learner is None else _CATCH_UP)
             keeps_time = self._due >= now or (is_paced and not self._is_strict)
             self._due = (self._due if keeps_time else now) + self._interval
-        permit = Permit(self._epoch, now, max(since, self._last_interval), self._interval, is_paced)
-        self._last_interval = self._interval
+        self._in_flight += 1
+        permit = Permit(self._epoch, now, after, 1.0 / since if since > 0 else inf, waited)
         if self._probe_wanted:
             self._probe_wanted = False
             self._probe = permit
         return permit
 
-    def _learn_sending(self, learner: RateLearner, since: float, now: float) -> None:
-        if since > _IDLE + 3 * self._interval:
-            learner.idle(now)
-        if self._resumes:
-            self._resumes = False
-            learner.resumed(now)
-        self._interval = 1.0 / learner.pace
-        self._is_strict = learner.is_strict
+    def _is_free(self) -> bool:
+        """Whether a request may be sent whatever the interval (R7)."""
+        return self._in_flight < _FREELY and self._learner is not None and self._learner.is_opening
 
     def leaves_at(self, permit: Permit, now: float) -> float | None:
         """Return the time from which a permitted request may leave, now that it has a connection (R5).
@@ -184,6 +190,7 @@ class Pacer:
 
     def give_back(self, permit: Permit) -> None:
         """Take back a permission whose request did not leave."""
+        self._in_flight -= 1
         self._due -= permit.after
         if permit is self._probe:
             self._probe = None
@@ -191,6 +198,7 @@ class Pacer:
 
     def answered(self, permit: Permit, now: float) -> None:
         """Note an answer that is no 429, or that no answer came."""
+        self._in_flight -= 1
         if permit is self._probe:
             self._probe = None
         if permit.epoch == self._epoch:
@@ -198,8 +206,7 @@ class Pacer:
         if self._learner is None:
             self._raise_rate(now)
         else:
-            speed = 1.0 / permit.interval if permit.interval else inf
-            self._learner.accepted(permit.at, speed, now, is_paced=permit.is_paced)
+            self._learner.accepted(permit.at, permit.speed, waited=permit.waited)
 
     def throttled(self, permit: Permit, retry_after: float | None, now: float) -> float | None:
         """Note a 429. `retry_after`: its seconds; `None` if the server named no usable time.
@@ -207,13 +214,13 @@ class Pacer:
         Returns the seconds of the pause that starts with it; `None` if one was under way.
         """
         was_paused = self.paused_until > now
-        permit.refused = self._resumes = True
-        was_probe = permit is self._probe
-        if was_probe:
+        permit.refused = True
+        self._in_flight -= 1
+        if permit is self._probe:
             self._probe = None
         same_burst = permit.epoch != self._epoch
         if same_burst and self._learner is not None:
-            self._learner.refused_too(permit.at)
+            self._learner.refused_too()
         if retry_after is None:
             if same_burst and was_paused:
                 return None
@@ -227,9 +234,13 @@ class Pacer:
                 self._probe_wanted = True
         if not same_burst or now >= self.paused_until:
             self._epoch += 1
+            if self._learner is not None and retry_after is not None and self.pauses_in_a_row:
+                self._probe_wanted = True
+                longest = min(_LONGEST_IN_VAIN, self._max_pause)
+                seconds = max(seconds, min(seconds * self.pauses_in_a_row, longest))
             self.pauses_in_a_row += 1
             self._leaves_from = -inf
-            seconds = self._learn_refusal(permit, seconds, was_probe=was_probe)
+            self._learn_refusal(permit, seconds)
         self.paused_until = max(self.paused_until, now + seconds)
         return None if was_paused else self.paused_until - now
 
@@ -247,13 +258,10 @@ class Pacer:
             self._refused_at = now
             self._interval /= _BIG_STEP
 
-    def _learn_refusal(self, permit: Permit, seconds: float, *, was_probe: bool) -> float:
-        """Note the first 429 of a burst, and return the seconds of the pause."""
+    def _learn_refusal(self, permit: Permit, seconds: float) -> None:
+        """Note the first 429 of a burst. `seconds`: of the pause."""
         if self._learner is None:
             self._lower_rate(permit.at)
-            return seconds
+            return
         self._due = -inf
-        if was_probe:
-            self._learner.probe_refused()
-            return seconds
-        return self._learner.refused(permit.at, 1.0 / permit.interval if permit.interval else inf, seconds)
+        self._learner.refused(permit.at, permit.speed, seconds, waited=permit.waited)

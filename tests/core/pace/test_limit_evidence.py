@@ -1,91 +1,99 @@
-"""What refused climbs say about a limit: the count of a window, an empty token bucket, spacing."""
+"""What one cycle says, and what two say together."""
+
+from math import inf
 
 import pytest
 
-from fielding_async.core.pace.limit_evidence import Climb, Evidence, Refusal, Verdict
-
-pytestmark = pytest.mark.once
+from fielding_async.core.pace.limit_evidence import Cycle, delivered, indicated, parting_speeds
 
 
-def refusal(accepted: int, *, seconds: float = 0.4, speed: float = 400.0, pause: float = 1.0) -> Refusal:
-    climb = Climb(0.0, accepted=accepted, paced=accepted, fastest=speed)
-    return Refusal(climb, sent_at=seconds, seconds=seconds, speed=speed, pause=pause)
+def cycle(*, accepted: int = 10, sending: float = 0.5, pause: float = 1.0, waited: int = 11, passed: int = 0) -> Cycle:
+    """Return a cycle of one refusal, whose requests had waited."""
+    return Cycle(
+        100.0,
+        permits=accepted + 1,
+        waited=waited,
+        accepted=accepted,
+        refused_at=100.0 + sending,
+        refused_waited=waited > 0,
+        pause=pause,
+        refused=1,
+        passed=passed,
+    )
 
 
-def opened_with(accepted: int, *, speed: float = 700.0) -> Evidence:
-    evidence = Evidence()
-    opening = refusal(accepted, seconds=0.9, speed=speed)
-    assert evidence.verdict(opening) is None
-    evidence.climb_refused(opening)
-    evidence.shared_climbs = 1
-    return evidence
+class TestLossy:
+    """R6: a pause counts against freedom if it took a third of the time while requests waited."""
+
+    def test_a_pause_of_half_the_time_while_requests_wait(self) -> None:
+        """It counts."""
+        assert cycle(sending=1.0, pause=1.0).is_lossy
+
+    def test_a_pause_that_is_short_beside_the_sending(self) -> None:
+        """It does not count."""
+        assert not cycle(sending=2.1, pause=1.0).is_lossy
+
+    def test_light_demand(self) -> None:
+        """Where few requests waited, or the refused one did not, nothing counts."""
+        assert not cycle(waited=5).is_lossy
+        crowded = cycle()
+        crowded.refused_waited = False
+        assert not crowded.is_lossy
+
+    def test_a_cycle_in_which_nothing_was_accepted(self) -> None:
+        """It does not count by itself."""
+        assert not cycle(accepted=0, waited=1).is_lossy
 
 
-@pytest.mark.parametrize(
-    ("opening", "climb", "verdict"),
-    [
-        (100, 100, Verdict(100, 100)),
-        (104, 100, Verdict(100, 100)),
-        (80, 50, Verdict(50, 50)),  # the opening had more than its share
-        (140, 100, Verdict(100, 100)),  # the opening went across the border of two windows
-        (42, 49, Verdict(42, 49)),  # the even share is between the two
-        (20, 50, None),  # the opening had less than its share, or the climb went across a border
-        (97, 2, None),  # so few may be what other sessions left over
-    ],
-)
-def test_a_shared_climb_after_the_opening_gives_the_count_of_a_window(
-    opening: int, climb: int, verdict: Verdict | None
-) -> None:
-    """The same count twice, or a lower one, is believed; a much higher one, or next to none, needs another climb."""
-    assert opened_with(opening).verdict(refusal(climb)) == verdict
+class TestStray:
+    """R5: what was sent after the refused request and passed shows that the refusal was not for the pace."""
+
+    def test_three_that_passed_for_each_that_was_refused(self) -> None:
+        """It is a stray."""
+        assert cycle(passed=3).is_stray
+
+    def test_fewer(self) -> None:
+        """It may be a bucket that refills, or spacing."""
+        assert not cycle(passed=2).is_stray
+        several = cycle(passed=6)
+        several.refused = 3
+        assert not several.is_stray
 
 
-@pytest.mark.parametrize(("second", "verdict"), [(50, Verdict(50, 50)), (82, Verdict(50, 50)), (30, Verdict(30, 30))])
-def test_the_second_shared_climb_decides(second: int, verdict: Verdict) -> None:
-    """Other sessions may hold a pace again by then, so that more is left over: the first climb was the even one."""
-    evidence = opened_with(20)
-    evidence.climb_refused(refusal(50, speed=8 * 50))
-    evidence.shared_climbs = 2
-    assert evidence.verdict(refusal(second, speed=8 * second)) == verdict
+class TestRates:
+    """R8: what cycles delivered, and what they indicate."""
+
+    def test_the_pause_counts_as_time(self) -> None:
+        """Ten in half a second and a pause of half a second are ten a second."""
+        assert delivered([cycle(pause=0.5)]) == pytest.approx(10.0)
+        assert delivered([cycle(pause=0.5), cycle(accepted=20, pause=0.5)]) == pytest.approx(15.0)
+
+    def test_a_pause_in_whole_seconds_may_be_too_long(self) -> None:
+        """The second that rounding may have added is left out, but the pause itself is not."""
+        assert indicated([cycle(sending=0.3, pause=1.0)]) == pytest.approx(10.0)
+        assert indicated([cycle(sending=3.0, pause=2.0, accepted=40)]) == pytest.approx(10.0)
+        assert indicated([cycle(sending=0.3, pause=0.7)]) == pytest.approx(10.0)
 
 
-def test_a_speed_that_divides_accepted_from_refused_is_a_limit_on_spacing() -> None:
-    """Fewer were accepted in the second climb, at the same closest spacing: their count is not the limit."""
-    evidence = opened_with(16, speed=100.0)
-    verdict = evidence.verdict(refusal(5, seconds=0.1, speed=99.0))
-    assert verdict is not None
-    assert verdict.is_strict
-    assert verdict.sustained == pytest.approx(99.0)
+class TestSpacing:
+    """R7: one speed parts what two cycles accepted from what they refused."""
 
-
-def test_a_refused_pace_that_a_window_would_have_accepted_means_a_bucket() -> None:
-    """The climb counts as many as before, yet the held pace was refused after seconds: the refill is the limit."""
-    evidence = Evidence()
-    evidence.hold_refused(refusal(380, seconds=2.8, speed=142.0), 142.0, is_sustained=True, is_proven=True)
-    evidence.shared_climbs = 1
-    verdict = evidence.verdict(refusal(145))
-    assert verdict == Verdict(100, 100)
-    assert evidence.is_bucket
-    later = Evidence(is_bucket=True)
-    assert later.verdict(refusal(70)) == Verdict(50, 50)
-
-
-def test_a_refused_careful_climb_only_rules_out_spacing() -> None:
-    """So few accepted may be what other sessions left over: the climbs that count start after it."""
-    evidence = opened_with(3, speed=9.0)
-    evidence.is_careful = True
-    assert evidence.verdict(refusal(3, speed=8.0)) is None
-    evidence.climb_refused(refusal(3, speed=8.0))
-    assert evidence.shared_climbs == 0
-    assert evidence.counts == [3]
-
-
-@pytest.mark.parametrize(("climb", "pace"), [(100, 90), (110, 90), (95, 95)])
-def test_a_pace_refused_soon_after_it_was_taken_up_is_not_taken_up_again(climb: int, pace: float) -> None:
-    """A climb may go across the border of two windows again: what it confirms is held a tenth lower."""
-    evidence = Evidence()
-    evidence.hold_refused(refusal(137, seconds=1.4, speed=100.0), 100.0, is_sustained=True, is_proven=False)
-    evidence.shared_climbs = 1
-    verdict = evidence.verdict(refusal(climb))
-    assert verdict is not None
-    assert verdict.sustained == pace
+    @pytest.mark.parametrize(
+        ("fastest", "refused", "parting"),
+        [
+            ((90.0, 95.0), (104.0, 106.0), (95.0, 104.0)),
+            ((0.0, 95.0), (inf, 104.0), (95.0, 104.0)),  # a burst, of which only the first passed
+            ((90.0, 101.0), (100.0, 106.0), (100.0, 101.0)),  # within the jitter of timers
+            ((90.0, 140.0), (104.0, 150.0), None),  # one was accepted that was faster
+            ((0.0, 0.0), (inf, inf), None),
+            ((20.0, 30.0), (inf, inf), None),
+        ],
+    )
+    def test_two_cycles(
+        self, fastest: tuple[float, float], refused: tuple[float, float], parting: tuple[float, float] | None
+    ) -> None:
+        """Only a speed that contradicts neither cycle parts them."""
+        one, other = cycle(), cycle()
+        one.fastest, other.fastest = fastest
+        one.refused_speed, other.refused_speed = refused
+        assert parting_speeds(one, other) == parting

@@ -1,319 +1,330 @@
-"""The pacer finds the pace that an unknown limit allows: bounds on time, sends and refusals, beside an oracle's."""
+"""The rules of the rate learner, one class each, and that no history of refusals leaves it stuck."""
 
-import random
-from math import ceil, inf
+from math import inf
 
 import pytest
-from attrs import define
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fielding_async import Limits
 from fielding_async.core.pace.pacer import Pacer
-from fielding_async.sandbox.world.rate_limits import LimiterKind
+from fielding_async.core.pace.rate_learner import RateLearner
 
-from .world import KINDS, Changing, Client, Free, RetryAfter, Server, ideal, limited, play, whole_seconds
-
-pytestmark = [pytest.mark.slow, pytest.mark.once]
-
-PHASES = [number / 10 for number in range(10)]
+ROUND_TRIP = 0.02
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("requests", "rate", "sends", "ratio"), [(100, 10, 112, 1.4), (2000, 100, 2060, 1.25)])
-def test_an_unknown_limit_is_found_from_a_cold_start(
-    kind: LimiterKind, requests: int, rate: int, sends: int, ratio: float
-) -> None:
-    """Wherever in a window it begins: few refusals, little time lost, and no request before a Retry-After is over."""
-    for phase in PHASES:
-        for round_trip in (0.005, 0.02):
-            client = play(limited(kind, rate, phase=phase), requests, round_trip=round_trip)[0]
-            assert client.done == requests
-            assert client.sends <= sends
-            assert client.too_early == 0
-            assert client.ended <= ratio * (ideal(limited(kind, rate, phase=phase), requests) + round_trip)
+class Session:
+    """A learner, and requests that are sent as fast as its pace allows; unevenly if there is none. `now`: its time."""
+
+    def __init__(self) -> None:
+        self.learner = RateLearner()
+        self.now = 0.0
+        self._last = -inf
+        self._count = 0
+
+    def send(self, *, waited: bool = True) -> tuple[float, float, bool]:
+        """Send a request, and return when, its speed, and whether it had waited."""
+        self.learner.sent(self.now, waited=waited)
+        sent = (self.now, 1.0 / (self.now - self._last), waited)
+        self._last = self.now
+        self._count += 1
+        self.now += 1.0 / self.learner.pace or 0.0005 * (1 + 3 * (self._count % 2))
+        return sent
+
+    def accept(self, count: int, *, waited: bool = True) -> None:
+        """Send so many, all of which are accepted."""
+        for _ in range(count):
+            at, speed, _ = self.send(waited=waited)
+            self.learner.accepted(at, speed, waited=waited)
+
+    def refuse(self, pause: float, *, waited: bool = True, passed: int = 0, refused: int = 1) -> None:
+        """Send one that is refused, and others that pass or are refused after it; then pause."""
+        at, speed, _ = self.send(waited=waited)
+        later = [self.send() for _ in range(passed + refused - 1)]
+        self.learner.refused(at, speed, pause, waited=waited)
+        for later_at, later_speed, _ in later[:passed]:
+            self.learner.accepted(later_at, later_speed, waited=True)
+        for _ in later[passed:]:
+            self.learner.refused_too()
+        self.now = at + ROUND_TRIP + pause
+
+    def cycle(self, accepted: int, pause: float = 1.0, *, start: float | None = None) -> None:
+        """Play one cycle of which all requests had waited. `start`: the pace at its begin."""
+        self.accept(1)
+        if start is not None:
+            self.learner.pace = start
+        self.accept(accepted - 1)
+        self.refuse(pause)
+
+    def resume(self) -> float:
+        """Send the first request after a pause, which is accepted, and return the pace."""
+        self.send()
+        return self.learner.pace
+
+    def find(self, count: int = 50) -> float:
+        """Play two cycles of the same count, of which the second climbs faster, and return the pace of the trial."""
+        self.cycle(count, start=100.0)
+        self.cycle(count, start=400.0)
+        return self.resume()
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("rate", [1, 2, 3, 5, 8, 12, 20, 33, 50, 75, 150, 250, 350, 500])
-def test_limits_from_1_to_500_a_second_are_found(kind: LimiterKind, rate: int) -> None:
-    """Twenty seconds' worth of requests take less than half as long again as an oracle needs."""
-    requests = max(40, 20 * rate)
-    client = play(limited(kind, rate, phase=0.37), requests)[0]
-    assert client.ended <= 1.5 * ideal(limited(kind, rate, phase=0.37), requests) + 1
-    assert client.sends <= 1.05 * requests + 12
-    assert client.too_early == 0
+class TestRefusalThatStandsAlone:
+    """R2: it costs its pause, and nothing else."""
+
+    @pytest.mark.parametrize("number", [3, 8, 30, 200])
+    def test_the_pace_goes_on_from_where_it_was(self, number: int) -> None:
+        """After one refusal the pace is half of what it was at least, or twice what a second allowed, and grows."""
+        session = Session()
+        session.accept(number)
+        before = session.learner.pace
+        session.refuse(0.1)
+        assert session.resume() >= min(before / 2, 2 * number)
+        session.accept(120)
+        assert session.learner.pace == inf
+
+    def test_many_at_light_demand(self) -> None:
+        """Where nobody waits, not even a hundred refusals lead to a trial."""
+        session = Session()
+        for _ in range(100):
+            session.accept(3, waited=False)
+            session.refuse(1.0, waited=False)
+        session.accept(120)
+        assert session.learner.pace == inf
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("before", "after", "ratio"), [(100, 30, 1.4), (10, 3, 1.4), (100, 10, 1.4), (500, 20, 1.4)])
-def test_a_limit_that_falls_half_way_is_followed(kind: LimiterKind, before: int, after: int, ratio: float) -> None:
-    """The pace comes down to the new limit, in little more than an oracle's time."""
-    requests = 20 * before
-    half = ideal(limited(kind, before, phase=0.37), requests // 2)
+class TestOpening:
+    """R3: it grows with each accepted request, and ends with the first refusal."""
 
-    def server() -> Changing:
-        return Changing(limited(kind, before, phase=0.37), limited(kind, after, phase=0.37), half)
+    def test_750_a_second_is_no_limit(self) -> None:
+        """A hundred and twenty accepted requests are enough."""
+        session = Session()
+        assert session.learner.pace < 10
+        session.accept(120)
+        assert session.learner.pace == inf
+        assert session.now < 1.5
 
-    client = play(server(), requests)[0]
-    assert client.ended <= ratio * ideal(server(), requests)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_limit_that_rises_is_found_again(kind: LimiterKind) -> None:
-    """A pace learned at 30 a second is past 60 within three minutes after the limit rose to 200."""
-    server = Changing(limited(kind, 30), limited(kind, 200), 30.0)
-    client = play(server, 100_000, until=210.0)[0]
-    assert sum(1 for at in client.accepted if 200 <= at < 210) > 600
-
-
-def test_without_a_limit_the_opening_costs_less_than_a_second_once() -> None:
-    """A burst of thousands starts with care, is at full speed within a second, and a second burst loses nothing."""
-    for round_trip in (0.002, 0.02, 0.1):
-        client = play(Free(), 6000, round_trip=round_trip)[0]
-        assert client.ended - 6000 / 32 * round_trip < 1.0
-        assert client.times[1] > 0.05  # a burst into an unknown limit would be a storm
-        opened = sum(1 for at in client.times if at < 1.0)
-        after = [at for at in client.times if at >= 1.0]
-        full = play(Free(), 6000 - opened, round_trip=round_trip, limits=Limits(adaptive=False))[0]
-        assert client.ended - after[0] <= full.ended + round_trip
+    def test_six_may_be_in_flight(self) -> None:
+        """Whatever the pace, until something is refused."""
+        pacer = Pacer(Limits(), lambda low, _high: low)
+        permits = [pacer.take(0.0) for _ in range(6)]
+        assert pacer.ready_at() <= 0.0  # and one by the pace
+        pacer.take(0.0)
+        assert pacer.ready_at() > 0.0
+        pacer.throttled(permits[0], 1.0, 0.1)
+        pacer.take(1.1, waited=True)
+        assert pacer.ready_at() > 1.1
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_every_way_of_saying_when_is_obeyed(kind: LimiterKind) -> None:
-    """Exact decimals, whole seconds, a date rounded up, far too long, or nothing at all: all requests pass."""
-    forms: list[RetryAfter] = [
-        lambda wait: wait,
-        whole_seconds,
-        lambda wait: ceil(wait) + 0.5,
-        lambda _wait: 5.0,
-        lambda _wait: None,
-    ]
-    for form in forms:
-        client = play(limited(kind, 50, phase=0.37), 500, retry_after=form)[0]
-        assert client.done == 500
-        assert client.too_early == 0
-        assert client.ended < 60
-        assert client.sends < 600
+class TestStray:
+    """R5: requests that were sent after the refused one and passed clear the pace."""
 
-
-def test_windows_of_a_minute_are_waited_out() -> None:
-    """Where a refusal is answered with a long Retry-After, the pace is that of the whole window, not of its start."""
-    for kind in ("fixed-window", "sliding-window"):
-        client = play(limited(kind, 5, phase=0.37, window=60.0), 1500)[0]
-        assert client.ended <= 1.4 * ideal(limited(kind, 5, phase=0.37, window=60.0), 1500)
-        assert client.refused < 100
-
-
-@pytest.mark.parametrize("kind", ["fixed-window", "sliding-window", "token-bucket"])
-@pytest.mark.parametrize("clients", [2, 4])
-def test_sessions_share_a_limit_they_do_not_know(kind: LimiterKind, clients: int) -> None:
-    """Two on windows finish within 1.25 times an oracle's time; nobody had less than half of its part."""
-    most = (1.25 if clients == 2 else 1.5) if kind != "token-bucket" else 2.0
-    for seed in range(5):
-        server = limited(kind, 100, phase=seed / 5)
-        found = play(server, 2000 // clients, clients=clients, jitter=0.002, seed=seed)
-        assert max(client.ended for client in found) <= most * ideal(limited(kind, 100, phase=seed / 5), 2000)
-        first = min(client.ended for client in found)
-        shares = [sum(1 for at in client.accepted if at <= first) for client in found]
-        assert min(shares) / sum(shares) > 1 / 2 / clients
-
-
-def even_share(found: list[Client]) -> float:
-    """Return what the least favoured had while all were at work, beside an even share."""
-    begin, end = max(client.began for client in found), min(client.ended for client in found)
-    shares = [sum(1 for at in client.accepted if begin <= at <= end) for client in found]
-    return min(shares) * len(shares) / sum(shares)
-
-
-@pytest.mark.parametrize(("kind", "least"), [("fixed-window", 0.75), ("sliding-window", 0.85), ("token-bucket", 0.65)])
-def test_sessions_that_do_not_begin_together_share_evenly_all_the_same(kind: LimiterKind, least: float) -> None:
-    """A few tenths of a second between two starts are a factor in the opening: the shared climb evens that out."""
-    for seed in range(20):
-        dice = random.Random(seed)
-        starts = [0.0, dice.uniform(0.01, 0.3)]
-        server = limited(kind, 100, phase=dice.random())
-        found = play(server, 1000, clients=2, starts=starts, jitter=0.001, round_trip=0.01, seed=seed)
-        assert even_share(found) > least
-        assert max(client.ended for client in found) < 1.6 * 20
-
-
-@pytest.mark.parametrize(("kind", "least"), [("fixed-window", 0.7), ("sliding-window", 0.6)])
-def test_a_session_that_comes_later_gets_its_part(kind: LimiterKind, least: float) -> None:
-    """One that has the limit for itself gives way to another within seconds, whatever little that one begins with."""
-    for seed in range(20):
-        dice = random.Random(seed)
-        server = limited(kind, 100, phase=dice.random())
-        starts = [0.0, dice.uniform(5.0, 7.0)]
-        found = play(server, 1500, clients=2, starts=starts, jitter=0.001, round_trip=0.01, seed=seed)
-        assert even_share(found) > least
-
-
-@pytest.mark.parametrize("kind", ["fixed-window", "sliding-window"])
-def test_four_sessions_share_evenly(kind: LimiterKind) -> None:
-    """Nobody is left with crumbs: each has more than half of its part."""
-    for seed in range(10):
-        dice = random.Random(seed)
-        starts = [0.0, *(dice.uniform(0.0, 0.3) for _ in range(3))]
-        server = limited(kind, 100, phase=dice.random())
-        found = play(server, 1000, clients=4, starts=starts, jitter=0.001, round_trip=0.01, seed=seed)
-        assert even_share(found) > 0.5
-
-
-def test_a_stray_429_costs_its_pause_and_little_more() -> None:
-    """One refusal among thousands, for whatever reason, costs its pause and some care, not the pace of minutes."""
-
-    class Stray(Free):
-        def __init__(self, number: int) -> None:
-            self.number = number
-            self.seen = 0
-
-        def hit(self, at: float) -> float | None:
-            self.seen += 1
-            return 1.0 if self.seen == self.number else super().hit(at)
-
-    for number in (1, 2, 5, 50, 2000):
-        client = play(Stray(number), 10_000)[0]
-        assert client.refused == 1
-        assert client.ended < 50
-
-
-def test_idle_time_earns_no_burst() -> None:
-    """After an hour of one request now and then, the thousand that come at once start with care all the same."""
-    from fielding_async.core.pace.pacer import Pacer
-
-    pacer = Pacer(Limits(), lambda low, _high: low)
-    now = 0.0
-    for _ in range(100):
-        ticket = pacer.take(now)
-        pacer.answered(ticket, now + 0.02)
-        now += 36.0
-    taken = 0
-    while pacer.ready_at() <= now and taken < 50:
-        pacer.take(now, waited=True)
-        taken += 1
-    assert taken == 1
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_known_rate_is_kept_and_not_passed(kind: LimiterKind) -> None:
-    """At the very rate of the limit: at most one 429 in a thousand requests, and at least 0.95 of the rate."""
-    for phase in PHASES:
-        client = play(limited(kind, 100, phase=phase), 1000, limits=Limits(rate=100))[0]
-        assert client.refused <= 1
-        assert client.ended <= 1000 / 100 / 0.95
-
-
-@pytest.mark.parametrize("kind", ["fixed-window", "sliding-window", "token-bucket"])
-def test_a_known_rate_has_room_for_jitter(kind: LimiterKind) -> None:
-    """Requests that arrive a few milliseconds early or late still keep to the configured rate: none is refused."""
-    for phase in PHASES:
-        client = play(limited(kind, 100, phase=phase), 1000, limits=Limits(rate=100), jitter=0.005)[0]
-        assert client.refused == 0
-        assert client.ended <= 1000 / 100 / 0.95
-
-
-def test_a_rate_configured_too_high_settles_a_little_below() -> None:
-    """Where the network jitters, a configured rate that is refused again and again is lowered a little."""
-    client = play(limited("leaky-bucket", 100), 1000, limits=Limits(rate=100), jitter=0.0005)[0]
-    assert client.done == 1000
-    assert client.refused < 20
-    assert client.ended < 60
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_configured_rate_that_is_far_off_is_lowered_and_raised_again(kind: LimiterKind) -> None:
-    """If the limit falls far below the configured rate, the pace follows; when it rises again, the pace returns."""
-
-    def server() -> Changing:
-        falls = Changing(limited(kind, 110), limited(kind, 30), 10.0)
-        return Changing(falls, limited(kind, 110), 60.0)
-
-    client = play(server(), 100_000, limits=Limits(rate=100), until=400.0)[0]
-    assert client.refused < 120
-    assert sum(1 for at in client.accepted if 30 <= at < 60) > 0.5 * 30 * 30
-    assert sum(1 for at in client.accepted if 390 <= at < 400) > 900
-
-
-def test_a_server_that_refuses_everything_meets_ever_fewer_requests() -> None:
-    """A minute of nothing but 429s takes less than three requests a second."""
-
-    class Closed:
-        def hit(self, at: float) -> float | None:
-            del at
-            return 1.0
-
-    client = play(Closed(), 10_000, until=60.0)[0]
-    assert client.done == 0
-    assert client.ended == inf
-    assert client.sends < 180
-
-
-@pytest.mark.parametrize(("gap", "retry_after"), [(0.4, 1.0), (0.4, 2.0), (5.0, 1.0), (5.0, 2.0), (5.0, 30.0)])
-def test_a_refusal_at_light_load_does_not_slow_the_next_burst_down(gap: float, retry_after: float) -> None:
-    """A 429 to a session with little to send gives no limit: a burst after it is at full speed within seconds.
-
-    Not even if little is sent for an hour, so that nothing is learned meanwhile.
-    """
-    pacer = Pacer(Limits(), random.Random(1).uniform)
-    now = 0.0
-
-    def request(*, refuse: float | None = None) -> None:
-        nonlocal now
-        at = max(now, pacer.ready_at())
-        permit = pacer.take(at, waited=at > now)
-        pacer.left(permit, at)
-        now = at + 0.01
-        if refuse is None:
-            pacer.answered(permit, now)
-        else:
-            pacer.throttled(permit, refuse, now)
-
-    for _ in range(3):  # it may happen again
-        for _ in range(200):
-            request()
+    def test_the_pace_stays(self) -> None:
+        """Again and again, while requests wait."""
+        session = Session()
+        session.accept(120)
         for _ in range(20):
+            session.accept(20)
+            session.refuse(1.0, passed=5)
+        session.accept(1)
+        assert session.learner.pace == inf
+
+
+class TestAmount:
+    """R8: two cycles that agree lead to a trial of what they indicate."""
+
+    def test_two_that_agree(self) -> None:
+        """Fifty in each second are fifty a second."""
+        assert 45 <= Session().find(50) <= 50
+
+    def test_a_handful_concludes_nothing(self) -> None:
+        """Two times five requests do not."""
+        session = Session()
+        assert session.find(5) > 8.0
+        session.accept(120)
+        assert session.learner.pace == inf
+
+    def test_two_that_do_not_agree(self) -> None:
+        """A bucket that was full at first says little; the next two cycles do."""
+        session = Session()
+        session.cycle(300, start=700.0)
+        session.cycle(30, start=100.0)
+        assert session.resume() > 40
+        session.cycle(30, start=400.0)
+        assert 20 <= session.resume() <= 30
+
+    def test_idle_time_between_them(self) -> None:
+        """What was seen before it does not count."""
+        session = Session()
+        session.cycle(50, start=100.0)
+        session.accept(10)
+        session.now += 30.0
+        session.cycle(50, start=400.0)
+        assert session.resume() > 60
+
+
+class TestSpacing:
+    """R7: one speed parts what passed from what did not."""
+
+    def test_two_climbs(self) -> None:
+        """Both end where the pace passes 100 a second: the trial starts just below, and late requests stay late."""
+        session = Session()
+        for _ in range(2):
+            session.accept(1)
+            while session.learner.pace < 100.0:
+                session.accept(1)
+            session.refuse(1.0)
+        assert 85 <= session.resume() <= 100
+        assert session.learner.is_strict
+
+    def test_windows_are_not_taken_for_it(self) -> None:
+        """A climb that starts higher passes at speeds that were refused before."""
+        session = Session()
+        session.find(50)
+        assert not session.learner.is_strict
+
+
+class TestRaising:
+    """R9, R10: a pace that is sustained grows, and one that is refused then is left for it."""
+
+    def test_a_pace_that_is_used_grows_to_none(self) -> None:
+        """Within seconds."""
+        session = Session()
+        session.find(50)
+        began = session.now
+        while session.learner.pace < inf:
+            session.accept(1)
+        assert session.now - began < 12.0
+
+    def test_a_pace_that_is_not_used_stays(self) -> None:
+        """Where nobody waits, it is no hindrance."""
+        session = Session()
+        pace = session.find(50)
+        for _ in range(100):
+            session.now += 0.2
+            session.accept(1, waited=False)
+        assert session.learner.pace == pace
+
+    def test_a_step_that_is_refused(self) -> None:
+        """The sustained pace comes back, and the next step waits until it pays."""
+        session = Session()
+        low = session.find(50)
+        while session.learner.pace == low:
+            session.accept(1)
+        assert session.learner.pace == pytest.approx(1.25 * low)
+        session.refuse(1.0)
+        assert session.resume() == low
+        began = session.now
+        while session.learner.pace == low:
+            session.accept(1)
+        assert session.now - began > 5.0
+        assert low < session.learner.pace < 1.25 * low
+
+
+class TestHeldPaceRefused:
+    """R11: what lowers a pace, and what does not."""
+
+    def proven(self) -> tuple[Session, float]:
+        """Return a session that holds a sustained pace, and that pace."""
+        session = Session()
+        low = session.find(50)
+        while session.learner.pace == low:
+            session.accept(1)
+        session.refuse(1.0)
+        session.accept(int(3 * low))
+        assert session.learner.pace == low
+        return session, low
+
+    def test_a_short_pause(self) -> None:
+        """It never does, however often."""
+        session, low = self.proven()
+        for _ in range(10):
+            session.accept(int(3 * low))
+            session.refuse(0.1)
+            assert session.resume() >= low
+
+    def test_one_refusal(self) -> None:
+        """It does not."""
+        session, low = self.proven()
+        session.refuse(1.0)
+        assert session.resume() == low
+
+    def test_two_in_a_row(self) -> None:
+        """They do: to what they indicate, at least to half of what freedom delivered."""
+        session, low = self.proven()
+        session.refuse(1.0)
+        session.cycle(30)
+        assert low / 2 <= session.resume() < 0.94 * low
+
+
+class TestTrialsEnd:
+    """R12, R13: a trial that delivers less than freedom, or makes no difference to the count, is dropped."""
+
+    def test_strays_at_any_pace(self) -> None:
+        """Where as many pass between refusals as before, the pace is soon none, and the next resume is without care."""
+        session = Session()
+        session.find(50)
+        for _ in range(5):
+            session.cycle(50)
+        assert session.resume() == inf
+
+    def test_the_next_one_needs_more(self) -> None:
+        """R14: two cycles are not enough any more."""
+        session = Session()
+        session.find(50)
+        for _ in range(4):
+            session.cycle(50)
+        for _ in range(3):
+            session.cycle(50)
+            assert session.resume() == inf
+        session.cycle(50)
+        assert session.resume() < 60
+
+
+class TestNeverStuck:
+    """Once refusals cease the pace is no hindrance within seconds, whatever came before."""
+
+    @settings(max_examples=200, deadline=None)
+    @given(
+        st.lists(
+            st.tuples(
+                st.integers(0, 40),
+                st.one_of(st.none(), st.floats(0.0, 30.0)),
+                st.booleans(),
+                st.integers(0, 5),
+                st.floats(0.0, 3.0),
+            ),
+            max_size=40,
+        )
+    )
+    def test_any_history(self, history: list[tuple[int, float | None, bool, int, float]]) -> None:
+        """Requests of which some were refused, while others waited or not, and idle times; then nothing but answers."""
+        pacer = Pacer(Limits(), lambda low, _high: low)
+        now = 0.0
+
+        def send(*, waited: bool) -> tuple[float, object]:
+            nonlocal now
+            now = max(now, pacer.ready_at())
+            permit = pacer.take(now, waited=waited)
+            pacer.left(permit, now)
+            return now, permit
+
+        for accepted, retry_after, waited, others, gap in history:
+            for _ in range(accepted):
+                _, permit = send(waited=waited)
+                now += ROUND_TRIP
+                pacer.answered(permit, now)  # type: ignore[arg-type]
+            _, refused = send(waited=waited)
+            late = [send(waited=waited)[1] for _ in range(others) if pacer.ready_at() < inf]
+            now += ROUND_TRIP
+            pacer.throttled(refused, retry_after, now)  # type: ignore[arg-type]
+            for permit in late:
+                pacer.answered(permit, now)  # type: ignore[arg-type]
             now += gap
-            request()
-        now += gap
-        request(refuse=retry_after)
-        for _ in range(700):
-            now += gap
-            request()
-        began = now = now + 60
-        for _ in range(50):
-            request()
-        assert now - began < 5
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("retry_after", [2.0, 3.0, 30.0])
-def test_a_refusal_of_the_very_first_request_costs_little_more_than_its_pause(
-    kind: LimiterKind, retry_after: float
-) -> None:
-    """A session that starts while others have used the limit up waits, and then finds the pace as from a cold start."""
-
-    @define
-    class Taken:
-        server: Server
-        refused: int = 0
-
-        def hit(self, at: float) -> float | None:
-            if not self.refused:
-                self.refused = 1
-                return retry_after
-            return self.server.hit(at)
-
-    client = play(Taken(limited(kind, 100)), 500)[0]
-    from_cold = play(limited(kind, 100), 500)[0]
-    assert client.done == 500
-    assert client.ended < retry_after + 1.5 * from_cold.ended
-
-
-def test_a_first_refusal_before_any_answer_leaves_a_pace() -> None:
-    """With nothing accepted after a second, the careful climb starts at the slowest pace, not at none."""
-    pacer = Pacer(Limits(), lambda low, _high: low)
-    pacer.take(0.0)
-    late = pacer.take(1.2)
-    pacer.throttled(late, 0.5, 1.25)
-    assert pacer.ready_at() == 1.75
-    pacer.take(1.75, waited=True)
-    assert pacer.ready_at() <= 1.75 + 2.0
+        now = began = max(now, pacer.paused_until)
+        while pacer.interval > 0.0:
+            _, permit = send(waited=True)
+            now += 0.001
+            pacer.answered(permit, now)  # type: ignore[arg-type]
+            assert now - began < 90.0, pacer.interval
+            if now - began > 45.0:
+                assert pacer.interval < 0.1
