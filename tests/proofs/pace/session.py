@@ -364,7 +364,7 @@ class Session:
         self.refused += 1
         self._has_429 = True
         pacer = self.pacer
-        before = pacer.pauses_in_a_row
+        before, paused_until = pacer.pauses_in_a_row, pacer.paused_until
         pacer.throttled(permit, retry_after, now)
         if retry_after is not None:
             self._closed_until = max(self._closed_until, now + retry_after)
@@ -377,6 +377,17 @@ class Session:
             self._pauses += 1
             if pacer.pauses_in_a_row >= _MOST_PAUSES and self._timeout is None:
                 self._give_up(now)
+        if pacer.paused_until > paused_until:
+            self._end_those_outlasted(now)
+
+    def _end_those_outlasted(self, now: float) -> None:
+        """Fail the calls in line whose time is up before the pause is."""
+        waiting = [call for _, call in self._under_way]
+        if self._timeout is not None:
+            waiting += self._first  # otherwise their time has not started
+        for call in waiting:
+            if call.deadline is not None and call.deadline < self.pacer.paused_until and not call.error:
+                self._over(call, now, "RateLimitError: the pause is too long")
 
     def _give_up(self, now: float) -> None:
         """Fail the calls that never had a permission, and waited for too long while only 429s came back."""
