@@ -17,8 +17,8 @@ The rules
 R1  Cycle: from the first request after a pause to the end of the next pause. A cycle without an accepted request only
     lengthens the pause before it.
 R2  A refusal that stands alone costs its pause and nothing else.
-R3  Opening: until the first refusal six requests may be in flight at any time. More follow a pace that starts at 8.5
-    and grows with each accepted request. At 750 there is no pace.
+R3  Opening: until the first refusal six requests may be in flight at any time, and more if they come one by one. The
+    others follow a pace that starts at 8.5 and grows with each accepted request. At 750 there is no pace.
 R4  Resume: after a refusal freedom starts again at half the pace, at most at twice what the last cycle accepted in a
     second (in the pause, if that was shorter). The pace grows as in the opening while requests wait for it.
 R5  Stray: if three requests that were sent after the refused one passed for each that was refused, the refusal was not

@@ -23,7 +23,8 @@ R5  A permission is checked once more at the socket. Connections take longer or 
 R6  A configured rate that is refused is lowered by 2 % (by 15 % where it is far off) and raised again after 20 s
     without a refusal.
 R7  Without a configured rate the interval is that of the rate learner, unless `adaptive` is off. Until the first
-    refusal a few requests may be in flight whatever the interval.
+    refusal six requests may be in flight whatever the interval, and more if they come one by one: steady demand must
+    not queue, or it leaves as a burst and meets the refusal that it would not have met.
 R8  With a rate learner, a pause after which the first requests are refused again, is followed by a single request too
     (R2). If that happens again, the Retry-After is doubled, then trebled, up to 8 s.
 
@@ -52,6 +53,7 @@ _ROUNDING = 1e-6  # seconds: times of a clock are floats
 _MAX_DOUBLINGS = 16
 _CATCH_UP = 0.05  # seconds: the same for a learned pace, which is less exact than a loop that is busy
 _FREELY = 6  # requests in flight, whatever the pace (R7)
+_FREELY_ALONE, _APART = 32, 0.0005  # the same for requests that come so many seconds apart, and do not wait
 _LONGEST_IN_VAIN = 8.0  # seconds to which a Retry-After is lengthened (R8)
 _SMALL_STEP = 1.02  # times the interval, for each refusal of a configured rate (R6)
 _BIG_STEP = 1.15  # the same, for a rate that is further off than `_FAR_OFF`
@@ -118,14 +120,16 @@ class Pacer:
         """Return the time from which the next permission can be given: infinity until the probe (R2) is answered."""
         if self._probe is not None:
             return inf
-        if self._is_free():
+        if self._is_free(0.0, waited=True):
             return self.paused_until
         return max(self.paused_until, self._due - self._interval * (self._burst - 1))
 
     def try_take(self, now: float, *, waited: bool = False) -> Permit | float:
         """Give a permission; or return the time from which one can be given, infinity until the probe is answered."""
         ready_at = self.ready_at()
-        return ready_at if ready_at > now else self.take(now, waited=waited)
+        if ready_at > now and not (self._is_free(now - self._last, waited=waited) and self.paused_until <= now):
+            return ready_at
+        return self.take(now, waited=waited)
 
     def take(self, now: float, *, waited: bool = False) -> Permit:
         """Give a permission whose time, by `ready_at`, has come. `waited`: the request waited for it (R4)."""
@@ -135,7 +139,7 @@ class Pacer:
             learner.sent(now, waited=waited)
             self._interval, self._is_strict = 1.0 / learner.pace, learner.is_strict
         after = self._interval
-        if self._is_free():
+        if self._is_free(since, waited=waited):
             after = 0.0
         elif self._interval:
             is_paced = waited and now - self._due <= (_LATENESS if learner is None else _CATCH_UP)
@@ -148,9 +152,12 @@ class Pacer:
             self._probe = permit
         return permit
 
-    def _is_free(self) -> bool:
-        """Whether a request may be sent whatever the interval (R7)."""
-        return self._in_flight < _FREELY and self._learner is not None and self._learner.is_opening
+    def _is_free(self, since: float, *, waited: bool) -> bool:
+        """Whether a request may be sent whatever the interval (R7). `since`: seconds since the last permission."""
+        if self._learner is None or not self._learner.is_opening or self._probe is not None:
+            return False
+        is_alone = not waited and since >= _APART
+        return self._in_flight < (_FREELY_ALONE if is_alone else _FREELY)
 
     def leaves_at(self, permit: Permit, now: float) -> float | None:
         """Return the time from which a permitted request may leave, now that it has a connection (R5).

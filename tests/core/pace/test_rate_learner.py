@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fielding_async import Limits
-from fielding_async.core.pace.pacer import Pacer
+from fielding_async.core.pace.pacer import Pacer, Permit
 from fielding_async.core.pace.rate_learner import RateLearner
 
 ROUND_TRIP = 0.02
@@ -113,6 +113,13 @@ class TestOpening:
         pacer.throttled(permits[0], 1.0, 0.1)
         pacer.take(1.1, waited=True)
         assert pacer.ready_at() > 1.1
+
+    def test_steady_demand_does_not_queue(self) -> None:
+        """Requests that come one by one, and do not wait, are not held back by replies that take long."""
+        pacer = Pacer(Limits(), lambda low, _high: low)
+        assert all(isinstance(pacer.try_take(number * 0.01), Permit) for number in range(32))
+        pacer.try_take(0.32)  # by the pace
+        assert not isinstance(pacer.try_take(0.33), Permit)
 
 
 class TestStray:

@@ -7,7 +7,7 @@ from .simulate import simulate
 
 pytestmark = [pytest.mark.slow, pytest.mark.once]
 
-_SEEDS = 200
+_SEEDS = 800
 
 
 @pytest.mark.parametrize("name", MUTANTS)
