@@ -18,7 +18,8 @@ _OPEN = 750.0  # requests a second: faster than this there is no limit worth a p
 _SLOWEST = 0.5  # requests a second: slower than this the pauses do the pacing
 _HANDFUL = 16  # accepted requests: fewer conclude nothing (R8)
 _AGREE = 1.6  # times: rates within this factor agree (R8)
-_MARGIN = 0.98  # times an indicated rate, or a speed that was accepted
+_MARGIN = 0.98  # times an indicated rate (R8)
+_BELOW = 0.99  # times a speed that was accepted (R7)
 _CLEAR = 1.25  # times: an accepted and a refused speed that are further apart leave room between them (R7)
 _LEAST_HOLD, _LONGEST_HOLD = 1.0, 2.0  # seconds that a pace is held until it is sustained (R9)
 _FEWEST = 4  # requests in that time
@@ -193,7 +194,7 @@ class RateLearner:
             speeds = parting_speeds(before, cycle)
             if speeds is not None:
                 slower, faster = speeds
-                pace = _MARGIN * (slower if faster < _CLEAR * slower else sqrt(slower * faster))
+                pace = _BELOW * (slower if faster < _CLEAR * slower else sqrt(slower * faster))
                 self._try(pace, [before, cycle], now, refused=faster, is_spacing=True)
                 return
         self._try_amount(now)
