@@ -7,7 +7,7 @@ from .simulate import simulate
 
 pytestmark = [pytest.mark.slow, pytest.mark.once]
 
-_SEEDS = 800
+_SEEDS = 200
 
 
 @pytest.mark.parametrize("name", MUTANTS)

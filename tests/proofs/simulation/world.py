@@ -33,7 +33,7 @@ FAULTS = (
     "rival-same",  # a colleague makes the very change that was asked for, just before
 )
 
-_DUELS = ("duel", "coarse duel", "lagging duel", "clock duel", "dates duel", "dates duel")
+_DUELS = ("duel", "coarse duel", "lagging duel", "clock duel", "dates duel", "dates duel", "busy duel")
 _KINDS = ("calm", "mild", "mild", "mild", "mild", "faulty", "faulty", "wild", "wild", "strange", *_DUELS)
 
 
@@ -168,6 +168,12 @@ def _draw_duel(world: World, dice: Random, kind: str) -> None:
         world.callables, world.dated, world.both_bounds = 0.1, 0.9, 0.6
         world.faults.update({"drop": 0.15, "rival-before": 0.2})
         world.noop_keeps_etag, world.widest_step, world.touches = False, 1, 0.0
+    elif kind == "busy duel":
+        # lost requests alone, and colleagues between any two of ours
+        world.callables, world.dated, world.both_bounds = 0.0, 0.7, 0.5
+        world.faults = {"drop": 0.3, "rival-before": 0.6}
+        world.noop_keeps_etag, world.widest_step, world.touches = False, 1, 0.0
+        world.cancels, world.seen = 0.0, 0.0
     elif kind == "clock duel":
         world.ends_near, world.clock_steps = True, False
         world.callables, world.dated = 0.1, 0.1
