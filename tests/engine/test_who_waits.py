@@ -556,8 +556,8 @@ def test_each_poll_of_a_job_is_bounded_by_the_queue() -> None:
 
 
 def test_a_wait_that_cannot_end_in_time_is_not_begun() -> None:
-    """With a configured rate the length of the queue shows when a call is due. If that is too late it fails at once, with
-    the number of requests ahead; without a rate it fails at the deadline.
+    """With a configured rate the length of the queue shows when a call is due. If that is too late, it fails at once
+    with the number of requests ahead; without a rate it fails at the deadline.
     """
 
     async def main(limits: Limits) -> tuple[float, FieldingError, float]:
