@@ -1,4 +1,4 @@
-"""A run that many write to, in virtual time: its server, the way there, and the SDK's transport over it."""
+"""A run with many writers, in virtual time: its server, the way there, and the SDK's transport over it."""
 
 import asyncio
 import random

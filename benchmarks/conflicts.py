@@ -193,7 +193,7 @@ def _row(writers: int, way: Way, name: str, result: Result) -> list[Cell]:
 
 
 def run(*, quick: bool = False) -> Section:
-    """Let 1 to 64 writers loose on one run, and some also far away. `quick`: at most 8."""
+    """Let 1 to 64 writers write to one run, and some also far away. `quick`: at most 8."""
     found = {
         name: {writers: _play(writer, writers) for writers in _WRITERS if writers <= 8 or not quick}
         for name, writer in _CLIENTS.items()

@@ -161,7 +161,7 @@ _CLIENTS: dict[str, Callable[[str, RunRef, int], Awaitable[_Tally]]] = {_OURS: _
 
 
 def run(*, quick: bool = False) -> Section:
-    """Let 2, 8 and 64 writers loose on one run. `quick`: 2 and 8, once."""
+    """Let 2, 8 and 64 writers write to one run. `quick`: 2 and 8, once."""
     sizes = (2, 8) if quick else (2, 8, _CROWD)
     rows: list[list[Cell]] = []
     claims: list[Claim] = []

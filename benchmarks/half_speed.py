@@ -2,7 +2,7 @@
 
 After each millisecond of its CPU time the process spins for as long as it has worked since it last did so. So it does
 half as much in a second of CPU time, in user and in system code, as on a processor of half the speed. What waits is not
-slowed: timers ring as they would. The kernel counts CPU time in ticks, of 1 to 4 ms: work is interrupted that often.
+slowed: timers fire when they are due. The kernel counts CPU time in ticks of 1 to 4 ms: work is interrupted that often.
 """
 
 import signal

@@ -1,4 +1,4 @@
-"""The pace in random worlds of limits, in virtual time, beside plain obedience and others, and an oracle.
+"""The pace in random worlds of limits, in virtual time, beside plain obedience, other clients and an oracle.
 
 The worlds are those of `tests.proofs.pace`, 2,000 of them by which no constant of the pace was chosen.
 """

@@ -55,8 +55,8 @@ class FieldingSession:
     environment (`HTTPS_PROXY`, `ALL_PROXY`; not for hosts that `NO_PROXY` names, nor for loopback hosts). `ssl`: an
     `ssl.SSLContext` for connections; `True` verifies certificates, also where the connector of `http` does not; `False`
     verifies none, with a warning; left out, the connector of `http` decides, else they are verified.
-    `tracer_provider`, `meter_provider`: of OpenTelemetry; left out, the global ones, also if they are set later.
-    `name`: 1 to 100 printable characters that name the session in metrics, log lines and its `repr`.
+    `tracer_provider`, `meter_provider`: of OpenTelemetry; left out, the global ones, also if these are set later.
+    `name`: 1 to 100 printable characters, no blank at either end; it is in metrics, log lines and the `repr`.
 
     Raises `ConfigurationError` for a bad argument or a missing setting; on entering, also for a version of aiohttp that
     cannot be used.
@@ -123,10 +123,11 @@ class FieldingSession:
         return self._settings.base_url
 
     def stats(self) -> SessionStats:
-        """Return what goes on in the session now, and what has happened in it so far.
+        """Return the state of the session now, and its counts since it was entered. No request is sent.
 
-        May be called from any thread, and never raises. Before the session is entered all is zero; after it is closed
-        `pace` and `pause_left` stay as they were then. In a forked child: what the parent had at the fork.
+        May be called from any thread, and never raises. Before the session is entered all numbers are zero and `pace`
+        is `None`. After it is closed the counts stay, and `pace` and `pause_left` are those at the time of closing. In
+        a forked child the counts are those at the fork.
         """
         return SessionStats() if self._engine is None else self._engine.watch.stats()
 

@@ -56,14 +56,16 @@ def _switch(owner: Any, attribute: "Attribute[Any]", value: Any) -> None:
 
 @frozen
 class Limits:
-    """How much a session sends at once and how fast.
+    """How many requests a session has in flight, and how fast it sends them.
 
     `concurrency`: the most requests in flight, at least 1; of ten or more, rows of `perform_all` and polls of jobs
-    leave one to other calls. `rate`: requests a second, evenly paced, and one percent less is used; `None` if not
-    known. `burst`: how many requests may leave together after idle time when `rate` is set, at least 1. `adaptive`:
-    whether to learn the pace where no `rate` is set: requests start some tenths of a second apart and come closer with
-    each reply, until a 429 shows a limit; without a 429 the session is at full speed within a second. `max_pause`: the
-    longest that one Retry-After is obeyed, in seconds; then a single request is sent first.
+    leave one to other calls. `rate`: requests a second, above 0, evenly spaced, of which one percent is left unused;
+    `None` if not known. `burst`: how many requests may leave together after idle time when `rate` is set, at least 1.
+    `adaptive`: whether a pace may be learned where no `rate` is set. The session then starts with at most six requests
+    in flight (more if they come one by one) beside a pace that grows with each accepted request; without a 429 it is at
+    full speed within a second. If pauses cost over a third of the time twice in a row, a pace is tried, and dropped if
+    it delivers no more. `max_pause`: the longest that one Retry-After is obeyed, in seconds, above 0; a longer one is
+    cut to it, and then a single request is sent first.
     """
 
     __module__ = "fielding_async"
@@ -80,9 +82,10 @@ class Retry:
     """How often a request is sent again, and after which waits.
 
     `max_attempts`: attempts for each request, at least 1 (429s use up none). `base` and `cap`: the first and the
-    longest ceiling of the full-jitter exponential wait, in seconds. `conflict_base`: the first ceiling of the wait
-    after a second 412, in seconds, or what a request takes if that is longer; after the first there is no wait. With
-    each round the ceiling grows or falls, up to `cap`, by how busy the run was. 0 means no waits after a 412.
+    longest ceiling of the full-jitter exponential wait, in seconds, 0 or more. `conflict_base`: the ceiling of the wait
+    after the second 412 of a call, in seconds, 0 or more, or the time of a request if that is longer; after the first
+    there is no wait. With each further 412 the ceiling grows or falls, up to `cap`, by how busy the run was. 0 means no
+    waits after a 412.
     """
 
     __module__ = "fielding_async"
@@ -95,15 +98,15 @@ class Retry:
 
 @frozen
 class Timeout:
-    """Time limits, in seconds.
+    """Time limits, in seconds, above 0.
 
     `total`: one call, counted from its first permission to send (where nothing but 429s comes back, from the call);
     `None` for no limit. `connect`: opening a connection. `attempt`: one attempt at a request, from its permission to
-    send to the last byte of its reply. `job`: waiting for a job; `None` for no limit. `queue`: the most that a call
-    waits for its turn and its first permission together, pauses included, from the call; then it fails with
-    `DeadlineExceededError`, or with `RateLimitError` where a pause is the reason, at once if the pause is known to last
-    longer; `None` for no limit. It holds for each poll of a job's `wait`, not for rows of `perform_all`, and not where
-    a `timeout=` is given with the call.
+    send to the last byte of its reply. `job`: waiting for a job; `None` for no limit. `queue`: the wait of a call for
+    its turn on the run and its first permission to send together, pauses included, counted from the call; `None` for
+    no limit. A call that waits longer fails with `RateLimitError` if a pause is the reason, otherwise with
+    `DeadlineExceededError`; it fails at once if it is known that the wait cannot end in time. `queue` holds for each
+    poll of a job's `wait` as well. It does not hold for rows of `perform_all`, nor where a call has a `timeout=`.
     """
 
     __module__ = "fielding_async"
@@ -133,11 +136,11 @@ def check_drain(value: object) -> float:
     return value
 
 
-_LONGEST_NAME = 100  # characters: it stands in each log line and on each point of a metric
+_LONGEST_NAME = 100  # characters: the name is in each log line and on each point of a metric
 
 
 def check_name(value: object) -> str | None:
-    """Return a `name=` that is a printable text of 1 to 100 characters, or `None`; raises `ConfigurationError`."""
+    """Return a `name=` that is a `str` of 1 to 100 printable characters, or `None`; raises `ConfigurationError`."""
     if value is None:
         return None
     if not isinstance(value, str):

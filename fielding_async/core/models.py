@@ -98,9 +98,9 @@ class FieldingRun:
 
 @define(eq=False, weakref_slot=False)
 class RunInTheMaking:
-    """The same slots as `FieldingRun`. Its `__init__` fills them without the detour of a frozen class.
+    """A class with the slots of `FieldingRun` that is not frozen, so that its `__init__` is cheaper.
 
-    For a run that is made for every write: it is made as one of these, and then given the class `FieldingRun`.
+    A run that is made for every write is made as one of these, and its class is then set to `FieldingRun`.
     """
 
     id: str
@@ -222,7 +222,7 @@ class JobResult:
 
 @frozen(kw_only=True)
 class SessionStats:
-    """What goes on in a session, and what has happened in it so far: `FieldingSession.stats()`.
+    """The state of a session now, and its counts since it was entered: the value of `FieldingSession.stats()`.
 
     Source: this library's own records. No request is sent for it.
     """
@@ -230,21 +230,21 @@ class SessionStats:
     __module__ = "fielding_async"
 
     in_flight: int = 0
-    """Requests that have a slot of `Limits.concurrency` now."""
+    """Requests in flight: those that have a slot of `Limits.concurrency` now."""
     waiting: int = 0
-    """Requests that wait now for a permission to be sent: for a slot, the pace, or the end of a pause."""
+    """Requests that wait now for a permission to send: for a slot, the pace, or the end of a pause."""
     waiting_batch: int = 0
-    """Those of `waiting` that give way to calls, as the rows of batches do."""
+    """Those of `waiting` that let calls go first: rows of `perform_all` and polls of jobs."""
     waiting_turns: int = 0
     """Calls that wait now for earlier calls of this session on the same run."""
     oldest_wait: float = 0.0
-    """Seconds that the request which has waited longest for a permission has waited by now; 0 if none waits."""
+    """Seconds: the longest time that a request which waits now has waited for its permission; 0 if none waits."""
     pace: float | None = None
     """Requests a second that are allowed now: configured as `Limits.rate`, or learned. `None` if none is known."""
     pause_left: float = 0.0
     """Seconds until the pause after a 429 is over; 0 if there is none."""
     requests: int = 0
-    """HTTP requests that were sent and are over, those of all `Outcome.requests`; none for tokens."""
+    """HTTP requests that were sent and are over, of all calls, also of those that failed; without those for tokens."""
     refusals: int = 0
     """Requests that were answered with 429."""
     conflicts: int = 0

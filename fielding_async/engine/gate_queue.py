@@ -3,7 +3,7 @@
 A request that may leave at once, while none waits, only asks. The others wait here, on one timer. A request with a
 later permission leaves first only if the connection of the earlier one was not open yet.
 
-Beside it the timers of all who wait: one for the gate, one for the pace, one for all deadlines.
+Here are also the timers of all waits: one for the gate, one for the pace, one for all deadlines.
 """
 
 import asyncio
@@ -46,9 +46,9 @@ class Alarm:
 
 
 class Deadlines:
-    """The deadlines of all who wait for a turn or a permission, on one timer.
+    """The deadlines of all waits for a turn or a permission, on one timer.
 
-    What waits is a future, which fails at its deadline with an exception that is made then. So a pause ends those waits
+    Each wait is a future, which fails at its deadline with an exception that is made then. So a pause ends those waits
     at once that it would outlast, and ten thousand waits cost no more each than a few. `waiting`: how many there are.
     """
 

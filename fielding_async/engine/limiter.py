@@ -1,7 +1,7 @@
 """Permissions to send, one for each attempt: the slots, the pace and the pauses of a session, over `Pacer` and asyncio.
 
-Who is next the line says: see `core.pace.waiting_line`. A request whose permission lapsed at the socket, because a
-pause began, keeps its place.
+`core.pace.waiting_line` decides which request is next. A request whose permission lapsed at the socket, because a pause
+began, keeps its place.
 """
 
 import asyncio
@@ -226,7 +226,7 @@ class Limiter:
         return permit
 
     def lift(self, call: Call) -> None:
-        """Move a call of the background up to the class of calls, for a call waits for it."""
+        """Move a call of the background up to the class of calls, as a call waits for it."""
         call.is_background = False
         waiter = call.in_line
         if isinstance(waiter, _Waiter):
@@ -255,7 +255,7 @@ class Limiter:
                 if not waiter.permit.done():
                     waiter.permit.set_exception(self._expire(waiter))
         if self.deadlines.waiting:
-            # those whose time is up before the pause is
+            # those whose deadline comes before the end of the pause
             self.deadlines.fail_until(nextafter(self._pacer.paused_until, -inf))
         return pause
 
@@ -304,7 +304,7 @@ class Limiter:
         return not (self.gate_queue.waiting and self.gate_queue.is_crowded(is_background=is_background))
 
     def _expire(self, waiter: _Waiter, deadline: float = -inf) -> OutOfTimeError:
-        """Return the error of a wait that is over: it has lasted too long, or is bound to."""
+        """Return the error of a wait that has reached its deadline, or is known not to end before it."""
         now = self._loop.time()
         reason = self._waits_for(is_background=waiter.priority >= _BACKGROUND)
         if deadline > now:

@@ -27,7 +27,7 @@ class _Queue:
 class RunTurns:
     """First come, first served, for each run by itself. `waiting`: how many calls wait for a turn.
 
-    What a call waits for behind a row of a batch moves up to the class of calls, wherever it waits itself.
+    Where a call waits behind rows of a batch, these rows move up to the class of calls.
     """
 
     def __init__(self, limiter: Limiter) -> None:
@@ -46,7 +46,7 @@ class RunTurns:
             raise self._closed()
         holders = self._holders
         taken = len(holders)
-        holders.setdefault(ref, call)  # the hash of a ref is asked for once
+        holders.setdefault(ref, call)  # so that the hash of a ref is computed once
         return len(holders) > taken
 
     async def take(self, ref: RunRef, call: Call) -> None:
@@ -63,7 +63,7 @@ class RunTurns:
         turn: asyncio.Future[None] = loop.create_future()
         expired = partial(self._expired, loop.time(), deadline or inf, len(queue.waiting) + 1)
         if limiter.pause_beyond(deadline) is not None:
-            raise expired()  # with the turn it would only wait for the end of the pause
+            raise expired()  # with the turn it would still wait for the end of the pause
         queue.waiting.append((turn, call))
         if call.is_background:
             queue.rows[call] = None

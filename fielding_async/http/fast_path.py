@@ -44,7 +44,7 @@ _NO_LIMITS = aiohttp.ClientTimeout()  # the time of an attempt is limited by our
 
 
 class _Peer(aiohttp.ClientRequest):
-    """A request that is asked for its place in the pool again and again."""
+    """A request whose place in the pool is computed once."""
 
     @cached_property
     def connection_key(self) -> "ConnectionKey":  # pyright: ignore[reportIncompatibleMethodOverride]

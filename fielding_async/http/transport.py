@@ -186,9 +186,9 @@ async def ended(outgoing: Outgoing, task: "asyncio.Task[Attempted]") -> Attempte
 
 
 class OwnTasks:
-    """A transport whose every attempt runs in a task of its own, over one that knows nothing of cancellations.
+    """A transport that runs each attempt in a task of its own, over one that does not handle cancellations.
 
-    So an attempt that `outlives` goes on after one, and all end when the session closes.
+    So an attempt that `outlives` goes on after a cancellation, and all end when the session closes.
     """
 
     def __init__(self, inner: Transport) -> None:

@@ -33,7 +33,7 @@ Position = SpanContext
 class CallTrace:
     """The trace of one call: the trace id that all its attempts share, and what is recorded while it lasts.
 
-    `is_observed`: whether there are spans that somebody will see, or metrics. `effect`: that of a run action's outcome.
+    `is_observed`: whether there are spans that are recorded, or metrics. `effect`: that of a run action's outcome.
     `counts`: what the session counts.
     """
 
@@ -97,7 +97,7 @@ class CallTrace:
             self.span = span
             self.trace_id = trace.format_trace_id(own.trace_id)
             if not own.trace_flags.sampled and not span.is_recording():
-                # nobody will see its attempts: they have no spans, and what they send are positions below it
+                # its attempts have no spans; each sends a span id of its own below this one
                 self._is_dropped = True
                 self._around = own
                 self.is_observed = self._providers.meters is not None

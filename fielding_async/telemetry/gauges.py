@@ -1,4 +1,4 @@
-"""Gauges: what goes on in the sessions of a process, read by the metrics' exporters while it happens.
+"""Gauges: the state of the open sessions of a process, read by metric exporters.
 
 The callbacks run in the exporters' threads, and read snapshots. Sessions are held weakly. Nothing is locked: each step
 on the dictionary of the sessions is one operation, and callbacks go through a copy.
@@ -61,7 +61,7 @@ class Gauges:
             create(row.name, [partial(self._observe, row)], row.unit, row.description)
 
     def add(self, watch: SessionWatch) -> None:
-        """Show a session, from now until it is closed or collected."""
+        """Give points for a session, from now until it is closed or collected."""
         self._watches[next(self._keys)] = ref(watch)
 
     def _live(self) -> list[SessionWatch]:

@@ -43,7 +43,7 @@ LINES: dict[str, tuple[int, str]] = {
 """Each line: its level and its text, which names its values. The call's name and trace id are added."""
 
 EXTRA = "fielding_"
-"""What the names of our attributes of a log record begin with, so that they are none of another's."""
+"""The prefix of the attributes that are added to a log record, so that they do not collide with others."""
 
 _log = logging.getLogger("fielding_async")
 _log.addHandler(logging.NullHandler())  # otherwise warnings would go to stderr

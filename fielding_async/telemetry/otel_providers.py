@@ -61,7 +61,7 @@ def _find_meters(provider: "MeterProvider | None") -> "Meters | None":
 
 
 def _is_proxy(provider: object) -> bool:
-    """Whether a global provider is the API's stand-in, which there is until one is set, once for all."""
+    """Whether a global provider is the proxy of the API, which is there until one is set."""
     return "Proxy" in type(provider).__name__
 
 
@@ -96,7 +96,7 @@ class Providers:
         self._use_meters(meter_provider)
 
     def take_up_globals(self) -> None:
-        """Use the global providers that have been set since the session was entered. Quick where there is none."""
+        """Use the global providers that were set after the session was entered. Cheap if there are none."""
         try:  # the private names spare reading the environment for each call, as the public functions do
             if self._awaits_tracers and trace._TRACER_PROVIDER is not None:  # pyright: ignore[reportPrivateUsage]
                 self._use_tracers(None)

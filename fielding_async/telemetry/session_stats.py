@@ -1,7 +1,7 @@
-"""What goes on in a session: the counts of what has happened, and snapshots that any thread may take.
+"""The state of a session: counts, and snapshots that any thread may take.
 
-Nothing here is locked, as the calls of a session must not wait for those who look at it. A snapshot reads numbers and
-lengths one after the other, so those of a busy session may be a moment apart.
+Nothing here is locked, so that no call of a session waits for a reader. A snapshot reads numbers and lengths one after
+the other, so those of a busy session may be a moment apart.
 """
 
 import os
@@ -19,7 +19,7 @@ _MOST_TRIES = 10  # at a snapshot, while another thread changes what is copied
 
 @define(eq=False)
 class SessionCounts:
-    """What has happened in a session, counted where it happens; see the attributes of `SessionStats`."""
+    """The counts of a session; see the attributes of `SessionStats`."""
 
     requests: int = 0
     conflicts: int = 0

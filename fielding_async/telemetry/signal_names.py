@@ -28,7 +28,7 @@ SESSION_NAME = "fielding.session.name"
 """The attribute that every metric has where the session has a name: `FieldingSession(name=…)`."""
 
 CLASS = "fielding.class"
-"""The attribute with the class of those that wait: `call`, or `batch` for what gives way to calls."""
+"""The attribute with the class of requests that wait: `batch` for those that let calls go first, otherwise `call`."""
 
 WaitReason = Literal["turn", "concurrency", "rate", "pause", "token", "backoff", "conflict"]
 """What a call waited for: its turn on the run; a slot; the pace; a pause after a 429; a token; to try again."""
@@ -211,14 +211,14 @@ GAUGES: dict[str, Metric] = {
             "fielding.client.queue.oldest_wait",
             "s",
             (),
-            "How long the request that has waited longest for its permission has waited.",
+            "The longest time that a request which waits now has waited for its permission.",
             of_several="highest",
         ),
-        _length("queue.length", "{request}", "Requests that wait for a permission to be sent.", CLASS),
+        _length("queue.length", "{request}", "Requests that wait for a permission to send.", CLASS),
         _length("turn_queue.length", "{call}", "Calls that wait for earlier ones on the same run."),
         _length("slot.usage", "{slot}", "Requests in flight."),
         _length("slot.limit", "{slot}", "The most requests in flight."),
         _length("etag_cache.size", "{run}", "Runs that are remembered."),
     )
 }
-"""What is read of open sessions when metrics are exported. Sessions that have the same attributes share a point."""
+"""The state of open sessions, read when metrics are exported. Sessions that have the same attributes share a point."""

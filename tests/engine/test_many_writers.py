@@ -106,7 +106,7 @@ def play(writer: Callable[[World, int], Awaitable[None]], writers: int, world: W
 @pytest.mark.parametrize("round_trip", [0.001, 0.02, 0.3])
 @pytest.mark.parametrize("service", [0.0, 0.0005], ids=["parallel", "serial"])
 def test_writers_take_little_longer_than_loops_that_never_wait(writers: int, round_trip: float, service: float) -> None:
-    """Sessions with ten increments each take at most 1.3 times as long as naive loops, with 5 requests an increment."""
+    """Sessions with ten increments each take at most 1.3 times the time of naive loops, and 5 requests an increment."""
 
     def world() -> World:
         return World(one_way=round_trip / 2, jitter=round_trip / 8, service=service)
@@ -117,7 +117,7 @@ def test_writers_take_little_longer_than_loops_that_never_wait(writers: int, rou
 
 
 def test_two_hundred_writers_all_come_to_an_end() -> None:
-    """With 200 writers no call fails, and an increment takes a tenth of the requests of naive loops."""
+    """With 200 writers no call fails, and an increment takes at most ten requests."""
     world = World(one_way=0.01, jitter=0.005, service=0.0)
     play(ours, 200, world)
     assert world.requests <= 10 * 200 * EACH

@@ -1,4 +1,4 @@
-"""Who waits for whom: the classes of calls and of the background, how long a call may wait, and what an error says."""
+"""The order of requests that wait: their classes, how long a call may wait, and what an error says."""
 
 import asyncio
 import random
@@ -78,7 +78,7 @@ async def times_of_calls(fielding: FieldingSession, count: int, every: float) ->
 
 @pytest.mark.parametrize("latency", [0.01, 0.1, 1.4])
 def test_a_call_behind_a_batch_waits_for_a_few_permissions(latency: float) -> None:
-    """An interactive call behind 10,000 rows at a told rate: median of 3 permissions' time, at most 6, beside the
+    """An interactive call behind 10,000 rows at a configured rate: median of 3 permissions' time, at most 6, beside the
     latency of its own two requests; and the batch goes on at nine tenths of the pace and more.
     """
 
@@ -556,8 +556,8 @@ def test_each_poll_of_a_job_is_bounded_by_the_queue() -> None:
 
 
 def test_a_wait_that_cannot_end_in_time_is_not_begun() -> None:
-    """With a told rate the length of the queue says when a call is due: too late is told at once, with who was ahead;
-    without one, at the deadline.
+    """With a configured rate the length of the queue shows when a call is due. If that is too late, it fails at once
+    with the number of requests ahead; without a rate it fails at the deadline.
     """
 
     async def main(limits: Limits) -> tuple[float, FieldingError, float]:
@@ -585,8 +585,8 @@ def test_a_wait_that_cannot_end_in_time_is_not_begun() -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_call_that_could_make_it_is_never_turned_away(seed: int) -> None:
-    """With a told rate, calls of any time limit and origin: each that is turned away at once would have been late,
-    had it waited.
+    """With a configured rate, calls of any time limit and class: each that fails at once would have been late, had it
+    waited.
     """
 
     async def ends(may_refuse: bool) -> list[tuple[bool, float]]:

@@ -1,4 +1,4 @@
-"""What a sampler drops: the call has a span that nobody sees, its attempts have none, and the trace goes on."""
+"""What a sampler drops: the span of the call is not recorded, its attempts have none, and the trace goes on."""
 
 from typing import Any
 

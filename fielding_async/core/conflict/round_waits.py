@@ -1,27 +1,29 @@
-"""How long a call waits after a conflict, before it fetches the run and writes again. Clock and dice are arguments.
+"""How long a call waits after a conflict, before it fetches the run and writes again. The time and the source of
+random numbers are arguments.
 
-Writers on one run take turns without knowing of each other. A round, a GET and then a write at once, wins if no other
+Writers on one run do not know of each other. A round is a GET and then, at once, a write. It succeeds if no other
 write is accepted in between. Between two accepted writes at least the time of one request passes, as the second can
 only be sent when the first is known. So the versions that two GETs show, and the time between them, tell for which
 share of it the run was *busy*. Waits that leave it idle lose time; waits that leave it hardly idle lose requests to
 conflicts.
 
 1. The first round follows at once: there may have been one colleague.
-2. The ceiling of the second wait is `conflict_base`, or the time of a request if that is longer. The wait is anywhere
-   up to it, so that writers that began together part.
+2. After the second 412 the ceiling of the wait is `conflict_base`, or the time of a request if that is longer. The wait
+   is anywhere up to it, so that writers that began together do not go on together.
 3. Each further ceiling is the last one times a factor. The factor is 1 if the run was idle for 15 % of the time,
    more if it was less idle, less if it was more idle; where the versions do not tell, the ceiling doubles. The wait is
    anywhere in the upper half.
-4. A ceiling is at least the time of a request and at most that of 64, and at most `cap`. The longest matters as waits
-   are adjusted only by those who wake: with longer ones, the last writers would sleep while nobody writes.
+4. A ceiling is at least the time of a request and at most that of 64 (or `conflict_base`, if that is longer), and at
+   most `cap`. A ceiling is adjusted only after a wait: with longer waits the last writers would wait while nobody
+   writes.
 5. A wait after which another two rounds would not fit before the deadline is shortened, or not begun: a write must not
    be cut off by the deadline.
 
-The time of a request is that of the slower one of a round, with all that it waited for, in the middle one of the last
-three rounds: writes that a pace holds back are as far apart as that, but one new connection says nothing. The
-figures are from a search over 2 to 200 writers and requests of 1 to 300 ms, with and without jitter: a longer longest
-wait or more idle time takes fewer requests and more time. A session that wins goes on with the ETag that it was given,
-so writers with many writes at once mostly do them one after the other.
+The time of a request is that of the slower request of a round, with all that it waited for, as the median of the last
+three rounds: it counts if a pace holds all writes back, but not if one request needed a new connection. The constants
+are from a search over 2 to 200 writers and requests of 1 to 300 ms, with and without jitter: a longer longest wait or
+more idle time takes fewer requests and more time. A session whose write was accepted goes on with the ETag of the
+reply, so writers with many updates mostly make them one after the other.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,8 @@
-"""The evidence of a limit that is not known, in cycles of sending and pausing. Values in, numbers out.
+"""The evidence of a limit that is not known, in cycles of sending and pausing. Pure functions of values.
 
 The rules below are those of this module and of `rate_learner`, which applies them. Paces and rates are requests a
-second. *Freedom* is to send without a pace and to obey the pauses; a *trial* is a pace that is tried instead.
+second. *Freedom* is to send without a trial: only the pauses are obeyed, and the short growth of the pace after each
+(R3, R4). A *trial* is a pace that is tried instead. To *hold* a pace is to send at it.
 
 What it assumes
 ---------------
@@ -16,17 +17,20 @@ The rules
 ---------
 R1  Cycle: from the first request after a pause to the end of the next pause. A cycle without an accepted request only
     lengthens the pause before it.
-R2  A refusal that stands alone costs its pause and nothing else.
-R3  Opening: until the first refusal six requests may be in flight at any time, and more if they come one by one. The
-    others follow a pace that starts at 8.5 and grows with each accepted request. At 750 there is no pace.
+R2  A refusal that stands alone costs its pause and the growth of the pace after it (R4). No pace is learned from it.
+R3  Opening: until the first refusal that is no stray (R5) six requests may be in flight at any time, and up to 32 if
+    they come one by one. The others follow a pace that starts at 8.5 and grows with each accepted request. Above 750
+    there is no pace.
 R4  Resume: after a refusal freedom starts again at half the pace, at most at twice what the last cycle accepted in a
-    second (in the pause, if that was shorter). The pace grows as in the opening while requests wait for it.
+    second (in the pause, if that was shorter), and at least at 8.5. The pace grows as in the opening while requests
+    wait for it.
 R5  Stray: if three requests that were sent after the refused one passed for each that was refused, the refusal was not
     for the pace. The pace stays as it was, and the evidence so far is dropped.
 R6  Lossy: a cycle counts against freedom if its pause took over a third of it while requests waited: at least half of
     all, and the refused one. Light demand therefore concludes nothing. Idle time drops the evidence so far.
-R7  Spacing: two cycles in a row are parted by one speed: what was accepted in either came slower than what was refused
-    in either. The trial starts just below that speed. Late requests do not bring the next one closer.
+R7  Spacing: one speed parts two cycles in a row: what was accepted in either came slower than what was refused in
+    either. The second is lossy; the first is lossy too, or less than a third of what it sent was accepted. The trial
+    starts just below that speed. Late requests do not bring the next one closer.
 R8  Amount: two lossy cycles in a row delivered the same within a factor of 1.6 (or four did not), and sixteen requests
     or more were accepted. The trial starts at 0.98 of the lower of the two rates, and never below what was delivered.
     A pause in whole seconds may be up to a second too long, so that much is left out of the rate.
@@ -38,11 +42,13 @@ R10 Probe: a raised pace that is refused is left for the sustained one. The next
 R11 Cut: a pause of less than 15 % of the time at a pace never lowers it, nor does one refusal of a pace that was
     sustained since the last. Otherwise the pace falls by 7 %, or to what two cycles indicate (R8), at least to what
     they delivered and to half of what freedom did.
-R12 Loss: a trial that falls behind freedom by three of its cycles is dropped.
+R12 Loss: a trial that falls behind freedom by the time of three of freedom's cycles is dropped. So is a trial of
+    spacing that is refused twice in a row with fewer than sixteen accepted requests.
 R13 Pointless: if no more than twice as many requests pass between refusals as in freedom, over four refusals, they are
-    strays (A4). The trial is dropped, and freedom is without care (R4) until a trial succeeds.
-R14 Each trial that was dropped doubles the number of lossy cycles that the next one needs, up to eight. A trial that
-    delivers more than freedom resets that.
+    strays (A4). The trial is dropped. If it was one of an amount, freedom is without R4 until a trial succeeds.
+R14 Each trial of an amount that was dropped doubles the number of lossy cycles that the next one needs, up to eight. A
+    trial that delivers more than freedom resets that. After a trial of spacing whose pace was never sustained, the next
+    trial is one of an amount.
 
 What is doubtful
 ----------------
@@ -52,14 +58,15 @@ D2  A lone refusal against strict spacing: the first refusal of both looks the s
     with strict spacing is recognized after two refusals, about 2.5 s. One that allows less than 8.5 requests a second
     refuses the second request of each cycle, which parts no speeds: R8 finds it after sixteen requests.
 D3  A Retry-After of 5 s on a window of 1 s: each refusal costs five windows, and what a cycle delivers is a fifth of
-    the limit. R9 finds the rest in some seconds, and each step too far costs 5 s. A session that plain obedience lets
-    through without any refusal, by luck, may be 15 times faster in mean latency.
+    the limit. R9 finds the rest in some seconds, and each step too far costs 5 s. Where plain obedience happens to meet
+    no refusal at all, its mean latency may be a fifteenth.
 D4  A step that lasts 1 to 2 s may cross the border of two windows. It is then sustained though it is above the limit,
     and the next refusals correct it, each at the cost of a pause.
 D5  Strays of a few percent with long pauses, where requests wait at all times, look like an amount until R13 tells.
 D6  A limit on what is in flight is met by a pace, not by a bound. That suits service times that vary little.
 D7  A limit that rises is found by the next probe (R10), up to 20 s later.
-D8  Sessions that share a limit do not agree on their parts. All get one, but they may differ by a factor of three.
+D8  Sessions that share a limit do not agree on their parts. Each gets one, but a small one may be a fifth of an even
+    part with two sessions, and an eighth with four.
 """
 
 from collections.abc import Sequence
@@ -82,8 +89,8 @@ class Cycle:
     `began`: when, in seconds. `permits`: how many were sent; `waited`: how many of these had waited; `accepted`: how
     many answers were no 429. `fastest`: the highest speed (from its spacing to the request before) of one that was
     accepted and sent before the refused one. `refused_at`, `refused_speed`, `refused_waited`: when the first refused
-    one was sent, its speed, whether it had waited. `pause`: its seconds. `refused`, `passed`: 429s, and requests that
-    were sent after the refused one and accepted.
+    one was sent, its speed, whether it had waited. `pause`: its seconds. `refused`: how many 429s. `passed`: how many
+    requests were sent after the refused one and accepted.
     """
 
     began: float

@@ -1,4 +1,4 @@
-"""Time that ran out while a request waited to be sent: what it waited for, who was ahead, and the error of its call."""
+"""The error of a call whose time ran out while its request waited: what it waited for, and what was ahead of it."""
 
 import copy
 from typing import Self
@@ -15,7 +15,7 @@ class OutOfTimeError(Exception):
     """Time ran out before an attempt could be sent, or would have.
 
     `pause`: the 429 whose pause is the reason, if one is. `waiting_for`: what the attempt waited for, if it waited, and
-    who was ahead. `seconds`: how long it waited, if that is known. `is_begun`: it waited at all.
+    what was ahead of it. `seconds`: how long it waited, if that is known. `is_begun`: it waited at all.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class OutOfTimeError(Exception):
         seconds: float | None = None,
         left: float | None = None,
     ) -> Self:
-        """Return that of a wait for a permission.
+        """Return the error of a wait for a permission.
 
         `reason`: a `WaitReason`. `ahead`: how many requests were ahead. `pace`: requests a second, if that is known.
         `seconds`: how long it waited; or `left`: the seconds that were left, if the wait was not begun.

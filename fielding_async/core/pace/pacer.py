@@ -17,21 +17,22 @@ R2  A Retry-After that is absent or unusable is a growing, jittered wait of at l
 R3  Permissions are spaced by `interval`. With a configured rate that is 1.01 / rate, as a network with jitter would
     otherwise deliver 101 requests in a second of 100; `burst` permissions may be given together after idle time.
 R4  A timer that fires up to 10 ms late (50 ms with a learned pace) costs nothing: the next permission counts from when
-    this one was due. Later than that costs the difference, and concludes nothing.
-R5  A permission is checked once more at the socket. Connections take longer or shorter to open, and what was permitted
-    evenly could leave together; a late request may bring the next one closer by a quarter of the interval at most.
+    this one was due. One that fires later costs the difference.
+R5  A permission is checked once more at the socket. Connections take different times to open, so that requests with
+    evenly spaced permissions could leave together; a late request may bring the next one closer by a quarter of the
+    interval at most.
 R6  A configured rate that is refused is lowered by 2 % (by 15 % where it is far off) and raised again after 20 s
     without a refusal.
 R7  Without a configured rate the interval is that of the rate learner, unless `adaptive` is off. Until the first
-    refusal six requests may be in flight whatever the interval, and more if they come one by one: steady demand must
-    not queue, or it leaves as a burst and meets the refusal that it would not have met.
-R8  With a rate learner, a pause after which the first requests are refused again, is followed by a single request too
-    (R2). If that happens again, the Retry-After is doubled, then trebled, up to 8 s.
+    refusal that is no stray six requests may be in flight whatever the interval, and up to 32 if they come one by one:
+    steady demand must not queue, as it would then leave as a burst and be refused for that.
+R8  With a rate learner, a single request also follows a pause that began with nothing but 429s since the pause before
+    (R2). The next such Retry-After is doubled, the one after it trebled, and so on, up to 8 s.
 
 What is doubtful
 ----------------
-D1  R8 makes the pauses longer than the server says. A server that counts refused requests needs that; where others took
-    what there was, it may cost seconds.
+D1  R8 makes the pauses longer than the server says. A server that counts refused requests needs that; where other
+    programs used up the limit, it may cost seconds.
 """
 
 from collections.abc import Callable
@@ -51,7 +52,7 @@ _LATENESS = 0.01  # seconds (R4)
 _CLOSEST = 0.75  # of the interval (R5)
 _ROUNDING = 1e-6  # seconds: times of a clock are floats
 _MAX_DOUBLINGS = 16
-_CATCH_UP = 0.05  # seconds: the same for a learned pace, which is less exact than a loop that is busy
+_CATCH_UP = 0.05  # seconds: the same for a learned pace, which is not exact to less than the delays of a busy loop
 _FREELY = 6  # requests in flight, whatever the pace (R7)
 _FREELY_ALONE, _APART = 32, 0.0005  # the same for requests that come so many seconds apart, and do not wait
 _LONGEST_IN_VAIN = 8.0  # seconds to which a Retry-After is lengthened (R8)

@@ -85,7 +85,7 @@ class RateLearner:
     pace: float = _FIRST
     """Requests a second; infinity while there is none."""
     is_opening: bool = True
-    """Whether nothing was refused yet, so that a few requests may be in flight whatever the pace (R3)."""
+    """Whether no refusal but strays has come, so that a few requests may be in flight whatever the pace (R3)."""
 
     _cycle: Cycle | None = None
     _is_over: bool = False  # the cycle ended in a refusal
@@ -295,7 +295,7 @@ class RateLearner:
         trial.is_proven = False
 
     def _let_go(self, trial: _Trial, *, is_pointless: bool) -> None:
-        """End the trial: it did not deliver more than freedom (R12 to R14)."""
+        """Drop the trial, as it did not deliver more than freedom (R12 to R14)."""
         if self._is_spacing:
             self._may_be_spacing = trial.was_proven
         else:

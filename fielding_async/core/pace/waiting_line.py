@@ -1,4 +1,4 @@
-"""Who gets the next permission: three classes by origin, and within each first come, first served.
+"""Which request gets the next permission: three classes, and within each first come, first served.
 
 1. GETs that settle a lost write.
 2. Calls: those under way, then first requests.
@@ -7,8 +7,8 @@
 While the first two classes wait, the background gets one of ten permissions, so that neither keeps the other from
 going on. A request of the background moves up when a call comes to wait for it.
 
-What no longer waits stays in its heap until it comes to the top, or until such entries are the larger part; so each
-step costs the same, however many wait.
+An entry that no longer waits stays in its heap until it comes to the top, or until such entries are the larger part.
+So the cost of a step hardly depends on how many wait.
 """
 
 from collections import deque
@@ -128,11 +128,11 @@ class WaitingLine(Generic[W]):
             self._left_stale()
 
     def ahead_of(self, priority: Priority) -> int:
-        """Return how many wait that are served before a new request, but for the share of the background."""
+        """Return how many requests are ahead of a new one, without the share of the background."""
         return sum(self.counts[: priority + 1])
 
     def oldest(self) -> float | None:
-        """Return from when the request has waited that has waited longest; `None` if none waits."""
+        """Return since when the request that has waited longest has waited; `None` if none waits."""
         # copies, as it may be called in another thread
         waiting = [waiter for heap in self._heaps for _, _, waiter in heap[:] if waiter.waits]
         return min((waiter.since for waiter in waiting), default=None)
@@ -187,7 +187,7 @@ class Patience(Generic[W]):
     def give_up(self, now: float, in_a_row: int) -> list[W]:
         """Note that one more pause begins, of so many in a row, and return the requests that have waited too long.
 
-        While nobody waits, pauses need not be noted.
+        While no request waits, pauses need not be noted.
         """
         self._pauses += 1
         given_up: list[W] = []

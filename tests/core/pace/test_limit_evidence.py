@@ -26,11 +26,11 @@ class TestLossy:
     """R6: a pause counts against freedom if it took a third of the time while requests waited."""
 
     def test_a_pause_of_half_the_time_while_requests_wait(self) -> None:
-        """It counts."""
+        """A pause of half of the time, while requests wait, counts."""
         assert cycle(sending=1.0, pause=1.0).is_lossy
 
     def test_a_pause_that_is_short_beside_the_sending(self) -> None:
-        """It does not count."""
+        """A pause that is short beside the time of sending does not count."""
         assert not cycle(sending=2.1, pause=1.0).is_lossy
 
     def test_light_demand(self) -> None:
@@ -41,7 +41,7 @@ class TestLossy:
         assert not crowded.is_lossy
 
     def test_a_cycle_in_which_nothing_was_accepted(self) -> None:
-        """It does not count by itself."""
+        """A cycle in which nothing was accepted does not count by itself."""
         assert not cycle(accepted=0, waited=1).is_lossy
 
 
@@ -49,11 +49,11 @@ class TestStray:
     """R5: what was sent after the refused request and passed shows that the refusal was not for the pace."""
 
     def test_three_that_passed_for_each_that_was_refused(self) -> None:
-        """It is a stray."""
+        """If three passed for each that was refused, the refusal is a stray."""
         assert cycle(passed=3).is_stray
 
     def test_fewer(self) -> None:
-        """It may be a bucket that refills, or spacing."""
+        """If fewer passed it is none: it may be a bucket that refills, or spacing."""
         assert not cycle(passed=2).is_stray
         several = cycle(passed=6)
         several.refused = 3

@@ -35,7 +35,7 @@ def test_an_unknown_limit_is_found_from_a_cold_start(
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("rate", [1, 2, 3, 5, 8, 12, 20, 33, 50, 75, 150, 250, 350, 500])
 def test_limits_from_1_to_500_a_second_are_found(kind: LimiterKind, rate: int) -> None:
-    """Twenty seconds' worth of requests take a third longer than an oracle; few a second with spacing, 2.3 times."""
+    """Requests for 20 s take 1.35 times an oracle's time at most, and a second; at a slow spacing 2.3 times."""
     requests = max(40, 20 * rate)
     most = 2.3 if kind == "leaky-bucket" and rate <= 12 else 1.35
     client = play(limited(kind, rate, phase=0.37), requests)[0]
@@ -108,7 +108,7 @@ def test_windows_of_a_minute_are_waited_out() -> None:
 @pytest.mark.parametrize("kind", ["fixed-window", "sliding-window", "token-bucket"])
 @pytest.mark.parametrize("clients", [2, 4])
 def test_sessions_share_a_limit_they_do_not_know(kind: LimiterKind, clients: int) -> None:
-    """All finish within 1.5 times an oracle's time; nobody had less than a third of its part."""
+    """All finish within 1.5 times an oracle's time (a token bucket: 2 times); each had a third of an even part."""
     most = 1.5 if kind != "token-bucket" else 2.0
     for seed in range(5):
         server = limited(kind, 100, phase=seed / 5)
@@ -128,7 +128,7 @@ def even_share(found: list[Client]) -> float:
 
 @pytest.mark.parametrize(("kind", "least"), [("fixed-window", 0.2), ("sliding-window", 0.2), ("token-bucket", 0.2)])
 def test_sessions_that_do_not_begin_together_all_have_a_part(kind: LimiterKind, least: float) -> None:
-    """A few tenths of a second between two starts decide on much, but not on all."""
+    """Two sessions that start up to 0.3 s apart each get more than a fifth of an even part."""
     for seed in range(20):
         dice = random.Random(seed)
         starts = [0.0, dice.uniform(0.01, 0.3)]
@@ -140,7 +140,7 @@ def test_sessions_that_do_not_begin_together_all_have_a_part(kind: LimiterKind, 
 
 @pytest.mark.parametrize(("kind", "least"), [("fixed-window", 0.4), ("sliding-window", 0.4)])
 def test_a_session_that_comes_later_gets_its_part(kind: LimiterKind, least: float) -> None:
-    """One that has the limit for itself gives way to another within seconds, whatever little that one begins with."""
+    """A session that starts 5 to 7 s after another one, and the other one, each get more than 0.4 of an even part."""
     for seed in range(20):
         dice = random.Random(seed)
         server = limited(kind, 100, phase=dice.random())
@@ -151,7 +151,7 @@ def test_a_session_that_comes_later_gets_its_part(kind: LimiterKind, least: floa
 
 @pytest.mark.parametrize("kind", ["fixed-window", "sliding-window"])
 def test_of_four_sessions_none_starves(kind: LimiterKind) -> None:
-    """Each has more than an eighth of an even share."""
+    """Each of four sessions gets more than an eighth of an even part."""
     for seed in range(10):
         dice = random.Random(seed)
         starts = [0.0, *(dice.uniform(0.0, 0.3) for _ in range(3))]
@@ -161,7 +161,7 @@ def test_of_four_sessions_none_starves(kind: LimiterKind) -> None:
 
 
 def test_a_stray_429_costs_its_pause_and_little_more() -> None:
-    """One refusal among thousands, for whatever reason, costs its pause and some care, not the pace of minutes."""
+    """With one refusal among them and no limit, ten thousand requests are over within 50 s."""
 
     class Stray(Free):
         def __init__(self, number: int) -> None:
@@ -249,9 +249,9 @@ def test_a_server_that_refuses_everything_meets_ever_fewer_requests() -> None:
 
 @pytest.mark.parametrize(("gap", "retry_after"), [(0.4, 1.0), (0.4, 2.0), (5.0, 1.0), (5.0, 2.0), (5.0, 30.0)])
 def test_a_refusal_at_light_load_does_not_slow_the_next_burst_down(gap: float, retry_after: float) -> None:
-    """A 429 to a session with little to send gives no limit: a burst after it is at full speed within seconds.
+    """No pace is learned from a 429 at light load: fifty requests at once after it take less than 5 s.
 
-    Not even if little is sent for an hour, so that nothing is learned meanwhile.
+    That holds also if little is sent for an hour after it.
     """
     pacer = Pacer(Limits(), random.Random(1).uniform)
     now = 0.0
@@ -309,7 +309,7 @@ def test_a_refusal_of_the_very_first_request_costs_little_more_than_its_pause(
 
 
 def test_a_first_refusal_before_any_answer_leaves_a_pace() -> None:
-    """With nothing accepted after a second, the careful climb starts at the slowest pace, not at none."""
+    """After a first refusal before any answer, a second request may be sent within 2 s after the pause."""
     pacer = Pacer(Limits(), lambda low, _high: low)
     pacer.take(0.0)
     late = pacer.take(1.2)

@@ -69,11 +69,11 @@ class Session:
 
 
 class TestRefusalThatStandsAlone:
-    """R2: it costs its pause, and nothing else."""
+    """R2: it costs its pause and the growth after it, and no pace is learned from it."""
 
     @pytest.mark.parametrize("number", [3, 8, 30, 200])
     def test_the_pace_goes_on_from_where_it_was(self, number: int) -> None:
-        """After one refusal the pace is half of what it was at least, or twice what a second allowed, and grows."""
+        """After one refusal the pace is at least half of what it was, or twice what was accepted, and grows to none."""
         session = Session()
         session.accept(number)
         before = session.learner.pace
@@ -96,7 +96,7 @@ class TestOpening:
     """R3: it grows with each accepted request, and ends with the first refusal."""
 
     def test_750_a_second_is_no_limit(self) -> None:
-        """A hundred and twenty accepted requests are enough."""
+        """After 120 accepted requests there is no pace."""
         session = Session()
         assert session.learner.pace < 10
         session.accept(120)
@@ -104,7 +104,7 @@ class TestOpening:
         assert session.now < 1.5
 
     def test_six_may_be_in_flight(self) -> None:
-        """Whatever the pace, until something is refused."""
+        """Six requests may be in flight whatever the pace, until one is refused."""
         pacer = Pacer(Limits(), lambda low, _high: low)
         permits = [pacer.take(0.0) for _ in range(6)]
         assert pacer.ready_at() <= 0.0  # and one by the pace
@@ -126,7 +126,7 @@ class TestStray:
     """R5: requests that were sent after the refused one and passed clear the pace."""
 
     def test_the_pace_stays(self) -> None:
-        """Again and again, while requests wait."""
+        """Twenty strays while requests wait leave the pace as it was."""
         session = Session()
         session.accept(120)
         for _ in range(20):
@@ -140,18 +140,18 @@ class TestAmount:
     """R8: two cycles that agree lead to a trial of what they indicate."""
 
     def test_two_that_agree(self) -> None:
-        """Fifty in each second are fifty a second."""
+        """Two cycles of fifty a second start a trial of 45 to 50 a second."""
         assert 45 <= Session().find(50) <= 50
 
     def test_a_handful_concludes_nothing(self) -> None:
-        """Two times five requests do not."""
+        """Two cycles of five accepted requests start no trial."""
         session = Session()
         assert session.find(5) > 8.0
         session.accept(120)
         assert session.learner.pace == inf
 
     def test_two_that_do_not_agree(self) -> None:
-        """A bucket that was full at first says little; the next two cycles do."""
+        """Cycles of 300 and of 30 start no trial; a further one of 30 does."""
         session = Session()
         session.cycle(300, start=700.0)
         session.cycle(30, start=100.0)
@@ -160,7 +160,7 @@ class TestAmount:
         assert 20 <= session.resume() <= 30
 
     def test_idle_time_between_them(self) -> None:
-        """What was seen before it does not count."""
+        """A cycle before 30 s of idle time does not count."""
         session = Session()
         session.cycle(50, start=100.0)
         session.accept(10)
@@ -194,7 +194,7 @@ class TestRaising:
     """R9, R10: a pace that is sustained grows, and one that is refused then is left for it."""
 
     def test_a_pace_that_is_used_grows_to_none(self) -> None:
-        """Within seconds."""
+        """A pace that is used, and not refused, is none within 12 s."""
         session = Session()
         session.find(50)
         began = session.now
@@ -203,7 +203,7 @@ class TestRaising:
         assert session.now - began < 12.0
 
     def test_a_pace_that_is_not_used_stays(self) -> None:
-        """Where nobody waits, it is no hindrance."""
+        """Where no request waits the pace is not raised."""
         session = Session()
         pace = session.find(50)
         for _ in range(100):
@@ -242,7 +242,7 @@ class TestHeldPaceRefused:
         return session, low
 
     def test_a_short_pause(self) -> None:
-        """It never does, however often."""
+        """A pause that is short beside the time at the pace does not lower it, however often it comes."""
         session, low = self.proven()
         for _ in range(10):
             session.accept(int(3 * low))
@@ -250,13 +250,13 @@ class TestHeldPaceRefused:
             assert session.resume() >= low
 
     def test_one_refusal(self) -> None:
-        """It does not."""
+        """One refusal of a sustained pace does not lower it."""
         session, low = self.proven()
         session.refuse(1.0)
         assert session.resume() == low
 
     def test_two_in_a_row(self) -> None:
-        """They do: to what they indicate, at least to half of what freedom delivered."""
+        """Two refusals in a row lower it, but not below half."""
         session, low = self.proven()
         session.refuse(1.0)
         session.cycle(30)
@@ -275,7 +275,7 @@ class TestTrialsEnd:
         assert session.resume() == inf
 
     def test_the_next_one_needs_more(self) -> None:
-        """R14: two cycles are not enough any more."""
+        """R14: after a trial that was dropped three lossy cycles start none, and a fourth does."""
         session = Session()
         session.find(50)
         for _ in range(4):
@@ -288,7 +288,7 @@ class TestTrialsEnd:
 
 
 class TestNeverStuck:
-    """Once refusals cease the pace is no hindrance within seconds, whatever came before."""
+    """Once refusals cease the pace no longer delays requests within seconds, whatever came before."""
 
     @settings(max_examples=200, deadline=None)
     @given(

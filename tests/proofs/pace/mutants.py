@@ -9,9 +9,9 @@ __all__ = ["AlwaysSlower", "EveryRefusal"]
 
 
 class EveryRefusal(Obedient):
-    """Reads each refusal as news of its own rate: sends nine tenths of what it sent in the last second, slowly faster.
+    """Takes each refusal for its own rate limit: sends nine tenths of what it sent in the last second, then more.
 
-    However little that was, and whatever refused it.
+    It does so however little it sent, and whatever the reason of the refusal.
     """
 
     _GROWTH = 1.05  # times, each second

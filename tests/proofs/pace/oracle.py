@@ -5,9 +5,9 @@ as its call, its session's slots and the server allow. Nothing else hinders it: 
 connections are open, its loop is never busy, its timers are exact, no stray hits it, and it is never refused. A foreign
 client takes its part of the limit as it does for all.
 
-It takes each opportunity as it comes, so no client ends earlier; but for nginx with delay, which counts in whole
-milliseconds, and holds back by the rate of the moment what it lets pass: there a client can be a little luckier. The
-mean latency of waves can be lower than the oracle's too: a wave's calls are made when the wave before has ended, so a
+It sends each request as early as possible, so no client ends earlier. There are two exceptions. nginx with delay counts
+in whole milliseconds, and holds requests back by the rate of the moment: there a client can end a little earlier. The
+mean latency of waves can be lower than the oracle's: a wave's calls are made when the wave before has ended, so a
 client that is late with one wave makes the next one later, and perhaps when the limit has room again.
 """
 

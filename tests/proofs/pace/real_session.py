@@ -1,7 +1,7 @@
-"""The same worlds, played by sessions of the SDK itself on an event loop in virtual time: slow, and true by definition.
+"""The same worlds, played by sessions of the SDK itself on an event loop in virtual time. Slow.
 
 It shows that `session` does what the engine does. Worlds with jitter, busy loops or late timers cannot be compared, as
-the two throw their dice in another order.
+the two draw their random numbers in another order.
 """
 
 import asyncio

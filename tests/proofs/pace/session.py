@@ -381,7 +381,7 @@ class Session:
             self._end_those_outlasted(now)
 
     def _end_those_outlasted(self, now: float) -> None:
-        """Fail the calls in line whose time is up before the pause is."""
+        """Fail the calls in line whose deadline comes before the end of the pause."""
         waiting = [call for _, call in self._under_way]
         if self._timeout is not None:
             waiting += self._first  # otherwise their time has not started

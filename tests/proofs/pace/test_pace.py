@@ -39,7 +39,7 @@ def test_the_pace_does_no_harm_in_random_worlds() -> None:
 
 
 def test_the_classic_worlds_are_won() -> None:
-    """A limit is found with few refusals and little time lost; one that rises or falls is followed."""
+    """A limit is found with few refusals and little time lost; a pace follows one that rises or falls."""
     assert broken(claims_of_classics(play_classics(ours))) == []
 
 
@@ -61,7 +61,7 @@ def test_light_demand_is_not_punished_for_strays() -> None:
 
 @pytest.mark.parametrize("mutant", [EveryRefusal, AlwaysSlower])
 def test_a_learner_that_believes_every_refusal_is_caught(mutant: MakePacer) -> None:
-    """One that reads each refusal as news of its own rate breaks the claims about worlds, lone refusals and strays."""
+    """One that takes each refusal for its own rate limit breaks the claims about worlds, lone refusals and strays."""
     assert "harm max" in " ".join(_broken_by_worlds(mutant))
     assert len(broken(claims_of_lone_refusals(play_lone(mutant)))) > 10
     assert broken(claims_of_light_strays(play_light(mutant, name) for name in LIGHT))

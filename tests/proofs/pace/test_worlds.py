@@ -1,4 +1,4 @@
-"""Worlds are the same every time, cover what they claim to cover, and nobody beats their oracle."""
+"""Worlds are the same every time, cover what they claim to cover, and no client is faster than the oracle."""
 
 import pytest
 from attrs import evolve

@@ -1,4 +1,4 @@
-"""What neither client nor limit can help: the network, the client's event loop, and refusals that stand for nothing."""
+"""The network, the client's event loop, and refusals that have nothing to do with a limit."""
 
 import random
 from bisect import bisect_right

@@ -1,7 +1,7 @@
 """Worlds, each from one seed: a server with its limit, a network, event loops, strays, and the demand.
 
-All ranges are drawn evenly, or evenly in the logarithm where they span more than a factor of ten. None was chosen so
-that a client does well or badly in it: worlds that cannot be won stay in.
+Values are drawn evenly from their ranges, or evenly in the logarithm if a range spans more than a factor of ten. None
+was chosen so that a client does well or badly: worlds in which no client does well stay in.
 
 What is drawn
 -------------
@@ -17,7 +17,7 @@ strays      in a third: 0.1 to 5 % of the requests one by one, or of the time in
 network     round trips of 2 to 300 ms; jitter in half of the worlds, 1 to 100 ms each way.
 loops       in a third: busy for up to 20 to 200 ms at a time, a tenth to half of all time. In a quarter: timers late by
             up to 16 ms.
-demand      each shape as often; 60 to 1,500 calls, as many as the limit bears in 4 to 90 s. One session in half of the
+demand      each shape as often; 60 to 1,500 calls, as many as pass in 4 to 90 s. One session in half of the
             worlds, else 2 to 8, which start within 10 s.
 foreign     in a sixth: a tenth to six tenths of the limit.
 """
