@@ -43,7 +43,7 @@ R11 Cut: a pause of less than 15 % of the time at a pace never lowers it, nor do
     sustained since the last. Otherwise the pace falls by 7 %, or to what two cycles indicate (R8), at least to what
     they delivered and to half of what freedom did.
 R12 Loss: a trial that falls behind freedom by the time of three of freedom's cycles is dropped. So is a trial of
-    spacing that is refused twice in a row with fewer than sixteen accepted requests.
+    spacing that is refused again after fewer than eight accepted requests.
 R13 Pointless: if no more than twice as many requests pass between refusals as in freedom, over four refusals, they are
     strays (A4). The trial is dropped. If it was one of an amount, freedom is without R4 until a trial succeeds.
 R14 Each trial of an amount that was dropped doubles the number of lossy cycles that the next one needs, up to eight. A

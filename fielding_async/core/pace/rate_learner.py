@@ -270,7 +270,7 @@ class RateLearner:
                 self._step_back(trial)
             else:
                 trial.lossy.append(cycle)
-                if self._is_spacing and len(trial.lossy) > 1 and sum(c.accepted for c in trial.lossy[-2:]) < _HANDFUL:
+                if self._is_spacing and len(trial.lossy) > 1 and cycle.accepted < _HANDFUL / 2:
                     self._let_go(trial, is_pointless=False)
                     return
                 if len(trial.lossy) > 1 or not trial.is_proven:
