@@ -176,7 +176,7 @@ class AiohttpTransport:
     ) -> Attempted:
         if self._is_closing:
             if outgoing.rest is not None and fast_path is not None:
-                fast_path.give_up(outgoing)
+                FastPath.give_up(outgoing)
             return _cut_off(outgoing)
         unsent, final = "could not connect", False
         limit = self._timer.start(timeout)
@@ -191,7 +191,7 @@ class AiohttpTransport:
                 outgoing.due = limit.due
                 raise
             if outgoing.rest is not None and fast_path is not None:
-                fast_path.give_up(outgoing)
+                FastPath.give_up(outgoing)
             if self._closing is not None:
                 return _cut_off(outgoing)
             reason, timed_out = f"no {'reply' if outgoing.left else outgoing.waits_for} within {timeout:.3g} s", True
@@ -252,6 +252,15 @@ class AiohttpTransport:
             # parsing a whole URL takes three times as long
             url, origin = self._origin.with_path(path, encoded=True), self._origin_text
         return await self._public.send(outgoing, url, self._route_to(origin), connect_time)
+
+    def give_up(self, outgoing: Outgoing) -> None:
+        """Close the connection of the attempt, or cancel its task."""
+        rest: Any = outgoing.rest
+        if isinstance(rest, tuple):
+            FastPath.give_up(outgoing)
+        else:
+            rest.cancel()
+            outgoing.rest = None
 
     def close_now(self) -> None:
         """End the attempts under way; start to close the session, and the connector if it is our own."""
