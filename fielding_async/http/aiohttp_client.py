@@ -267,24 +267,36 @@ class AiohttpTransport:
         if self._closing is not None:
             return
         self._is_closing = True
-        closing = self._close()
-        if not self._loop.is_closed():
-            self._timer.cut_all()
-            self._closing = self._loop.create_task(closing, name="fielding-async closing connections")
+        if self._loop.is_closed():
+            self._close_in_one_step()
             return
-        with suppress(StopIteration, RuntimeError):
-            closing.send(None)  # what can still be done is done in its first step
-        closing.close()
+        self._timer.cut_all()
+        self._closing = self._loop.create_task(self._close(), name="fielding-async closing connections")
+        self._closing.add_done_callback(self._close_if_cancelled)
+
+    def _close_if_cancelled(self, closing: asyncio.Task[None]) -> None:
+        if closing.cancelled():  # by a program that cancels all tasks; perhaps before its first step
+            self._close_in_one_step()
+
+    def _close_in_one_step(self) -> None:
+        self._timer.close()
+        for closing in (self._public.aclose(), self._close_connector()):
+            with suppress(StopIteration, RuntimeError):
+                closing.send(None)  # what can still be done is done in its first step
+            closing.close()
 
     async def _close(self) -> None:
         self._timer.close()
         try:
             await self._public.aclose()
         finally:
-            if self._http is None:
-                await self._connector.close()
-                for _ in range(_TURNS):
-                    await asyncio.sleep(0)
+            await self._close_connector()
+
+    async def _close_connector(self) -> None:
+        if self._http is None:
+            await self._connector.close()
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)
 
     async def aclose(self) -> None:
         """Close the session, and the connector if it is our own."""
