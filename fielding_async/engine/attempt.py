@@ -259,21 +259,26 @@ class Attempt:
             raise without_frames(cancelled)  # noqa: B904 - it is the same one
         finally:
             if not is_handed_over:
-                if outgoing is not None and outgoing.left:
-                    pending.call.requests += 1
-                    pending.call.trace.counts.requests += 1
-                    pending.sent += 1
-                gate = pending.gate
-                if gate is not None and gate.waited:
-                    pending.call.trace.waited("rate", gate.waited)
-                if self.trace is not None:
-                    self.trace.end(status=status, error_type=error_type, held_back=is_held_back)
-                del runner.under_way[self]
-                runner.limiter.release(self.permit)
-                if runner.all_over is not None and not runner.under_way:
-                    runner.all_over.set_result(None)
-                    runner.all_over = None
+                self._over(status, error_type, is_held_back=is_held_back)
         return answer
+
+    def _over(self, status: int | None, error_type: str | None, *, is_held_back: bool = False) -> None:
+        """Count the attempt, end its span, and return its slot."""
+        runner, pending, outgoing = self.runner, self.pending, self.outgoing
+        if outgoing is not None and outgoing.left:
+            pending.call.requests += 1
+            pending.call.trace.counts.requests += 1
+            pending.sent += 1
+        gate = pending.gate
+        if gate is not None and gate.waited:
+            pending.call.trace.waited("rate", gate.waited)
+        if self.trace is not None:
+            self.trace.end(status=status, error_type=error_type, held_back=is_held_back)
+        del runner.under_way[self]
+        runner.limiter.release(self.permit)
+        if runner.all_over is not None and not runner.under_way:
+            runner.all_over.set_result(None)
+            runner.all_over = None
 
     def _hand_over(self) -> bool:
         """Let the rest of a write go on in a task of its own, as its caller was cancelled. Returns whether it does.
@@ -289,8 +294,16 @@ class Attempt:
             self.lost = Lost("the reply was not read")
         task = pending.task = runner.loop.create_task(self.run(), name="fielding-async write")
         runner.tasks[task] = self
-        task.add_done_callback(runner.tasks.pop)
+        task.add_done_callback(self._handed_over_ended)
         return True
+
+    def _handed_over_ended(self, task: asyncio.Task[Answer | None]) -> None:
+        runner, outgoing = self.runner, self.outgoing
+        del runner.tasks[task]
+        if self in runner.under_way:  # the task was cancelled before its first step, so nothing of it has run
+            if outgoing is not None and outgoing.rest is not None:
+                runner.transport.give_up(outgoing)
+            self._over(None, "cancelled")
 
     def _not_accepted(self, answer: Answer, error_type: str) -> None:
         """Report an answer that is no success to the limiter and to the telemetry."""

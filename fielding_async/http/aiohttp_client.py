@@ -176,7 +176,7 @@ class AiohttpTransport:
     ) -> Attempted:
         if self._is_closing:
             if outgoing.rest is not None and fast_path is not None:
-                fast_path.give_up(outgoing)
+                FastPath.give_up(outgoing)
             return _cut_off(outgoing)
         unsent, final = "could not connect", False
         limit = self._timer.start(timeout)
@@ -191,7 +191,7 @@ class AiohttpTransport:
                 outgoing.due = limit.due
                 raise
             if outgoing.rest is not None and fast_path is not None:
-                fast_path.give_up(outgoing)
+                FastPath.give_up(outgoing)
             if self._closing is not None:
                 return _cut_off(outgoing)
             reason, timed_out = f"no {'reply' if outgoing.left else outgoing.waits_for} within {timeout:.3g} s", True
@@ -253,29 +253,50 @@ class AiohttpTransport:
             url, origin = self._origin.with_path(path, encoded=True), self._origin_text
         return await self._public.send(outgoing, url, self._route_to(origin), connect_time)
 
+    def give_up(self, outgoing: Outgoing) -> None:
+        """Close the connection of the attempt, or cancel its task."""
+        rest: Any = outgoing.rest
+        if isinstance(rest, tuple):
+            FastPath.give_up(outgoing)
+        else:
+            rest.cancel()
+            outgoing.rest = None
+
     def close_now(self) -> None:
         """End the attempts under way; start to close the session, and the connector if it is our own."""
         if self._closing is not None:
             return
         self._is_closing = True
-        closing = self._close()
-        if not self._loop.is_closed():
-            self._timer.cut_all()
-            self._closing = self._loop.create_task(closing, name="fielding-async closing connections")
+        if self._loop.is_closed():
+            self._close_in_one_step()
             return
-        with suppress(StopIteration, RuntimeError):
-            closing.send(None)  # what can still be done is done in its first step
-        closing.close()
+        self._timer.cut_all()
+        self._closing = self._loop.create_task(self._close(), name="fielding-async closing connections")
+        self._closing.add_done_callback(self._close_if_cancelled)
+
+    def _close_if_cancelled(self, closing: asyncio.Task[None]) -> None:
+        if closing.cancelled():  # by a program that cancels all tasks; perhaps before its first step
+            self._close_in_one_step()
+
+    def _close_in_one_step(self) -> None:
+        self._timer.close()
+        for closing in (self._public.aclose(), self._close_connector()):
+            with suppress(StopIteration, RuntimeError):
+                closing.send(None)  # what can still be done is done in its first step
+            closing.close()
 
     async def _close(self) -> None:
         self._timer.close()
         try:
             await self._public.aclose()
         finally:
-            if self._http is None:
-                await self._connector.close()
-                for _ in range(_TURNS):
-                    await asyncio.sleep(0)
+            await self._close_connector()
+
+    async def _close_connector(self) -> None:
+        if self._http is None:
+            await self._connector.close()
+            for _ in range(_TURNS):
+                await asyncio.sleep(0)
 
     async def aclose(self) -> None:
         """Close the session, and the connector if it is our own."""

@@ -157,7 +157,8 @@ class FastPath:
             if outgoing.rest is None:
                 connection.release()  # which closes it unless it can be reused
 
-    def give_up(self, outgoing: Outgoing) -> None:
+    @staticmethod
+    def give_up(outgoing: Outgoing) -> None:
         """Close what the rest of an attempt would be read from."""
         connection, transport, *_ = outgoing.rest
         outgoing.rest = None

@@ -147,6 +147,10 @@ class Transport(Protocol):
         """
         ...
 
+    def give_up(self, outgoing: Outgoing) -> None:
+        """End an attempt that has a `rest`, in place of going on with it. (`OwnTasks` does.)"""
+        ...
+
     def close_now(self) -> None:
         """Start to close what was opened, and open nothing more. Waits for nothing; may be called more than once.
 
@@ -211,6 +215,11 @@ class OwnTasks:
                 raise
             reason = "the session was closed"
             return Lost(reason) if outgoing.left else NotSent(reason)
+
+    def give_up(self, outgoing: Outgoing) -> None:
+        """Cancel the task of the attempt."""
+        outgoing.rest.cancel()
+        outgoing.rest = None
 
     def close_now(self) -> None:
         """End the attempts under way, and start to close."""

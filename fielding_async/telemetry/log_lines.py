@@ -6,6 +6,7 @@ attributes, with `fielding_` before the name.
 
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -58,7 +59,8 @@ def write_line(line: str, call: "LoggedCall", **values: str | float) -> None:
         if call.session is not None:
             values["session"] = call.session
             text = f"%(session)s: {text}"
-        _log.log(level, text, values, extra=_extra(line, values))
+        with suppress(Exception):  # of a filter or handler of the user's: it must not change what becomes of a call
+            _log.log(level, text, values, extra=_extra(line, values))
 
 
 def _extra(line: str, values: Mapping[str, str | float]) -> dict[str, str | float]:

@@ -237,3 +237,30 @@ def test_nothing_is_left_of_a_cancelled_session(
     for _ in range(times):
         with pytest.MonkeyPatch.context() as monkeypatch, asyncio.Runner(loop_factory=new_loop) as runner:
             runner.run(main(monkeypatch))
+
+
+@pytest.mark.parametrize("new_loop", list(loops()))
+@pytest.mark.parametrize("steps", range(4))
+def test_no_socket_is_left_where_the_tasks_that_close_are_cancelled(
+    new_loop: Callable[[], asyncio.AbstractEventLoop], steps: int
+) -> None:
+    """Programs that end cancel all tasks, those that close a session as well, before their first step or after it."""
+
+    async def main() -> None:
+        before = asyncio.all_tasks()
+        async with serving("idle") as (server, url):
+            fielding = FieldingSession(TOKEN, base_url=url)
+            await fielding.__aenter__()
+            await fielding.run(REF).get()
+            closing = asyncio.create_task(fielding.aclose())
+            await asyncio.sleep(0)
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            for task in asyncio.all_tasks() - before:
+                task.cancel()
+            await asyncio.gather(closing, return_exceptions=True)
+            async with asyncio.timeout(BOUND):
+                await server.none_open.wait() if server.open else None
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(main())
