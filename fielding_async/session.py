@@ -274,11 +274,11 @@ class FieldingSession:
         `on_row_failure="continue"`. A bad ref or action is a row with a `ConfigurationError`. If the input raises, the
         rows before are performed and yielded, and then it is raised.
 
-        `concurrency`: the most rows under way; left out, that of the session's `Limits`. `look_ahead`: the most rows
-        that wait behind earlier ones of their run. `stop`: whether leaving early waits for what is in flight or cancels
-        it; `batch.leftover` then lists what was taken and not yielded. `stop_on`: called with each row as it ends; if
-        it returns true, no more rows start, and the iteration ends after those in flight. `on_conflict` and `timeout`
-        (seconds) are those of each row, as for `Run.perform`.
+        `concurrency`: the most rows under way; left out, as many as there are slots for rows: those of `Limits`, of ten
+        or more one less. `look_ahead`: the most rows that wait behind earlier ones of their run. `stop`: whether
+        leaving early waits for what is in flight or cancels it; `batch.leftover` then lists what was taken and not
+        yielded. `stop_on`: called with each row as it ends; if it returns true, no more rows start, and the iteration
+        ends after those in flight. `on_conflict` and `timeout` (seconds) are those of each row, as for `Run.perform`.
 
         `journal`: a file that makes the batch resumable, also after a crash. Each write is on record before it is sent.
         Run again with the same rows, the batch passes over those that ended (well or not), goes on with those in flight

@@ -44,7 +44,10 @@ class RowTasks:
         self._on_task_end = on_task_end
         self._on_ended = on_ended
         self._stop = stop
-        self._concurrency = options.concurrency or engine.settings.limits.concurrency
+        slots = engine.settings.limits.concurrency
+        rows = options.concurrency or slots
+        # more rows than there are slots for them would get out of step, and share fewer groups of a journal
+        self._concurrency = rows if rows > slots else min(rows, engine.limiter.background_slots)
         self._skips_after_failure = options.on_row_failure == "skip"
         self._most_held = 2 * self._concurrency  # rows under way, or ended and not yielded
         self._queues: RunQueues[Row] = RunQueues()

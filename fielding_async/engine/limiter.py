@@ -15,7 +15,7 @@ from attrs import define
 from fielding_async.core.config import Limits
 from fielding_async.core.errors import RateLimitError
 from fielding_async.core.pace.pacer import Pacer, Permit
-from fielding_async.core.pace.waiting_line import Patience, Priority, Waiter, WaitingLine
+from fielding_async.core.pace.waiting_line import Patience, Priority, Waiter, WaitingLine, background_slots
 
 from .call import Call, OutOfTimeError
 from .gate_queue import Alarm, Deadlines, GateQueue
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["Limiter", "Permit", "Priority"]
 
 _BACKGROUND = Priority.BACKGROUND_UNDER_WAY  # from this one on, the lowest class
-_KEPT_FROM = 10  # slots, from which on one is kept for calls
 
 
 @define(eq=False, kw_only=True)
@@ -50,8 +49,9 @@ class Limiter:
         self._pacer = Pacer(limits, uniform)
         self._free = limits.concurrency
         self._concurrency = limits.concurrency
-        kept = 1 if limits.concurrency >= _KEPT_FROM else 0
-        self._free_in_background = limits.concurrency - kept  # slots that the background may take
+        self.background_slots: int = background_slots(limits.concurrency)
+        """How many slots the background may take."""
+        self._free_in_background = self.background_slots
         self._told_interval = 0.0 if limits.rate is None else 1.0 / limits.rate
         self._line: WaitingLine[_Waiter] = WaitingLine()
         self._patience: Patience[_Waiter] = Patience()

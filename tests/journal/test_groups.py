@@ -22,7 +22,7 @@ def perform(rows: "list[tuple[RunRef, Action]]", concurrency: int) -> tuple[floa
     async def main() -> float:
         began = asyncio.get_running_loop().time()
         async with (
-            session_on(exchange, limits=Limits(concurrency=32, adaptive=False)) as fielding,
+            session_on(exchange, limits=Limits(concurrency=33, adaptive=False)) as fielding,
             perform_all(
                 fielding, iter(rows), Options(concurrency=concurrency), storage=lambda: MemoryStorage(disk)
             ) as batch,

@@ -59,7 +59,8 @@ class Execution:
         """Send the rows. Raises `FieldingError` if the batch could not be started; later errors are kept in `error`."""
         if not await self._check_access():
             return
-        limits = Limits(concurrency=self.order.concurrency, rate=self.order.rate)
+        # one slot more, as rows leave one to calls
+        limits = Limits(concurrency=self.order.concurrency + 1, rate=self.order.rate)
         try:
             async with (
                 FieldingSession(limits=limits) as fielding,
@@ -67,6 +68,7 @@ class Execution:
                     self._pairs,
                     journal=self.order.journal,
                     plan=self.checked.digest,
+                    concurrency=self.order.concurrency,
                     on_conflict=self.order.on_conflict,
                     stop_on=self._stops,
                 ) as batch,

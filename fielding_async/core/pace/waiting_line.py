@@ -18,7 +18,7 @@ from typing import Generic, TypeVar
 
 from attrs import define
 
-__all__ = ["Patience", "Priority", "Waiter", "WaitingLine"]
+__all__ = ["Patience", "Priority", "Waiter", "WaitingLine", "background_slots"]
 
 
 class Priority(IntEnum):
@@ -47,6 +47,11 @@ _SHARE = 10  # of so many permissions the background gets one while calls wait
 _UP = Priority.BACKGROUND - Priority.FIRST
 _LEAST_STALE = 64  # entries, below which cleaning up is not worth while
 _MOST_PAUSES = 3  # pauses in a row, each followed by another 429
+
+
+def background_slots(slots: int) -> int:
+    """Return how many of a session's slots the background may take: of ten or more, one is kept for calls."""
+    return slots - 1 if slots >= _SHARE else slots
 
 
 @define(eq=False)
