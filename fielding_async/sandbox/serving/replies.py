@@ -13,8 +13,8 @@ from .ids import IdGenerator
 
 __all__ = [
     "ERRORS",
-    "InvalidParams",
     "RETRY_AFTER_FORMS",
+    "InvalidParams",
     "Reply",
     "RetryAfter",
     "error_reply",
