@@ -13,7 +13,7 @@ from .request_pipeline import RequestPipeline
 from .serving.bound import Kept
 from .serving.dates import MILLISECOND, floor
 from .serving.host_check import checked_names
-from .serving.replies import RetryAfter
+from .serving.replies import RETRY_AFTER_FORMS, RetryAfter
 from .serving.request_form import PROJECT_ID
 from .world.behaviour import Behaviour
 from .world.rate_limits import LimiterKind, make_limiter
@@ -257,9 +257,12 @@ class Sandbox(FaultControl):
         A new limit starts counting from zero. All requests but those for tokens count, by real time.
         `window`: the length of a window in seconds, for the window limiters. `burst` is for the buckets: by
         default the requests of one second for `"token-bucket"`, 1 (even spacing) for `"leaky-bucket"`.
-        `retry_after`: the form of the header, or a function from the seconds to wait to its text, `None` for
-        no header. Raises `ConfigurationError`.
+        `retry_after`: the form of the header (`"absent"`: none), or a function from the seconds to wait to its text,
+        or to `None`. Raises `ConfigurationError`.
         """
+        if not callable(retry_after) and retry_after not in RETRY_AFTER_FORMS:
+            forms = ", ".join(map(repr, RETRY_AFTER_FORMS))
+            raise ConfigurationError(f"rate_limit(retry_after={retry_after!r}): must be one of {forms}, or a function")
         limiter = None
         if per_second is not None:
             limiter = make_limiter(kind, per_second, burst=burst, window=window, start=monotonic())

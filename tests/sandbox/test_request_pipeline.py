@@ -1,8 +1,12 @@
 """The rate limit over HTTP."""
 
 from datetime import datetime
+from typing import Any
 
-from fielding_async.sandbox import Status
+import pytest
+
+from fielding_async import ConfigurationError
+from fielding_async.sandbox import Sandbox, Status
 
 from .api import Api, serving
 
@@ -38,3 +42,9 @@ async def test_a_date_in_retry_after_is_by_the_sandboxs_clock(api: Api) -> None:
     wait = until - datetime.strptime(got.headers["Date"], written)
     assert 90 < wait.total_seconds() <= 102
     assert got.headers["traceparent"]
+
+
+@pytest.mark.parametrize("form", [None, "none", 3])
+def test_a_form_of_retry_after_that_is_none_is_refused_at_once(form: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"retry_after=.*'absent'"):
+        Sandbox().rate_limit(10, retry_after=form)

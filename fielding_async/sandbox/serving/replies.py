@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from math import ceil
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from attrs import frozen
 
@@ -13,6 +13,7 @@ from .ids import IdGenerator
 
 __all__ = [
     "ERRORS",
+    "RETRY_AFTER_FORMS",
     "InvalidParams",
     "Reply",
     "RetryAfter",
@@ -25,8 +26,10 @@ __all__ = [
 InvalidParams = tuple[tuple[str, str], ...]
 """Pairs of a parameter's name and what is wrong with it."""
 
-RetryAfter = Literal["seconds", "decimal", "date", "absent", "zero"] | Callable[[float], str | None]
+RetryAfterForm = Literal["seconds", "decimal", "date", "absent", "zero"]
+RetryAfter = RetryAfterForm | Callable[[float], str | None]
 """The form of a Retry-After header, or a function from the seconds to wait to its text (`None` for no header)."""
+RETRY_AFTER_FORMS: tuple[str, ...] = get_args(RetryAfterForm)
 
 ERRORS: Mapping[int, tuple[str, str]] = {
     400: ("bad_request_error", "The request is not valid."),
