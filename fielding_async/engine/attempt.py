@@ -24,7 +24,7 @@ from fielding_async.core.wire.replies import (
     Throttled,
     error_type_of,
 )
-from fielding_async.http.transport import Gate, HeldBack, Outgoing, Transport
+from fielding_async.http.transport import Gate, GoingOn, HeldBack, Outgoing
 from fielding_async.telemetry.attempt_trace import AttemptTrace, Target, address_of
 
 from .call import (
@@ -53,7 +53,7 @@ def _now() -> datetime:
 class AttemptRunner:
     """Makes the attempts of one session."""
 
-    transport: Transport
+    transport: GoingOn
     limiter: Limiter
     keeper: TokenKeeper
     timeout: Timeout

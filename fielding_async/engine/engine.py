@@ -21,7 +21,7 @@ from fielding_async.core.wire.structuring import load_cattrs
 from fielding_async.http.aiohttp_client import AiohttpTransport
 from fielding_async.http.caller_session import ClientSession
 from fielding_async.http.proxies import NO_PROXIES, Proxies
-from fielding_async.http.transport import OwnTasks, Transport
+from fielding_async.http.transport import GoingOn, OwnTasks, Transport
 from fielding_async.telemetry.call_trace import CallTrace, Position
 from fielding_async.telemetry.otel_providers import Providers, TracerProvider
 from fielding_async.telemetry.session_stats import SessionWatch
@@ -79,7 +79,7 @@ class Settings:
 async def open_engine(settings: Settings) -> "Engine":
     """Return all parts of a session; if one cannot be made, what was opened is closed again."""
     load_cattrs()
-    transport: Transport
+    transport: GoingOn
     if settings.transport is not None:
         transport = OwnTasks(settings.transport)
     else:
@@ -105,7 +105,7 @@ async def open_engine(settings: Settings) -> "Engine":
 class Engine:
     """The parts of an entered session. Bound to the event loop, thread and process it was made in."""
 
-    def __init__(self, settings: Settings, transport: Transport) -> None:
+    def __init__(self, settings: Settings, transport: GoingOn) -> None:
         self.settings: Settings = settings
         self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
         self._thread = threading.get_ident()

@@ -13,7 +13,18 @@ from attrs import define
 
 from fielding_async.core.wire.replies import Attempted, Lost, NotSent
 
-__all__ = ["Gate", "HeldBack", "Outgoing", "OwnTasks", "Queue", "Traced", "Transport", "ended", "in_own_task"]
+__all__ = [
+    "Gate",
+    "GoingOn",
+    "HeldBack",
+    "Outgoing",
+    "OwnTasks",
+    "Queue",
+    "Traced",
+    "Transport",
+    "ended",
+    "in_own_task",
+]
 
 
 class HeldBack(Exception):  # noqa: N818 - not an error: the request waits for a new permission
@@ -147,10 +158,6 @@ class Transport(Protocol):
         """
         ...
 
-    def give_up(self, outgoing: Outgoing) -> None:
-        """End an attempt that has a `rest`, in place of going on with it. (`OwnTasks` does.)"""
-        ...
-
     def close_now(self) -> None:
         """Start to close what was opened, and open nothing more. Waits for nothing; may be called more than once.
 
@@ -160,6 +167,14 @@ class Transport(Protocol):
 
     async def aclose(self) -> None:
         """Close what was opened, and wait until it is closed."""
+        ...
+
+
+class GoingOn(Transport, Protocol):
+    """A transport that goes on with what outlives its caller. `OwnTasks` makes one of any other."""
+
+    def give_up(self, outgoing: Outgoing) -> None:
+        """End an attempt that has a `rest`, in place of going on with it."""
         ...
 
 

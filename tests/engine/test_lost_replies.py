@@ -442,6 +442,9 @@ class Rerouted:
     def __init__(self, send: Any) -> None:
         self.send = send
 
+    def give_up(self, outgoing: Outgoing) -> None:
+        """Do nothing: nothing outlives its caller here."""
+
     def close_now(self) -> None:
         """Do nothing: nothing was opened."""
 

@@ -22,8 +22,8 @@ R3  Opening: until the first refusal that is no stray (R5) six requests may be i
     they come one by one. The others follow a pace that starts at 8.5 and grows with each accepted request. Above 750
     there is no pace.
 R4  Resume: after a refusal freedom starts again at half the pace, at most at twice what the last cycle accepted in a
-    second (in the pause, if that was shorter), and at least at 8.5. The pace grows as in the opening while requests
-    wait for it.
+    second (in the pause, if that was shorter), and at least at 8.5, or at eight requests in the time of the pause. The
+    pace grows as in the opening while requests wait for it.
 R5  Stray: if three requests that were sent after the refused one passed for each that was refused, the refusal was not
     for the pace. The pace stays as it was, and the evidence so far is dropped.
 R6  Lossy: a cycle counts against freedom if its pause took over a third of it while requests waited: at least half of

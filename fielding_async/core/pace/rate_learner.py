@@ -12,6 +12,7 @@ from .limit_evidence import Cycle, delivered, indicated, parting_speeds
 __all__ = ["RateLearner"]
 
 _FIRST = 8.5  # requests a second, at the start of the opening (R3)
+_CARE = 8  # requests that may follow a pause in the time that it took (R4)
 _GROWTH = 1.4  # times the pace with each accepted request, at low paces
 _STEP = 7.0  # the most that one adds: the pace then doubles in a tenth of a second
 _OPEN = 750.0  # requests a second: faster than this there is no limit worth a pace
@@ -184,7 +185,7 @@ class RateLearner:
         self.is_opening = False
         if self._is_careful:
             in_a_second = 2.0 * cycle.accepted / max(min(cycle.pause, 1.0), 1e-3)
-            self.pace = max(_FIRST, min(self.pace / 2.0, in_a_second))
+            self.pace = max(_FIRST, min(self.pace / 2.0, in_a_second), _CARE / max(cycle.pause, 1e-3))
         before, self._before = self._before, cycle
         if not cycle.is_lossy:
             self._lossy.clear()
