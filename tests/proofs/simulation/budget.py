@@ -51,6 +51,8 @@ def check_pauses(world: World, server: Server, calls: list[CallRecord]) -> Itera
         begun, over = until.get(message.session, (0.0, 0.0))
         if not is_sent and (message.pause != BLIND_PAUSE or message.sent_at >= begun):
             until[message.session] = now, max(over, now + (message.pause or 0.0))
+        elif not is_sent and now >= over:
+            until[message.session] = now, over  # a pause of unknown length may begin: those sent before are its burst
         elif is_sent and begun < now < over - _GRACE:
             yield f"(g) {message.call.title}: sent {over - now:.3f} s before the pause of a 429 was over"
 

@@ -150,7 +150,8 @@ def check_doubt(world: World, server: Server, calls: list[CallRecord]) -> Iterat
 
     Precisely: if a call says `already` of the state shown by its last look, then no write that an earlier call of the
     same session sent under the ETag of that very state was still on its way when the look was answered; unless the
-    server has taken the same request on that state, and it changed nothing.
+    server has taken the same request on that state, and it changed nothing. Where the ETag is rewritten on the way
+    although `identity` was asked for, nobody can know that it is that very state.
     """
     late: dict[tuple[int, str], list[Message]] = {}
     for call in calls:
@@ -163,7 +164,7 @@ def check_doubt(world: World, server: Server, calls: list[CallRecord]) -> Iterat
             continue
         assert look.arrived_at is not None
         for message in late.get((call.session, call.run_id), ()):
-            if message.call.order >= call.order or message.if_match != look.shown.etag or message.arrived_at is None:
+            if message.call.order >= call.order or message.if_match != look.got_etag or message.arrived_at is None:
                 continue
             if any(state.is_noop and state.etag == message.if_match for state in message.call.applications):
                 continue
