@@ -8,14 +8,14 @@ pytestmark = pytest.mark.once
 
 MOST_MOVES = {
     # each call asks once whether global providers of OpenTelemetry have been set since
-    "a warm pause": 44,
+    "a warm pause": 45,
     # a reply with a body, or that refuses, goes through the door at which secrets are taken out
-    "a cold update": 110,
+    "a cold update": 112,
     # what a round took is told to `core/conflict/round_waits`
-    "one 412": 154,
+    "one 412": 155,
     # who waits asks the line in `core/pace/waiting_line` three times
-    "one 429": 116,
-    "one row of apply": 91,
+    "one 429": 117,
+    "one row of apply": 92,
 }
 
 
