@@ -188,7 +188,7 @@ class Limiter:
             if deadline < found + certain * self._told_interval < inf:
                 raise self._too_late(self.waits_for, self.refusal, deadline, ahead)
         permit: asyncio.Future[Permit] = self._loop.create_future()
-        waiter = _Waiter(priority, self._count if place is None else place, now, permit=permit, ahead=ahead)
+        waiter = _Waiter(priority=priority, place=place or self._count, since=now, permit=permit, ahead=ahead)
         self._line.enter(waiter)
         if deadline is not None:
             self.deadlines.add(deadline, permit, partial(self._expire, waiter, deadline))
