@@ -6,6 +6,7 @@ It answers GETs with a live run and POSTs with 204 and a new ETag. It checks not
 import asyncio
 import multiprocessing
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Generator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
@@ -21,16 +22,16 @@ _BODY = (
 )
 
 
-class Answers(asyncio.Protocol):
+class Answers(asyncio.Protocol, ABC):
     """One connection. A request is its head: bodies are not expected."""
 
     def __init__(self) -> None:
         self._buffer = b""
         self._transport: asyncio.Transport | None = None
 
+    @abstractmethod
     def answer(self, head: bytes) -> bytes:
         """Return the reply to a request."""
-        raise NotImplementedError
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)

@@ -16,13 +16,13 @@ from attrs import evolve
 
 from .core.actions import Action
 from .core.addresses import check_api_version, resolve_base_url
-from .core.config import Limits, Retry, Timeout, check_drain, check_name, check_session
+from .core.config import DEFAULT, Limits, Retry, Timeout, TimeoutArg, check_drain, check_name, check_session
 from .core.credentials import Auth, ClientCredentials, TokenSource, resolve_auth, settings_of
 from .core.errors import ConfigurationError, SessionClosedError
 from .core.ids import check_idempotency_key, check_kind, check_parents, check_ref, check_target_group_ids
 from .core.models import OnConflict, RunRef, SessionStats
 from .core.redaction import Secret
-from .engine.engine import DEFAULT, Engine, Settings, TimeoutArg, open_engine
+from .engine.engine import Engine, Settings, open_engine
 from .handles.run import Run
 from .http.caller_session import ClientSession, check_client_session
 from .http.proxies import PROXY_VARIABLES, resolve_proxies

@@ -7,9 +7,9 @@ from attrs import frozen
 
 from fielding_async.core.actions import check_on_conflict
 from fielding_async.core.batch_values import Done, OnRowFailure, Stop
+from fielding_async.core.config import DEFAULT, TimeoutArg, check_timeout
 from fielding_async.core.errors import ConfigurationError
 from fielding_async.core.models import OnConflict
-from fielding_async.engine.engine import DEFAULT, TimeoutArg, check_timeout
 
 __all__ = ["Options"]
 

@@ -214,8 +214,7 @@ class Attempt:
             on_leave = None
         headers["Authorization"] = self.token.header
         headers["Cint-API-Version"] = runner.api_version
-        for name, value in request.headers:
-            headers[name] = value
+        headers.update(request.headers)
         return Outgoing(
             row.method, url, headers, request.body, gate, call.trace, on_leave=on_leave, outlives=row.is_write
         )

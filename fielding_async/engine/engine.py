@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from attrs import evolve, frozen
 
-from fielding_async.core.config import DEFAULT, Default, Limits, Retry, Timeout, TimeoutArg, check_timeout
+from fielding_async.core.config import DEFAULT, Limits, Retry, Timeout, TimeoutArg, check_timeout
 from fielding_async.core.conflict.run_memory import RunMemory
 from fielding_async.core.credentials import Auth, TokenSource
 from fielding_async.core.errors import SessionClosedError
@@ -37,7 +37,7 @@ from .token_keeper import TokenKeeper
 if TYPE_CHECKING:
     from fielding_async.telemetry.meters import MeterProvider
 
-__all__ = ["DEFAULT", "Default", "Engine", "EngineSource", "Settings", "TimeoutArg", "check_timeout", "open_engine"]
+__all__ = ["Engine", "EngineSource", "Settings", "open_engine"]
 
 
 _forks = [0]

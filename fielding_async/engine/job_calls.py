@@ -9,6 +9,7 @@ from typing import Any
 
 from attrs import frozen
 
+from fielding_async.core.config import TimeoutArg
 from fielding_async.core.conflict.attempts import RequestEnd, outcome_unknown
 from fielding_async.core.errors import (
     DeadlineExceededError,
@@ -30,7 +31,7 @@ from fielding_async.telemetry.call_trace import Position
 
 from .backoff_waits import poll_waits
 from .call import Call
-from .engine import Engine, TimeoutArg
+from .engine import Engine
 
 __all__ = ["JobQuery", "Made", "Position", "get_job", "make_job", "wait_for_job"]
 

@@ -7,6 +7,7 @@ from typing import assert_never
 from attrs import Factory, define, field
 
 from fielding_async.core.actions import Action, Change, Update
+from fielding_async.core.config import TimeoutArg
 from fielding_async.core.conflict.attempts import RequestEnd
 from fielding_async.core.conflict.judgement import STILL_OPEN, Situation, Why, judge, why_fetched
 from fielding_async.core.conflict.verdicts import (
@@ -35,7 +36,7 @@ from fielding_async.core.wire.requests import run_request
 
 from .backoff_waits import ActionWaits
 from .call import Call, OutOfTimeError, PendingRequest
-from .engine import Engine, TimeoutArg
+from .engine import Engine
 from .run_errors import RunErrors
 from .run_fetch import FetchedRun, fetch_run
 
@@ -92,10 +93,8 @@ class RunAction:
                     verdict = await self._open()
                 while isinstance(verdict, Send):
                     attempts = verdict.attempts
-                    if attempts is None:
-                        recorded = writes.intend(verdict.action)
-                        if recorded is not None:
-                            await recorded
+                    if attempts is None and (recorded := writes.intend(verdict.action)) is not None:
+                        await recorded
                     request = writes.start(verdict.action)
                     pending = self._pending = engine.sender.prepare(call, request, attempts=attempts)
                     end = await engine.sender.send(pending)

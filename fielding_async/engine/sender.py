@@ -90,7 +90,7 @@ class RequestSender:
             return end
         except OutOfTimeError as out:
             end.out_of_time = end.gave_up = True
-            end.failure = _time_ran_out(pending.request, out, end.failure)
+            end.failure = out.error(pending.request.operation.method, pending.request.path, end.failure)
             return end
 
     async def _back_off(self, pending: PendingRequest, wait: float, error: FieldingError) -> bool:
@@ -104,7 +104,8 @@ class RequestSender:
             return True
         pending.end.out_of_time = True
         if until is not None and self.loop.time() >= until - _TICK:
-            pending.end.failure = _time_ran_out(pending.request, OutOfTimeError(None), error)
+            request = pending.request
+            pending.end.failure = OutOfTimeError(None).error(request.operation.method, request.path, error)
         return False
 
     async def sleep(self, seconds: float, until: float | None) -> bool:
@@ -149,10 +150,6 @@ class RequestSender:
             await attempts.keeper.aclose()
         finally:
             await attempts.transport.aclose()
-
-
-def _time_ran_out(request: Request, out: OutOfTimeError, last: FieldingError | None) -> FieldingError:
-    return out.error(request.operation.method, request.path, last)
 
 
 def _wake(future: "asyncio.Future[None]") -> None:

@@ -6,13 +6,14 @@ from typing import Any
 
 from attrs import field, frozen
 
+from fielding_async.core.config import DEFAULT, TimeoutArg, check_timeout
 from fielding_async.core.errors import ConfigurationError
 from fielding_async.core.job_results import BatchResult, DraftResult
 from fielding_async.core.models import RunRef
 from fielding_async.core.wire.bodies import decode_batch_result, decode_draft_result
 from fielding_async.core.wire.operations import Operation
 from fielding_async.core.wire.structuring import Report
-from fielding_async.engine.engine import DEFAULT, EngineSource, TimeoutArg, check_timeout
+from fielding_async.engine.engine import EngineSource
 from fielding_async.engine.job_calls import JobQuery, Position, get_job, wait_for_job
 
 __all__ = ["BatchJob", "DraftJob"]

@@ -5,9 +5,10 @@ from typing import Any
 
 from attrs import field, frozen
 
+from fielding_async.core.config import DEFAULT, TimeoutArg
 from fielding_async.core.ids import check_plain_id, check_target_group_ids, check_ulid
 from fielding_async.core.wire.operations import operation
-from fielding_async.engine.engine import DEFAULT, EngineSource, TimeoutArg
+from fielding_async.engine.engine import EngineSource
 from fielding_async.engine.job_calls import Made, make_job
 
 from .job import BatchJob

@@ -18,9 +18,10 @@ from fielding_async.core.actions import (
     check_action,
     check_on_conflict,
 )
+from fielding_async.core.config import DEFAULT, TimeoutArg
 from fielding_async.core.errors import ConfigurationError
 from fielding_async.core.models import FieldingRun, OnConflict, Outcome, RunRef
-from fielding_async.engine.engine import DEFAULT, EngineSource, TimeoutArg
+from fielding_async.engine.engine import EngineSource
 from fielding_async.engine.run_action import RunAction
 from fielding_async.engine.run_fetch import fetch_run
 

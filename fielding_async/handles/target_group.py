@@ -5,6 +5,7 @@ from typing import Any
 
 from attrs import field, frozen
 
+from fielding_async.core.config import DEFAULT, TimeoutArg
 from fielding_async.core.dates import check_period, floor_to_milliseconds, to_text
 from fielding_async.core.ids import check_plain_id
 from fielding_async.core.models import FieldingRun, RunRef
@@ -12,7 +13,7 @@ from fielding_async.core.wire.bodies import decode_run_list
 from fielding_async.core.wire.operations import operation
 from fielding_async.core.wire.replies import decoded
 from fielding_async.core.wire.requests import request
-from fielding_async.engine.engine import DEFAULT, EngineSource, TimeoutArg
+from fielding_async.engine.engine import EngineSource
 from fielding_async.engine.job_calls import Made, make_job
 
 from .job import DraftJob

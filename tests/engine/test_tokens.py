@@ -50,6 +50,7 @@ async def test_a_token_that_expires_under_many_tasks_is_renewed_once(
     async with session(sandbox, auth=credentials, limits=Limits(concurrency=50)) as fielding:
         tasks = [asyncio.create_task(fielding.run(ref).pause()) for ref in refs]
         while len(sent(sandbox, "pause")) < 40:
+            assert not any(task.done() and task.exception() for task in tasks)
             await asyncio.sleep(0)
         sandbox.expire_tokens()
         outcomes: list[Outcome] = await asyncio.gather(*tasks)

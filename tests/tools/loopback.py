@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from abc import ABC, abstractmethod
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
@@ -11,7 +12,7 @@ from .waits import HANG
 __all__ = ["LoopbackServer", "copy"]
 
 
-class LoopbackServer:
+class LoopbackServer(ABC):
     """A server over sockets, behind TLS with a context. At the end it waits until clients have closed everything."""
 
     context: ssl.SSLContext | None = None
@@ -20,9 +21,9 @@ class LoopbackServer:
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
 
+    @abstractmethod
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection, which is closed afterwards. One that the client breaks off ends in good order."""
-        raise NotImplementedError
 
     async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Take a connection: a callback of asyncio's servers."""

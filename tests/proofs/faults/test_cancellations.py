@@ -52,6 +52,17 @@ async def _settle() -> None:
         await asyncio.sleep(0)
 
 
+async def _cancel_a_pause(fielding: FieldingSession, arrived: asyncio.Event) -> None:
+    """Cancel a pause once its request has arrived."""
+    run = fielding.run(REF)
+    await run.get()
+    task = asyncio.create_task(run.pause())
+    await arrived.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
 def _told(caplog: pytest.LogCaptureFixture) -> list[object]:
     return [
         record.args["result"] for record in caplog.records if isinstance(record.args, dict) and "result" in record.args
@@ -191,13 +202,7 @@ async def test_a_handed_over_write_has_no_more_time_than_it_had(caplog: pytest.L
     async with RawServer() as server:
         server.script("pause", _in_parts(0, arrived, go_on))
         async with _session(server, road, timeout=Timeout(total=None, attempt=0.2)) as fielding:
-            run = fielding.run(REF)
-            await run.get()
-            task = asyncio.create_task(run.pause())
-            await arrived.wait()
-            task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
+            await _cancel_a_pause(fielding, arrived)
             await fielding.aclose(drain=100.0)
         go_on.set()
     assert _told(caplog) == ["lost: it may be applied"]
@@ -211,13 +216,7 @@ async def test_the_task_of_a_handed_over_write_may_be_cancelled(caplog: pytest.L
     async with RawServer() as server:
         server.script("pause", _in_parts(0, arrived, go_on))
         async with _session(server, road) as fielding:
-            run = fielding.run(REF)
-            await run.get()
-            task = asyncio.create_task(run.pause())
-            await arrived.wait()
-            task.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await task
+            await _cancel_a_pause(fielding, arrived)
             (rest,) = fielding.engine().sender.attempts.tasks
             rest.cancel()
             with pytest.raises(asyncio.CancelledError):

@@ -19,6 +19,7 @@ never refused each further period lets N pass, one by one as the share falls: th
 Both count whole milliseconds.
 """
 
+from math import ceil, floor
 from typing import Protocol
 
 from attrs import define, field
@@ -49,13 +50,13 @@ class Counter(Protocol):
 class NginxRate:
     """`limit_req` of nginx: `per_second` requests, and `burst` more at once. `delay`: those above the rate are held."""
 
-    per_second: int
+    per_second: float
     burst: int = 0
     delay: bool = False
-    _excess: int = field(default=0, init=False)
+    _excess: float = field(default=0, init=False)
     _last: int | None = field(default=None, init=False)
 
-    def _next(self, at: int) -> int:
+    def _next(self, at: int) -> float:
         """Return the excess if a request passed now."""
         if self._last is None:
             return 0
@@ -69,10 +70,10 @@ class NginxRate:
         return True
 
     def wait(self, at: int) -> int:
-        return -(-max(0, self._next(at) - self.burst * _REQUEST) // self.per_second)
+        return ceil(max(0, self._next(at) - self.burst * _REQUEST) / self.per_second)
 
     def held(self) -> int:
-        return self._excess // self.per_second if self.delay else 0
+        return floor(self._excess / self.per_second) if self.delay else 0
 
 
 @define

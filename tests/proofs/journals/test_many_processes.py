@@ -36,8 +36,8 @@ from fielding_async import (
 )
 from fielding_async.batch.options import Options
 from fielding_async.batch.perform_all import perform_all
+from fielding_async.core.config import DEFAULT
 from fielding_async.core.wire.replies import Attempted, Lost, Response
-from fielding_async.engine.engine import DEFAULT
 from fielding_async.http.transport import Outgoing
 from fielding_async.journal.replay import Replay
 from tests.tools import virtual_time

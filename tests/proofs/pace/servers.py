@@ -6,10 +6,13 @@ A counter has two parts, so that the oracle may look without being counted: `wai
 have to wait, and `take` counts one that passes. `hit` is what an ordinary client meets.
 """
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Sequence
 from math import ceil, floor, inf
 from typing import Literal
+
+from tests.proofs.gateways.limit_models import NginxRate
 
 __all__ = [
     "SLACK",
@@ -34,21 +37,21 @@ SLACK = 1e-9  # seconds: tolerates the rounding of floats, so that a request exa
 RetryAfter = Literal["exact", "rounded up", "always 1", "always 5", "date", "absent", "zero"]
 
 
-class Counter:
+class Counter(ABC):
     """A way of limiting requests. `reply_after`: the seconds by which the reply to the last one that passed is late."""
 
     reply_after: float = 0.0
 
+    @abstractmethod
     def wait(self, at: float) -> float:
         """Return the seconds until a request passes; up to `SLACK`, it would pass now."""
-        raise NotImplementedError
 
+    @abstractmethod
     def take(self, at: float) -> None:
         """Count a request that passes."""
-        raise NotImplementedError
 
-    def refused(self, at: float) -> None:
-        """Note a request that is refused: most servers do not count it."""
+    def refused(self, at: float) -> None:  # noqa: B027 - most servers do not count it
+        """Note a request that is refused."""
 
     def hit(self, at: float) -> float:
         """Count a request: 0 if it passes, else the seconds until one would."""
@@ -181,21 +184,18 @@ class Nginx(Counter):
     """
 
     def __init__(self, rate: float, burst: int = 0, *, delay: bool = False) -> None:
-        self.rate, self.burst, self._delay = rate, burst, delay
-        self._excess, self._last = 0.0, -1e9
-
-    def _excess_at(self, at: float) -> float:
-        # the slack is for times that are whole milliseconds but for their rounding
-        return max(0.0, self._excess - self.rate * (floor(at * 1000 + 1e-6) / 1000 - self._last) + 1)
+        self._model = NginxRate(rate, burst, delay)
 
     def wait(self, at: float) -> float:
-        above = self._excess_at(at) - self.burst
-        return ceil(above / self.rate * 1000 - 1e-6) / 1000 if above > SLACK else 0.0
+        return self._model.wait(_milliseconds(at)) / 1000
 
     def take(self, at: float) -> None:
-        self._excess = self._excess_at(at)
-        self._last = floor(at * 1000 + 1e-6) / 1000
-        self.reply_after = self._excess / self.rate if self._delay else 0.0
+        self._model.hit(_milliseconds(at))
+        self.reply_after = self._model.held() / 1000
+
+
+def _milliseconds(at: float) -> int:
+    return floor(at * 1000 + 1e-6)  # the slack is for times that are whole milliseconds but for their rounding
 
 
 class InFlight(Counter):
