@@ -11,8 +11,8 @@ MOST_MOVES = {
     "a warm pause": 45,
     # a reply with a body, or that refuses, goes through the door at which secrets are taken out
     "a cold update": 112,
-    # what a round took is told to `core/conflict/round_waits`
-    "one 412": 155,
+    # what a round took is told to `core/conflict/round_waits`; a reply that comes early or late is a move or two more
+    "one 412": 158,
     # who waits asks the line in `core/pace/waiting_line` three times
     "one 429": 117,
     "one row of apply": 92,
