@@ -40,9 +40,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cli/batch": {"public", "core", "cli/shared"},
     "cli/demo": {"public", "core", "http", "sandbox", "cli/shared"},
     "cli/doctor": {"public", "core", "core/wire", "http", "cli/shared"},
+    "cli/journal": {"public", "core", "journal", "cli/shared", "cli/shared/plan"},
     "cli/run": {"public", "core", "cli/shared"},
     "cli/sandbox": {"core", "sandbox", "cli/shared"},
-    "cli": {"cli/apply", "cli/batch", "cli/demo", "cli/doctor", "cli/run", "cli/sandbox", "cli/shared"},
+    "cli": {"cli/apply", "cli/batch", "cli/demo", "cli/doctor", "cli/journal", "cli/run", "cli/sandbox", "cli/shared"},
 }
 # `__about__` holds the version, and may be imported anywhere. These are the public faces, above all folders.
 PUBLIC_FACES = {"fielding_async", "fielding_async.session", "fielding_async.webhooks"}

@@ -1,13 +1,14 @@
 """The values that a journal is read into, and the one that says what it belongs to."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Literal
 from urllib.parse import urlsplit
 
 from attrs import frozen
 
 from fielding_async.core.actions import Action
-from fielding_async.core.models import RunRef
+from fielding_async.core.models import Effect, FieldingRun, RunRef
 
 __all__ = ["Binding", "EndState", "JournalCounts", "JournalRow", "JournalSummary", "is_same_exchange"]
 
@@ -86,7 +87,12 @@ class JournalRow:
     number: int
     ref: RunRef | None
     action: Action | None
-    state: Literal["failed", "unknown", "skipped", "in flight"]
+    state: Literal["done", "failed", "unknown", "skipped", "stuck", "in flight"]
+    effect: Effect | None = None
     error: str = ""
     message: str = ""
     trace_id: str | None = None
+    time: datetime | None = None
+    before: FieldingRun | None = None
+    etag: str | None = None
+    conflicts: int = 0
