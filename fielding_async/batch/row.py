@@ -5,7 +5,7 @@ from typing import cast
 
 from attrs import define
 
-from fielding_async.core.actions import Action, check_action
+from fielding_async.core.actions import Action, Guarded, check_action, check_if_match
 from fielding_async.core.batch_values import Done, Leftover, LeftState
 from fielding_async.core.conflict.attempts import outcome_unknown
 from fielding_async.core.errors import (
@@ -31,10 +31,10 @@ class Row:
     """A row that was taken from the input and has not been yielded. It is the write log of its call.
 
     `ref`: as the caller gave it. `checked_ref`: the run that it names, `None` if it names none. `problem`: what is
-    wrong with `ref` or `action`, if anything. `digest`: of what the row asks for, as the journal has it. `resumed`: the
-    write of an earlier process that may be applied, as the action and the run under whose ETag it was sent. `in_doubt`:
-    the call was cut off, and a write of it may be applied. `has_intent`: a write of this process is on record. `done`:
-    how the row ended.
+    wrong with `ref`, `action` or `if_match`, if anything. `if_match`: the only ETag that it may be sent under, or
+    `PREVIOUS`. `digest`: of what the row asks for, as the journal has it. `resumed`: the write of an earlier process
+    that may be applied, as the action and the run under whose ETag it was sent. `in_doubt`: the call was cut off, and a
+    write of it may be applied. `has_intent`: a write of this process is on record. `done`: how the row ended.
     """
 
     number: int
@@ -42,6 +42,7 @@ class Row:
     action: Action
     checked_ref: RunRef | None
     problem: ConfigurationError | None
+    if_match: str | None = None
     digest: int = NO_ROW
     journal: Journal | None = None
     resumed: tuple[Action, FieldingRun] | None = None
@@ -78,7 +79,8 @@ def make_row(number: int, pair: object, journal: Journal | None) -> Row:
     """Return the row for an element of the input. Raises `ConfigurationError` if that is not a pair at all."""
     if not isinstance(pair, tuple | list) or len(cast("Sized", pair)) != 2:
         raise ConfigurationError(f"pairs: row {number} is {pair!r:.100}: must be a pair of a RunRef and an action")
-    ref, action = cast("tuple[RunRef, Action]", pair)
+    ref, order = cast("tuple[RunRef, Action | Guarded]", pair)
+    action, if_match = (order.action, order.if_match) if isinstance(order, Guarded) else (order, None)
     checked_ref: RunRef | None = None
     problem: ConfigurationError | None = None
     try:
@@ -86,11 +88,13 @@ def make_row(number: int, pair: object, journal: Journal | None) -> Row:
             raise ConfigurationError(f"ref={ref!r:.100}: must be a RunRef (a run's handle has one as .ref)")
         checked_ref = check_ref(ref)
         check_action(action)
+        if if_match is not None:
+            check_if_match(if_match)
     except ConfigurationError as error:
         problem = error.filled(ref=checked_ref)
-    row = Row(number, ref, action, checked_ref, problem, journal=journal)
+    row = Row(number, ref, action, checked_ref, problem, if_match, journal=journal)
     if journal is not None and checked_ref is not None and problem is None:
-        row.digest = row_digest(checked_ref, action)
+        row.digest = row_digest(checked_ref, action, if_match)
     return row
 
 

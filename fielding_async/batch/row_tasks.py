@@ -13,6 +13,7 @@ from fielding_async.engine.run_action import RunAction
 from fielding_async.journal.journal import Journal
 from fielding_async.journal.values import EndState
 
+from .guards import Guards
 from .options import Options
 from .row import Row, is_final, outcome_unknown_if_unjudged
 from .row_order import FailedRuns, RunQueues
@@ -52,6 +53,7 @@ class RowTasks:
         self._most_held = 2 * self._concurrency  # rows under way, or ended and not yielded
         self._queues: RunQueues[Row] = RunQueues()
         self._failed_runs = FailedRuns()
+        self._guards = Guards({})
         self._open_runs: set[RunRef] = set()  # with a row whose failure was not final
         self._ready: deque[Row] = deque()  # they start as soon as there is room
         self._running: dict[asyncio.Task[Outcome], Row] = {}
@@ -112,6 +114,7 @@ class RowTasks:
 
     def pass_over(self, row: Row, state: EndState) -> None:
         """Take note of how a row ended in an earlier batch."""
+        self._guards.passed_over(row)
         run = row.checked_ref
         if state in {"failed", "unknown"} and run is not None and self._skips_after_failure:
             self._failed_runs.add(run, FieldingError(f"row {row.number} of the journal: {state}", ref=run))
@@ -126,7 +129,7 @@ class RowTasks:
         """Start the rows that are ready, as far as there is room."""
         while self._ready and self._may_start() and not self.stopping:
             row = self._ready.popleft()
-            problem = row.problem or self._skipped(row)
+            problem = row.problem or self._skipped(row) or self._guards.refused(row)
             if problem is not None:
                 self._end(row, None, problem)
                 self._on_ended()
@@ -142,6 +145,7 @@ class RowTasks:
                     timeout=self._options.timeout,
                     log=row,
                     is_background=True,
+                    if_match=self._guards.etag_for(row),
                 ).run(),
                 context=self._context.copy(),  # the current one may be that of the input, with spans of its rows
             )
@@ -191,6 +195,7 @@ class RowTasks:
 
     def _end(self, row: Row, outcome: Outcome | None, error: Exception | None) -> None:
         done = row.done = Done(row.ref, row.action, outcome, error, number=row.number)
+        self._guards.ended(row)
         journal = self._journal
         is_end = journal is None or error is None or self._is_final(row, error)
         if is_end and journal is not None:

@@ -41,10 +41,12 @@ _encode = json.JSONEncoder(separators=(",", ":")).encode
 _quote: Callable[[str], str] = encode_basestring_ascii
 
 
-def row_digest(ref: RunRef, action: Action) -> int:
+def row_digest(ref: RunRef, action: Action, if_match: str | None = None) -> int:
     """Return a 32-bit digest, at least 2, of what a row asks for. Both must have been checked."""
     what = action.name if isinstance(action, StatusAction) else _encode(_action(action))
     text = f"{ref.account_id}/{ref.project_id}/{ref.target_group_id}/{ref.fielding_run_id}/{what}"
+    if if_match is not None:
+        text = f"{text}/{if_match}"
     digest = crc32(text.encode())
     return digest if digest > NO_ROW else NO_ROW + 1
 
