@@ -53,7 +53,7 @@ class RowTasks:
         self._most_held = 2 * self._concurrency  # rows under way, or ended and not yielded
         self._queues: RunQueues[Row] = RunQueues()
         self._failed_runs = FailedRuns()
-        self._guards = Guards({})
+        self._guards = Guards({} if journal is None else journal.replay.left)
         self._open_runs: set[RunRef] = set()  # with a row whose failure was not final
         self._ready: deque[Row] = deque()  # they start as soon as there is room
         self._running: dict[asyncio.Task[Outcome], Row] = {}
@@ -201,7 +201,7 @@ class RowTasks:
         if is_end and journal is not None:
             # it is yielded once it is durable: a crash must not take back what the caller knows
             self._recording[row.number] = row
-            journal.record_end(row.digest, done)
+            journal.record_end(row.digest, done, row.if_match)
         else:
             self.ended.append(row)
         run = row.checked_ref

@@ -129,14 +129,17 @@ class Journal:
         if self._is_open():
             self._add(settled_line(number, digest))
 
-    def record_end(self, digest: int, done: Done) -> None:
-        """Record how a row ended. It is reported through `attach`, later and with others."""
+    def record_end(self, digest: int, done: Done, if_match: str | None = None) -> None:
+        """Record how a row ended. It is reported through `attach`, later and with others.
+
+        `if_match`: the only ETag that it might be sent under, as its plan has it.
+        """
         number, error = done.number, done.error
         if not self._is_open():
             self._loop.call_soon(self._on_durable_ends, [number])
             return
         if done.outcome is not None:
-            line = end_line(number, digest, done.action, done.outcome)
+            line = end_line(number, digest, done.action, done.outcome, if_match)
         else:
             assert error is not None  # noqa: S101 - one of the two is always there
             state: EndState = "failed"
@@ -144,11 +147,11 @@ class Journal:
                 state = "unknown"
             elif isinstance(error, SkippedError):
                 state = "skipped"
-            line = failure_line(number, digest, *_valid(digest, done), state, error)
+            line = failure_line(number, digest, *_valid(digest, done), state, error, if_match)
         self._group.ends.append(number)
         self._add(line)
 
-    def record_stuck(self, digest: int, done: Done) -> None:
+    def record_stuck(self, digest: int, done: Done, if_match: str | None = None) -> None:
         """Record that a row is set aside with an error for now. It has not ended: another batch tries it again.
 
         It is not reported through `attach`. Raises `ValueError` for a row without an error.
@@ -156,7 +159,7 @@ class Journal:
         if done.error is None:
             raise ValueError(f"row {done.number} ended well, it is not stuck")
         if self._is_open():
-            self._add(failure_line(done.number, digest, *_valid(digest, done), "stuck", done.error))
+            self._add(failure_line(done.number, digest, *_valid(digest, done), "stuck", done.error, if_match))
 
     def record_event(self, kind: EventKind, seconds: float | None, reason: str) -> None:
         """Record something that happened to the whole batch. `seconds`: how long it took, where that is known."""

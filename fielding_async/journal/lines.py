@@ -106,13 +106,14 @@ def settled_line(number: int, digest: int) -> bytes:
     return b'{"settled":%d,"row":"%08x"}\n' % (number, digest)
 
 
-def end_line(number: int, digest: int, action: Action, outcome: Outcome) -> bytes:
+def end_line(number: int, digest: int, action: Action, outcome: Outcome, if_match: str | None = None) -> bytes:
     """Return the record of a row that ended well. The ref of `outcome` must have been checked."""
     what = f',"action":{_encode(_action(action))}' if isinstance(action, Update) else ""
+    under = "" if if_match is None else f',"if_match":{_quote(if_match)}'
     return (
         f'{{"end":{number},"row":"{digest:08x}","as":"{outcome.effect}","do":"{action.name}"{what},'
         f'"ref":[{_parents(outcome.ref)},{_quote(outcome.ref.fielding_run_id)}],"trace":"{outcome.trace_id}",'
-        f'"etag":{_optional(outcome.etag)},"conflicts":{outcome.conflicts}}}\n'
+        f'"etag":{_optional(outcome.etag)},"conflicts":{outcome.conflicts}{under}}}\n'
     ).encode()
 
 
@@ -123,6 +124,7 @@ def failure_line(
     action: Action | None,
     state: EndState | Literal["stuck"],
     error: Exception,
+    if_match: str | None = None,
 ) -> bytes:
     """Return the record of a row that failed, is unknown, was skipped or is stuck, with what a new plan needs of it."""
     return _line(
@@ -137,6 +139,7 @@ def failure_line(
             "message": str(error)[:_LONGEST_MESSAGE],
             "trace": getattr(error, "trace_id", None),
             "conflicts": getattr(error, "conflicts", 0),
+            **({} if if_match is None else {"if_match": if_match}),
         }
     )
 

@@ -102,7 +102,8 @@ class Replay:
 
     `commits`: the number of the last group. `good_bytes`: the length of what could be read, in bytes; the rest is an
     incomplete end. `open`: the rows without an end whose write may be applied, with the action and the run in their
-    last intent. `outcomes`: how many rows ended, by the name of the action and the outcome.
+    last intent. `outcomes`: how many rows ended, by the name of the action and the outcome. `left`: the ETags that rows
+    with an `if_match` left, which the rows after them may have to be sent under.
     """
 
     def __init__(self, *, keep: bool = False, keep_done: bool = False) -> None:
@@ -120,6 +121,7 @@ class Replay:
         self.good_bytes: int = 0
         self.open: dict[int, tuple[Action, FieldingRun]] = {}
         self.outcomes: dict[tuple[str, str], int] = {}
+        self.left: dict[int, str] = {}
         self.rows: list[JournalRow] = []
         """With `keep`: the rows that did not end well, with `keep_done` all that ended, until the caller empties it."""
         self.events: list[JournalEvent] = []
@@ -195,6 +197,8 @@ class Replay:
         if self._states[number]:
             return
         self._states[number] = code
+        if "if_match" in record and record.get("etag") is not None and record["as"] == "accepted":
+            self.left[number] = _text(record["etag"])
         self.outcomes[key] = self.outcomes.get(key, 0) + 1
         if row is not None:
             self.rows.append(row)
@@ -219,6 +223,7 @@ class Replay:
             time=_time_of(self._time),
             before=before,
             conflicts=int(record.get("conflicts", 0)),
+            if_match=record.get("if_match"),
             **values,
         )
 

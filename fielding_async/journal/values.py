@@ -118,7 +118,8 @@ class JournalRow:
     `time` is when the group of records with the end was written (in flight: that with the last intent), aware and in
     UTC; `None` in format 1. `before` is the run under whose ETag the last write of the row was sent, without the ids of
     account, project and target group; `None` if nothing was sent. `etag` is the run's ETag as our accepted write left
-    it, `None` where that is not known. `conflicts` is `Outcome.conflicts`.
+    it, `None` where that is not known. `conflicts` is `Outcome.conflicts`. `if_match` is that of the
+    row's plan, if it has one.
     """
 
     __module__ = "fielding_async"
@@ -135,6 +136,7 @@ class JournalRow:
     before: FieldingRun | None = None
     etag: str | None = None
     conflicts: int = 0
+    if_match: str | None = None
 
 
 @frozen(kw_only=True)

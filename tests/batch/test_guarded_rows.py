@@ -1,5 +1,7 @@
 """Rows that are sent under one ETag only: what a colleague wrote stands, and a reply that is lost is judged as ever."""
 
+import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,10 +20,17 @@ from fielding_async import (
     RunRef,
     SkippedError,
     Update,
+    journal_rows,
     read_journal,
 )
+from fielding_async.batch.options import Options
+from fielding_async.batch.perform_all import perform_all
 from fielding_async.core.actions import PREVIOUS, Guarded
 from fielding_async.sandbox import Cut, Fault, Sandbox, SecondWriter, SetHeader
+from tests.tools import virtual_time
+from tests.tools.fake_exchange import FakeExchange, ref_of, session_on
+from tests.tools.fake_storage import Disk, MemoryStorage
+from tests.tools.journal_lives import one_process
 from tests.tools.sessions import END, applied, sent, session
 
 UPDATE = Update(end_fielding_at=END)
@@ -65,7 +74,9 @@ async def test_a_run_with_another_etag_is_not_written_to(sandbox: Sandbox, actio
     refused, done = await performed(sandbox, (ref, Guarded(action, etag)), (other, Pause()))
     assert type(refused.error) is PreconditionFailedError
     assert etag in refused.error.message
-    assert (refused.error.wanted, refused.error.current) == (action, sandbox.inspect(ref))
+    assert refused.error.wanted == action
+    assert refused.error.current is not None
+    assert refused.error.current.etag == etag_of(sandbox, ref)
     assert done.result().effect == "accepted"
     assert applied(sandbox) == ["pause"]
 
@@ -89,7 +100,8 @@ async def test_a_412_is_a_refusal(sandbox: Sandbox, action: Action, fault: Fault
     sandbox.script(fault, on=action.name)
     (refused,) = await performed(sandbox, (ref, Guarded(action, etag)))
     assert type(refused.error) is PreconditionFailedError
-    assert refused.error.current == sandbox.inspect(ref)
+    assert refused.error.current is not None
+    assert refused.error.current.etag == etag_of(sandbox, ref)
     assert [request.header("If-Match") for request in sent(sandbox, action.name)] == [etag]
     assert not applied(sandbox)
 
@@ -168,33 +180,32 @@ async def test_previous_without_an_accepted_guarded_row_before_it_is_refused(san
     assert len(applied(sandbox)) == (2 if before == "a plain row" else 0)
 
 
-LOST: list[tuple[tuple[Fault, ...], set[object]]] = [
-    ((Cut("before"),), {"accepted"}),
-    ((Cut("after"),), {"unconfirmed"}),
-    ((Cut("headers"),), {"unconfirmed"}),
-    ((SecondWriter(), Cut("after")), {PreconditionFailedError}),
-    ((Cut("before"), SecondWriter()), {PreconditionFailedError}),
-    ((Cut("after"), SecondWriter(when="after")), {"unconfirmed", OutcomeUnknownError}),
-    (
-        (Cut("after"), SecondWriter(status="live", end_fielding_at=END + timedelta(1), when="after")),
-        {OutcomeUnknownError},
-    ),
+MOVED = END + timedelta(1)
+LOST: list[tuple[Action, list[Any], object, int]] = [  # the faults of each attempt, how the row ends, writes applied
+    (Pause(), [Cut("before")], "accepted", 1),
+    (Pause(), [Cut("after")], "unconfirmed", 1),
+    (UPDATE, [Cut("headers")], "unconfirmed", 1),
+    (Pause(), [(SecondWriter(), Cut("after"))], PreconditionFailedError, 0),
+    (UPDATE, [(SecondWriter(status="paused", shift_end=timedelta(0)), Cut("after"))], PreconditionFailedError, 0),
+    (Pause(), [Cut("before"), SecondWriter()], PreconditionFailedError, 0),
+    (Pause(), [(Cut("after"), SecondWriter(when="after"))], "unconfirmed", 1),
+    (UPDATE, [(Cut("after"), SecondWriter(end_fielding_at=MOVED, when="after"))], OutcomeUnknownError, 1),
+    (UPDATE, [(SecondWriter(end_fielding_at=MOVED), Cut("after"))], OutcomeUnknownError, 0),
 ]
 
 
-@pytest.mark.parametrize("action", [Pause(), UPDATE])
-@pytest.mark.parametrize(("faults", "ends"), LOST)
+@pytest.mark.parametrize(("action", "attempts", "end", "writes"), LOST)
 async def test_a_lost_reply_is_judged_as_ever(
-    sandbox: Sandbox, action: Action, faults: tuple[Fault, ...], ends: set[object]
+    sandbox: Sandbox, action: Action, attempts: list[Any], end: object, writes: int
 ) -> None:
-    """The 412 that answers our own lost write is no refusal, and one that proves that nothing was applied is."""
+    """The 412 that may answer our own lost write is no refusal; one that proves that nothing was applied is one."""
     ref = sandbox.add_run("live")
     etag = etag_of(sandbox, ref)
-    sandbox.script(faults, on=action.name)
+    sandbox.script(*attempts, on=action.name)
     (done,) = await performed(sandbox, (ref, Guarded(action, etag)))
-    assert (done.outcome.effect if done.outcome else type(done.error)) in ends
+    assert (done.outcome.effect if done.outcome else type(done.error)) == end
     assert {request.header("If-Match") for request in sent(sandbox, action.name)} == {etag}
-    assert len(applied(sandbox)) == (PreconditionFailedError not in ends)
+    assert len(applied(sandbox)) == writes
 
 
 async def test_a_stale_look_at_the_run_refuses_nothing(sandbox: Sandbox) -> None:
@@ -224,3 +235,94 @@ async def test_another_etag_is_another_plan(sandbox: Sandbox, path: Path) -> Non
     for order in (Guarded(Pause(), 'W/"77"'), Pause()):
         with pytest.raises(ConfigurationError, match="another plan"):
             await performed(sandbox, (ref, order), journal=path)
+
+
+# -- gone on with by another process
+
+
+def chain(of: int = 1) -> Any:
+    """Return four rows on each of some runs that are live with the ETag `W/"1"`."""
+    orders = [Guarded(Pause(), 'W/"1"'), *(Guarded(action, PREVIOUS) for action in (UPDATE, Resume(), Pause()))]
+    return [(ref_of(run), order) for order in orders for run in range(of)]
+
+
+APPLIED = ["pause", "update", "resume", "pause"]
+
+
+@pytest.mark.parametrize("ended", [1, 2, 3])
+def test_a_batch_that_is_gone_on_with_knows_what_the_row_before_left(ended: int) -> None:
+    """The ETag that an earlier process left is on record, and the next row is sent under it."""
+    disk, exchange = Disk(), FakeExchange()
+    first = one_process(disk, exchange, chain(), stop_on=lambda done: done.number == ended - 1)
+    second = one_process(disk, exchange, chain())
+    assert [done.number for done in first] == list(range(ended))
+    assert [done.number for done in second] == list(range(ended, 4))
+    assert {done.result().effect for done in (*first, *second)} == {"accepted"}
+    assert [action for _, action in exchange.applied] == APPLIED
+
+
+def test_a_colleague_between_two_processes_is_not_overwritten() -> None:
+    """The second process sends nothing under the colleague's ETag, on that run; the others go on."""
+    disk, exchange = Disk(), FakeExchange()
+    one_process(disk, exchange, chain(3), stop_on=lambda done: done.number == 2, concurrency=1)
+    exchange.run("run1")["version"] += 1
+    second = one_process(disk, exchange, chain(3))
+    errors = {done.number: type(done.error) for done in second if done.error is not None}
+    assert errors == {4: PreconditionFailedError, 7: SkippedError, 10: SkippedError}
+    assert exchange.times(1) == 1
+    assert exchange.times(0) == exchange.times(2) == 4
+
+
+def cut_off_in_the_second_row(disk: Disk, exchange: FakeExchange) -> None:
+    """Leave a journal whose second row is in flight, and was not applied."""
+
+    async def main() -> None:
+        async with session_on(exchange) as fielding:
+            rows: Any = chain()
+            context = perform_all(fielding, rows, Options(stop="cancel"), storage=lambda: MemoryStorage(disk))
+            async with context as batch:
+                async for _ in batch:
+                    while not exchange.active:
+                        await asyncio.sleep(0.001)
+                    break
+
+    virtual_time.run(main())
+    assert exchange.times(0) == 1
+
+
+def test_a_row_in_flight_is_gone_on_with_under_its_etag() -> None:
+    """It is sent again under the ETag on record, and the rows after it follow."""
+    disk, exchange = Disk(), FakeExchange()
+    cut_off_in_the_second_row(disk, exchange)
+    second = one_process(disk, exchange, chain())
+    assert [done.result().effect for done in second] == ["accepted"] * 3
+    assert [action for _, action in exchange.applied] == APPLIED
+
+
+@pytest.mark.parametrize("by", ["us", "a colleague"])
+def test_a_row_in_flight_that_cannot_be_sent_again_ends_the_run(by: str) -> None:
+    """Whether it was applied or a colleague wrote, the rows after it are not sent under an ETag that is guessed."""
+    disk, exchange = Disk(), FakeExchange()
+    cut_off_in_the_second_row(disk, exchange)
+    run = exchange.run("run0")
+    run["version"] += 1
+    run["status" if by == "a colleague" else "end_fielding_at"] = (
+        "live" if by == "a colleague" else "2031-05-17T12:30:15.123Z"
+    )
+    second, third, last = one_process(disk, exchange, chain())
+    if by == "us":
+        assert second.result().effect == "unconfirmed"
+        assert type(third.error) is PreconditionFailedError
+    else:
+        assert type(second.error) is PreconditionFailedError
+        assert type(third.error) is SkippedError
+    assert type(last.error) is SkippedError
+    assert exchange.times(0) == 1
+
+
+async def test_the_journal_holds_the_etag_of_rows_that_failed(sandbox: Sandbox, path: Path) -> None:
+    """So a plan of these rows stays one that overwrites nothing."""
+    ref = sandbox.add_run("live")
+    rows: Sequence[Any] = [(ref, Guarded(Pause(), 'W/"77"')), (ref, Guarded(Resume(), PREVIOUS)), (ref, Pause())]
+    await performed(sandbox, *rows, journal=path)
+    assert [row.if_match for row in journal_rows(path)] == ['W/"77"', PREVIOUS, None]
