@@ -34,6 +34,7 @@ _LARGE = 4 << 20  # bytes of a plan whose check is shown with its progress
 @click.argument("plan", metavar="PLAN", type=click.Path(readable=False, path_type=str))
 @click.option("--account", type=int, metavar="NUMBER", help="Account id of rows that name none.")
 @click.option("--project", metavar="ID", help="Project id of rows that name none.")
+@click.option("--ignore-columns", is_flag=True, help="Leave out columns (or keys) that a plan does not have.")
 @click.option("--dry-run", is_flag=True, help="Check the plan and say what would be sent; send nothing.")
 @click.option(
     "--journal",
@@ -59,6 +60,7 @@ def apply(
     plan: str,
     account: int | None,
     project: str | None,
+    ignore_columns: bool,
     dry_run: bool,
     journal_path: Path | None,
     concurrency: int,
@@ -70,9 +72,10 @@ def apply(
 ) -> None:
     """Apply a plan: one action on one fielding run in each row.
 
-    PLAN is a CSV file (commas, semicolons or tabs) whose first line names its columns, or JSON Lines with the same
-    keys: account_id, project_id, target_group_id, fielding_run_id, action and, for updates, start_fielding_at and
-    end_fielding_at. Actions: launch-now, pause, resume, complete, relaunch, update. Dates are RFC 3339 with a zone.
+    PLAN is a CSV file (commas, semicolons, tabs or |) whose first line names its columns, or JSON Lines with the same
+    keys: account_id, project_id, target_group_id, fielding_run_id (or the four in one, as ref), action and, for
+    updates, start_fielding_at and end_fielding_at. Actions: launch-now, pause, resume, complete, relaunch, update.
+    Dates are RFC 3339 with a zone, as programs write it: 2031-05-17 12:00:00+00 too.
 
     The whole plan is checked before anything is sent. What is sent is journalled first, so that the same command, given
     again after whatever happened, goes on where it was and sends nothing twice. Ctrl-C starts no more rows and waits
@@ -97,6 +100,7 @@ def apply(
         defaults = Defaults(
             None if account is None else check_account_id(account),
             None if project is None else check_ulid("project_id", project),
+            ignores_extra=ignore_columns,
         )
         if rate is not None and not _SLOWEST <= rate <= _FASTEST:
             raise ConfigurationError(f"--rate {rate:g}: must be requests a second, {_SLOWEST:g} to {_FASTEST:g}")

@@ -14,7 +14,9 @@ from typing import IO, Self
 
 from fielding_async.core.errors import ConfigurationError
 
-from .line_reader import LONGEST, check_head, read_lines
+from .file_kinds import check_head
+from .line_reader import read_lines
+from .lines import LONGEST
 from .row import BadLine, Defaults, PlanRow
 
 __all__ = ["STDIN", "PlanFile"]

@@ -1,18 +1,34 @@
 """One row of a plan: its values checked, as a run and an action. Pure."""
 
+import re
 from collections.abc import Mapping
+from datetime import datetime
 from difflib import get_close_matches
 from typing import Any
 
 from attrs import frozen
 
 from fielding_async.core.actions import Action, Complete, LaunchNow, Pause, Relaunch, Resume, StatusAction, Update
-from fielding_async.core.dates import parse_timestamp, to_text
+from fielding_async.core.dates import to_text
 from fielding_async.core.errors import ConfigurationError
-from fielding_async.core.ids import check_account_id, check_plain_id, check_ulid
+from fielding_async.core.ids import check_account_id, check_ulid, is_plain_id
 from fielding_async.core.models import RunRef
 
-__all__ = ["ACTIONS", "COLUMNS", "ERROR", "BadLine", "Defaults", "PlanRow", "Problem", "canonical_text", "read_row"]
+from .hints import MISSING, cell_hint, missing_value
+from .plan_dates import date_problem, read_plan_date
+
+__all__ = [
+    "ACTIONS",
+    "COLUMNS",
+    "ERROR",
+    "REF",
+    "BadLine",
+    "Defaults",
+    "PlanRow",
+    "Problem",
+    "canonical_text",
+    "read_row",
+]
 
 COLUMNS = (
     "account_id",
@@ -28,6 +44,11 @@ COLUMNS = (
 ERROR = "error"
 """A column with the error of a row that failed. It is ignored when such a file is read as a plan."""
 
+REF = "ref"
+"""A column with the four ids in one text, `account/project/target group/run`, in place of four columns."""
+
+_IDS = COLUMNS[:4]
+_DATES = ("start_fielding_at", "end_fielding_at")
 _STATUS_ACTIONS: dict[str, StatusAction] = {
     action.name: action for action in (LaunchNow(), Pause(), Resume(), Complete(), Relaunch())
 }
@@ -36,8 +57,8 @@ ACTIONS = (*_STATUS_ACTIONS, Update.name)
 
 _NOTHING = (None, "")
 _SHOWN = 40  # characters of a value that a message repeats
-_NO_ZONE = "has no time zone: add Z for UTC, or an offset such as +02:00"
-_NO_DATE = "is not an RFC 3339 date and time, such as 2026-08-31T18:00:00Z"
+_ORDINARY = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)  # a run id that nothing has spoilt, unless it is in MISSING
+_WHOLE_NUMBER = re.compile(r"(\d{1,40})\.0", re.ASCII)
 _RULES = {
     "account_id": "is not an account id (a whole number from 0 to 2147483647)",
     "project_id": "is not a project id (26 characters out of 0-9 and A-Z)",
@@ -49,10 +70,11 @@ _OPTIONS = {"account_id": " (or give --account)", "project_id": " (or give --pro
 
 @frozen
 class Defaults:
-    """The account and project of rows that name none."""
+    """The account and project of rows that name none. `ignores_extra`: columns that no plan has are left out."""
 
     account_id: int | None = None
     project_id: str | None = None
+    ignores_extra: bool = False
 
 
 @frozen
@@ -92,11 +114,15 @@ def read_row(line: int, values: Mapping[str, Any], defaults: Defaults) -> PlanRo
     `None` are no value.
     """
     problems: list[Problem] = []
+    if values.get(REF) not in _NOTHING:
+        values = _with_ref(values, problems)
+        if problems:
+            return BadLine(line, tuple(problems))
     account = _account(values.get("account_id"), defaults, problems)
     named = values.get("project_id")
     project = _id("project_id", defaults.project_id if named in _NOTHING else named, problems)
     group = _id("target_group_id", values.get("target_group_id"), problems)
-    run = _id("fielding_run_id", values.get("fielding_run_id"), problems)
+    run = _run_id(values.get("fielding_run_id"), problems)
     action = _action(values, problems)
     if problems or account is None or project is None or group is None or run is None or action is None:
         return BadLine(line, tuple(problems))
@@ -111,10 +137,35 @@ def canonical_text(ref: RunRef, action: Action) -> str:
     return f"{ref}|{action.name}||\n"
 
 
-def _wrong(column: str, value: object, rule: str) -> Problem:
+def _with_ref(values: Mapping[str, Any], problems: list[Problem]) -> Mapping[str, Any]:
+    """Return the values with the four ids that the ref names."""
+    ref = values[REF]
+    parts = ref.split("/") if isinstance(ref, str) else []
+    if len(parts) != len(_IDS):
+        problems.append(_wrong(REF, ref, "is not the four ids of a run (account/project/target group/run)"))
+        return values
+    for column, part in zip(_IDS, parts, strict=True):
+        value = values.get(column)
+        if value not in _NOTHING and (column != "account_id" or str(value) != f"{part}.0") and str(value) != part:
+            problems.append(_wrong(column, value, "is not what ref says", f" ({part[:_SHOWN]!r})"))
+    return {**values, **dict(zip(_IDS, parts, strict=True))}
+
+
+def _wrong(column: str, value: object, rule: str, more: str = "") -> Problem:
     text = value if isinstance(value, str) else str(value)
     shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
-    return Problem(f"{column} {rule}", f"{column} {shown!r} {rule}")
+    return Problem(f"{column} {rule}", f"{column} {shown!r} {rule}{more}")
+
+
+def _wrong_id(column: str, value: object) -> Problem:
+    missing = missing_value(value)
+    if missing is not None:
+        return _wrong(column, value, missing)
+    rule = _RULES[column]
+    hint = cell_hint(value, is_text=column != "account_id")
+    return (
+        _wrong(column, value, f"{rule.partition(' (')[0]}: {hint[0]}", hint[1]) if hint else _wrong(column, value, rule)
+    )
 
 
 def _missing(column: str) -> Problem:
@@ -130,10 +181,18 @@ def _account(value: Any, defaults: Defaults, problems: list[Problem]) -> int | N
     try:
         # digits only: int() would also take 1_000, +1 and digits of other scripts
         text = isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _SHOWN
-        return check_account_id(int(value) if text else value)
+        return check_account_id(int(value) if text else _whole(value))
     except ConfigurationError:
-        problems.append(_wrong("account_id", value, _RULES["account_id"]))
+        problems.append(_wrong_id("account_id", value))
         return None
+
+
+def _whole(value: Any) -> Any:
+    """Return the whole number that is written as 101.0 (pandas, where other rows have none); else the value itself."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    match = _WHOLE_NUMBER.fullmatch(value) if isinstance(value, str) else None
+    return value if match is None else int(match[1])
 
 
 def _id(column: str, value: Any, problems: list[Problem]) -> str | None:
@@ -141,10 +200,24 @@ def _id(column: str, value: Any, problems: list[Problem]) -> str | None:
         problems.append(_missing(column))
         return None
     try:
-        return check_plain_id(column, value) if column == "fielding_run_id" else check_ulid(column, value)
+        return check_ulid(column, value)
     except ConfigurationError:
-        problems.append(_wrong(column, value, _RULES[column]))
+        problems.append(_wrong_id(column, value))
         return None
+
+
+def _run_id(value: Any, problems: list[Problem]) -> str | None:
+    if value is None or value == "":
+        problems.append(_missing("fielding_run_id"))
+        return None
+    if isinstance(value, str):
+        if _ORDINARY.fullmatch(value) and value not in MISSING:
+            return value
+        # the exchange would take such an id for that of an unknown run, row by row
+        if is_plain_id(value) and value not in MISSING and cell_hint(value, is_text=True) is None:
+            return value
+    problems.append(_wrong_id("fielding_run_id", value))
+    return None
 
 
 def _action(values: Mapping[str, Any], problems: list[Problem]) -> Action | None:
@@ -152,23 +225,37 @@ def _action(values: Mapping[str, Any], problems: list[Problem]) -> Action | None
     if name is None or name == "":
         problems.append(_missing("action"))
         return None
-    if name == Update.name:
-        return _update(values, problems)
     action = _STATUS_ACTIONS.get(name) if isinstance(name, str) else None
+    if action is None and name != Update.name:
+        plain = name.lower().replace("_", "-").replace(" ", "-") if isinstance(name, str) and name.isascii() else ""
+        action = _STATUS_ACTIONS.get(plain)
+        if action is None and plain != Update.name:
+            problems.append(_wrong_action(name, plain))
+            return None
     if action is None:
-        near = get_close_matches(name.lower().replace("_", "-"), ACTIONS, 1) if isinstance(name, str) else []
-        rule = f"is not an action (one of {', '.join(ACTIONS)})"
-        problem = _wrong("action", name, rule)
-        problems.append(Problem(problem.kind, problem.text + (f"; did you mean {near[0]!r}?" if near else "")))
-        return None
-    dates = [column for column in COLUMNS[-2:] if values.get(column) not in _NOTHING]
-    problems += [_wrong(column, values[column], "has no place here: only update takes dates") for column in dates]
+        return _update(values, problems)
+    for column in _DATES:
+        value = values.get(column)
+        if value not in _NOTHING:
+            problems.append(_wrong(column, value, missing_value(value) or "has no place here: only update takes dates"))
     return action
+
+
+def _wrong_action(name: object, plain: str) -> Problem:
+    missing = missing_value(name)
+    if missing is not None:
+        return _wrong("action", name, missing)
+    hint = cell_hint(name, is_text=True)
+    if hint is not None:
+        return _wrong("action", name, f"is not an action: {hint[0]}", hint[1])
+    near = get_close_matches(plain[:_SHOWN], ACTIONS, 1)
+    rule = f"is not an action (one of {', '.join(ACTIONS)})"
+    return _wrong("action", name, rule, f"; did you mean {near[0]!r}?" if near else "")
 
 
 def _update(values: Mapping[str, Any], problems: list[Problem]) -> Update | None:
     before = len(problems)
-    start, end = (_timestamp(column, values.get(column), problems) for column in COLUMNS[-2:])
+    start, end = (_timestamp(column, values.get(column), problems) for column in _DATES)
     if len(problems) > before:
         return None
     if start is None and end is None:
@@ -182,22 +269,14 @@ def _update(values: Mapping[str, Any], problems: list[Problem]) -> Update | None
         return None
 
 
-def _timestamp(column: str, value: Any, problems: list[Problem]) -> Any:
+def _timestamp(column: str, value: Any, problems: list[Problem]) -> datetime | None:
     if value is None or value == "":
         return None
-    if not isinstance(value, str):
-        problems.append(_wrong(column, value, _NO_DATE))
-        return None
-    try:
-        return parse_timestamp(value)
-    except ValueError:
-        problems.append(_wrong(column, value, _NO_ZONE if _lacks_zone(value) else _NO_DATE))
-        return None
-
-
-def _lacks_zone(text: str) -> bool:
-    try:
-        parse_timestamp(f"{text}Z")
-    except ValueError:
-        return False
-    return True
+    if isinstance(value, str):
+        try:
+            return read_plan_date(value)
+        except ValueError:
+            pass
+    missing = missing_value(value)
+    problems.append(_wrong(column, value, missing) if missing else _wrong(column, value, *date_problem(value)))
+    return None

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fielding_async.cli.shared.plan.file import PlanFile
-from fielding_async.cli.shared.plan.line_reader import LONGEST
+from fielding_async.cli.shared.plan.lines import LONGEST
 from fielding_async.cli.shared.plan.row import BadLine, Defaults, PlanRow
 from fielding_async.core.actions import Pause
 from fielding_async.core.errors import ConfigurationError

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fielding_async.cli.shared.plan.hints import MISSING, cell_hint
 from fielding_async.cli.shared.plan.line_reader import read_lines
 from fielding_async.cli.shared.plan.row import COLUMNS, Defaults, PlanRow
 from fielding_async.cli.shared.plan.writer import PlanWriter, formula_safe
@@ -17,7 +18,7 @@ from fielding_async.core.models import RunRef
 from tests.cli.shared.plan.plan_files import GROUP, HEADER, PAUSE, PROJECT, REF
 
 ids = st.text(st.characters(exclude_categories=("C", "Z"), exclude_characters="/?#\\%"), min_size=1).filter(
-    lambda text: text not in {".", ".."} and text.isprintable()
+    lambda text: text not in {".", "..", *MISSING} and text.isprintable() and cell_hint(text, is_text=True) is None
 )
 
 moments = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))
