@@ -1,7 +1,7 @@
 """Rows that are sent under one ETag only: what a colleague wrote stands, and a reply that is lost is judged as ever."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -246,6 +246,10 @@ def chain(of: int = 1) -> Any:
     return [(ref_of(run), order) for order in orders for run in range(of)]
 
 
+def after_row(number: int) -> Callable[[Done], bool]:
+    return lambda done: done.number == number
+
+
 APPLIED = ["pause", "update", "resume", "pause"]
 
 
@@ -253,7 +257,7 @@ APPLIED = ["pause", "update", "resume", "pause"]
 def test_a_batch_that_is_gone_on_with_knows_what_the_row_before_left(ended: int) -> None:
     """The ETag that an earlier process left is on record, and the next row is sent under it."""
     disk, exchange = Disk(), FakeExchange()
-    first = one_process(disk, exchange, chain(), stop_on=lambda done: done.number == ended - 1)
+    first = one_process(disk, exchange, chain(), stop_on=after_row(ended - 1))
     second = one_process(disk, exchange, chain())
     assert [done.number for done in first] == list(range(ended))
     assert [done.number for done in second] == list(range(ended, 4))
@@ -264,7 +268,7 @@ def test_a_batch_that_is_gone_on_with_knows_what_the_row_before_left(ended: int)
 def test_a_colleague_between_two_processes_is_not_overwritten() -> None:
     """The second process sends nothing under the colleague's ETag, on that run; the others go on."""
     disk, exchange = Disk(), FakeExchange()
-    one_process(disk, exchange, chain(3), stop_on=lambda done: done.number == 2, concurrency=1)
+    one_process(disk, exchange, chain(3), stop_on=after_row(2), concurrency=1)
     exchange.run("run1")["version"] += 1
     second = one_process(disk, exchange, chain(3))
     errors = {done.number: type(done.error) for done in second if done.error is not None}

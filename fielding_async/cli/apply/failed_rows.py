@@ -23,10 +23,13 @@ def error_text(row: JournalRow, *, trace: bool = False) -> str:
 
 
 class FailedRows:
-    """The files of rows that failed or were skipped, and of rows whose outcome is unknown."""
+    """The files of rows that failed or were skipped, and of rows whose outcome is unknown.
 
-    def __init__(self, order: Order) -> None:
-        self._writers = {kind: PlanWriter(order.beside(kind)) for kind in ("failed", "unknown")}
+    `guarded`: rows of the plan have an `if_match`.
+    """
+
+    def __init__(self, order: Order, *, guarded: bool) -> None:
+        self._writers = {kind: PlanWriter(order.beside(kind), guarded=guarded) for kind in ("failed", "unknown")}
         self._errors: dict[str, OSError] = {}
 
     def add(self, row: JournalRow) -> None:
@@ -35,7 +38,7 @@ class FailedRows:
         if row.ref is None or row.action is None or to in self._errors:
             return
         try:
-            self._writers[to].add(row.ref, row.action, error_text(row, trace=True))
+            self._writers[to].add(row.ref, row.action, error_text(row, trace=True), row.if_match)
         except OSError as error:
             self._errors[to] = error
 

@@ -32,7 +32,7 @@ _LONGEST = 300  # characters of an error
 def report(execution: Execution) -> int:
     """Report how the rows ended, and write the files of those that did not end well. Returns the exit status."""
     order, checked = execution.order, execution.checked
-    files = FailedRows(order)
+    files = FailedRows(order, guarded=checked.guarded > 0)
     try:
         summary = read_journal(order.journal)
         counts = summary.counts

@@ -60,8 +60,9 @@ class CheckedPlan:
     `rows`: how many rows there are. `actions`: how many rows each action has. `requests`: how many requests the plan
     takes without conflicts and retries, with a GET for each run that the session does not remember. `digest`: of the
     canonical texts of all rows, so that it does not depend on how the file is written. `blocks`: a digest for each
-    block of rows. `places`: number and line of each row that does not stand on the line after the row before it.
-    `bad`: how many lines are not valid rows. `shown`: the first bad lines. `kinds`: the problems of all bad lines.
+    block of rows. `guarded`: how many rows have an `if_match`. `places`: number and line of each row that does not
+    stand on the line after the row before it. `bad`: how many lines are not valid rows. `shown`: the first bad lines.
+    `kinds`: the problems of all bad lines.
     """
 
     rows: int
@@ -70,6 +71,7 @@ class CheckedPlan:
     digest: str
     blocks: tuple[bytes, ...]
     places: tuple["array[int]", "array[int]"]
+    guarded: int
     bad: int
     shown: tuple[BadLine, ...]
     kinds: dict[str, ProblemKind]
@@ -90,7 +92,7 @@ def check_plan(lines: Iterable[PlanRow | BadLine], *, on_bad: Callable[[BadLine]
     known: OrderedDict[int, None] = OrderedDict()
     whole, block = sha256(), blake2b(digest_size=16)
     numbers, places = array("Q"), array("Q")
-    rows = requests = bad = last = 0
+    rows = requests = bad = last = guarded = 0
     for line in lines:
         if isinstance(line, BadLine):
             bad += 1
@@ -106,6 +108,7 @@ def check_plan(lines: Iterable[PlanRow | BadLine], *, on_bad: Callable[[BadLine]
             places.append(line.line)
         rows, last = rows + 1, line.line
         actions[line.action.name] += 1
+        guarded += line.if_match is not None
         # counted with as many remembered runs as a session has, so that the figure is right for long plans too
         run = hash(line.ref)
         requests += 1 if run in known else 2
@@ -113,7 +116,7 @@ def check_plan(lines: Iterable[PlanRow | BadLine], *, on_bad: Callable[[BadLine]
         known.move_to_end(run)
         if len(known) > _REMEMBERED:
             known.popitem(last=False)
-        text = canonical_text(line.ref, line.action).encode()
+        text = canonical_text(line.ref, line.action, line.if_match).encode()
         whole.update(text)
         block.update(text)
         if rows % _BLOCK == 0:
@@ -128,6 +131,7 @@ def check_plan(lines: Iterable[PlanRow | BadLine], *, on_bad: Callable[[BadLine]
         digest=whole.hexdigest(),
         blocks=tuple(blocks),
         places=(numbers, places),
+        guarded=guarded,
         bad=bad,
         shown=tuple(shown),
         kinds=kinds,
@@ -157,7 +161,7 @@ def verified_rows(lines: Iterable[PlanRow | BadLine], checked: CheckedPlan) -> I
 def _verified(block: list[PlanRow], digest: bytes | None) -> list[PlanRow]:
     found = blake2b(digest_size=16)
     for row in block:
-        found.update(canonical_text(row.ref, row.action).encode())
+        found.update(canonical_text(row.ref, row.action, row.if_match).encode())
     if found.digest() != digest:
         raise _changed(block[0].line)
     return block

@@ -15,12 +15,14 @@ from fielding_async.core.ids import check_account_id, check_ulid, is_plain_id
 from fielding_async.core.models import RunRef
 
 from .hints import MISSING, cell_hint, missing_value
+from .if_match import guarded, if_match_problem
 from .plan_dates import date_problem, read_plan_date
 
 __all__ = [
     "ACTIONS",
     "COLUMNS",
     "ERROR",
+    "IF_MATCH",
     "REF",
     "BadLine",
     "Defaults",
@@ -46,6 +48,9 @@ ERROR = "error"
 
 REF = "ref"
 """A column with the four ids in one text, `account/project/target group/run`, in place of four columns."""
+
+IF_MATCH = "if_match"
+"""A column with the only ETag that a row may be sent under; an empty cell is none."""
 
 _IDS = COLUMNS[:4]
 _DATES = ("start_fielding_at", "end_fielding_at")
@@ -79,11 +84,20 @@ class Defaults:
 
 @frozen
 class PlanRow:
-    """A well-formed row of a plan. `line` is the line on which it begins, counted from 1."""
+    """A well-formed row of a plan. `line` is the line on which it begins, counted from 1.
+
+    `if_match`: the only ETag that it may be sent under, or `previous`.
+    """
 
     line: int
     ref: RunRef
     action: Action
+    if_match: str | None = None
+
+    @property
+    def pair(self) -> tuple[RunRef, Action]:
+        """The row as a batch takes it: the action with its ETag, if it has one."""
+        return self.ref, guarded(self.action, self.if_match)
 
 
 @frozen
@@ -124,17 +138,22 @@ def read_row(line: int, values: Mapping[str, Any], defaults: Defaults) -> PlanRo
     group = _id("target_group_id", values.get("target_group_id"), problems)
     run = _run_id(values.get("fielding_run_id"), problems)
     action = _action(values, problems)
+    if_match = None if values.get(IF_MATCH) in _NOTHING else values[IF_MATCH]
+    if if_match is not None and (rule := if_match_problem(if_match)) is not None:
+        problems.append(_wrong(IF_MATCH, if_match, rule))
     if problems or account is None or project is None or group is None or run is None or action is None:
         return BadLine(line, tuple(problems))
-    return PlanRow(line, RunRef(account, project, group, run), action)
+    return PlanRow(line, RunRef(account, project, group, run), action, if_match)
 
 
-def canonical_text(ref: RunRef, action: Action) -> str:
+def canonical_text(ref: RunRef, action: Action, if_match: str | None = None) -> str:
     """Return a row as a text that does not depend on how the plan writes it. A plan's digest is over these texts."""
     if isinstance(action, Update):
         start, end = action.start_fielding_at, action.end_fielding_at
-        return f"{ref}|{action.name}|{to_text(start) if start else ''}|{to_text(end) if end else ''}\n"
-    return f"{ref}|{action.name}||\n"
+        text = f"{ref}|{action.name}|{to_text(start) if start else ''}|{to_text(end) if end else ''}"
+    else:
+        text = f"{ref}|{action.name}||"
+    return f"{text}\n" if if_match is None else f"{text}|{if_match}\n"
 
 
 def _with_ref(values: Mapping[str, Any], problems: list[Problem]) -> Mapping[str, Any]:
