@@ -1,4 +1,4 @@
-"""`fielding journal`: what a journal says of its rows, and the plan that takes back what it did.
+"""`fielding journal …`: shows what a journal holds, and writes the plan that takes back what it did.
 
-May be imported by `cli.app`. Imports the public package, `core`, `journal`, `cli.shared` and `cli.shared.plan`.
+May be imported by `cli.app`. Imports `cli.shared`, `cli.shared.plan`, `journal`, `core` and the public package.
 """
