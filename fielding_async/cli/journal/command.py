@@ -15,6 +15,8 @@ from fielding_async.cli.shared.options import json_option, timestamp
 from fielding_async.cli.shared.output import printable, stdout_console, write_json, write_stderr, write_stdout
 from fielding_async.core.ids import check_plain_id, check_ulid
 
+from .undo import undo
+
 if TYPE_CHECKING:
     from fielding_async import JournalRow
 
@@ -30,6 +32,9 @@ def journal() -> None:
 
     No request is sent, and no settings are needed. A journal can be read while a plan is being applied.
     """
+
+
+journal.add_command(undo)
 
 
 @journal.command()
