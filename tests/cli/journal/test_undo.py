@@ -17,7 +17,7 @@ from fielding_async import FieldingRun, RunRef
 from fielding_async.cli.shared.plan.row import COLUMNS, IF_MATCH
 from fielding_async.core.actions import PREVIOUS, Action, Complete, Pause, Resume, Update
 from fielding_async.journal.held_file import held
-from fielding_async.sandbox import Cut, Sandbox, SecondWriter
+from fielding_async.sandbox import Cut, Fault, Sandbox, SecondWriter
 from tests.cli.apply.plans import CLOSING, Row, apply, write_plan
 from tests.cli.command_line import SECRET, Cli, command, environment
 from tests.cli.journal.conftest import Applied
@@ -64,7 +64,7 @@ def test_the_plan_and_the_list_make_up_the_journal(applied: Applied, cli: Cli, b
     assert (summary["rows"], summary["undone"], summary["not_undone"]) == (6, 3, 3)
     assert summary["apply"] == f"fielding apply {UNDO}"
     assert summary["is_whole"]
-    assert stat.S_IMODE(os.stat(UNDO).st_mode) == 0o600
+    assert stat.S_IMODE(Path(UNDO).stat().st_mode) == 0o600
     assert len(box.requests) == before
     shown = cli("journal", "undo", JOURNAL, "--output", "other.csv")
     assert shown.status == 0
@@ -188,7 +188,7 @@ def colleague(box: Sandbox, dice: Random, refs: Sequence[RunRef]) -> dict[RunRef
     touched: dict[RunRef, FieldingRun] = {}
     for ref in refs:
         if dice.random() < 0.3:
-            touched[ref] = box.touch(ref, **dice.choice([{}, {"status": "live"}, {"status": "paused"}]))
+            touched[ref] = box.touch(ref, status=dice.choice([None, "live", "paused"]))
     return touched
 
 
@@ -240,7 +240,12 @@ def test_an_undo_killed_and_with_lost_replies_overwrites_nothing(tmp_path: Path)
         *listed, summary = (json.loads(line) for line in told.stdout.splitlines())
         for ref in former:
             if ref not in touched and dice.random() < 0.1:
-                fault = dice.choice([Cut("before"), Cut("after"), (Cut("after"), SecondWriter(when="after"))])
+                faults: list[tuple[Fault, ...]] = [
+                    (Cut("before"),),
+                    (Cut("after"),),
+                    (Cut("after"), SecondWriter(when="after")),
+                ]
+                fault = dice.choice(faults)
                 box.script(fault, on=dice.choice(["pause", "resume", "update"]), ref=ref)
         undo, earlier = tmp_path / UNDO, len(box.history)
         died = kill_thrice(box, undo, env, dice, earlier)
@@ -268,9 +273,8 @@ def kill_thrice(box: Sandbox, undo: Path, env: dict[str, str], dice: Random, ear
     died = 0
     for part in (0.15, 0.35, 0.55):
         mark = earlier + int(part * SLOW)
-        with subprocess.Popen(
-            command("apply", undo, "--yes"), env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        ) as child:
+        words, quiet = command("apply", undo, "--yes"), subprocess.DEVNULL
+        with subprocess.Popen(words, env=env, stdout=quiet, stderr=quiet) as child:
             until = time.monotonic() + 600
             while len(box.history) < mark and child.poll() is None and time.monotonic() < until:
                 time.sleep(0.01)
