@@ -9,6 +9,7 @@ import asyncio
 import copy
 from collections.abc import Callable, Sized
 from functools import partial
+from typing import Literal
 
 from attrs import Factory, define
 
@@ -17,7 +18,7 @@ from fielding_async.core.batch_values import Done
 from fielding_async.core.errors import JournalError, OutcomeUnknownError, SkippedError
 from fielding_async.core.models import FieldingRun
 
-from .lines import NO_ROW, commit_line, end_line, failure_line, intent_line, settled_line
+from .lines import NO_ROW, commit_line, end_line, event_line, failure_line, intent_line, settled_line
 from .replay import Replay
 from .storage import JournalStorage
 from .values import Binding, EndState
@@ -136,6 +137,22 @@ class Journal:
             line = failure_line(number, digest, ref, action, state, error)
         self._group.ends.append(number)
         self._add(line)
+
+    def record_stuck(self, digest: int, done: Done) -> None:
+        """Record that a row is set aside with an error for now. It has not ended: another batch tries it again.
+
+        It is not reported through `attach`. Raises `ValueError` for a row without an error.
+        """
+        if done.error is None:
+            raise ValueError(f"row {done.number} ended well, it is not stuck")
+        if self._is_open():
+            ref, action = (None, None) if digest == NO_ROW else (done.ref, done.action)
+            self._add(failure_line(done.number, digest, ref, action, "stuck", done.error))
+
+    def record_event(self, kind: Literal["outage", "back", "pause"], seconds: float | None, reason: str) -> None:
+        """Record something that happened to the whole batch. `seconds`: how long it took, where that is known."""
+        if self._is_open():
+            self._add(event_line(kind, seconds, reason))
 
     # -- group commit
 

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable
 from datetime import datetime
 from json.encoder import encode_basestring_ascii
-from typing import Any
+from typing import Any, Literal
 from zlib import crc32
 
 from fielding_async.core.actions import Action, StatusAction, Update
@@ -24,6 +24,7 @@ __all__ = [
     "NO_ROW",
     "commit_line",
     "end_line",
+    "event_line",
     "failure_line",
     "header_line",
     "intent_line",
@@ -108,12 +109,17 @@ def end_line(number: int, digest: int, action: Action, outcome: Outcome) -> byte
 
 
 def failure_line(
-    number: int, digest: int, ref: RunRef | None, action: Action | None, state: EndState, error: Exception
+    number: int,
+    digest: int,
+    ref: RunRef | None,
+    action: Action | None,
+    state: EndState | Literal["stuck"],
+    error: Exception,
 ) -> bytes:
     """Return the record of a row that failed, is unknown or was skipped, with what a new plan needs to repeat it."""
     return _line(
         {
-            "end": number,
+            "stuck" if state == "stuck" else "end": number,
             "row": f"{digest:08x}",
             "as": state,
             "do": "?" if action is None else action.name,
@@ -122,6 +128,17 @@ def failure_line(
             "error": type(error).__name__,
             "message": str(error)[:_LONGEST_MESSAGE],
             "trace": getattr(error, "trace_id", None),
+        }
+    )
+
+
+def event_line(kind: str, seconds: float | None, reason: str) -> bytes:
+    """Return the record of something that happened to the whole batch."""
+    return _line(
+        {
+            "event": kind,
+            "seconds": None if seconds is None else round(seconds, 3),
+            "reason": reason[:_LONGEST_MESSAGE],
         }
     )
 

@@ -72,6 +72,19 @@ def _read_intent(record: dict[str, Any]) -> tuple[Action, FieldingRun]:
     return _read_action(record["action"]), base
 
 
+def _read_failure(record: dict[str, Any], key: str) -> JournalRow:
+    ref = record.get("ref")
+    return JournalRow(
+        number=int(record[key]),
+        ref=ref and RunRef(*ref),
+        action=record["action"] and _read_action(record["action"]),
+        state=record["as"],
+        error=_text(record["error"]),
+        message=_text(record["message"]),
+        trace_id=record["trace"],
+    )
+
+
 def _read_line(line: bytes) -> Any:
     """Return the record in a line; `None` if the line is incomplete or no JSON."""
     if not line.endswith(b"\n"):
@@ -100,6 +113,7 @@ class Replay:
         self._states = bytearray()
         self._digests = array("I")
         self._keep = keep
+        self._stuck: dict[int, JournalRow] = {}
         self._unreadable_at = 0
         self._lines = 0
         self.commits: int = 0
@@ -139,30 +153,27 @@ class Replay:
         elif "intent" in record:
             number = self._number(record["intent"], record)
             intent = _read_intent(record)
+            self._stuck.pop(number, None)
             if not self._states[number]:
                 self.open[number] = intent
         elif "settled" in record:
             self.open.pop(self._number(record["settled"], record), None)
+        elif "stuck" in record:
+            self._stuck[self._number(record["stuck"], record)] = _read_failure(record, "stuck")
+        elif "event" in record:
+            _text(record["event"])
         else:
             self.commits = int(record["commit"])
 
     def _apply_end(self, record: dict[str, Any]) -> None:
         code = _CODE_OF[record["as"]]
         key = _text(record["do"]), _text(record["as"])
-        ref = record.get("ref")
         row = None
         if self._keep and code > 1:
-            row = JournalRow(
-                number=int(record["end"]),
-                ref=ref and RunRef(*ref),
-                action=record["action"] and _read_action(record["action"]),
-                state=record["as"],
-                error=_text(record["error"]),
-                message=_text(record["message"]),
-                trace_id=record["trace"],
-            )
+            row = _read_failure(record, "end")
         number = self._number(record["end"], record)
         self.open.pop(number, None)
+        self._stuck.pop(number, None)
         if self._states[number]:
             return
         self._states[number] = code
@@ -200,9 +211,14 @@ class Replay:
         by_state = dict.fromkeys(_STATES, 0)
         for (_, outcome), rows in self.outcomes.items():
             by_state[_STATES[_CODE_OF[outcome] - 1]] += rows
-        return JournalCounts(**by_state, in_flight=len(self.open))
+        in_flight = sum(number not in self._stuck for number in self.open)
+        return JournalCounts(**by_state, in_flight=in_flight, stuck=len(self._stuck))
 
     def in_flight(self) -> Iterator[JournalRow]:
-        """Yield the rows in flight."""
+        """Yield the rows that are stuck, then those in flight."""
+        for _, row in sorted(self._stuck.items()):
+            yield row
         for number, (action, _) in sorted(self.open.items()):
+            if number in self._stuck:
+                continue
             yield JournalRow(number=number, ref=None, action=action, state="in flight")

@@ -39,7 +39,10 @@ def _address(url: str) -> object:
 
 @frozen(kw_only=True)
 class JournalCounts:
-    """How many rows of a journal ended in each way. `in_flight`: a write may be applied, and no end is on record."""
+    """How many rows of a journal ended in each way. `in_flight`: a write may be applied, and no end is on record.
+
+    `stuck`: set aside after three tries; a batch that goes on tries them again. They are not counted as in flight.
+    """
 
     __module__ = "fielding_async"
 
@@ -48,6 +51,7 @@ class JournalCounts:
     unknown: int = 0
     skipped: int = 0
     in_flight: int = 0
+    stuck: int = 0
 
     @property
     def ended(self) -> int:
@@ -86,7 +90,7 @@ class JournalRow:
     number: int
     ref: RunRef | None
     action: Action | None
-    state: Literal["failed", "unknown", "skipped", "in flight"]
+    state: Literal["failed", "unknown", "skipped", "stuck", "in flight"]
     error: str = ""
     message: str = ""
     trace_id: str | None = None
