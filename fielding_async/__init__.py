@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .core.actions import Update as Update
     from .core.batch_values import Done as Done
     from .core.batch_values import Leftover as Leftover
+    from .core.batch_values import Outage as Outage
     from .core.config import Limits as Limits
     from .core.config import Retry as Retry
     from .core.config import Timeout as Timeout
@@ -91,6 +92,7 @@ _HOME_OF = {
     "ClientCredentials": "core.credentials",
     "Done": "core.batch_values",
     "Leftover": "core.batch_values",
+    "Outage": "core.batch_values",
     "Batch": "batch.batch",
     "Limits": "core.config",
     "Retry": "core.config",
@@ -179,6 +181,7 @@ __all__ = [
     "Leftover",
     "Limits",
     "NotFoundError",
+    "Outage",
     "Outcome",
     "OutcomeUnknownError",
     "OutcomeUnknownTimeoutError",

@@ -1,7 +1,7 @@
 """Keeps batches out of a journal while it is read."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from fielding_async.core.errors import ConfigurationError
@@ -14,7 +14,7 @@ __all__ = ["held"]
 
 
 @contextmanager
-def held(path: "str | os.PathLike[str]") -> Iterator[None]:
+def held(path: "str | os.PathLike[str]") -> Generator[None]:
     """Lock a journal for the length of the block: no batch writes it meanwhile.
 
     Raises `ConfigurationError` if it is in use by a batch, or cannot be opened.
