@@ -68,9 +68,11 @@ if TYPE_CHECKING:
     from .handles.project import Project as Project
     from .handles.run import Run as Run
     from .handles.target_group import TargetGroup as TargetGroup
+    from .journal.reader import journal_events as journal_events
     from .journal.reader import journal_rows as journal_rows
     from .journal.reader import read_journal as read_journal
     from .journal.values import JournalCounts as JournalCounts
+    from .journal.values import JournalEvent as JournalEvent
     from .journal.values import JournalRow as JournalRow
     from .journal.values import JournalSummary as JournalSummary
     from .session import FieldingSession as FieldingSession
@@ -120,9 +122,11 @@ _HOME_OF = {
     "trace_context": "telemetry.incoming_context",
     "BatchJob": "handles.job",
     "DraftJob": "handles.job",
+    "journal_events": "journal.reader",
     "journal_rows": "journal.reader",
     "read_journal": "journal.reader",
     "JournalCounts": "journal.values",
+    "JournalEvent": "journal.values",
     "JournalRow": "journal.values",
     "JournalSummary": "journal.values",
     "FailedTargetGroup": "core.models",
@@ -170,6 +174,7 @@ __all__ = [
     "JobFailedError",
     "JournalCounts",
     "JournalError",
+    "JournalEvent",
     "JournalRow",
     "JournalSummary",
     "LaunchNow",
@@ -202,6 +207,7 @@ __all__ = [
     "TransportError",
     "Update",
     "__version__",
+    "journal_events",
     "journal_rows",
     "read_journal",
     "trace_context",

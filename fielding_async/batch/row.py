@@ -58,7 +58,7 @@ class Row:
         self.has_intent = True
         if self.journal is None:
             return None
-        return self.journal.record_intent(self.number, self.digest, action, base)
+        return self.journal.record_intent(self.number, self.digest, action, base, self.checked_ref)
 
     def settled(self) -> None:
         """Take note that nothing sent so far can be applied any more, or that nothing was sent."""
