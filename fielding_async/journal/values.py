@@ -1,6 +1,7 @@
 """The values that a journal is read into, and the one that says what it belongs to."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -60,7 +61,9 @@ class JournalSummary:
     """What a journal holds.
 
     `plan` is the digest of the plan that it is bound to, if one was passed. `outcomes` counts the rows that ended, by
-    the name of the action and by `accepted`, `already`, `unconfirmed`, `failed`, `unknown` or `skipped`.
+    the name of the action and by `accepted`, `already`, `unconfirmed`, `failed`, `unknown` or `skipped`. `began_at`,
+    `last_written_at`: when it was begun, and when its last group was written (aware, UTC); `None` in format 1, which
+    has no times.
     """
 
     __module__ = "fielding_async"
@@ -70,6 +73,9 @@ class JournalSummary:
     plan: str | None
     counts: JournalCounts
     outcomes: Mapping[tuple[str, str], int]
+    began_at: datetime | None = None
+    last_written_at: datetime | None = None
+    format: int = 1
 
 
 @frozen(kw_only=True)

@@ -12,7 +12,7 @@ import click
 
 from fielding_async.cli.shared.exit_status import Exit, perform, reporting_errors
 from fielding_async.cli.shared.options import json_option, on_conflict_option
-from fielding_async.cli.shared.output import is_live, stderr_console, write_json, write_stderr, write_stdout
+from fielding_async.cli.shared.output import is_live, printable, stderr_console, write_json, write_stderr, write_stdout
 from fielding_async.core.errors import ConfigurationError
 from fielding_async.core.ids import check_account_id, check_ulid
 from fielding_async.core.models import OnConflict
@@ -107,6 +107,9 @@ def apply(
             if not file.is_lasting and journal_path is None and not dry_run:
                 raise ConfigurationError(f"a plan from {file.name} {needs_journal}")
             checked = _check(file, defaults, as_json=as_json)
+            if not checked.rows:
+                _report_no_rows(file.name, as_json=as_json)
+                return
             order = Order(
                 plan=file.name,
                 is_lasting=file.is_lasting,
@@ -184,15 +187,21 @@ def _check(file: "PlanFile", defaults: "Defaults", *, as_json: bool) -> "Checked
         if as_json:
             write_json({**plan_object(file.name, checked), "exit_status": int(Exit.USAGE)})
         raise click.exceptions.Exit(Exit.USAGE)
-    if not checked.rows:
-        raise ConfigurationError(f"{file.name}: holds no rows, only the names of the columns")
     return checked
 
 
-def _show_dry_run(order: Order, checked: "CheckedPlan") -> None:
-    from .preview import dry_run_lines, dry_run_object, earlier_counts
+def _report_no_rows(name: str, *, as_json: bool) -> None:
+    """Report a plan of its heading alone: of a list that found nothing to act on. No journal is looked at."""
+    write_stderr(printable(f"fielding: apply: nothing was sent: {name} holds no rows, only the names of the columns"))
+    if as_json:
+        named = dict.fromkeys(("done", "failed", "unknown", "skipped", "in_flight", "never_sent", "sent_now"), 0)
+        write_json({"kind": "apply", "plan": name, "rows": 0, **named, "ended_before": 0, "exit_status": 0})
 
-    earlier = earlier_counts(order, checked)
+
+def _show_dry_run(order: Order, checked: "CheckedPlan") -> None:
+    from .preview import dry_run_lines, dry_run_object, earlier_summary
+
+    earlier = earlier_summary(order, checked)
     if order.as_json:
         write_json(dry_run_object(order, checked, earlier))
     else:
@@ -207,24 +216,25 @@ def _apply(order: Order, file: "PlanFile", defaults: "Defaults", checked: "Check
     from fielding_async.core.credentials import resolve_auth
 
     from .execution import Execution
-    from .preview import earlier_counts, prompt_lines
+    from .preview import earlier_summary, prompt_lines
     from .report import report
 
     resolve_auth(None, os.environ)
-    earlier = earlier_counts(order, checked)
+    earlier = earlier_summary(order, checked)
     if order.base_url != BASE_URL:
         from fielding_async.cli.shared.sandbox_detection import is_sandbox
 
         order = evolve(order, sandbox=asyncio.run(is_sandbox(order.base_url)))
     write_stderr("\n".join(prompt_lines(order, checked, earlier)))
-    is_over = earlier is not None and earlier.ended == checked.rows
+    is_over = earlier is not None and earlier.counts.ended == checked.rows
     if not yes and not is_over:
         _ask()
     pairs = ((row.ref, row.action) for row in verified_rows(file.rows(defaults), checked))
-    execution = Execution(order, checked, iter(()) if is_over else pairs, has_journal=earlier is not None)
+    execution = Execution(order, checked, pairs, earlier=None if earlier is None else earlier.counts)
 
     async def work() -> int:
-        await execution.run()
+        if not is_over:
+            await execution.run()
         return report(execution)
 
     perform(work, doing="apply", as_json=order.as_json, on_signal=execution.on_signal)
