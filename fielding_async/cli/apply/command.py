@@ -5,6 +5,7 @@ import os
 import shlex
 import sys
 from contextlib import nullcontext, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,8 @@ _LARGE = 4 << 20  # bytes of a plan whose check is shown with its progress
     "journal_path",
     metavar="FILE",
     type=click.Path(readable=False, path_type=Path),
-    help="Where to keep the journal. [default: PLAN.journal]",
+    help="Where to keep the journal; %Y, %m and %d in its name are the date (UTC) of the plan's first go, %% is a"
+    " percent sign. [default: PLAN.journal]",
 )
 @click.option(
     "--concurrency", type=click.IntRange(1, 1000), default=32, show_default=True, metavar="NUMBER", help="Rows at once."
@@ -75,8 +77,11 @@ def apply(
     end_fielding_at. Actions: launch-now, pause, resume, complete, relaunch, update. Dates are RFC 3339 with a zone.
 
     The whole plan is checked before anything is sent. What is sent is journalled first, so that the same command, given
-    again after whatever happened, goes on where it was and sends nothing twice. Ctrl-C starts no more rows and waits
-    for those under way; a second one waits no longer.
+    again after whatever happened, goes on where it was and sends nothing twice. A plan that is finished is not sent
+    again: a plan of every day needs a journal for each day, as in the last example. An unfinished journal of the plan
+    is gone on with whatever its date.
+
+    Ctrl-C starts no more rows and waits for those under way; a second one waits no longer.
 
     Rows that failed are written to PLAN.failed.csv, a plan in turn, and rows of which it cannot be told whether they
     were applied to PLAN.unknown.csv. A row that failed keeps later rows of its run from being sent.
@@ -89,9 +94,13 @@ def apply(
       fielding apply plan.csv --dry-run --rate 20
       fielding apply plan.csv --rate 20
       fielding apply plan.jsonl --account 101 --project 01J...P0 --yes --json
+      fielding apply plan.csv --yes --journal plan-%Y-%m-%d.journal
     """
     from fielding_async.cli.shared.plan.file import STDIN, PlanFile
     from fielding_async.cli.shared.plan.row import Defaults
+
+    from .dated_journals import find_journal
+    from .journal_pattern import parse_pattern
 
     with reporting_errors(doing="apply", as_json=as_json):
         defaults = Defaults(
@@ -106,16 +115,22 @@ def apply(
         with PlanFile(plan) as file:
             if not file.is_lasting and journal_path is None and not dry_run:
                 raise ConfigurationError(f"a plan from {file.name} {needs_journal}")
+            pattern = None if journal_path is None else parse_pattern(journal_path)
             checked = _check(file, defaults, as_json=as_json)
             if not checked.rows:
                 _report_no_rows(file.name, as_json=as_json)
                 return
+            base_url = _base_url()
+            journal = Path(f"{plan}.journal")
+            if pattern is not None:
+                journal = find_journal(pattern, checked, base_url=base_url, today=datetime.now(UTC).date())
             order = Order(
                 plan=file.name,
                 is_lasting=file.is_lasting,
-                journal=journal_path or Path(f"{plan}.journal"),
+                journal=journal,
+                is_dated=pattern is not None and pattern.is_dated,
                 sandbox=False,
-                base_url=_base_url(),
+                base_url=base_url,
                 concurrency=concurrency,
                 rate=rate,
                 on_conflict=on_conflict,

@@ -1,7 +1,5 @@
 """What `fielding apply` says before it sends anything: the rows of the plan, and the state of its journal."""
 
-import os
-from pathlib import Path
 from typing import Any, Literal
 
 from fielding_async import JournalSummary, read_journal
@@ -10,17 +8,15 @@ from fielding_async.cli.shared.plan.checked_plan import CheckedPlan
 from fielding_async.cli.shared.plan.row import ACTIONS
 from fielding_async.core.dates import to_text
 from fielding_async.core.errors import ConfigurationError
-from fielding_async.journal.regular_file import open_regular
-from fielding_async.journal.replay import begins_a_journal
 from fielding_async.journal.values import is_same_exchange
 
+from .dated_journals import is_unbegun
 from .order import Order
 from .tally import unsent_rows
 
 __all__ = ["dry_run_lines", "dry_run_object", "earlier_summary", "finished_at", "finished_line", "prompt_lines"]
 
 _RATES = (5.0, 20.0)  # requests a second for which the time is estimated when no rate is given
-_LONGEST = 1 << 20  # bytes of a first line
 
 
 def earlier_summary(order: Order, checked: CheckedPlan) -> JournalSummary | None:
@@ -29,7 +25,7 @@ def earlier_summary(order: Order, checked: CheckedPlan) -> JournalSummary | None
     Raises `ConfigurationError` if the journal is unreadable, or is of another plan or another server.
     """
     try:
-        if _is_unbegun(order.journal):
+        if is_unbegun(order.journal):
             return None
         summary = read_journal(order.journal)
     except OSError as error:
@@ -45,17 +41,6 @@ def earlier_summary(order: Order, checked: CheckedPlan) -> JournalSummary | None
         f"the journal {order.journal} {other}; nothing was sent. To go on, restore what it is of; to apply this plan"
         " from its beginning, move the journal away or name another one with --journal"
     )
-
-
-def _is_unbegun(journal: Path) -> bool:
-    """Whether the journal does not exist, or a crash tore its first line: nothing is sent before that line is whole."""
-    name = str(journal)
-    try:
-        with os.fdopen(open_regular(name, os.O_RDONLY, f"journal={name!r}"), "rb") as file:
-            first = file.readline(_LONGEST)
-    except FileNotFoundError:
-        return True
-    return not first.endswith(b"\n") and begins_a_journal(first)
 
 
 def finished_line(
@@ -100,6 +85,8 @@ def _earlier_lines(order: Order, checked: CheckedPlan, earlier: JournalSummary |
 
 
 def _remedy_lines(order: Order) -> list[str]:
+    if order.is_dated:
+        return []
     dated = order.journal.with_name(f"{order.journal.stem.replace('%', '%%')}-%Y-%m-%d.journal")
     return [printable(f"to apply it anew every day, give it a journal for each day, such as --journal {dated}")]
 
