@@ -99,7 +99,7 @@ def apply(
     from fielding_async.cli.shared.plan.file import STDIN, PlanFile
     from fielding_async.cli.shared.plan.row import Defaults
 
-    from .dated_journals import find_journal
+    from .journal_files import find_journal
     from .journal_pattern import parse_pattern
 
     with reporting_errors(doing="apply", as_json=as_json):
@@ -140,7 +140,7 @@ def apply(
             )
             _check_journal_path(order)
             if dry_run:
-                _show_dry_run(order, checked)
+                _show_dry_run(order, file, defaults, checked)
                 return
             _apply(order, file, defaults, checked, yes=yes)
 
@@ -213,10 +213,10 @@ def _report_no_rows(name: str, *, as_json: bool) -> None:
         write_json({"kind": "apply", "plan": name, "rows": 0, **named, "ended_before": 0, "exit_status": 0})
 
 
-def _show_dry_run(order: Order, checked: "CheckedPlan") -> None:
+def _show_dry_run(order: Order, file: "PlanFile", defaults: "Defaults", checked: "CheckedPlan") -> None:
     from .preview import dry_run_lines, dry_run_object, earlier_summary
 
-    earlier = earlier_summary(order, checked)
+    earlier = earlier_summary(order, checked, lambda: file.rows(defaults))
     if order.as_json:
         write_json(dry_run_object(order, checked, earlier))
     else:
@@ -235,7 +235,7 @@ def _apply(order: Order, file: "PlanFile", defaults: "Defaults", checked: "Check
     from .report import report
 
     resolve_auth(None, os.environ)
-    earlier = earlier_summary(order, checked)
+    earlier = earlier_summary(order, checked, lambda: file.rows(defaults))
     if order.base_url != BASE_URL:
         from fielding_async.cli.shared.sandbox_detection import is_sandbox
 

@@ -1,17 +1,21 @@
 """What `fielding apply` says before it sends anything: the rows of the plan, and the state of its journal."""
 
+from array import array
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 from fielding_async import JournalSummary, read_journal
 from fielding_async.cli.shared.output import duration, printable
-from fielding_async.cli.shared.plan.checked_plan import CheckedPlan
-from fielding_async.cli.shared.plan.row import ACTIONS
+from fielding_async.cli.shared.plan.checked_plan import CheckedPlan, verified_rows
+from fielding_async.cli.shared.plan.row import ACTIONS, BadLine, PlanRow
 from fielding_async.core.dates import to_text
 from fielding_async.core.errors import ConfigurationError
+from fielding_async.journal.lines import row_digest
 from fielding_async.journal.values import is_same_exchange
 
-from .dated_journals import is_unbegun
+from .journal_files import is_unbegun, read_replay
 from .order import Order
+from .plan_changes import changes_text
 from .tally import unsent_rows
 
 __all__ = ["dry_run_lines", "dry_run_object", "earlier_summary", "finished_at", "finished_line", "prompt_lines"]
@@ -19,28 +23,42 @@ __all__ = ["dry_run_lines", "dry_run_object", "earlier_summary", "finished_at", 
 _RATES = (5.0, 20.0)  # requests a second for which the time is estimated when no rate is given
 
 
-def earlier_summary(order: Order, checked: CheckedPlan) -> JournalSummary | None:
+def earlier_summary(
+    order: Order, checked: CheckedPlan, rows: Callable[[], Iterable[PlanRow | BadLine]]
+) -> JournalSummary | None:
     """Return what an existing journal holds, `None` if there is none yet.
 
-    Raises `ConfigurationError` if the journal is unreadable, or is of another plan or another server.
+    `rows` reads the plan again, to say what was changed in it. Raises `ConfigurationError` if the journal is
+    unreadable, or is of another plan or another server.
     """
     try:
         if is_unbegun(order.journal):
             return None
         summary = read_journal(order.journal)
+        other = "is of another plan, or this one has been changed since"
+        if not is_same_exchange(summary.base_url, order.base_url):
+            other = f"is of another exchange ({printable(summary.base_url)}, not {order.base_url})"
+        elif summary.plan == checked.digest:
+            return summary
+        else:
+            other += f" ({_changes(order, checked, rows())})"
     except OSError as error:
         raise ConfigurationError(f"the journal {order.journal}: {error.strerror or error}; nothing was sent") from None
     except ConfigurationError as error:
         raise ConfigurationError(f"{error.message}; nothing was sent") from None
-    other = "is of another plan, or this one has been changed since"
-    if not is_same_exchange(summary.base_url, order.base_url):
-        other = f"is of another exchange ({printable(summary.base_url)}, not {order.base_url})"
-    elif summary.plan == checked.digest:
-        return summary
     raise ConfigurationError(
         f"the journal {order.journal} {other}; nothing was sent. To go on, restore what it is of; to apply this plan"
         " from its beginning, move the journal away or name another one with --journal"
     )
+
+
+def _changes(order: Order, checked: CheckedPlan, rows: Iterable[PlanRow | BadLine]) -> str:
+    """Return how a plan differs from that of the journal."""
+    replay = read_replay(order.journal)
+    record = array("I", (replay.digest(number) for number in range(len(replay))))
+    plan = array("I", (row_digest(row.ref, row.action) for row in verified_rows(rows, checked)))
+    have_ended = replay.counts().ended == len(replay)
+    return changes_text(record, plan, checked.line, have_ended=have_ended)
 
 
 def finished_line(

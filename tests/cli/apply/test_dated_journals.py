@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fielding_async.cli.apply.dated_journals import find_journal
+from fielding_async.cli.apply.journal_files import find_journal
 from fielding_async.cli.apply.journal_pattern import parse_pattern
 from fielding_async.cli.shared.plan.checked_plan import check_plan
 from fielding_async.cli.shared.plan.row import PlanRow

@@ -1,4 +1,7 @@
-"""Finds the journal of a plan among those whose names have a date: the one to go on with, or a new one of today."""
+"""Finds and reads the journal of a plan.
+
+Among journals whose names have a date it is the one to go on with, or a new one of today.
+"""
 
 import os
 from datetime import date
@@ -14,7 +17,7 @@ from fielding_async.journal.values import Binding, is_same_exchange
 
 from .journal_pattern import JournalPattern
 
-__all__ = ["find_journal", "is_unbegun"]
+__all__ = ["find_journal", "is_unbegun", "read_replay"]
 
 _LONGEST = 1 << 20  # bytes of a first line
 
@@ -77,6 +80,19 @@ def _binding(path: Path) -> Binding:
         return next(read_lines(fd, name, Replay()))
     finally:
         os.close(fd)
+
+
+def read_replay(path: Path) -> Replay:
+    """Return the state of every row of a journal. Raises `ConfigurationError` if it cannot be read; `OSError`."""
+    name = f"journal={str(path)!r}"
+    replay = Replay()
+    fd = open_regular(str(path), os.O_RDONLY, name)
+    try:
+        for _ in read_lines(fd, name, replay):
+            pass
+    finally:
+        os.close(fd)
+    return replay
 
 
 def is_unbegun(journal: Path) -> bool:
