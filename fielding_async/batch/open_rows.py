@@ -13,11 +13,11 @@ from attrs import define
 
 from fielding_async.core.batch_values import Outage
 from fielding_async.core.config import TimeoutArg
+from fielding_async.core.conflict.refusal_streak import RefusalStreak
+from fielding_async.core.conflict.row_ends import is_bound_to_fail_again
 from fielding_async.core.credentials import BearerToken
 from fielding_async.core.errors import SessionClosedError
 from fielding_async.core.models import RunRef
-from fielding_async.core.refusal_streak import RefusalStreak
-from fielding_async.core.row_ends import is_bound_to_fail_again
 from fielding_async.engine.backoff_waits import probe_waits
 from fielding_async.engine.engine import Engine
 from fielding_async.journal.journal import Journal

@@ -4,9 +4,9 @@ from collections import OrderedDict
 from collections.abc import Collection, Iterable
 
 from fielding_async.core.config import TimeoutArg
+from fielding_async.core.conflict.row_ends import exchange_answers
 from fielding_async.core.errors import SessionClosedError
 from fielding_async.core.models import RunRef
-from fielding_async.core.row_ends import exchange_answers
 from fielding_async.engine.engine import Engine
 from fielding_async.engine.run_fetch import fetch_run
 

@@ -8,6 +8,7 @@ from attrs import define
 from fielding_async.core.actions import Action, Guarded, check_action, check_if_match
 from fielding_async.core.batch_values import Done, Leftover, LeftState
 from fielding_async.core.conflict.attempts import outcome_unknown
+from fielding_async.core.conflict.row_ends import RowFacts
 from fielding_async.core.errors import (
     ConfigurationError,
     DeadlineExceededError,
@@ -15,7 +16,6 @@ from fielding_async.core.errors import (
 )
 from fielding_async.core.ids import check_ref
 from fielding_async.core.models import FieldingRun, RunRef
-from fielding_async.core.row_ends import RowFacts
 from fielding_async.journal.journal import Journal
 from fielding_async.journal.lines import NO_ROW, row_digest
 from fielding_async.journal.values import EndState

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 
 from fielding_async.core.batch_values import Done, Leftover
+from fielding_async.core.conflict.row_ends import RowEnd, row_end
 from fielding_async.core.errors import FieldingError, JournalError, SessionClosedError, SkippedError
 from fielding_async.core.models import Outcome, RunRef
-from fielding_async.core.row_ends import RowEnd, row_end
 from fielding_async.engine.engine import Engine
 from fielding_async.engine.run_action import RunAction
 from fielding_async.journal.journal import Journal

@@ -5,6 +5,7 @@ import os
 import shlex
 import sys
 from contextlib import nullcontext, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ import click
 
 from fielding_async.cli.shared.exit_status import Exit, perform, reporting_errors
 from fielding_async.cli.shared.options import json_option, on_conflict_option
-from fielding_async.cli.shared.output import is_live, stderr_console, write_json, write_stderr, write_stdout
+from fielding_async.cli.shared.output import is_live, printable, stderr_console, write_json, write_stderr, write_stdout
 from fielding_async.core.errors import ConfigurationError
 from fielding_async.core.ids import check_account_id, check_ulid
 from fielding_async.core.models import OnConflict
@@ -41,7 +42,8 @@ _LARGE = 4 << 20  # bytes of a plan whose check is shown with its progress
     "journal_path",
     metavar="FILE",
     type=click.Path(readable=False, path_type=Path),
-    help="Where to keep the journal. [default: PLAN.journal]",
+    help="Where to keep the journal; %Y, %m and %d in its name are the date (UTC) of the plan's first go, %% is a"
+    " percent sign. [default: PLAN.journal]",
 )
 @click.option(
     "--concurrency", type=click.IntRange(1, 1000), default=32, show_default=True, metavar="NUMBER", help="Rows at once."
@@ -78,8 +80,11 @@ def apply(
     Dates are RFC 3339 with a zone, as programs write it: 2031-05-17 12:00:00+00 too.
 
     The whole plan is checked before anything is sent. What is sent is journalled first, so that the same command, given
-    again after whatever happened, goes on where it was and sends nothing twice. Ctrl-C starts no more rows and waits
-    for those under way; a second one waits no longer.
+    again after whatever happened, goes on where it was and sends nothing twice. A plan that is finished is not sent
+    again: a plan of every day needs a journal for each day, as in the last example. An unfinished journal of the plan
+    is gone on with whatever its date.
+
+    Ctrl-C starts no more rows and waits for those under way; a second one waits no longer.
 
     Rows that failed are written to PLAN.failed.csv, a plan in turn, and rows of which it cannot be told whether they
     were applied to PLAN.unknown.csv. A row that failed keeps later rows of its run from being sent.
@@ -92,9 +97,13 @@ def apply(
       fielding apply plan.csv --dry-run --rate 20
       fielding apply plan.csv --rate 20
       fielding apply plan.jsonl --account 101 --project 01J...P0 --yes --json
+      fielding apply plan.csv --yes --journal plan-%Y-%m-%d.journal
     """
     from fielding_async.cli.shared.plan.file import STDIN, PlanFile
     from fielding_async.cli.shared.plan.row import Defaults
+
+    from .journal_files import find_journal
+    from .journal_pattern import parse_pattern
 
     with reporting_errors(doing="apply", as_json=as_json):
         defaults = Defaults(
@@ -110,13 +119,22 @@ def apply(
         with PlanFile(plan) as file:
             if not file.is_lasting and journal_path is None and not dry_run:
                 raise ConfigurationError(f"a plan from {file.name} {needs_journal}")
+            pattern = None if journal_path is None else parse_pattern(journal_path)
             checked = _check(file, defaults, as_json=as_json)
+            if not checked.rows:
+                _report_no_rows(file.name, as_json=as_json)
+                return
+            base_url = _base_url()
+            journal = Path(f"{plan}.journal")
+            if pattern is not None:
+                journal = find_journal(pattern, checked, base_url=base_url, today=datetime.now(UTC).date())
             order = Order(
                 plan=file.name,
                 is_lasting=file.is_lasting,
-                journal=journal_path or Path(f"{plan}.journal"),
+                journal=journal,
+                is_dated=pattern is not None and pattern.is_dated,
                 sandbox=False,
-                base_url=_base_url(),
+                base_url=base_url,
                 concurrency=concurrency,
                 rate=rate,
                 on_conflict=on_conflict,
@@ -126,7 +144,7 @@ def apply(
             )
             _check_journal_path(order)
             if dry_run:
-                _show_dry_run(order, checked)
+                _show_dry_run(order, file, defaults, checked)
                 return
             _apply(order, file, defaults, checked, yes=yes)
 
@@ -188,15 +206,21 @@ def _check(file: "PlanFile", defaults: "Defaults", *, as_json: bool) -> "Checked
         if as_json:
             write_json({**plan_object(file.name, checked), "exit_status": int(Exit.USAGE)})
         raise click.exceptions.Exit(Exit.USAGE)
-    if not checked.rows:
-        raise ConfigurationError(f"{file.name}: holds no rows, only the names of the columns")
     return checked
 
 
-def _show_dry_run(order: Order, checked: "CheckedPlan") -> None:
-    from .preview import dry_run_lines, dry_run_object, earlier_counts
+def _report_no_rows(name: str, *, as_json: bool) -> None:
+    """Report a plan of its heading alone: of a list that found nothing to act on. No journal is looked at."""
+    write_stderr(printable(f"fielding: apply: nothing was sent: {name} holds no rows, only the names of the columns"))
+    if as_json:
+        named = dict.fromkeys(("done", "failed", "unknown", "skipped", "in_flight", "never_sent", "sent_now"), 0)
+        write_json({"kind": "apply", "plan": name, "rows": 0, **named, "ended_before": 0, "exit_status": 0})
 
-    earlier = earlier_counts(order, checked)
+
+def _show_dry_run(order: Order, file: "PlanFile", defaults: "Defaults", checked: "CheckedPlan") -> None:
+    from .preview import dry_run_lines, dry_run_object, earlier_summary
+
+    earlier = earlier_summary(order, checked, lambda: file.rows(defaults))
     if order.as_json:
         write_json(dry_run_object(order, checked, earlier))
     else:
@@ -211,24 +235,25 @@ def _apply(order: Order, file: "PlanFile", defaults: "Defaults", checked: "Check
     from fielding_async.core.credentials import resolve_auth
 
     from .execution import Execution
-    from .preview import earlier_counts, prompt_lines
+    from .preview import earlier_summary, prompt_lines
     from .report import report
 
     resolve_auth(None, os.environ)
-    earlier = earlier_counts(order, checked)
+    earlier = earlier_summary(order, checked, lambda: file.rows(defaults))
     if order.base_url != BASE_URL:
         from fielding_async.cli.shared.sandbox_detection import is_sandbox
 
         order = evolve(order, sandbox=asyncio.run(is_sandbox(order.base_url)))
     write_stderr("\n".join(prompt_lines(order, checked, earlier)))
-    is_over = earlier is not None and earlier.ended == checked.rows
+    is_over = earlier is not None and earlier.counts.ended == checked.rows
     if not yes and not is_over:
         _ask()
     pairs = (row.pair for row in verified_rows(file.rows(defaults), checked))
-    execution = Execution(order, checked, iter(()) if is_over else pairs, has_journal=earlier is not None)
+    execution = Execution(order, checked, pairs, earlier=None if earlier is None else earlier.counts)
 
     async def work() -> int:
-        await execution.run()
+        if not is_over:
+            await execution.run()
         return report(execution)
 
     perform(work, doing="apply", as_json=order.as_json, on_signal=execution.on_signal)

@@ -5,7 +5,7 @@ import signal
 from collections.abc import Iterator
 from itertools import chain
 
-from fielding_async import Batch, Done, FieldingSession, Limits
+from fielding_async import Batch, Done, FieldingSession, JournalCounts, Limits
 from fielding_async.cli.shared.output import write_stderr
 from fielding_async.cli.shared.plan.checked_plan import CheckedPlan
 from fielding_async.core.actions import Action
@@ -22,23 +22,38 @@ __all__ = ["Execution"]
 class Execution:
     """One execution of a plan.
 
-    `signals`: those received, in order. `error`: what ended the batch early, after rows may have been sent.
+    `earlier`: what the journal held before, `None` if there was none. `signals`: those received, in order. `error`:
+    what ended the batch early, after rows may have been sent.
     """
 
     def __init__(
-        self, order: Order, checked: CheckedPlan, pairs: Iterator[tuple[RunRef, Action]], *, has_journal: bool
+        self,
+        order: Order,
+        checked: CheckedPlan,
+        pairs: Iterator[tuple[RunRef, Action]],
+        *,
+        earlier: JournalCounts | None,
     ) -> None:
         self.order = order
         self.checked = checked
+        self.earlier: JournalCounts | None = earlier
         self.tally: Tally = Tally()
         self.stop_rule: StopRule = StopRule()
         self.signals: list[signal.Signals] = []
         self.error: FieldingError | None = None
         self._batch: Batch | None = None
         self._pairs: Iterator[tuple[RunRef, Action]] = pairs
-        self._has_journal = has_journal
         self._is_running = False
         self._limiter: RateView | None = None
+
+    @property
+    def sent_now(self) -> int:
+        """How many rows were taken up here: what was sent for them is on record, or was reported."""
+        batch = self._batch
+        if batch is None:
+            return 0
+        never_sent = sum(row.state == "never sent" for row in batch.leftover)
+        return batch.taken - batch.passed - never_sent - self.tally.skipped
 
     def on_signal(self, signum: signal.Signals) -> bool:
         """Start no more rows on the first signal, cancel those under way on the second; return if it did either."""
@@ -74,6 +89,7 @@ class Execution:
                 ) as batch,
             ):
                 self._batch, self._is_running = batch, True
+                self.earlier = batch.earlier  # read again, now that nobody else can write it
                 limiter = self._limiter = fielding.engine().limiter
                 with Display(self.order, self.checked.rows, batch, self.tally, limiter):
                     async for done in batch:
@@ -81,7 +97,7 @@ class Execution:
                 self._is_running = False
         except FieldingError as error:
             if self._batch is None:
-                raise _with_advice(error, has_journal=self._has_journal) from None
+                raise _with_advice(error, has_journal=self.earlier is not None) from None
             # rows may have been sent: the report says how they ended
             self.error = error
 

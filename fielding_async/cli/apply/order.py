@@ -14,13 +14,15 @@ __all__ = ["Order"]
 class Order:
     """The arguments and options of the command.
 
-    `is_lasting`: the plan can be read again later, under this name. `sandbox`: the server says that it is a sandbox.
+    `is_lasting`: the plan can be read again later, under this name. `is_dated`: the journal's name has a date.
+    `sandbox`: the server says that it is a sandbox.
     `words`: the command that continues the plan.
     """
 
     plan: str
     is_lasting: bool
     journal: Path
+    is_dated: bool
     sandbox: bool
     base_url: str
     concurrency: int

@@ -1,63 +1,84 @@
 """What `fielding apply` says before it sends anything: the rows of the plan, and the state of its journal."""
 
-import os
-from pathlib import Path
-from typing import Any
+from array import array
+from collections.abc import Callable, Iterable
+from typing import Any, Literal
 
-from fielding_async import JournalCounts, read_journal
+from fielding_async import JournalSummary, read_journal
 from fielding_async.cli.shared.output import duration, printable
-from fielding_async.cli.shared.plan.checked_plan import CheckedPlan
-from fielding_async.cli.shared.plan.row import ACTIONS
+from fielding_async.cli.shared.plan.checked_plan import CheckedPlan, verified_rows
+from fielding_async.cli.shared.plan.row import ACTIONS, BadLine, PlanRow
+from fielding_async.core.dates import to_text
 from fielding_async.core.errors import ConfigurationError
-from fielding_async.journal.regular_file import open_regular
-from fielding_async.journal.replay import begins_a_journal
+from fielding_async.journal.lines import row_digest
 from fielding_async.journal.values import is_same_exchange
 
+from .journal_files import is_unbegun, read_replay
 from .order import Order
+from .plan_changes import changes_text
 from .tally import unsent_rows
 
-__all__ = ["dry_run_lines", "dry_run_object", "earlier_counts", "prompt_lines"]
+__all__ = ["dry_run_lines", "dry_run_object", "earlier_summary", "finished_at", "finished_line", "prompt_lines"]
 
 _RATES = (5.0, 20.0)  # requests a second for which the time is estimated when no rate is given
-_LONGEST = 1 << 20  # bytes of a first line
 
 
-def earlier_counts(order: Order, checked: CheckedPlan) -> JournalCounts | None:
+def earlier_summary(
+    order: Order, checked: CheckedPlan, rows: Callable[[], Iterable[PlanRow | BadLine]]
+) -> JournalSummary | None:
     """Return what an existing journal holds, `None` if there is none yet.
 
-    Raises `ConfigurationError` if the journal is unreadable, or is of another plan or another server.
+    `rows` reads the plan again, to say what was changed in it. Raises `ConfigurationError` if the journal is
+    unreadable, or is of another plan or another server.
     """
     try:
-        if _is_unbegun(order.journal):
+        if is_unbegun(order.journal):
             return None
         summary = read_journal(order.journal)
+        other = "is of another plan, or this one has been changed since"
+        if not is_same_exchange(summary.base_url, order.base_url):
+            other = f"is of another exchange ({printable(summary.base_url)}, not {order.base_url})"
+        elif summary.plan == checked.digest:
+            return summary
+        else:
+            other += f" ({_changes(order, checked, rows())})"
     except OSError as error:
         raise ConfigurationError(f"the journal {order.journal}: {error.strerror or error}; nothing was sent") from None
     except ConfigurationError as error:
         raise ConfigurationError(f"{error.message}; nothing was sent") from None
-    other = "is of another plan, or this one has been changed since"
-    if not is_same_exchange(summary.base_url, order.base_url):
-        other = f"is of another exchange ({printable(summary.base_url)}, not {order.base_url})"
-    elif summary.plan == checked.digest:
-        return summary.counts
     raise ConfigurationError(
         f"the journal {order.journal} {other}; nothing was sent. To go on, restore what it is of; to apply this plan"
         " from its beginning, move the journal away or name another one with --journal"
     )
 
 
-def _is_unbegun(journal: Path) -> bool:
-    """Whether the journal does not exist, or a crash tore its first line: nothing is sent before that line is whole."""
-    name = str(journal)
-    try:
-        with os.fdopen(open_regular(name, os.O_RDONLY, f"journal={name!r}"), "rb") as file:
-            first = file.readline(_LONGEST)
-    except FileNotFoundError:
-        return True
-    return not first.endswith(b"\n") and begins_a_journal(first)
+def _changes(order: Order, checked: CheckedPlan, rows: Iterable[PlanRow | BadLine]) -> str:
+    """Return how a plan differs from that of the journal."""
+    replay = read_replay(order.journal)
+    record = array("I", (replay.digest(number) for number in range(len(replay))))
+    plan = array("I", (row_digest(row.ref, row.action) for row in verified_rows(rows, checked)))
+    have_ended = replay.counts().ended == len(replay)
+    return changes_text(record, plan, checked.line, have_ended=have_ended)
 
 
-def prompt_lines(order: Order, checked: CheckedPlan, earlier: JournalCounts | None) -> list[str]:
+def finished_line(
+    order: Order, checked: CheckedPlan, summary: JournalSummary, *, tense: Literal["is sent", "was sent"]
+) -> str:
+    """Return what to say of a plan that is applied again although all its rows have ended."""
+    rows = f"all {checked.rows:,} rows" if checked.rows > 1 else "its only row"
+    finished = finished_at(checked, summary)
+    when = "before" if finished is None else f"before, the last at {finished}"
+    return printable(f"nothing {tense}: {rows} had ended {when}; the journal is {order.journal}")
+
+
+def finished_at(checked: CheckedPlan, summary: JournalSummary) -> str | None:
+    """Return when the last row of a plan ended (RFC 3339, UTC); `None` if rows are left, or if it is not on record."""
+    if summary.counts.ended < checked.rows or summary.last_written_at is None:
+        return None
+    return to_text(summary.last_written_at)
+
+
+def prompt_lines(order: Order, checked: CheckedPlan, earlier: JournalSummary | None) -> list[str]:
     """Return what will be done, as lines for the question whether to do it."""
     rows = f"{printable(order.plan)}: {_rows_text(checked)}, on {order.place}"
     return [rows, *_earlier_lines(order, checked, earlier)]
@@ -68,22 +89,32 @@ def _rows_text(checked: CheckedPlan) -> str:
     return f"{checked.rows:,} row{'' if checked.rows == 1 else 's'} ({each})"
 
 
-def _earlier_lines(order: Order, checked: CheckedPlan, earlier: JournalCounts | None) -> list[str]:
+def _earlier_lines(order: Order, checked: CheckedPlan, earlier: JournalSummary | None) -> list[str]:
     if earlier is None:
         if not order.journal.exists():
             return []
         return [f"the journal {printable(str(order.journal))} is there, but holds nothing: the plan begins anew"]
-    ended = f"{earlier.ended:,} rows have ended, {earlier.in_flight:,} were under way"
-    journal, unsent = printable(str(order.journal)), unsent_rows(checked, earlier)
+    counts = earlier.counts
+    if counts.ended == checked.rows:
+        return [finished_line(order, checked, earlier, tense="is sent"), *_remedy_lines(order)]
+    ended = f"{counts.ended:,} rows have ended, {counts.in_flight:,} were under way"
+    journal, unsent = printable(str(order.journal)), unsent_rows(checked, counts)
     return [f"going on with the journal {journal}: {ended}, {unsent:,} were never sent"]
 
 
-def _requests_left(checked: CheckedPlan, earlier: JournalCounts | None) -> int:
-    left = checked.rows if earlier is None else checked.rows - earlier.ended
+def _remedy_lines(order: Order) -> list[str]:
+    if order.is_dated:
+        return []
+    dated = order.journal.with_name(f"{order.journal.stem.replace('%', '%%')}-%Y-%m-%d.journal")
+    return [printable(f"to apply it anew every day, give it a journal for each day, such as --journal {dated}")]
+
+
+def _requests_left(checked: CheckedPlan, earlier: JournalSummary | None) -> int:
+    left = checked.rows if earlier is None else checked.rows - earlier.counts.ended
     return round(checked.requests * left / checked.rows)
 
 
-def dry_run_lines(order: Order, checked: CheckedPlan, earlier: JournalCounts | None) -> list[str]:
+def dry_run_lines(order: Order, checked: CheckedPlan, earlier: JournalSummary | None) -> list[str]:
     """Return what would be sent, as lines."""
     requests = _requests_left(checked, earlier)
     if order.rate is not None:
@@ -100,7 +131,7 @@ def dry_run_lines(order: Order, checked: CheckedPlan, earlier: JournalCounts | N
     ]
 
 
-def dry_run_object(order: Order, checked: CheckedPlan, earlier: JournalCounts | None) -> dict[str, Any]:
+def dry_run_object(order: Order, checked: CheckedPlan, earlier: JournalSummary | None) -> dict[str, Any]:
     """Return what would be sent, as a JSON object."""
     requests = _requests_left(checked, earlier)
     return {
@@ -110,7 +141,8 @@ def dry_run_object(order: Order, checked: CheckedPlan, earlier: JournalCounts | 
         "rows": checked.rows,
         "actions": checked.actions,
         "digest": checked.digest,
-        "ended_before": earlier.ended if earlier else 0,
+        "ended_before": earlier.counts.ended if earlier else 0,
+        "finished_at": finished_at(checked, earlier) if earlier else None,
         "requests": requests,
         "seconds": None if order.rate is None else round(requests / order.rate, 1),
     }

@@ -19,6 +19,7 @@ from fielding_async.core.errors import ConfigurationError
 
 from .execution import Execution
 from .failed_rows import FailedRows
+from .preview import finished_at, finished_line
 from .tally import unsent_rows
 
 __all__ = ["report"]
@@ -53,7 +54,7 @@ def report(execution: Execution) -> int:
         if lines:
             write_stderr("\n".join(lines))
         stdout_console().print(_table(checked, summary.outcomes))
-        write_stdout("\n".join(_lines(execution, counts, written)))
+        write_stdout("\n".join(_lines(execution, summary, written)))
     files.report_files()
     return status
 
@@ -155,14 +156,18 @@ def _table(checked: CheckedPlan, outcomes: Mapping[tuple[str, str], int]) -> Tab
     return table
 
 
-def _lines(execution: Execution, counts: JournalCounts, written: dict[str, Path | None]) -> list[str]:
-    order, checked = execution.order, execution.checked
-    earlier = counts.ended - execution.tally.ended
-    before = f", {earlier:,} of them before" if earlier > 0 else ""
+def _ended_before(execution: Execution) -> int:
+    return execution.earlier.ended if execution.earlier else 0
+
+
+def _lines(execution: Execution, summary: JournalSummary, written: dict[str, Path | None]) -> list[str]:
+    order, checked, counts = execution.order, execution.checked, summary.counts
+    earlier = _ended_before(execution)
+    before = f", {earlier:,} of them before" if earlier else ""
     took = duration(time.monotonic() - execution.tally.began)
     lines = [f"{counts.ended:,} of {checked.rows:,} rows have ended{before}; this took {took}", f"on {order.place}"]
     if earlier == checked.rows:
-        lines = [f"nothing was left to do: all {checked.rows:,} rows had ended before; the journal is {order.journal}"]
+        lines = [finished_line(order, checked, summary, tense="was sent")]
     unsent = unsent_rows(checked, counts)
     if counts.in_flight:
         lines.append(f"{counts.in_flight:,} were under way and may have been applied: going on finds out")
@@ -220,6 +225,9 @@ def _object(
             {"action": action, "outcome": outcome, "rows": rows}
             for (action, outcome), rows in sorted(summary.outcomes.items())
         ],
+        "sent_now": execution.sent_now,
+        "ended_before": _ended_before(execution),
+        "finished_at": finished_at(execution.checked, summary),
         "seconds": round(time.monotonic() - execution.tally.began, 2),
         "signal": execution.signals[0].name if execution.signals else None,
         "journal": str(order.journal),

@@ -46,8 +46,10 @@ def test_a_plan_that_has_ended_is_not_applied_again(box: Sandbox, cli: Cli, fold
     before = len(box.requests)
     ended = cli("apply", "plan.csv")
     assert ended.status == 1
-    assert "nothing was left to do: all 4 rows had ended before; the journal is plan.csv.journal" in ended.out
-    assert "going on with the journal plan.csv.journal: 4 rows have ended, 0 were under way" in ended.err
+    assert "nothing was sent: all 4 rows had ended before; the journal is plan.csv.journal" in ended.out
+    assert "nothing is sent: all 4 rows had ended before; the journal is plan.csv.journal" in ended.err
+    assert "to apply it anew every day, give it a journal for each day" in ended.err
+    assert "plan.csv-%Y-%m-%d.journal" in ended.err
     assert "line 5: pause: failed: InvalidRunStateError: 422 invalid_state_error" in ended.err
     assert [request.operation for request in box.requests[before:]] == [None]  # is it a sandbox?
 
@@ -59,7 +61,7 @@ def test_standard_input_is_a_plan_too(box: Sandbox, cli: Cli, folder: Path) -> N
     options = ["--account", ref.account_id, "--project", ref.project_id, "--journal", "j", "--yes"]
     assert cli("apply", "-", *options, stdin=content.encode()).status == 0
     assert box.inspect(ref).status == "paused"
-    assert "nothing was left to do" in cli("apply", "-", *options, stdin=content.encode()).out
+    assert "nothing was sent: its only row had ended before" in cli("apply", "-", *options, stdin=content.encode()).out
 
 
 def test_a_plan_named_like_an_option_can_be_gone_on_with(box: Sandbox, cli: Cli, folder: Path) -> None:

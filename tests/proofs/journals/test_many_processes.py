@@ -279,6 +279,7 @@ def random_options(dice: Random) -> Options:
         stop_on=dice.choice([None, None, None, stop_on]),
         on_conflict=dice.choice(["reapply", "reapply", "raise"]),
         timeout=dice.choice([DEFAULT, DEFAULT, None, 0.02, 0.3, 1.5]),
+        wait=dice.choice([0.0, 0.0, 3.0, 600.0]),
     )
 
 

@@ -13,7 +13,7 @@ from enum import Enum
 
 from attrs import frozen
 
-from .errors import (
+from fielding_async.core.errors import (
     APIError,
     AuthenticationError,
     ConfigurationError,

@@ -1,0 +1,106 @@
+"""Finds and reads the journal of a plan.
+
+Among journals whose names have a date it is the one to go on with, or a new one of today.
+"""
+
+import os
+from datetime import date
+from pathlib import Path
+
+from fielding_async import JournalSummary, read_journal
+from fielding_async.cli.shared.plan.checked_plan import CheckedPlan
+from fielding_async.core.errors import ConfigurationError
+from fielding_async.journal.reader import read_lines
+from fielding_async.journal.regular_file import open_regular
+from fielding_async.journal.replay import Replay, begins_a_journal
+from fielding_async.journal.values import Binding, is_same_exchange
+
+from .journal_pattern import JournalPattern
+
+__all__ = ["find_journal", "is_unbegun", "read_replay"]
+
+_LONGEST = 1 << 20  # bytes of a first line
+
+
+def find_journal(pattern: JournalPattern, checked: CheckedPlan, *, base_url: str, today: date) -> Path:
+    """Return the journal for a plan: the unfinished one that fits the pattern, whatever its date, else that of today.
+
+    `today`: the date in UTC. Journals of other plans and of other exchanges are passed over. Raises
+    `ConfigurationError` if two journals of this plan are unfinished, or if a file that fits cannot be read: it might be
+    one to go on with.
+    """
+    if not pattern.is_dated:
+        return pattern.path(today)
+    unfinished = [path for path in _fitting(pattern) if _is_unfinished(path, checked, base_url)]
+    if len(unfinished) > 1:
+        names = " and ".join(str(path) for path in unfinished)
+        raise ConfigurationError(
+            f"--journal: {len(unfinished)} journals of this plan are unfinished: {names}; nothing was sent. Name"
+            " the one to go on with; a row that both have may have been sent by either"
+        )
+    return unfinished[0] if unfinished else pattern.path(today)
+
+
+def _fitting(pattern: JournalPattern) -> list[Path]:
+    expression = pattern.expression()
+    try:
+        return sorted(path for path in pattern.folder.iterdir() if expression.fullmatch(path.name))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise ConfigurationError(
+            f"--journal: the folder {pattern.folder} cannot be read: {error.strerror or error}; nothing was sent"
+        ) from None
+
+
+def _is_unfinished(path: Path, checked: CheckedPlan, base_url: str) -> bool:
+    """Whether a file is a journal of this plan with rows left."""
+    try:
+        if is_unbegun(path):
+            return False
+        binding = _binding(path)
+        if binding.plan != checked.digest or not is_same_exchange(binding.base_url, base_url):
+            return False
+        summary: JournalSummary = read_journal(path)
+    except OSError as error:
+        raise ConfigurationError(f"the journal {path}: {error.strerror or error}; nothing was sent") from None
+    except ConfigurationError as error:
+        raise ConfigurationError(
+            f"{error.message}; nothing was sent. Its name fits --journal, so it might be the one to go on with: mend"
+            " it, or move it away if it is not"
+        ) from None
+    return summary.counts.ended < checked.rows
+
+
+def _binding(path: Path) -> Binding:
+    """Return what a journal belongs to, from its first line alone."""
+    name = f"journal={str(path)!r}"
+    fd = open_regular(str(path), os.O_RDONLY, name)
+    try:
+        return next(read_lines(fd, name, Replay()))
+    finally:
+        os.close(fd)
+
+
+def read_replay(path: Path) -> Replay:
+    """Return the state of every row of a journal. Raises `ConfigurationError` if it cannot be read; `OSError`."""
+    name = f"journal={str(path)!r}"
+    replay = Replay()
+    fd = open_regular(str(path), os.O_RDONLY, name)
+    try:
+        for _ in read_lines(fd, name, replay):
+            pass
+    finally:
+        os.close(fd)
+    return replay
+
+
+def is_unbegun(journal: Path) -> bool:
+    """Whether the journal does not exist, or a crash tore its first line: nothing is sent before that line is whole."""
+    name = str(journal)
+    try:
+        with os.fdopen(open_regular(name, os.O_RDONLY, f"journal={name!r}"), "rb") as file:
+            first = file.readline(_LONGEST)
+    except FileNotFoundError:
+        return True
+    return not first.endswith(b"\n") and begins_a_journal(first)
