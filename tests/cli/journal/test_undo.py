@@ -282,3 +282,42 @@ def kill_thrice(box: Sandbox, undo: Path, env: dict[str, str], dice: Random, ear
             child.kill()
             died += child.wait() < 0
     return died
+
+
+def test_a_colleague_who_wrote_to_every_run_stops_nothing(box: Sandbox, cli: Cli, folder: Path) -> None:
+    """Row after row is refused, each for itself: that is no outage, and all are told of."""
+    rows: list[Row] = [(box.add_run("live"), Pause()) for _ in range(60)]
+    write_plan(folder / "plan.csv", rows)
+    assert cli("apply", "plan.csv", "--yes").status == 0
+    touched = [box.touch(ref) for ref, _ in rows]
+    assert cli("journal", "undo", JOURNAL).status == 0
+    ended = cli("apply", UNDO, "--yes", "--json")
+    assert ended.status == 1
+    assert ended.objects[-1]["failed"] == 60
+    assert [box.inspect(ref) for ref, _ in rows] == touched
+    assert {row["error"] for row in ended.objects if row["kind"] == "row"} == {"PreconditionFailedError"}
+
+
+def test_an_undo_is_undone(box: Sandbox, cli: Cli, folder: Path) -> None:
+    """The plan of an undo has a journal like any other, so that it can be taken back in turn."""
+    rows: list[Row] = [(box.add_run("live"), action) for action in (Pause(), Update(end_fielding_at=CLOSING))]
+    rows.append((rows[0][0], Resume()))
+    write_plan(folder / "plan.csv", rows)
+    assert cli("apply", "plan.csv", "--yes").status == 0
+    done = [state(box.inspect(ref)) for ref, _ in rows]
+    assert cli("journal", "undo", JOURNAL).status == 0
+    assert cli("apply", UNDO, "--yes").status == 0
+    assert cli("journal", "undo", f"{UNDO}.journal").status == 0
+    assert cli("apply", "plan.undo.undo.csv", "--yes").status == 0
+    assert [state(box.inspect(ref)) for ref, _ in rows] == done
+
+
+def test_an_etag_that_was_changed_is_another_plan(applied: Applied, cli: Cli) -> None:
+    """The plan of an undo that was begun is gone on with as it was, or not at all."""
+    assert cli("journal", "undo", JOURNAL).status == 0
+    assert cli("apply", UNDO, "--yes").status == 0
+    path = applied.journal.with_name(UNDO)
+    path.write_text(path.read_text(encoding="utf-8-sig").replace(PREVIOUS, '"W/""1"""'))
+    told = cli("apply", UNDO, "--yes")
+    assert told.status == 2
+    assert "changed" in told.err
