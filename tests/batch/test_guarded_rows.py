@@ -324,6 +324,27 @@ def test_a_row_in_flight_that_cannot_be_sent_again_ends_the_run(by: str) -> None
     assert exchange.times(0) == 1
 
 
+@pytest.mark.parametrize("lost", [4, 40])
+def test_a_row_that_stays_open_is_tried_again_under_its_etag(lost: int) -> None:
+    """The rows after it wait; once it is accepted they follow, and if it is not for now they are not sent either."""
+    disk, exchange = Disk(), FakeExchange()
+    left = [lost]
+
+    def lose(_run: str, action: str) -> str | None:
+        left[0] -= action == "update"
+        return "before" if action == "update" and left[0] >= 0 else None
+
+    exchange.lose = lose
+    found = one_process(disk, exchange, chain())
+    if lost == 40:
+        assert [type(done.error) for done in found] == [type(None), OutcomeUnknownError, SkippedError, SkippedError]
+        assert exchange.applied == [("run0", "pause")]
+        left[0] = 0
+        found += one_process(disk, exchange, chain())
+    assert [done.result().effect for done in found if done.error is None] == ["accepted"] * 4
+    assert [action for _, action in exchange.applied] == APPLIED
+
+
 async def test_the_journal_holds_the_etag_of_rows_that_failed(sandbox: Sandbox, path: Path) -> None:
     """So a plan of these rows stays one that overwrites nothing."""
     ref = sandbox.add_run("live")

@@ -77,7 +77,8 @@ def apply(
     PLAN is a CSV file (commas, semicolons, tabs or |) whose first line names its columns, or JSON Lines with the same
     keys: account_id, project_id, target_group_id, fielding_run_id (or the four in one, as ref), action and, for
     updates, start_fielding_at and end_fielding_at. Actions: launch-now, pause, resume, complete, relaunch, update.
-    Dates are RFC 3339 with a zone, as programs write it: 2031-05-17 12:00:00+00 too.
+    Dates are RFC 3339 with a zone, as programs write it: 2031-05-17 12:00:00+00 too. A row with an ETag in the column
+    if_match, as fielding journal undo writes it, is sent under that ETag only, and refused if the run has another one.
 
     The whole plan is checked before anything is sent. What is sent is journalled first, so that the same command, given
     again after whatever happened, goes on where it was and sends nothing twice. A plan that is finished is not sent
