@@ -240,10 +240,10 @@ PUBLIC = """
     ClientCredentials Complete ConfigurationError DeadlineExceededError Done DraftJob DraftResult FailedTargetGroup
     Failure FailureDetail FieldingError FieldingRun FieldingSession InvalidParam InvalidRunStateError JobFailedError
     JournalCounts JournalError JournalEvent JournalRow JournalSummary LaunchNow Leftover Limits NotFoundError Outage
-    Outcome OutcomeUnknownError OutcomeUnknownTimeoutError Pause PerformAll PermissionDeniedError PreconditionFailedError
-    Project ProtocolError RateLimitError Relaunch Resume Retry Run RunRef RunStatus ServerError SessionClosedError
-    SessionStats SkippedError TargetGroup Timeout TransportError Update __version__ journal_events journal_rows
-    read_journal trace_context
+    Outcome OutcomeUnknownError OutcomeUnknownTimeoutError Pause PerformAll PermissionDeniedError
+    PreconditionFailedError Project ProtocolError RateLimitError Relaunch Resume Retry Run RunRef RunStatus
+    ServerError SessionClosedError SessionStats SkippedError TargetGroup Timeout TransportError Update __version__
+    journal_events journal_rows read_journal trace_context
 """
 
 
