@@ -56,6 +56,14 @@ _LARGE = 4 << 20  # bytes of a plan whose check is shown with its progress
 )
 @on_conflict_option
 @click.option("--fail-fast", is_flag=True, help="Start no more rows after the first one that fails or is unknown.")
+@click.option(
+    "--wait",
+    type=click.FloatRange(min=0, max=1e9),
+    default=600.0,
+    show_default="600",
+    metavar="SECONDS",
+    help="Wait so long at most for an exchange that cannot be used; 0 stops at once.",
+)
 @click.option("--yes", is_flag=True, help="Do not ask before the first write.")
 @json_option
 def apply(
@@ -69,6 +77,7 @@ def apply(
     rate: float | None,
     on_conflict: OnConflict,
     fail_fast: bool,
+    wait: float,
     yes: bool,
     as_json: bool,
 ) -> None:
@@ -90,8 +99,12 @@ def apply(
     Rows that failed are written to PLAN.failed.csv, a plan in turn, and rows of which it cannot be told whether they
     were applied to PLAN.unknown.csv. A row that failed keeps later rows of its run from being sent.
 
-    Exit status: 0 all done, 1 some failed or were not sent, 2 bad arguments, settings or lines (nothing was sent),
-    3 some unknown, 130 and 143 on signals.
+    While the exchange cannot be used, nothing is sent but a look at one run now and then, for at most --wait seconds;
+    then the rows that are left stay open, and the same command goes on with them. A row that fails three times for
+    what is not its own, while others do not, is stuck: the same command tries it again.
+
+    Exit status: 0 all done, 1 some failed or are stuck, or were not sent, 2 bad arguments, settings or lines (nothing
+    was sent), 3 some open or unknown, 130 and 143 on signals.
 
     \b
     Examples:
@@ -140,6 +153,7 @@ def apply(
                 rate=rate,
                 on_conflict=on_conflict,
                 fail_fast=fail_fast,
+                wait=wait,
                 as_json=as_json,
                 words=_command_words(),
             )

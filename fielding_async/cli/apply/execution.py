@@ -1,20 +1,19 @@
 """Sends the rows of a plan: counts how they end, stops on signals and failures."""
 
-import asyncio
 import signal
 from collections.abc import Iterator
 from itertools import chain
 
 from fielding_async import Batch, Done, FieldingSession, JournalCounts, Limits
-from fielding_async.cli.shared.output import write_stderr
+from fielding_async.cli.shared.output import duration, printable, write_stderr
 from fielding_async.cli.shared.plan.checked_plan import CheckedPlan
 from fielding_async.core.actions import Action
-from fielding_async.core.errors import ConfigurationError, FieldingError, NotFoundError, PermissionDeniedError
+from fielding_async.core.errors import APIError, ConfigurationError, FieldingError
 from fielding_async.core.models import RunRef
 
 from .order import Order
 from .progress import Display, RateView, pause_text
-from .tally import StopRule, Tally
+from .tally import MissingRuns, Tally
 
 __all__ = ["Execution"]
 
@@ -38,7 +37,7 @@ class Execution:
         self.checked = checked
         self.earlier: JournalCounts | None = earlier
         self.tally: Tally = Tally()
-        self.stop_rule: StopRule = StopRule()
+        self.missing: MissingRuns = MissingRuns()
         self.signals: list[signal.Signals] = []
         self.error: FieldingError | None = None
         self._batch: Batch | None = None
@@ -72,8 +71,10 @@ class Execution:
 
     async def run(self) -> None:
         """Send the rows. Raises `FieldingError` if the batch could not be started; later errors are kept in `error`."""
-        if not await self._check_access():
+        first = next(self._pairs, None)
+        if first is None:
             return
+        self._pairs = chain([first], self._pairs)
         # one slot more, as rows leave one to calls
         limits = Limits(concurrency=self.order.concurrency + 1, rate=self.order.rate)
         try:
@@ -86,6 +87,7 @@ class Execution:
                     concurrency=self.order.concurrency,
                     on_conflict=self.order.on_conflict,
                     stop_on=self._stops,
+                    wait=self.order.wait,
                 ) as batch,
             ):
                 self._batch, self._is_running = batch, True
@@ -101,34 +103,27 @@ class Execution:
             # rows may have been sent: the report says how they ended
             self.error = error
 
-    async def _check_access(self) -> bool:
-        """GET the run of the first row, which shows whether there is a server and whether it accepts the token.
+    @property
+    def stopped(self) -> str | None:
+        """Why the batch stopped before its end, as lines, if it did so by itself."""
+        outage = None if self._batch is None else self._batch.outage
+        if outage is None or not outage.is_given_up:
+            return self.missing.reason
+        waited = f"; it was waited for {duration(outage.seconds)}" if outage.seconds >= 1 else ""
+        lines = [f"the exchange cannot be used: {printable(outage.reason)}{waited}"]
+        error = self.tally.last_open
+        if isinstance(error, APIError) and error.status in {403, 404} and error.object is None:
+            lines.append("  this is not the API's answer: look at FIELDING_BASE_URL, and at proxies")
+        return "\n".join([*lines, "  to find out more: fielding doctor"])
 
-        A row that failed stays failed, so the first rows must not be what finds that out. The GET has a session of its
-        own, so that the rows start without a cached ETag. Returns whether there is a row at all. Raises the error of
-        the GET, unless the row itself may be what is wrong.
-        """
-        first = next(self._pairs, None)
-        if first is None:
-            return False
-        self._pairs = chain([first], self._pairs)
-        try:
-            async with FieldingSession() as fielding:
-                await fielding.run(first[0]).get()
-        except asyncio.CancelledError:
-            write_stderr("fielding: apply: no row was sent")
-            raise
-        except FieldingError as error:
-            if isinstance(error, PermissionDeniedError | NotFoundError):
-                if error.object is not None:
-                    return True  # the API's own answer: the row may be wrong
-                write_stderr("fielding: apply: this is not the API's answer: look at FIELDING_BASE_URL, and at proxies")
-            write_stderr("fielding: apply: no row was sent, for not even a look at the first one's run succeeded:")
-            raise
-        return True
+    @property
+    def is_given_up(self) -> bool:
+        """Whether the batch stopped for an outage, so that its rows are open."""
+        outage = None if self._batch is None else self._batch.outage
+        return outage is not None and outage.is_given_up
 
     def _stops(self, done: Done) -> bool:
-        stops = self.stop_rule.observe(done.error)
+        stops = self.missing.observe(done.error)
         return stops or (self.order.fail_fast and done.error is not None)
 
 

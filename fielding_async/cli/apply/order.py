@@ -29,6 +29,7 @@ class Order:
     rate: float | None
     on_conflict: OnConflict
     fail_fast: bool
+    wait: float
     as_json: bool
     words: tuple[str, ...]
 

@@ -18,7 +18,7 @@ from fielding_async.cli.shared.output import duration, is_live, printable, stder
 from .order import Order
 from .tally import Tally
 
-__all__ = ["Display", "RateView", "pause_text"]
+__all__ = ["Display", "RateView", "outage_text", "pause_text"]
 
 _FIRST, _EVERY = 1.0, 5.0  # seconds until the first line, and between lines, where nothing can be redrawn
 _WINDOW = 10.0  # seconds over which the rows per second are measured
@@ -43,6 +43,19 @@ def pause_text(limiter: RateView) -> str:
     """Return what to add to a line while the server has the session pause; nothing if it does not."""
     pause = limiter.pause_left
     return f"; paused by the server, {pause:.0f} s to go" if pause >= 1 else ""
+
+
+def outage_text(batch: Batch) -> str:
+    """Return since when the exchange cannot be used, why, and what is tried; nothing while it can be."""
+    outage = batch.outage
+    if outage is None or outage.is_given_up:
+        return ""
+    since = time.strftime("%H:%M:%S", time.localtime(time.time() - outage.seconds))
+    tries = "trying it now" if outage.next_probe_in is None else f"next try in {outage.next_probe_in:.0f} s"
+    return (
+        f"the exchange cannot be used since {since} ({printable(outage.reason)}); {tries},"
+        f" for {duration(outage.wait_left)} more at most"
+    )
 
 
 class Display:
@@ -78,7 +91,9 @@ class Display:
 
     def _write_line(self) -> None:
         plan = printable(self._order.plan)
-        write_stderr(f"{plan}: {self._ended():,} of {self._rows:,} rows; {self._pace()}; {self._counts()}")
+        outage = outage_text(self._batch)
+        now = outage or self._pace()
+        write_stderr(f"{plan}: {self._ended():,} of {self._rows:,} rows; {now}; {self._counts()}")
         self._next_line = self._loop.call_later(_EVERY, self._write_line)
 
     def _ended(self) -> int:
@@ -104,6 +119,9 @@ class Display:
             (tally.conflicts, "conflicts"),
             (self._limiter.refusals, "429s"),
         ]
+        stuck = self._batch.stuck
+        more = [(self._batch.open + tally.open - stuck, "open"), (stuck, "stuck")]
+        figures += [(count, name) for count, name in more if count > 0]
         return ", ".join([f"{self._batch.in_flight} in flight", *(f"{count:,} {name}" for count, name in figures)])
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -116,5 +134,6 @@ class Display:
         share = ended / self._rows
         grid.add_row(name, ProgressBar(self._rows, ended), Text(f"{ended:,} of {self._rows:,}  {int(share * 100):3} %"))
         yield grid
-        yield Text(self._pace(), no_wrap=True, overflow="ellipsis")
+        outage = outage_text(self._batch)
+        yield Text(outage or self._pace(), "yellow" if outage else "", no_wrap=not outage, overflow="ellipsis")
         yield Text(self._counts(), no_wrap=True, overflow="ellipsis")

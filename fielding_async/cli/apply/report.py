@@ -38,7 +38,9 @@ def report(execution: Execution) -> int:
     try:
         summary = read_journal(order.journal)
         counts = summary.counts
-        first, kinds = _collect_bad_rows(execution, files, has_any=counts.done < counts.ended + counts.in_flight)
+        first, kinds = _collect_bad_rows(
+            execution, files, has_any=counts.done < counts.ended + counts.in_flight + counts.stuck
+        )
     except (ConfigurationError, OSError) as error:
         files.discard()
         return _report_without_journal(execution, error)
@@ -81,8 +83,9 @@ def _report_without_journal(execution: Execution, error: ConfigurationError | OS
 def _status(execution: Execution, counts: JournalCounts, unsent: int) -> int:
     if execution.signals:
         return 128 + execution.signals[0]
-    if counts.unknown or counts.in_flight:
+    if counts.unknown or counts.in_flight or execution.is_given_up:
         return Exit.UNKNOWN
+    unsent += counts.stuck
     return Exit.FAILED if counts.failed or counts.skipped or unsent or execution.error is not None else Exit.DONE
 
 
@@ -104,7 +107,8 @@ def _collect_bad_rows(
         text = _kind_text(row)
         kind = kinds.get(text) or kinds.setdefault(text if len(kinds) < _KINDS else "others", ProblemKind(text))
         kind.add(execution.checked.line(row.number))
-        files.add(row)
+        if row.state != "stuck":  # the same command tries it again: another plan with it would send it twice
+            files.add(row)
     return first, kinds
 
 
@@ -125,8 +129,8 @@ def _report_early_end(execution: Execution, counts: JournalCounts) -> None:
     ended = execution.tally.ended
     if execution.error is not None:
         write_stderr(f"fielding: apply: stopped: {printable(execution.error.message)}")
-    elif execution.stop_rule.reason is not None:
-        write_stderr(f"fielding: apply: stopped: {execution.stop_rule.reason}\n  to find out more: fielding doctor")
+    elif execution.stopped is not None:
+        write_stderr(f"fielding: apply: stopped: {execution.stopped}")
     elif execution.signals:
         write_stderr(f"fielding: apply: stopped by {execution.signals[0].name} after {ended:,} rows")
     elif execution.order.fail_fast and (counts.failed or counts.unknown) and counts.ended < execution.checked.rows:
@@ -173,11 +177,16 @@ def _lines(execution: Execution, summary: JournalSummary, written: dict[str, Pat
         lines.append(f"{counts.in_flight:,} were under way and may have been applied: going on finds out")
     if unsent:
         lines.append(f"{unsent:,} were never sent")
+    if counts.stuck:
+        lines.append(f"{counts.stuck:,} are stuck: each failed three times while others did not; going on tries again")
+    if counts.stuck or execution.is_given_up:
+        left, failed = counts.in_flight + unsent, counts.failed + counts.skipped
+        lines.append(f"in all {left:,} open, {counts.stuck:,} stuck, {failed:,} failed or skipped")
     if written.get("failed"):
         lines.append(f"failed and skipped rows, as a plan: {written['failed']}")
     if written.get("unknown"):
         lines.append(f"rows that may or may not have been applied, to be looked at: {written['unknown']}")
-    if counts.in_flight or unsent:
+    if counts.in_flight or unsent or counts.stuck:
         lines += ["to go on:", f"  {order.again}"]
         if not order.is_lasting:
             lines.append(f"  (with the same rows on {order.plan})")
@@ -220,6 +229,8 @@ def _object(
         "sandbox": order.sandbox,
         "rows": execution.checked.rows,
         **named,
+        "stuck": counts.stuck,
+        "open": unsent + counts.in_flight,
         "never_sent": unsent,
         "outcomes": [
             {"action": action, "outcome": outcome, "rows": rows}
@@ -228,10 +239,11 @@ def _object(
         "sent_now": execution.sent_now,
         "ended_before": _ended_before(execution),
         "finished_at": finished_at(execution.checked, summary),
+        "stopped": execution.stopped,
         "seconds": round(time.monotonic() - execution.tally.began, 2),
         "signal": execution.signals[0].name if execution.signals else None,
         "journal": str(order.journal),
         **paths,
-        "go_on": order.again if unsent or counts.in_flight else None,
+        "go_on": order.again if unsent or counts.in_flight or counts.stuck else None,
         "exit_status": int(status),
     }
