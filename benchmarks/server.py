@@ -69,24 +69,34 @@ class _Exchange(Answers):
         return b'HTTP/1.1 204 No Content\r\nETag: W/"%d"\r\n\r\n' % (version + 1)
 
 
-async def _serve(pipe: Connection) -> None:
+async def _serve(pipe: Connection, *, awake: bool) -> None:
     versions: dict[bytes, int] = {}
     loop = asyncio.get_running_loop()
+
+    def stay_awake() -> None:
+        loop.call_soon(stay_awake)
+
+    if awake:
+        stay_awake()
     server = await loop.create_server(lambda: _Exchange(versions), "127.0.0.1", 0)
     pipe.send(server.sockets[0].getsockname()[1])
     async with server:
         await loop.run_in_executor(None, pipe.recv)
 
 
-def _main(pipe: Connection) -> None:
-    asyncio.run(_serve(pipe))
+def _main(pipe: Connection, awake: bool) -> None:
+    asyncio.run(_serve(pipe, awake=awake))
 
 
 @contextmanager
-def serving() -> Generator[str]:
-    """Run the server in a process of its own, and yield its base URL."""
+def serving(*, awake: bool = False) -> Generator[str]:
+    """Run the server in a process of its own, and yield its base URL.
+
+    `awake`: it never sleeps. To wake a process costs the one that sends to it several microseconds, and how often that
+    happens depends on how far apart the requests are: a client that computes more between them pays more of it.
+    """
     ours, theirs = multiprocessing.get_context("spawn").Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=_main, args=(theirs,), daemon=True)
+    process = multiprocessing.get_context("spawn").Process(target=_main, args=(theirs, awake), daemon=True)
     process.start()
     theirs.close()  # so that a server that never came up ends the wait below
     try:
