@@ -1,19 +1,20 @@
 """`fielding apply`: applies a plan of many rows with a journal, so that it can be stopped and continued at any time."""
 
-import asyncio
 import os
 import shlex
 import sys
-from contextlib import nullcontext, suppress
+from collections.abc import Generator
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from fielding_async.cli.shared.exit_status import Exit, perform, reporting_errors
+from fielding_async.cli.shared.exit_status import Exit, perform, report_interrupted, reporting_errors
 from fielding_async.cli.shared.options import json_option, on_conflict_option
 from fielding_async.cli.shared.output import is_live, printable, stderr_console, write_json, write_stderr, write_stdout
+from fielding_async.cli.shared.signal_handling import Interrupted, interrupting, run_async
 from fielding_async.core.errors import ConfigurationError
 from fielding_async.core.ids import check_account_id, check_ulid
 from fielding_async.core.models import OnConflict
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from fielding_async.cli.shared.plan.checked_plan import CheckedPlan
     from fielding_async.cli.shared.plan.file import PlanFile
     from fielding_async.cli.shared.plan.row import Defaults
+
+    from .execution import Execution
 
 __all__ = ["apply"]
 
@@ -87,7 +90,7 @@ def apply(
     were applied to PLAN.unknown.csv. A row that failed keeps later rows of its run from being sent.
 
     Exit status: 0 all done, 1 some failed or were not sent, 2 bad arguments, settings or lines (nothing was sent),
-    3 some unknown, 130 and 143 on signals.
+    3 some unknown, 129, 130 and 143 on signals.
 
     \b
     Examples:
@@ -102,7 +105,7 @@ def apply(
     from .journal_files import find_journal
     from .journal_pattern import parse_pattern
 
-    with reporting_errors(doing="apply", as_json=as_json):
+    with reporting_errors(doing="apply", as_json=as_json), _reporting_signals() as executions:
         defaults = Defaults(
             None if account is None else check_account_id(account),
             None if project is None else check_ulid("project_id", project),
@@ -142,7 +145,24 @@ def apply(
             if dry_run:
                 _show_dry_run(order, file, defaults, checked)
                 return
-            _apply(order, file, defaults, checked, yes=yes)
+            executions.append(_prepare(order, file, defaults, checked, yes=yes))
+            _perform(executions[0])
+
+
+@contextmanager
+def _reporting_signals() -> "Generator[list[Execution]]":
+    """End the command at a signal, and say that nothing was sent if that is so.
+
+    It yields a list for the execution, which handles signals itself while the batch is under way.
+    """
+    executions: list[Execution] = []
+    try:
+        with interrupting():
+            yield executions
+    except Interrupted as interrupted:
+        has_begun = any(execution.has_begun for execution in executions)
+        status = report_interrupted(interrupted, doing="apply", has_begun=has_begun)
+        raise click.exceptions.Exit(status) from None
 
 
 def _base_url() -> str:
@@ -223,7 +243,8 @@ def _show_dry_run(order: Order, file: "PlanFile", defaults: "Defaults", checked:
         write_stdout("\n".join(dry_run_lines(order, checked, earlier)))
 
 
-def _apply(order: Order, file: "PlanFile", defaults: "Defaults", checked: "CheckedPlan", *, yes: bool) -> None:
+def _prepare(order: Order, file: "PlanFile", defaults: "Defaults", checked: "CheckedPlan", *, yes: bool) -> "Execution":
+    """Say what will be done, and ask whether to do it. Returns the execution that does it."""
     from attrs import evolve
 
     from fielding_async.cli.shared.plan.checked_plan import verified_rows
@@ -232,27 +253,36 @@ def _apply(order: Order, file: "PlanFile", defaults: "Defaults", checked: "Check
 
     from .execution import Execution
     from .preview import earlier_summary, prompt_lines
-    from .report import report
 
     resolve_auth(None, os.environ)
     earlier = earlier_summary(order, checked, lambda: file.rows(defaults))
     if order.base_url != BASE_URL:
         from fielding_async.cli.shared.sandbox_detection import is_sandbox
 
-        order = evolve(order, sandbox=asyncio.run(is_sandbox(order.base_url)))
+        order = evolve(order, sandbox=bool(run_async(lambda: is_sandbox(order.base_url))))
     write_stderr("\n".join(prompt_lines(order, checked, earlier)))
-    is_over = earlier is not None and earlier.counts.ended == checked.rows
-    if not yes and not is_over:
-        _ask()
     pairs = ((row.ref, row.action) for row in verified_rows(file.rows(defaults), checked))
     execution = Execution(order, checked, pairs, earlier=None if earlier is None else earlier.counts)
+    if not yes and not execution.is_over:
+        _ask()
+    return execution
+
+
+def _perform(execution: "Execution") -> None:
+    from .report import report
 
     async def work() -> int:
-        if not is_over:
+        if not execution.is_over:
             await execution.run()
         return report(execution)
 
-    perform(work, doing="apply", as_json=order.as_json, on_signal=execution.on_signal)
+    perform(
+        work,
+        doing="apply",
+        as_json=execution.order.as_json,
+        on_signal=execution.on_signal,
+        has_begun=lambda: execution.has_begun,
+    )
 
 
 def _ask() -> None:
@@ -260,12 +290,17 @@ def _ask() -> None:
     if not (sys.stdin and sys.stdin.isatty() and sys.stderr and sys.stderr.isatty()):  # pyright: ignore[reportUnnecessaryComparison]
         raise ConfigurationError("nobody is there to be asked: give --yes to apply the plan; nothing was sent")
     _discard_typed()
-    sys.stderr.write("Apply it? [y/N] ")
-    sys.stderr.flush()
     try:
+        sys.stderr.write("Apply it? [y/N] ")
+        sys.stderr.flush()
         answer = sys.stdin.readline()
     except UnicodeDecodeError:
-        answer = ""  # typed in another encoding: no "yes" in any of them
+        answer = "\n"  # typed in another encoding: no "yes" in any of them
+    except Interrupted:
+        write_stderr("")  # what follows has a line of its own
+        raise
+    if not answer.endswith("\n"):
+        write_stderr("")
     if answer.strip().lower() not in {"y", "yes"}:
         write_stderr("fielding: apply: not applied; nothing was sent")
         raise click.exceptions.Exit(Exit.FAILED)

@@ -76,6 +76,13 @@ class Display:
         if self._next_line is not None:
             self._next_line.cancel()
 
+    def say(self, text: str) -> None:
+        """Write a line to stderr: above what is shown on a terminal, which is then not drawn a second time."""
+        if self._live is None:
+            write_stderr(text)
+        else:
+            self._console.print(Text(text), soft_wrap=True)
+
     def _write_line(self) -> None:
         plan = printable(self._order.plan)
         write_stderr(f"{plan}: {self._ended():,} of {self._rows:,} rows; {self._pace()}; {self._counts()}")
