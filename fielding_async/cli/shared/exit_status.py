@@ -16,7 +16,16 @@ from .output import write_json, write_stderr
 from .signal_handling import Interrupted, run_async
 from .value_texts import error_lines, error_object
 
-__all__ = ["Exit", "perform", "report_cancelled", "report_error", "report_interrupted", "reporting_errors", "status_of"]
+__all__ = [
+    "Exit",
+    "perform",
+    "report_cancelled",
+    "report_error",
+    "report_interrupted",
+    "reporting_errors",
+    "silence_log",
+    "status_of",
+]
 
 
 class Exit(IntEnum):
@@ -66,6 +75,11 @@ def reporting_errors(*, doing: str, as_json: bool) -> Generator[None]:
         raise click.exceptions.Exit(status_of(error)) from None
 
 
+def silence_log() -> None:
+    """Keep the SDK's log off stderr: the commands report themselves what it says."""
+    logging.getLogger("fielding_async").addHandler(logging.NullHandler())
+
+
 def perform(
     work: Callable[[], Coroutine[Any, Any, int]],
     *,
@@ -78,8 +92,7 @@ def perform(
 
     `on_signal`: as in `run_async`. `has_begun`: whether a signal can no longer say that nothing was sent.
     """
-    # the commands report themselves what the SDK would log
-    logging.getLogger("fielding_async").addHandler(logging.NullHandler())
+    silence_log()
     with reporting_errors(doing=doing, as_json=as_json):
         try:
             status = run_async(work, on_signal=on_signal)
