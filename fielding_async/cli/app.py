@@ -41,7 +41,7 @@ def cli() -> None:
     Exit status:
       0  all done                   2  bad arguments or settings
       1  some failed                3  it cannot be told what was applied
-      130, 143  ended by SIGINT, SIGTERM
+      129, 130, 143  ended by SIGHUP, SIGINT, SIGTERM
     """
 
 

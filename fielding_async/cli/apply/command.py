@@ -1,34 +1,52 @@
 """`fielding apply`: applies a plan of many rows with a journal, so that it can be stopped and continued at any time."""
 
-import asyncio
 import os
 import shlex
-import sys
-from contextlib import nullcontext, suppress
+from collections.abc import Generator
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
-from fielding_async.cli.shared.exit_status import Exit, perform, reporting_errors
+from fielding_async.cli.shared.exit_status import (
+    Exit,
+    perform,
+    report_interrupted,
+    reporting_errors,
+)
 from fielding_async.cli.shared.options import json_option, on_conflict_option
 from fielding_async.cli.shared.output import is_live, printable, stderr_console, write_json, write_stderr, write_stdout
+from fielding_async.cli.shared.signal_handling import Interrupted, interrupting, run_async
 from fielding_async.core.errors import ConfigurationError
 from fielding_async.core.ids import check_account_id, check_ulid
 from fielding_async.core.models import OnConflict
 
-from .order import Order
+from .order import Order, check_journal_path, command_words
 
 if TYPE_CHECKING:
     from fielding_async.cli.shared.plan.checked_plan import CheckedPlan
     from fielding_async.cli.shared.plan.file import PlanFile
     from fielding_async.cli.shared.plan.row import Defaults
 
+    from .execution import Execution
+
 __all__ = ["apply"]
 
 _SLOWEST, _FASTEST = 1e-6, 1e9  # requests a second
 _LARGE = 4 << 20  # bytes of a plan whose check is shown with its progress
+
+
+def _how_many(_context: click.Context, _parameter: click.Parameter, value: str | None) -> int | Literal["all"] | None:
+    """Read `--check-runs`."""
+    if value is None:
+        return None
+    if value == "all":
+        return "all"
+    if not (value.isascii() and value.isdigit()) or not 0 < len(value) < 10 or not int(value):
+        raise click.BadParameter(f"{value!r} is neither a number of rows, 1 or more, nor all")
+    return int(value)
 
 
 @click.command()
@@ -44,6 +62,12 @@ _LARGE = 4 << 20  # bytes of a plan whose check is shown with its progress
     type=click.Path(readable=False, path_type=Path),
     help="Where to keep the journal; %Y, %m and %d in its name are the date (UTC) of the plan's first go, %% is a"
     " percent sign. [default: PLAN.journal]",
+)
+@click.option(
+    "--check-runs",
+    metavar="NUMBER|all",
+    callback=_how_many,
+    help="Look first whether the runs of so many rows, evenly spread, or of all are there; if not, send nothing.",
 )
 @click.option(
     "--concurrency", type=click.IntRange(1, 1000), default=32, show_default=True, metavar="NUMBER", help="Rows at once."
@@ -73,6 +97,7 @@ def apply(
     ignore_columns: bool,
     dry_run: bool,
     journal_path: Path | None,
+    check_runs: int | Literal["all"] | None,
     concurrency: int,
     rate: float | None,
     on_conflict: OnConflict,
@@ -104,7 +129,7 @@ def apply(
     what is not its own, while others do not, is stuck: the same command tries it again.
 
     Exit status: 0 all done, 1 some failed or are stuck, or were not sent, 2 bad arguments, settings or lines (nothing
-    was sent), 3 some open or unknown, 130 and 143 on signals.
+    was sent), 3 some open or unknown, 129, 130 and 143 on signals.
 
     \b
     Examples:
@@ -119,7 +144,7 @@ def apply(
     from .journal_files import find_journal
     from .journal_pattern import parse_pattern
 
-    with reporting_errors(doing="apply", as_json=as_json):
+    with reporting_errors(doing="apply", as_json=as_json), _reporting_signals() as executions:
         defaults = Defaults(
             None if account is None else check_account_id(account),
             None if project is None else check_ulid("project_id", project),
@@ -155,45 +180,37 @@ def apply(
                 fail_fast=fail_fast,
                 wait=wait,
                 as_json=as_json,
-                words=_command_words(),
+                check_runs=check_runs,
+                words=command_words(),
             )
-            _check_journal_path(order)
+            check_journal_path(order)
             if dry_run:
                 _show_dry_run(order, file, defaults, checked)
                 return
-            _apply(order, file, defaults, checked, yes=yes)
+            executions.append(_prepare(order, file, defaults, checked, yes=yes))
+            _perform(executions[0])
+
+
+@contextmanager
+def _reporting_signals() -> "Generator[list[Execution]]":
+    """End the command at a signal, and say that nothing was sent if that is so.
+
+    It yields a list for the execution, which handles signals itself while the batch is under way.
+    """
+    executions: list[Execution] = []
+    try:
+        with interrupting():
+            yield executions
+    except Interrupted as interrupted:
+        has_begun = any(execution.has_begun for execution in executions)
+        status = report_interrupted(interrupted, doing="apply", has_begun=has_begun)
+        raise click.exceptions.Exit(status) from None
 
 
 def _base_url() -> str:
     from fielding_async.core.addresses import resolve_base_url
 
     return resolve_base_url(None, os.environ)
-
-
-def _check_journal_path(order: Order) -> None:
-    """Refuse a journal at the path of a file of failed rows, which would replace it at the end."""
-    if not order.journal.name:
-        return  # a folder: refused when the journal is opened
-    for path in (order.beside("failed"), order.beside("unknown")):
-        if str(order.journal.resolve()).casefold() == str(path.resolve()).casefold():
-            raise ConfigurationError(
-                f"--journal {order.journal}: rows that do not end well are written there; name another file"
-            )
-
-
-def _command_words() -> tuple[str, ...]:
-    """Return the command as it was given, without `--fail-fast`: given again, it continues the plan."""
-    context = click.get_current_context()
-    plan = str(context.params["plan"])
-    words = ["fielding", "apply", *([plan] if plan == "-" or not plan.startswith("-") else [])]
-    for parameter in context.command.params:
-        name, value = parameter.name or "", context.params.get(parameter.name or "")
-        if isinstance(parameter, click.Argument) or value == parameter.default or value is None or name == "fail_fast":
-            continue
-        option = parameter.opts[0]
-        text = f"{value:g}" if isinstance(value, float) else f"{value}"
-        words += [option] if value is True else [] if value is False else [option, text]
-    return (*words, *(["--", plan] if plan not in words else []))
 
 
 def _check(file: "PlanFile", defaults: "Defaults", *, as_json: bool) -> "CheckedPlan":
@@ -215,7 +232,7 @@ def _check(file: "PlanFile", defaults: "Defaults", *, as_json: bool) -> "Checked
 
         checked = check_plan(file.rows(defaults, show_position), on_bad=write_bad if as_json else None)
     if checked.bad:
-        words = [word for word in _command_words() if word not in {"--yes", "--json", "--dry-run"}]
+        words = [word for word in command_words() if word not in {"--yes", "--json", "--dry-run"}]
         everything = shlex.join([*words, "--dry-run", "--json"])
         write_stderr("\n".join(bad_plan_lines(file.name, checked, all_of_them=everything)))
         if as_json:
@@ -234,15 +251,18 @@ def _report_no_rows(name: str, *, as_json: bool) -> None:
 
 def _show_dry_run(order: Order, file: "PlanFile", defaults: "Defaults", checked: "CheckedPlan") -> None:
     from .preview import dry_run_lines, dry_run_object, earlier_summary
+    from .run_check import look_at_runs
 
     earlier = earlier_summary(order, checked, lambda: file.rows(defaults))
+    runs_checked = look_at_runs(order, checked, earlier, lambda: file.rows(defaults))
     if order.as_json:
-        write_json(dry_run_object(order, checked, earlier))
+        write_json(dry_run_object(order, checked, earlier, runs_checked=runs_checked))
     else:
-        write_stdout("\n".join(dry_run_lines(order, checked, earlier)))
+        write_stdout("\n".join(dry_run_lines(order, checked, earlier, runs_checked=runs_checked)))
 
 
-def _apply(order: Order, file: "PlanFile", defaults: "Defaults", checked: "CheckedPlan", *, yes: bool) -> None:
+def _prepare(order: Order, file: "PlanFile", defaults: "Defaults", checked: "CheckedPlan", *, yes: bool) -> "Execution":
+    """Say what will be done, and ask whether to do it. Returns the execution that does it."""
     from attrs import evolve
 
     from fielding_async.cli.shared.plan.checked_plan import verified_rows
@@ -250,49 +270,39 @@ def _apply(order: Order, file: "PlanFile", defaults: "Defaults", checked: "Check
     from fielding_async.core.credentials import resolve_auth
 
     from .execution import Execution
-    from .preview import earlier_summary, prompt_lines
-    from .report import report
+    from .preview import check_line, earlier_summary, prompt_lines
+    from .question import ask
+    from .run_check import look_at_runs
 
     resolve_auth(None, os.environ)
     earlier = earlier_summary(order, checked, lambda: file.rows(defaults))
     if order.base_url != BASE_URL:
         from fielding_async.cli.shared.sandbox_detection import is_sandbox
 
-        order = evolve(order, sandbox=asyncio.run(is_sandbox(order.base_url)))
+        order = evolve(order, sandbox=bool(run_async(lambda: is_sandbox(order.base_url))))
     write_stderr("\n".join(prompt_lines(order, checked, earlier)))
-    is_over = earlier is not None and earlier.counts.ended == checked.rows
-    if not yes and not is_over:
-        _ask()
+    runs_checked = look_at_runs(order, checked, earlier, lambda: file.rows(defaults))
+    if runs_checked is not None:
+        write_stderr(check_line(runs_checked))
     pairs = (row.pair for row in verified_rows(file.rows(defaults), checked))
     execution = Execution(order, checked, pairs, earlier=None if earlier is None else earlier.counts)
+    if not yes and not execution.is_over:
+        ask()
+    return execution
+
+
+def _perform(execution: "Execution") -> None:
+    from .report import report
 
     async def work() -> int:
-        if not is_over:
+        if not execution.is_over:
             await execution.run()
         return report(execution)
 
-    perform(work, doing="apply", as_json=order.as_json, on_signal=execution.on_signal)
-
-
-def _ask() -> None:
-    """Ask before the first write. Ends the command unless the answer is yes."""
-    if not (sys.stdin and sys.stdin.isatty() and sys.stderr and sys.stderr.isatty()):  # pyright: ignore[reportUnnecessaryComparison]
-        raise ConfigurationError("nobody is there to be asked: give --yes to apply the plan; nothing was sent")
-    _discard_typed()
-    sys.stderr.write("Apply it? [y/N] ")
-    sys.stderr.flush()
-    try:
-        answer = sys.stdin.readline()
-    except UnicodeDecodeError:
-        answer = ""  # typed in another encoding: no "yes" in any of them
-    if answer.strip().lower() not in {"y", "yes"}:
-        write_stderr("fielding: apply: not applied; nothing was sent")
-        raise click.exceptions.Exit(Exit.FAILED)
-
-
-def _discard_typed() -> None:
-    """Discard what was typed before the question was shown."""
-    with suppress(ImportError, OSError, ValueError):
-        import termios  # not on Windows
-
-        termios.tcflush(sys.stdin, termios.TCIFLUSH)
+    perform(
+        work,
+        doing="apply",
+        as_json=execution.order.as_json,
+        on_signal=execution.on_signal,
+        has_begun=lambda: execution.has_begun,
+    )

@@ -44,6 +44,7 @@ class Execution:
         self._pairs: Iterator[tuple[RunRef, Action]] = pairs
         self._is_running = False
         self._limiter: RateView | None = None
+        self._display: Display | None = None
 
     @property
     def sent_now(self) -> int:
@@ -54,6 +55,16 @@ class Execution:
         never_sent = sum(row.state == "never sent" for row in batch.leftover)
         return batch.taken - batch.passed - never_sent - self.tally.skipped
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the journal says of every row how it ended: there is nothing to send."""
+        return self.earlier is not None and self.earlier.ended == self.checked.rows
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether rows may have been sent."""
+        return self._batch is not None
+
     def on_signal(self, signum: signal.Signals) -> bool:
         """Start no more rows on the first signal, cancel those under way on the second; return if it did either."""
         if self._batch is None or len(self.signals) >= 2:
@@ -63,7 +74,8 @@ class Execution:
         self._batch.stop(cancel=at_once)
         if self._is_running and not at_once:
             pause = "" if self._limiter is None else pause_text(self._limiter)
-            write_stderr(
+            say = write_stderr if self._display is None else self._display.say
+            say(
                 f"fielding: apply: {signum.name}: no more rows are started; waiting for"
                 f" {self._batch.in_flight} under way{pause} (once more: wait no longer)"
             )
@@ -93,7 +105,7 @@ class Execution:
                 self._batch, self._is_running = batch, True
                 self.earlier = batch.earlier  # read again, now that nobody else can write it
                 limiter = self._limiter = fielding.engine().limiter
-                with Display(self.order, self.checked.rows, batch, self.tally, limiter):
+                with Display(self.order, self.checked.rows, batch, self.tally, limiter) as self._display:
                     async for done in batch:
                         self.tally.add(done)
                 self._is_running = False

@@ -2,12 +2,15 @@
 
 import shlex
 from pathlib import Path
+from typing import Literal
 
+import click
 from attrs import frozen
 
+from fielding_async.core.errors import ConfigurationError
 from fielding_async.core.models import OnConflict
 
-__all__ = ["Order"]
+__all__ = ["Order", "check_journal_path", "command_words"]
 
 
 @frozen(kw_only=True)
@@ -15,7 +18,7 @@ class Order:
     """The arguments and options of the command.
 
     `is_lasting`: the plan can be read again later, under this name. `is_dated`: the journal's name has a date.
-    `sandbox`: the server says that it is a sandbox.
+    `sandbox`: the server says that it is a sandbox. `check_runs`: of how many rows the run is looked at first.
     `words`: the command that continues the plan.
     """
 
@@ -31,6 +34,7 @@ class Order:
     fail_fast: bool
     wait: float
     as_json: bool
+    check_runs: int | Literal["all"] | None
     words: tuple[str, ...]
 
     @property
@@ -54,3 +58,29 @@ class Order:
         if not self.is_lasting:
             stem = self.journal.stem
         return self.journal.with_name(f"{stem}.{kind}.csv")
+
+
+def check_journal_path(order: Order) -> None:
+    """Refuse a journal at the path of a file of failed rows, which would replace it at the end."""
+    if not order.journal.name:
+        return  # a folder: refused when the journal is opened
+    for path in (order.beside("failed"), order.beside("unknown")):
+        if str(order.journal.resolve()).casefold() == str(path.resolve()).casefold():
+            raise ConfigurationError(
+                f"--journal {order.journal}: rows that do not end well are written there; name another file"
+            )
+
+
+def command_words() -> tuple[str, ...]:
+    """Return the command as it was given, without `--fail-fast`: given again, it continues the plan."""
+    context = click.get_current_context()
+    plan = str(context.params["plan"])
+    words = ["fielding", "apply", *([plan] if plan == "-" or not plan.startswith("-") else [])]
+    for parameter in context.command.params:
+        name, value = parameter.name or "", context.params.get(parameter.name or "")
+        if isinstance(parameter, click.Argument) or value == parameter.default or value is None or name == "fail_fast":
+            continue
+        option = parameter.opts[0]
+        text = f"{value:g}" if isinstance(value, float) else f"{value}"
+        words += [option] if value is True else [] if value is False else [option, text]
+    return (*words, *(["--", plan] if plan not in words else []))

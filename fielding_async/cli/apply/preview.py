@@ -18,7 +18,15 @@ from .order import Order
 from .plan_changes import changes_text
 from .tally import unsent_rows
 
-__all__ = ["dry_run_lines", "dry_run_object", "earlier_summary", "finished_at", "finished_line", "prompt_lines"]
+__all__ = [
+    "check_line",
+    "dry_run_lines",
+    "dry_run_object",
+    "earlier_summary",
+    "finished_at",
+    "finished_line",
+    "prompt_lines",
+]
 
 _RATES = (5.0, 20.0)  # requests a second for which the time is estimated when no rate is given
 
@@ -114,8 +122,15 @@ def _requests_left(checked: CheckedPlan, earlier: JournalSummary | None) -> int:
     return round(checked.requests * left / checked.rows)
 
 
-def dry_run_lines(order: Order, checked: CheckedPlan, earlier: JournalSummary | None) -> list[str]:
-    """Return what would be sent, as lines."""
+def check_line(runs: int) -> str:
+    """Return what `--check-runs` found where no run is missing."""
+    return f"runs: {runs:,} looked at, {'it is' if runs == 1 else 'all are'} there"
+
+
+def dry_run_lines(
+    order: Order, checked: CheckedPlan, earlier: JournalSummary | None, *, runs_checked: int | None
+) -> list[str]:
+    """Return what would be sent, as lines. `runs_checked`: how many runs were looked at, `None` if none had to be."""
     requests = _requests_left(checked, earlier)
     if order.rate is not None:
         time_needed = f"about {duration(requests / order.rate)} at {order.rate:g} requests a second"
@@ -125,14 +140,17 @@ def dry_run_lines(order: Order, checked: CheckedPlan, earlier: JournalSummary | 
     return [
         f"{printable(order.plan)}: {_rows_text(checked)}, on {order.base_url}",
         *_earlier_lines(order, checked, earlier),
+        *([] if runs_checked is None else [check_line(runs_checked)]),
         f"requests: about {requests:,} (a look at each run, a write for each row; conflicts and retries come on top)",
         f"time: {time_needed}",
         "dry run: nothing was sent",
     ]
 
 
-def dry_run_object(order: Order, checked: CheckedPlan, earlier: JournalSummary | None) -> dict[str, Any]:
-    """Return what would be sent, as a JSON object."""
+def dry_run_object(
+    order: Order, checked: CheckedPlan, earlier: JournalSummary | None, *, runs_checked: int | None
+) -> dict[str, Any]:
+    """Return what would be sent, as a JSON object. `runs_checked`: as in `dry_run_lines`."""
     requests = _requests_left(checked, earlier)
     return {
         "kind": "dry-run",
@@ -143,6 +161,7 @@ def dry_run_object(order: Order, checked: CheckedPlan, earlier: JournalSummary |
         "digest": checked.digest,
         "ended_before": earlier.counts.ended if earlier else 0,
         "finished_at": finished_at(checked, earlier) if earlier else None,
+        "runs_checked": runs_checked,
         "requests": requests,
         "seconds": None if order.rate is None else round(requests / order.rate, 1),
     }

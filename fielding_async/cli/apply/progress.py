@@ -89,6 +89,13 @@ class Display:
         if self._next_line is not None:
             self._next_line.cancel()
 
+    def say(self, text: str) -> None:
+        """Write a line to stderr: above what is shown on a terminal, which is then not drawn a second time."""
+        if self._live is None:
+            write_stderr(text)
+        else:
+            self._console.print(Text(text), soft_wrap=True)
+
     def _write_line(self) -> None:
         plan = printable(self._order.plan)
         outage = outage_text(self._batch)
@@ -116,12 +123,11 @@ class Display:
             (earlier.failed + tally.failed, "failed"),
             (earlier.unknown + tally.unknown, "unknown"),
             (earlier.skipped + tally.skipped, "skipped"),
-            (tally.conflicts, "conflicts"),
-            (self._limiter.refusals, "429s"),
         ]
         stuck = self._batch.stuck
         more = [(self._batch.open + tally.open - stuck, "open"), (stuck, "stuck")]
         figures += [(count, name) for count, name in more if count > 0]
+        figures += [(tally.conflicts, "conflicts"), (self._limiter.refusals, "429s")]
         return ", ".join([f"{self._batch.in_flight} in flight", *(f"{count:,} {name}" for count, name in figures)])
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:

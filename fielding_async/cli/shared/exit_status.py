@@ -16,7 +16,16 @@ from .output import write_json, write_stderr
 from .signal_handling import Interrupted, run_async
 from .value_texts import error_lines, error_object
 
-__all__ = ["Exit", "perform", "report_cancelled", "report_error", "reporting_errors", "status_of"]
+__all__ = [
+    "Exit",
+    "perform",
+    "report_cancelled",
+    "report_error",
+    "report_interrupted",
+    "reporting_errors",
+    "silence_log",
+    "status_of",
+]
 
 
 class Exit(IntEnum):
@@ -49,6 +58,13 @@ def report_cancelled(cancelled: asyncio.CancelledError, otherwise: str) -> None:
         write_stderr(f"fielding: {note.removeprefix('fielding-async: ')}")
 
 
+def report_interrupted(interrupted: Interrupted, *, doing: str, has_begun: bool) -> int:
+    """Write which signal ended a command, and return the exit status for it."""
+    what = f"interrupted by {interrupted.name}" if has_begun else f"{interrupted.name}: nothing was sent"
+    write_stderr(f"fielding: {doing}: {what}")
+    return interrupted.status
+
+
 @contextmanager
 def reporting_errors(*, doing: str, as_json: bool) -> Generator[None]:
     """Report an error raised in the block, and exit with its status."""
@@ -59,23 +75,27 @@ def reporting_errors(*, doing: str, as_json: bool) -> Generator[None]:
         raise click.exceptions.Exit(status_of(error)) from None
 
 
+def silence_log() -> None:
+    """Keep the SDK's log off stderr: the commands report themselves what it says."""
+    logging.getLogger("fielding_async").addHandler(logging.NullHandler())
+
+
 def perform(
     work: Callable[[], Coroutine[Any, Any, int]],
     *,
     doing: str,
     as_json: bool,
     on_signal: Callable[[signal.Signals], bool] | None = None,
+    has_begun: Callable[[], bool] = lambda: True,
 ) -> NoReturn:
     """Run the work of a command, report its errors, and exit through click with its status.
 
-    `on_signal`: as in `run_async`.
+    `on_signal`: as in `run_async`. `has_begun`: whether a signal can no longer say that nothing was sent.
     """
-    # the commands report themselves what the SDK would log
-    logging.getLogger("fielding_async").addHandler(logging.NullHandler())
+    silence_log()
     with reporting_errors(doing=doing, as_json=as_json):
         try:
             status = run_async(work, on_signal=on_signal)
         except Interrupted as interrupted:
-            write_stderr(f"fielding: {doing}: interrupted by {interrupted.name}")
-            status = interrupted.status
+            status = report_interrupted(interrupted, doing=doing, has_begun=has_begun())
     raise click.exceptions.Exit(status)

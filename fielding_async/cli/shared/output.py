@@ -1,7 +1,9 @@
 """Writing to stdout (results) and stderr (everything else) in a way that survives a closed pipe."""
 
+import errno
 import json
 import os
+import stat
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
@@ -26,8 +28,8 @@ __all__ = [
 class _Stream:
     """A text stream whose reader may leave.
 
-    After its reader has closed the pipe (`| head -1`), what is written is dropped: the work continues, and the exit
-    status is that of the work. Characters that the encoding lacks are written as escapes.
+    After its reader has closed the pipe (`| head -1`) or the terminal, what is written is dropped: the work continues,
+    and the exit status is that of the work. Characters that the encoding lacks are written as escapes.
     """
 
     def __init__(self, inner: TextIO | None) -> None:
@@ -39,16 +41,16 @@ class _Stream:
             encodable = text.encode(self.encoding, "backslashreplace").decode(self.encoding)
             try:
                 self._inner.write(encodable)
-            except BrokenPipeError:
-                self._drop()
+            except OSError as error:
+                self._drop_or_raise(error)
         return len(text)
 
     def flush(self) -> None:
         if self._inner is not None:
             try:
                 self._inner.flush()
-            except BrokenPipeError:
-                self._drop()
+            except OSError as error:
+                self._drop_or_raise(error)
 
     def isatty(self) -> bool:
         return self._inner is not None and self._inner.isatty()
@@ -58,13 +60,23 @@ class _Stream:
             raise OSError("the stream is closed")
         return self._inner.fileno()
 
-    def _drop(self) -> None:
+    def _drop_or_raise(self, error: OSError) -> None:
+        """Drop what is written from now on if nobody can read it; else raise the error."""
+        if not isinstance(error, BrokenPipeError) and not (error.errno == errno.EIO and self._is_device()):
+            raise error
         inner, self._inner = self._inner, None
         with suppress(OSError, ValueError):
             # else the interpreter would try to flush what is still buffered when it ends, and fail again
             null = os.open(os.devnull, os.O_WRONLY)
             os.dup2(null, cast("TextIO", inner).fileno())
             os.close(null)
+
+    def _is_device(self) -> bool:
+        """Whether this is a terminal. One that was closed does not say so any more, but is still a device."""
+        try:
+            return stat.S_ISCHR(os.fstat(self.fileno()).st_mode)
+        except (OSError, ValueError):
+            return False
 
 
 def _console(inner: TextIO | None) -> "Console":

@@ -1,22 +1,32 @@
-"""SIGINT and SIGTERM: the first one cancels the work, which then reports what may have been applied; the second exits.
+"""SIGINT, SIGTERM and SIGHUP: the first cancels the work, which reports what may have been applied; the second exits.
 
-Work that can stop more gently handles the first signals itself.
+Work that can stop more gently handles the first signals itself. A signal that the parent has ignored stays ignored, as
+with `nohup` or for the background jobs of a shell.
 """
 
 import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Generator
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 from .output import write_stderr
 
-__all__ = ["Interrupted", "run_async"]
+__all__ = ["Interrupted", "interrupting", "run_async"]
+
+_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""The signals that end a command. Windows has no SIGHUP."""
+
+_HANGUP = getattr(signal, "SIGHUP", None)
+
+_Handlers = dict[signal.Signals, Any]
 
 
 class Interrupted(BaseException):
-    """A signal cancelled the work. `status` is the exit status of the process: 128 plus the number of the signal."""
+    """A signal ended the work. `status` is the exit status of the process: 128 plus the number of the signal."""
 
     def __init__(self, signum: int) -> None:
         super().__init__(signum)
@@ -24,20 +34,58 @@ class Interrupted(BaseException):
         self.status: int = 128 + signum
 
 
+def _heard() -> _Handlers:
+    """Return the handlers of the signals that are not ignored."""
+    handlers = {signum: signal.getsignal(signum) for signum in _SIGNALS}
+    return {signum: handler for signum, handler in handlers.items() if handler is not signal.SIG_IGN}
+
+
+def _restore(handlers: _Handlers) -> None:
+    for signum, handler in handlers.items():
+        if handler is not None:  # it was not set from Python, and cannot be
+            signal.signal(signum, handler)
+
+
+@contextmanager
+def interrupting() -> Generator[None]:
+    """Raise `Interrupted` in the block at each signal. For work without a loop; only in the main thread."""
+
+    def handle(signum: int, _: FrameType | None) -> None:
+        raise Interrupted(signum)
+
+    before = _heard()
+    changed: _Handlers = {}
+    try:
+        for signum in before:
+            try:
+                signal.signal(signum, handle)
+            except ValueError:
+                break  # not the main thread
+            changed[signum] = before[signum]
+        yield
+    finally:
+        _restore(changed)
+
+
 def run_async(
     work: Callable[[], Coroutine[Any, Any, int]], *, on_signal: Callable[[signal.Signals], bool] | None = None
 ) -> int:
     """Run a coroutine to its end, and return its result. Raises `Interrupted` if a signal cancelled it.
 
-    `on_signal` is called first for every signal. If it returns true it has handled the signal, and the work continues.
+    `on_signal` is called first for every signal, except a SIGHUP that is not the first one. If it returns true it has
+    handled the signal, and the work continues.
     """
     received: list[int] = []
+    heard: list[int] = []
 
     async def guarded() -> int:
         task = asyncio.current_task()
         loop = asyncio.get_running_loop()
 
         def handle(signum: int) -> None:
+            heard.append(signum)
+            if signum == _HANGUP and len(heard) > 1:
+                return  # a terminal that is closed sends several, and nobody is there to be impatient
             if on_signal is not None and on_signal(signal.Signals(signum)):
                 return
             if received:
@@ -46,15 +94,16 @@ def run_async(
             if task is not None:
                 task.cancel()
 
-        for signum in (signal.SIGINT, signal.SIGTERM):
-            if signal.getsignal(signum) is signal.SIG_IGN:
-                continue  # the parent has it ignored, as a shell does for its background jobs
+        for signum in before:
             try:
                 loop.add_signal_handler(signum, handle, signum)
             except (NotImplementedError, RuntimeError, ValueError):
                 break  # Windows, or not the main thread: asyncio's own handling of Ctrl-C remains
+            changed[signum] = before[signum]
         return await work()
 
+    before = _heard()
+    changed: _Handlers = {}
     try:
         return asyncio.run(guarded())
     except asyncio.CancelledError:
@@ -62,6 +111,8 @@ def run_async(
             raise
     except KeyboardInterrupt:
         received.append(signal.SIGINT)
+    finally:
+        _restore(changed)  # the loop has set the system's own
     raise Interrupted(received[0])
 
 

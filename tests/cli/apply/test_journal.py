@@ -28,7 +28,8 @@ def test_a_journal_of_something_else_is_refused(
     assert (ended.status, len(box.history)) == (2, 2)
     assert (
         "the journal plan.csv.journal is of another plan, or this one has been changed since (the first 2 rows (up to"
-        " line 3) are those on record; 1 row was added after them, or never sent: apply it (line 4) as a plan of its own)"
+        " line 3) are those on record; 1 row was added after them, or never sent: apply it (line 4) as a plan of its"
+        " own)"
     ) in ended.err
     assert "move the journal away or name another one with --journal" in ended.err
     write_plan(folder / "plan.csv", rows)

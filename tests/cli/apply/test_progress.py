@@ -19,7 +19,7 @@ class Terminal:
 
     def __init__(self, *words: object, box: Sandbox, folder: Path, columns: int = 80) -> None:
         self.shown = ""
-        self._ours, theirs = terminal()
+        self.ours, theirs = terminal()
         env = environment(box, TERM="xterm", COLUMNS=f"{columns}")
         self.child = subprocess.Popen(
             command("apply", *words), env=env, cwd=folder, stdin=theirs, stdout=theirs, stderr=theirs
@@ -29,13 +29,13 @@ class Terminal:
     def wait_for(self, text: str) -> str:
         """Wait until a text is shown, or to the end; return all that was shown so far."""
         if text not in self.shown:
-            self.shown += shown_on(self._ours, text)
+            self.shown += shown_on(self.ours, text)
         assert text in self.shown, self.shown
         return self.shown
 
     def type(self, text: str) -> None:
         """Type."""
-        os.write(self._ours, text.encode())
+        os.write(self.ours, text.encode())
 
     def close(self) -> int:
         """Wait for the end, and return the exit status."""
@@ -45,7 +45,7 @@ class Terminal:
             if self.child.poll() is None:
                 self.child.kill()
                 self.child.wait()
-            os.close(self._ours)
+            os.close(self.ours)
 
 
 @pytest.mark.parametrize("answer", ["n", "", "\x04"])
@@ -54,7 +54,7 @@ def test_by_hand_it_asks_before_the_first_write(box: Sandbox, rows: list[Row], t
     terminal = Terminal("plan.csv", box=box, folder=tmp_path)
     assert f"SANDBOX at {box.url}"[:20] in terminal.wait_for("Apply it? [y/N] ")
     terminal.type(answer if answer == "\x04" else f"{answer}\r")
-    terminal.wait_for("not applied; nothing was sent")
+    terminal.wait_for("\nfielding: apply: not applied; nothing was sent")  # on a line of its own
     assert terminal.close() == 1
     assert (box.history, (tmp_path / "plan.csv.journal").exists()) == ((), False)
 
@@ -82,8 +82,50 @@ def test_ctrl_c_at_the_question_sends_nothing(box: Sandbox, rows: list[Row], tmp
     terminal = Terminal("plan.csv", box=box, folder=tmp_path)
     terminal.wait_for("Apply it? [y/N] ")
     terminal.child.send_signal(signal.SIGINT)
-    terminal.wait_for("interrupted by SIGINT")
+    terminal.wait_for("\nfielding: apply: SIGINT: nothing was sent")
     assert (terminal.close(), box.history) == (130, ())
+
+
+def screen(shown: str) -> list[str]:
+    """What a terminal shows in the end of what was written to it, line by line."""
+    lines, row, column = [""], 0, 0
+    for control, argument, letter, text in re.findall(r"(\x1b\[[?]?(\d*)[\d;]*([A-Za-z])|\r|\n)|([^\x1b\r\n]+)", shown):
+        if control == "\r":
+            column = 0
+        elif control == "\n":
+            row += 1
+            lines += [""] * (row + 1 - len(lines))
+        elif letter == "A":
+            row = max(0, row - int(argument or 1))
+        elif letter == "K":
+            lines[row] = "" if argument == "2" else lines[row][:column]
+        elif text:
+            lines[row] = lines[row][:column].ljust(column) + text + lines[row][column + len(text) :]
+            column += len(text)
+    return lines
+
+
+def test_after_ctrl_c_the_bar_is_drawn_once(box: Sandbox, rows: list[Row], tmp_path: Path) -> None:
+    """The line about the signal stands above the bar, and nothing of the bar is left in the end."""
+    holds = [Hold("after"), Hold("after")]  # one for each row at once
+    for hold, (ref, _) in zip(holds, rows[4:], strict=False):
+        box.script(hold, on="pause", ref=ref)
+    terminal = Terminal("plan.csv", "--yes", "--concurrency", 2, box=box, folder=tmp_path)
+    for hold in holds:
+        hold.wait_arrived(HANG)
+    terminal.wait_for("4 of 40")
+    terminal.child.send_signal(signal.SIGINT)
+    terminal.wait_for("once more: wait no longer)")
+    terminal.shown += shown_on(terminal.ours, "0 429s")  # the bar, drawn again
+    lines = screen(terminal.shown)
+    (told,) = [number for number, line in enumerate(lines) if "SIGINT: no more rows are started" in line]
+    assert [number > told for number, line in enumerate(lines) if " of 40" in line] == [True]
+    for hold in holds:
+        hold.release()
+    lines = screen(terminal.wait_for("to go on:"))
+    assert [line for line in lines if "━" in line and "plan.csv" in line] == []
+    assert [line.split(";")[0] for line in lines if " of 40" in line] == ["6 of 40 rows have ended"]
+    assert terminal.close() == 130
 
 
 def test_an_answer_in_another_encoding_is_no_yes(box: Sandbox, tmp_path: Path) -> None:

@@ -44,7 +44,10 @@ def test_the_report_for_machines_tells_all(box: Sandbox, cli: Cli, folder: Path)
         "unknown": 0,
         "skipped": 0,
         "in_flight": 0,
+        "stuck": 0,
+        "open": 0,
         "never_sent": 0,
+        "stopped": None,
         "outcomes": [
             {"action": "pause", "outcome": "accepted", "rows": 2},
             {"action": "update", "outcome": "failed", "rows": 1},

@@ -1,0 +1,162 @@
+"""`--check-runs`: looks at runs of a plan before anything is sent, and finds those that are not there."""
+
+import asyncio
+import os
+from collections.abc import Callable, Iterable, Iterator
+from typing import Literal
+
+import click
+from attrs import field, frozen
+
+from fielding_async import FieldingSession, JournalSummary, Limits
+from fielding_async.cli.shared.exit_status import Exit, silence_log
+from fielding_async.cli.shared.output import printable, write_json, write_stderr
+from fielding_async.cli.shared.plan.checked_plan import SHOWN, CheckedPlan, verified_rows
+from fielding_async.cli.shared.plan.row import BadLine, PlanRow
+from fielding_async.cli.shared.signal_handling import run_async
+from fielding_async.core.credentials import resolve_auth
+from fielding_async.core.errors import FieldingError, NotFoundError
+from fielding_async.core.models import RunRef
+from fielding_async.journal.replay import Replay
+
+from .journal_files import read_replay
+from .order import Order
+
+__all__ = ["look_at_runs", "spread"]
+
+_HowMany = int | Literal["all"]
+"""How many rows are looked at."""
+
+
+@frozen
+class _Missing:
+    """A run that is not there, and the first line of the plan that names it."""
+
+    line: int
+    ref: RunRef
+    error: NotFoundError
+
+
+@frozen
+class _Found:
+    """What was found: how many runs were looked at, and which of them are missing, in the order of the plan."""
+
+    looked_at: int = 0
+    missing: list[_Missing] = field(factory=list[_Missing])
+
+
+def look_at_runs(
+    order: Order,
+    checked: CheckedPlan,
+    earlier: JournalSummary | None,
+    rows: Callable[[], Iterable[PlanRow | BadLine]],
+) -> int | None:
+    """Look at runs of rows that have not ended, and end the command if one is missing.
+
+    `rows` reads the plan again. Returns how many runs were looked at; `None` if none had to be.
+    """
+    if order.check_runs is None or (earlier is not None and earlier.counts.ended == checked.rows):
+        return None
+    resolve_auth(None, os.environ)
+    silence_log()
+    replay = Replay() if earlier is None else read_replay(order.journal)
+    named = ((row.line, row.ref) for row in verified_rows(rows(), checked))
+    runs = _sample(named, checked.rows, order.check_runs, lambda number: replay.state(number) is not None)
+    found = _Found()
+
+    async def work() -> int:
+        nonlocal found
+        found = await _check_runs(runs, order)
+        return Exit.USAGE if found.missing else Exit.DONE
+
+    if run_async(work):
+        _report_missing(order, found, rows=checked.rows, status=Exit.USAGE)
+        raise click.exceptions.Exit(Exit.USAGE)
+    return found.looked_at
+
+
+def _sample(
+    rows: Iterable[tuple[int, RunRef]], count: int, how_many: _HowMany, has_ended: Callable[[int], bool]
+) -> Iterator[tuple[int, RunRef]]:
+    """Return line and run of the rows to look at, each run once.
+
+    `rows`: line and run of all rows of the plan, `count` of them; those that have ended, by their number, are left out.
+    `how_many`: so many rows, evenly spread from the first to the last, or all.
+    """
+    if how_many == "all":
+        return _distinct(rows, None, has_ended)
+    left = count - sum(map(has_ended, range(count)))
+    chosen = set(spread(min(how_many, left), left))
+    # a list, so that no time is spent on rows of a long plan while a reply is waited for
+    return iter(list(_distinct(rows, chosen, has_ended)))
+
+
+def spread(count: int, rows: int) -> list[int]:
+    """Return so many places, at most `rows`, evenly spread from the first row to the last. Pure."""
+    return [place * (rows - 1) // max(1, count - 1) for place in range(count)]
+
+
+def _distinct(
+    rows: Iterable[tuple[int, RunRef]], chosen: set[int] | None, has_ended: Callable[[int], bool]
+) -> Iterator[tuple[int, RunRef]]:
+    known: set[int] = set()
+    place = -1
+    for number, (line, ref) in enumerate(rows):
+        if has_ended(number):
+            continue
+        place += 1
+        run = hash(ref)  # of a million runs the hashes alone are kept
+        if (chosen is None or place in chosen) and run not in known:
+            known.add(run)
+            yield line, ref
+
+
+async def _check_runs(runs: Iterator[tuple[int, RunRef]], order: Order) -> _Found:
+    """GET these runs, as many at once and as fast as the rows of the plan would be sent.
+
+    A run is missing if the exchange itself answers with 404. Raises the `FieldingError` of any other failure.
+    """
+    missing: list[_Missing] = []
+    failed: FieldingError | None = None
+    looked_at = 0
+    async with FieldingSession(limits=Limits(concurrency=order.concurrency, rate=order.rate)) as fielding:
+
+        async def look() -> None:
+            nonlocal looked_at
+            for line, ref in runs:
+                looked_at += 1
+                try:
+                    await fielding.run(ref).get()
+                except NotFoundError as error:
+                    if error.object is None:
+                        raise  # the answer of something in between
+                    missing.append(_Missing(line, ref, error))
+
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for _ in range(order.concurrency):
+                    tasks.create_task(look())
+        except* FieldingError as group:
+            failed = next(error for error in group.exceptions if isinstance(error, FieldingError))
+    if failed is not None:
+        write_stderr("fielding: apply: nothing was sent, for not all runs could be looked at (--check-runs):")
+        raise failed
+    return _Found(looked_at, sorted(missing, key=lambda run: run.line))
+
+
+def _report_missing(order: Order, found: _Found, *, rows: int, status: int) -> None:
+    """Write which runs are missing: to stderr the first of them, and with `--json` all as objects."""
+    total = len(found.missing)
+    runs = f"{total:,} of {found.looked_at:,} runs looked at {'is' if total == 1 else 'are'}"
+    lines = [f"fielding: {printable(order.plan)}: {runs} not there; nothing was sent"]
+    lines += [f"  line {run.line}: {run.ref}: {printable(run.error.message)}" for run in found.missing[:SHOWN]]
+    if total > SHOWN:
+        lines.append(f"  and {total - SHOWN:,} more; --json lists every one of them")
+    write_stderr("\n".join(lines))
+    if not order.as_json:
+        return
+    for run in found.missing:
+        named = {"line": run.line, "ref": str(run.ref), "message": run.error.message, "trace_id": run.error.trace_id}
+        write_json({"kind": "missing-run", "plan": order.plan, **named})
+    counts = {"runs_checked": found.looked_at, "runs_missing": total}
+    write_json({"kind": "check-runs", "plan": order.plan, "rows": rows, **counts, "exit_status": status})
