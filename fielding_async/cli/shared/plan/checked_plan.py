@@ -58,21 +58,35 @@ class CheckedPlan:
     """What a check found in a plan.
 
     `rows`: how many rows there are. `actions`: how many rows each action has. `requests`: how many requests the plan
-    takes without conflicts and retries, with a GET for each run that the session does not remember. `digest`: of the
-    canonical texts of all rows, so that it does not depend on how the file is written. `blocks`: a digest for each
-    block of rows. `places`: number and line of each row that does not stand on the line after the row before it.
-    `bad`: how many lines are not valid rows. `shown`: the first bad lines. `kinds`: the problems of all bad lines.
+    takes without conflicts and retries, with a GET for each run that the session does not remember.
+    `distinct_runs`: how many runs the rows are of. `duplicates`: how many rows say what an earlier row says, the same
+    action (and dates) on the same run. `first_duplicate`: the line of the first of them.
+    `digest`: of the canonical texts of all rows, so that it does not depend on how the file is written. `blocks`: a
+    digest for each block of rows. `places`: number and line of each row that does not stand on the line after the row
+    before it. `bad`: how many lines are not valid rows. `shown`: the first bad lines. `kinds`: the problems of all bad
+    lines.
     """
 
     rows: int
     actions: dict[str, int]
     requests: int
+    distinct_runs: int
+    duplicates: int
+    first_duplicate: int | None
     digest: str
     blocks: tuple[bytes, ...]
     places: tuple["array[int]", "array[int]"]
     bad: int
     shown: tuple[BadLine, ...]
     kinds: dict[str, ProblemKind]
+
+    @property
+    def duplicates_text(self) -> str:
+        """The rows that are there twice, for people; empty if there are none."""
+        if not self.duplicates:
+            return ""
+        rows = "1 row says" if self.duplicates == 1 else f"{self.duplicates:,} rows say"
+        return f"{rows} the same as an earlier row, first on line {self.first_duplicate}"
 
     def line(self, number: int) -> int:
         """Return the line of a row. `number`: of the row, counted from 0."""
@@ -88,9 +102,12 @@ def check_plan(lines: Iterable[PlanRow | BadLine], *, on_bad: Callable[[BadLine]
     shown: list[BadLine] = []
     blocks: list[bytes] = []
     known: OrderedDict[int, None] = OrderedDict()
+    runs: set[int] = set()
+    said: set[int] = set()
+    first_duplicate: int | None = None
     whole, block = sha256(), blake2b(digest_size=16)
     numbers, places = array("Q"), array("Q")
-    rows = requests = bad = last = 0
+    rows = requests = duplicates = bad = last = 0
     for line in lines:
         if isinstance(line, BadLine):
             bad += 1
@@ -113,7 +130,12 @@ def check_plan(lines: Iterable[PlanRow | BadLine], *, on_bad: Callable[[BadLine]
         known.move_to_end(run)
         if len(known) > _REMEMBERED:
             known.popitem(last=False)
+        runs.add(run)
         text = canonical_text(line.ref, line.action).encode()
+        said.add(hash(text))
+        if len(said) + duplicates < rows:
+            duplicates += 1
+            first_duplicate = first_duplicate or line.line
         whole.update(text)
         block.update(text)
         if rows % _BLOCK == 0:
@@ -125,6 +147,9 @@ def check_plan(lines: Iterable[PlanRow | BadLine], *, on_bad: Callable[[BadLine]
         rows=rows,
         actions=dict(actions),
         requests=requests,
+        distinct_runs=len(runs),
+        duplicates=duplicates,
+        first_duplicate=first_duplicate,
         digest=whole.hexdigest(),
         blocks=tuple(blocks),
         places=(numbers, places),
