@@ -85,7 +85,7 @@ def test_a_date_is_read_as_programs_write_it(text: str, tmp_path: Path) -> None:
         ("2031-05-17T12:30:15.5", "has no time zone: add Z"),
         (
             "2031-05-17 12:30:15 UTC",
-            "as BigQuery, DuckDB, R and Ruby write it: write Z in its place",
+            "as BigQuery, R and Ruby write it: write Z in its place",
         ),
         ("2031-05-17 12:30:15.000 GMT", "has GMT for its zone"),
         ("2031-05-17 12:30:15 CEST", "names its time zone: write its offset in its place, such as Z or +02:00"),
@@ -94,7 +94,7 @@ def test_a_date_is_read_as_programs_write_it(text: str, tmp_path: Path) -> None:
         ("2031-05-17T12:30Z", "has no seconds: write hours, minutes, seconds and a zone"),
         ("2031-05-17 12:30", "has no seconds"),
         ("2031-05-17", "is a day without a time"),
-        ("17/05/2031 12:30", "in a regional form: write yyyy-mm-dd"),
+        ("17/05/2031 12:30", "in a regional form: write UTC as yyyy-mm-dd"),
         ("5/17/2031 12:30:15 PM", "is a date in a regional form"),
         ("17.05.2031", "is a date in a regional form"),
         ("48000", "is a serial number of Excel, not a date"),
@@ -250,7 +250,7 @@ def test_a_column_without_a_name_that_holds_something_is_a_bad_row(tmp_path: Pat
             "a plan has none; delete such lines: '# the rest is for tomorrow'",
         ),
         (f"#{PAUSE}", "is a comment: a plan has none"),
-        ("---,---,---,---,---,---,---", "is the rule of a table for reading: export CSV instead (psql --csv"),
+        ("---,---,---,---,---,---,---", "is laid out as a table for reading: export CSV instead"),
         (f"1,{PAUSE}", "has one cell more than the header, a row name: R (row.names = FALSE)"),
     ],
 )
