@@ -58,6 +58,7 @@ ACTIONS = (*_STATUS_ACTIONS, Update.name)
 _NOTHING = (None, "")
 _SHOWN = 40  # characters of a value that a message repeats
 _ORDINARY = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)  # a run id that nothing has spoilt, unless it is in MISSING
+_ORDINARY_REF = re.compile(r"\d{1,9}/[0-9A-Z]{26}/[0-9A-Z]{26}/[A-Za-z0-9_-]+", re.ASCII)
 _WHOLE_NUMBER = re.compile(r"(\d{1,40})\.0", re.ASCII)
 _RULES = {
     "account_id": "is not an account id (a whole number from 0 to 2147483647)",
@@ -118,15 +119,34 @@ def read_row(line: int, values: Mapping[str, Any], defaults: Defaults) -> PlanRo
         values = _with_ref(values, problems)
         if problems:
             return BadLine(line, tuple(problems))
+    ref = _ordinary_ref(values) or _read_ref(values, defaults, problems)
+    action = _action(values, problems)
+    if problems or ref is None or action is None:
+        return BadLine(line, tuple(problems))
+    return PlanRow(line, ref, action)
+
+
+def _ordinary_ref(values: Mapping[str, Any]) -> RunRef | None:
+    """Return the ref of a row whose ids are four texts in their usual form, as most are: one match in place of four."""
+    get = values.get
+    ids: tuple[Any, ...] = (get("account_id"), get("project_id"), get("target_group_id"), get("fielding_run_id"))
+    try:
+        if _ORDINARY_REF.fullmatch("/".join(ids)) is None or ids[3] in MISSING:
+            return None
+    except TypeError:
+        return None  # one of them is no text
+    return RunRef(int(ids[0]), ids[1], ids[2], ids[3])
+
+
+def _read_ref(values: Mapping[str, Any], defaults: Defaults, problems: list[Problem]) -> RunRef | None:
     account = _account(values.get("account_id"), defaults, problems)
     named = values.get("project_id")
     project = _id("project_id", defaults.project_id if named in _NOTHING else named, problems)
     group = _id("target_group_id", values.get("target_group_id"), problems)
     run = _run_id(values.get("fielding_run_id"), problems)
-    action = _action(values, problems)
-    if problems or account is None or project is None or group is None or run is None or action is None:
-        return BadLine(line, tuple(problems))
-    return PlanRow(line, RunRef(account, project, group, run), action)
+    if account is None or project is None or group is None or run is None:
+        return None
+    return RunRef(account, project, group, run)
 
 
 def canonical_text(ref: RunRef, action: Action) -> str:
@@ -278,5 +298,11 @@ def _timestamp(column: str, value: Any, problems: list[Problem]) -> datetime | N
         except ValueError:
             pass
     missing = missing_value(value)
-    problems.append(_wrong(column, value, missing) if missing else _wrong(column, value, *date_problem(value)))
+    hint = cell_hint(value, is_text=False)
+    if missing is not None:
+        problems.append(_wrong(column, value, missing))
+    elif hint is not None:
+        problems.append(_wrong(column, value, f"is not an RFC 3339 date and time: {hint[0]}", hint[1]))
+    else:
+        problems.append(_wrong(column, value, *date_problem(value)))
     return None
