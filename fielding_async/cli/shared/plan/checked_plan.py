@@ -6,7 +6,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from hashlib import blake2b, sha256
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from fielding_async.cli.shared.output import printable
 from fielding_async.core.errors import ConfigurationError
@@ -20,6 +20,7 @@ SHOWN = 20
 
 _BLOCK = 256  # rows that have a digest in common: all are verified before the first of them is used
 _REMEMBERED = 65_536  # runs whose ETags a session keeps by default
+_PARTS = 64
 _KINDS = 10
 _RANGES = 3
 
@@ -60,7 +61,7 @@ class CheckedPlan:
     `rows`: how many rows there are. `actions`: how many rows each action has. `requests`: how many requests the plan
     takes without conflicts and retries, with a GET for each run that the session does not remember.
     `distinct_runs`: how many runs the rows are of. `duplicates`: how many rows say what an earlier row says, the same
-    action (and dates) on the same run. `first_duplicate`: the line of the first of them.
+    action (and dates) on the same run. `first_duplicate`: the line of the first of them, if the plan has no bad lines.
     `digest`: of the canonical texts of all rows, so that it does not depend on how the file is written. `blocks`: a
     digest for each block of rows. `places`: number and line of each row that does not stand on the line after the row
     before it. `bad`: how many lines are not valid rows. `shown`: the first bad lines. `kinds`: the problems of all bad
@@ -102,12 +103,10 @@ def check_plan(lines: Iterable[PlanRow | BadLine], *, on_bad: Callable[[BadLine]
     shown: list[BadLine] = []
     blocks: list[bytes] = []
     known: OrderedDict[int, None] = OrderedDict()
-    runs: set[int] = set()
-    said: set[int] = set()
-    first_duplicate: int | None = None
+    runs, texts = array("q"), array("q")  # hashes: 16 bytes a row, where sets would take 140
     whole, block = sha256(), blake2b(digest_size=16)
     numbers, places = array("Q"), array("Q")
-    rows = requests = duplicates = bad = last = 0
+    rows = requests = bad = last = 0
     for line in lines:
         if isinstance(line, BadLine):
             bad += 1
@@ -130,12 +129,9 @@ def check_plan(lines: Iterable[PlanRow | BadLine], *, on_bad: Callable[[BadLine]
         known.move_to_end(run)
         if len(known) > _REMEMBERED:
             known.popitem(last=False)
-        runs.add(run)
+        runs.append(run)
         text = canonical_text(line.ref, line.action).encode()
-        said.add(hash(text))
-        if len(said) + duplicates < rows:
-            duplicates += 1
-            first_duplicate = first_duplicate or line.line
+        texts.append(hash(text))
         whole.update(text)
         block.update(text)
         if rows % _BLOCK == 0:
@@ -143,13 +139,14 @@ def check_plan(lines: Iterable[PlanRow | BadLine], *, on_bad: Callable[[BadLine]
             block = blake2b(digest_size=16)
     if rows % _BLOCK:
         blocks.append(block.digest())
-    return CheckedPlan(
+    distinct_texts, repeated = _distinct(texts)
+    checked = CheckedPlan(
         rows=rows,
         actions=dict(actions),
         requests=requests,
-        distinct_runs=len(runs),
-        duplicates=duplicates,
-        first_duplicate=first_duplicate,
+        distinct_runs=_distinct(runs)[0],
+        duplicates=rows - distinct_texts,
+        first_duplicate=None,
         digest=whole.hexdigest(),
         blocks=tuple(blocks),
         places=(numbers, places),
@@ -157,6 +154,34 @@ def check_plan(lines: Iterable[PlanRow | BadLine], *, on_bad: Callable[[BadLine]
         shown=tuple(shown),
         kinds=kinds,
     )
+    if bad or not repeated:
+        return checked
+    return evolve(checked, first_duplicate=checked.line(_first_again(texts, repeated)))
+
+
+def _distinct(hashes: "array[int]") -> tuple[int, set[int]]:
+    """Return how many hashes there are, and which are there more than once. A part at a time: a set of all is large."""
+    parts = [array("q") for _ in range(_PARTS)]
+    for value in hashes:
+        parts[value % _PARTS].append(value)
+    distinct, repeated = 0, set[int]()
+    for part in parts:
+        known = set(part)
+        distinct += len(known)
+        if len(known) < len(part):
+            repeated.update(value for value, count in Counter(part).items() if count > 1)
+    return distinct, repeated
+
+
+def _first_again(hashes: "array[int]", repeated: set[int]) -> int:
+    """Return the place of the first hash that was there before."""
+    known: set[int] = set()
+    for place, value in enumerate(hashes):
+        if value in known:
+            return place
+        if value in repeated:
+            known.add(value)
+    raise AssertionError("no hash is there twice")
 
 
 def verified_rows(lines: Iterable[PlanRow | BadLine], checked: CheckedPlan) -> Iterator[PlanRow]:

@@ -53,6 +53,15 @@ def _rows(count: int) -> Iterator[PlanRow]:
         yield PlanRow(number + 2, RunRef(101, PROJECT, GROUP, f"R{number}"), Pause())
 
 
+def test_duplicates_are_counted_in_a_long_plan() -> None:
+    """Each row but the first of its kind counts, wherever it stands."""
+    rows = [*_rows(2000)]
+    again = [PlanRow(line, rows[place].ref, Pause()) for line, place in enumerate(range(1999, 0, -3), 2002)]
+    other = PlanRow(again[-1].line + 1, rows[0].ref, Resume())
+    checked = check_plan([*rows, *again, other])
+    assert (checked.distinct_runs, checked.duplicates, checked.first_duplicate) == (2000, len(again), 2002)
+
+
 @pytest.mark.parametrize("count", [1, 255, 256, 257, 1000])
 def test_only_rows_that_were_checked_are_used(count: int) -> None:
     """A plan that is changed, cut or grows between the two readings ends before the first row that was not checked."""
