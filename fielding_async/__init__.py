@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .core.actions import Update as Update
     from .core.batch_values import Done as Done
     from .core.batch_values import Leftover as Leftover
+    from .core.batch_values import Outage as Outage
     from .core.config import Limits as Limits
     from .core.config import Retry as Retry
     from .core.config import Timeout as Timeout
@@ -67,9 +68,11 @@ if TYPE_CHECKING:
     from .handles.project import Project as Project
     from .handles.run import Run as Run
     from .handles.target_group import TargetGroup as TargetGroup
+    from .journal.reader import journal_events as journal_events
     from .journal.reader import journal_rows as journal_rows
     from .journal.reader import read_journal as read_journal
     from .journal.values import JournalCounts as JournalCounts
+    from .journal.values import JournalEvent as JournalEvent
     from .journal.values import JournalRow as JournalRow
     from .journal.values import JournalSummary as JournalSummary
     from .session import FieldingSession as FieldingSession
@@ -89,6 +92,7 @@ _HOME_OF = {
     "ClientCredentials": "core.credentials",
     "Done": "core.batch_values",
     "Leftover": "core.batch_values",
+    "Outage": "core.batch_values",
     "Batch": "batch.batch",
     "Limits": "core.config",
     "Retry": "core.config",
@@ -118,9 +122,11 @@ _HOME_OF = {
     "trace_context": "telemetry.incoming_context",
     "BatchJob": "handles.job",
     "DraftJob": "handles.job",
+    "journal_events": "journal.reader",
     "journal_rows": "journal.reader",
     "read_journal": "journal.reader",
     "JournalCounts": "journal.values",
+    "JournalEvent": "journal.values",
     "JournalRow": "journal.values",
     "JournalSummary": "journal.values",
     "FailedTargetGroup": "core.models",
@@ -168,12 +174,14 @@ __all__ = [
     "JobFailedError",
     "JournalCounts",
     "JournalError",
+    "JournalEvent",
     "JournalRow",
     "JournalSummary",
     "LaunchNow",
     "Leftover",
     "Limits",
     "NotFoundError",
+    "Outage",
     "Outcome",
     "OutcomeUnknownError",
     "OutcomeUnknownTimeoutError",
@@ -199,6 +207,7 @@ __all__ = [
     "TransportError",
     "Update",
     "__version__",
+    "journal_events",
     "journal_rows",
     "read_journal",
     "trace_context",

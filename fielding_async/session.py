@@ -247,8 +247,6 @@ class FieldingSession:
 
         return batch_job(self, f"bulk-{kind}", ids, job_id, groups=groups, key=key)
 
-    # -- batches
-
     def perform_all(
         self,
         pairs: Iterable[tuple[RunRef, Action]] | AsyncIterable[tuple[RunRef, Action]],
@@ -262,6 +260,7 @@ class FieldingSession:
         timeout: TimeoutArg = DEFAULT,
         journal: "str | os.PathLike[str] | None" = None,
         plan: str | None = None,
+        wait: float = 0.0,
     ) -> "PerformAll":
         """Perform an action on each of many runs; rows come back as they end, as `Done` values.
 
@@ -270,22 +269,23 @@ class FieldingSession:
                     print(done.ref, done.error or done.outcome.effect)
 
         `pairs` is read lazily: a row is taken when it could start. Rows of one run keep their order; after one that
-        failed or is unknown the later ones of that run come back as `SkippedError`, unless
-        `on_row_failure="continue"`. A bad ref or action is a row with a `ConfigurationError`. If the input raises, the
-        rows before are performed and yielded, and then it is raised.
-
-        `concurrency`: the most rows under way; left out, as many as there are slots for rows: those of `Limits`, of ten
-        or more one less. `look_ahead`: the most rows that wait behind earlier ones of their run. `stop`: whether
-        leaving early waits for what is in flight or cancels it; `batch.leftover` then lists what was taken and not
-        yielded. `stop_on`: called with each row as it ends; if it returns true, no more rows start, and the iteration
-        ends after those in flight. `on_conflict` and `timeout` (seconds) are those of each row, as for `Run.perform`.
+        failed or is unknown the later ones of that run are a `SkippedError`, unless `on_row_failure="continue"`. A bad
+        ref or action is a `ConfigurationError`. What the input raises is raised after the rows before. `concurrency`:
+        the most rows under way; left out, as many as there are slots for rows: those of `Limits`, of ten or more one
+        less. `look_ahead`: the most rows that wait behind earlier ones of their run. `stop`: whether leaving early
+        waits for what is in flight or cancels it; `batch.leftover` then lists what was taken and not yielded.
+        `stop_on`: called with each row as it ends; once it returns true, no more rows start. `on_conflict` and
+        `timeout` (seconds) are those of each row, as for `Run.perform`.
 
         `journal`: a file that makes the batch resumable, also after a crash. Each write is on record before it is sent.
         Run again with the same rows, the batch passes over those that ended (well or not), goes on with those in flight
-        under the ETag they were sent under, and performs the others. After one that stays in flight, the later rows of
-        its run are skipped for now, whatever `on_row_failure` says. A journal belongs to one exchange and one plan;
-        `plan` (1 to 4096 characters) is a digest of the plan, if known: without it, other rows are noticed only when
-        they are read.
+        under the ETag they were sent under, and performs the others. After one that stays open, later rows of its run
+        are skipped for now. A journal belongs to one exchange and one plan; `plan` (1 to 4096 characters) is a digest
+        of it: without one, other rows are noticed only when they are read.
+
+        `wait`: seconds, 0 to 1e9, for which an outage is waited for. With a `journal` or a `wait`, a row that failed
+        for what is not its own stays open: it is tried three times, or once the exchange is back. After `wait`, or if
+        waiting is of no use, the batch stops: open rows come back with their error, and `batch.outage` says why.
 
         Raises `ConfigurationError` for a bad argument, and on entering for a journal that cannot be used;
         `SessionClosedError` on entering. Out of the iteration: `JournalError`, `SessionClosedError`, what the input or
@@ -302,6 +302,7 @@ class FieldingSession:
             stop_on=stop_on,
             on_conflict=on_conflict,
             timeout=timeout,
+            wait=wait,
         )
         return perform_all(self, pairs, options, storage=journal_file(journal), plan=plan)
 

@@ -36,13 +36,17 @@ MAY_IMPORT: dict[str, set[str]] = {
     "sandbox": {"core", "sandbox/serving", "sandbox/world"},
     "cli/shared": {"public", "core", "http"},
     "cli/shared/plan": {"core", "cli/shared"},
-    "cli/apply": {"public", "core", "journal", "cli/shared", "cli/shared/plan"},
+    "cli/shared/page": {"public", "core", "journal", "cli/shared"},
+    "cli/apply": {"public", "core", "journal", "cli/shared", "cli/shared/page", "cli/shared/plan"},
     "cli/batch": {"public", "core", "cli/shared"},
     "cli/demo": {"public", "core", "http", "sandbox", "cli/shared"},
     "cli/doctor": {"public", "core", "core/wire", "http", "cli/shared"},
+    "cli/journal": {"public", "core", "journal", "cli/shared", "cli/shared/page", "cli/shared/plan"},
     "cli/run": {"public", "core", "cli/shared"},
     "cli/sandbox": {"core", "sandbox", "cli/shared"},
-    "cli": {"cli/apply", "cli/batch", "cli/demo", "cli/doctor", "cli/run", "cli/sandbox", "cli/shared"},
+    "cli": {
+        *("cli/apply", "cli/batch", "cli/demo", "cli/doctor", "cli/journal", "cli/run", "cli/sandbox", "cli/shared"),
+    },
 }
 # `__about__` holds the version, and may be imported anywhere. These are the public faces, above all folders.
 PUBLIC_FACES = {"fielding_async", "fielding_async.session", "fielding_async.webhooks"}
@@ -239,11 +243,12 @@ PUBLIC = """
     APIError Action Auth AuthenticationError BadRequestError Batch BatchJob BatchResult BearerToken Change
     ClientCredentials Complete ConfigurationError DeadlineExceededError Done DraftJob DraftResult FailedTargetGroup
     Failure FailureDetail FieldingError FieldingRun FieldingSession InvalidParam InvalidRunStateError JobFailedError
-    JournalCounts JournalError JournalRow JournalSummary LaunchNow Leftover Limits NotFoundError Outcome
+    JournalCounts JournalError JournalEvent JournalRow JournalSummary LaunchNow Leftover Limits NotFoundError Outage
+    Outcome
     OutcomeUnknownError OutcomeUnknownTimeoutError Pause PerformAll PermissionDeniedError PreconditionFailedError
     Project ProtocolError RateLimitError Relaunch Resume Retry Run RunRef RunStatus ServerError SessionClosedError
-    SessionStats SkippedError TargetGroup Timeout TransportError Update __version__ journal_rows read_journal
-    trace_context
+    SessionStats SkippedError TargetGroup Timeout TransportError Update __version__ journal_events journal_rows
+    read_journal trace_context
 """
 
 

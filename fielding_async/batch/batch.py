@@ -7,7 +7,7 @@ from a queue, so that nothing is suspended inside a timeout or a task group of t
 import asyncio
 import contextvars
 
-from fielding_async.core.batch_values import Done, Leftover
+from fielding_async.core.batch_values import Done, Leftover, Outage
 from fielding_async.core.errors import ConfigurationError, JournalError, SessionClosedError
 from fielding_async.core.models import Outcome
 from fielding_async.engine.engine import Engine
@@ -70,6 +70,24 @@ class Batch:
     def in_flight(self) -> int:
         """How many rows are under way."""
         return self._rows.in_flight
+
+    @property
+    def outage(self) -> Outage | None:
+        """The outage that the batch waits out, or stopped for; `None` if there is none.
+
+        May be read from any thread.
+        """
+        return self._rows.open.outage
+
+    @property
+    def open(self) -> int:
+        """How many rows failed for what is not their own, and are to be tried again."""
+        return len(self._rows.open)
+
+    @property
+    def stuck(self) -> int:
+        """How many rows were set aside, as they alone failed three times for what is not their own."""
+        return self._rows.stuck
 
     @property
     def earlier(self) -> JournalCounts:
@@ -201,6 +219,7 @@ class Batch:
         self._rows.start_ready()
         if self._reader is not None and not self._rows.stopping:
             self._reader.read_on()
+        self._rows.retry_if_idle()
         self._wake()
 
     # -- the end
@@ -211,13 +230,15 @@ class Batch:
 
     def _stop(self, error: BaseException | None) -> None:
         self._error = self._error or error
-        self._rows.stopping = True
+        self._rows.stop()
         if self._reader is not None:
             self._reader.close()
         self._wake()
 
     def _session_closes(self) -> None:
-        if self._rows.in_flight or not self._no_row_starts():  # if not, all rows have ended already
+        if (
+            self._rows.in_flight or self._rows.is_any_open or not self._no_row_starts()
+        ):  # if not, all rows have ended already
             self._stop(SessionClosedError("the session was closed while the batch was under way"))
 
     def _leave(self) -> None:
@@ -249,8 +270,8 @@ class Batch:
             raise cancelled
 
     def _under_way(self) -> "list[asyncio.Task[Outcome] | asyncio.Task[None]]":
-        reading = None if self._reader is None else self._reader.task
-        return [*self._rows.tasks, *([] if reading is None or reading.done() else [reading])]
+        others = (None if self._reader is None else self._reader.task, self._rows.open.task)
+        return [*self._rows.tasks, *(task for task in others if task is not None and not task.done())]
 
     def abandon(self) -> None:
         """Cut everything off, and wait for nothing: the caller's coroutine is being closed."""

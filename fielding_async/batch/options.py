@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from typing import cast
 
 from attrs import frozen
 
@@ -12,6 +13,8 @@ from fielding_async.core.errors import ConfigurationError
 from fielding_async.core.models import OnConflict
 
 __all__ = ["Options"]
+
+_LONGEST_WAIT = 1e9
 
 
 def _check_count(name: str, value: int) -> None:
@@ -30,6 +33,7 @@ class Options:
     stop_on: Callable[[Done], object] | None = None
     on_conflict: OnConflict = "reapply"
     timeout: TimeoutArg = DEFAULT
+    wait: float = 0.0
 
     def __attrs_post_init__(self) -> None:
         if self.on_row_failure not in {"skip", "continue"}:
@@ -43,3 +47,6 @@ class Options:
         _check_count("look_ahead", self.look_ahead)
         check_on_conflict(self.on_conflict)
         check_timeout(self.timeout)
+        wait = cast("object", self.wait)
+        if isinstance(wait, bool) or not isinstance(wait, int | float) or not 0 <= wait <= _LONGEST_WAIT:
+            raise ConfigurationError(f"wait={wait!r:.60}: must be seconds, from 0 to {_LONGEST_WAIT:g}")

@@ -1,29 +1,26 @@
 """A row of a batch: made from the caller's input, checked, and kept with what is known of its writes."""
 
-from collections.abc import Awaitable, Container, Sized
+from collections.abc import Awaitable, Sized
 from typing import cast
 
 from attrs import define
 
-from fielding_async.core.actions import Action, check_action
+from fielding_async.core.actions import Action, Guarded, check_action, check_if_match
 from fielding_async.core.batch_values import Done, Leftover, LeftState
 from fielding_async.core.conflict.attempts import outcome_unknown
 from fielding_async.core.errors import (
     ConfigurationError,
     DeadlineExceededError,
-    FieldingError,
-    JournalError,
-    OutcomeUnknownError,
     SessionClosedError,
-    SkippedError,
 )
 from fielding_async.core.ids import check_ref
 from fielding_async.core.models import FieldingRun, RunRef
+from fielding_async.core.row_ends import RowFacts
 from fielding_async.journal.journal import Journal
 from fielding_async.journal.lines import NO_ROW, row_digest
 from fielding_async.journal.values import EndState
 
-__all__ = ["Row", "input_too_short", "is_final", "make_row", "outcome_unknown_if_unjudged", "resume"]
+__all__ = ["Row", "facts_of", "input_too_short", "make_row", "outcome_unknown_if_unjudged", "resume"]
 
 
 @define(eq=False)
@@ -31,10 +28,12 @@ class Row:
     """A row that was taken from the input and has not been yielded. It is the write log of its call.
 
     `ref`: as the caller gave it. `checked_ref`: the run that it names, `None` if it names none. `problem`: what is
-    wrong with `ref` or `action`, if anything. `digest`: of what the row asks for, as the journal has it. `resumed`: the
-    write of an earlier process that may be applied, as the action and the run under whose ETag it was sent. `in_doubt`:
-    the call was cut off, and a write of it may be applied. `has_intent`: a write of this process is on record. `done`:
-    how the row ended.
+    wrong with `ref`, `action` or `if_match`, if anything. `if_match`: the only ETag that it may be sent under, or
+    `PREVIOUS`. `digest`: of what the row asks for, as the journal has it. `resumed`: the write of an earlier process
+    that may be applied, as the action and the run under whose ETag it was sent. `in_doubt`: the call was cut off, and a
+    write of it may be applied. `has_intent`: this try has made a write of its own. `pending`: the last write that may
+    be applied. `tries`: how often the row was tried while it alone was in trouble. `problem_met`: the error of its last
+    try, while the row is open. `started_at`: when that try began. `done`: how the row ended.
     """
 
     number: int
@@ -42,35 +41,48 @@ class Row:
     action: Action
     checked_ref: RunRef | None
     problem: ConfigurationError | None
+    if_match: str | None = None
     digest: int = NO_ROW
     journal: Journal | None = None
     resumed: tuple[Action, FieldingRun] | None = None
     in_doubt: bool = False
     has_intent: bool = False
+    pending: tuple[Action, FieldingRun] | None = None
+    tries: int = 0
+    problem_met: Exception | None = None
+    started_at: float = 0.0
     done: Done | None = None
 
     def intend(self, action: Action, base: FieldingRun) -> Awaitable[None] | None:
         """Return what to wait for before `action` leaves under the ETag of `base`. If that raises, nothing leaves."""
+        self.pending = action, base
+        self.has_intent = True
         if self.journal is None:
             return None
-        self.has_intent = True
-        return self.journal.record_intent(self.number, self.digest, action, base)
+        return self.journal.record_intent(self.number, self.digest, action, base, self.checked_ref)
 
     def settled(self) -> None:
         """Take note that nothing sent so far can be applied any more, or that nothing was sent."""
+        self.pending = None
         if self.journal is not None:
             self.journal.record_settled(self.number, self.digest)
 
     @property
     def is_unjudged(self) -> bool:
-        """Whether a write of an earlier process may be applied. An intent of this one proves that it was not."""
+        """Whether a write of an earlier process or try may be applied. An intent of this one proves that it was not."""
         return self.resumed is not None and not self.has_intent
+
+    def try_again(self) -> None:
+        """Make the row ready for another try, which goes on with a write that may be applied."""
+        self.resumed = self.pending
+        self.has_intent = self.in_doubt = False
 
     def leftover(self, *, started: bool) -> Leftover:
         """Return what the batch lists of the row if it is not yielded."""
         if self.done is not None:
             return Leftover(self.ref, self.action, "ended", self.done, number=self.number)
-        state: LeftState = "unknown" if started or self.is_unjudged else "never sent"
+        in_doubt = self.is_unjudged or (self.problem_met is not None and self.pending is not None)
+        state: LeftState = "unknown" if started or in_doubt else "never sent"
         return Leftover(self.ref, self.action, state, number=self.number)
 
 
@@ -78,7 +90,8 @@ def make_row(number: int, pair: object, journal: Journal | None) -> Row:
     """Return the row for an element of the input. Raises `ConfigurationError` if that is not a pair at all."""
     if not isinstance(pair, tuple | list) or len(cast("Sized", pair)) != 2:
         raise ConfigurationError(f"pairs: row {number} is {pair!r:.100}: must be a pair of a RunRef and an action")
-    ref, action = cast("tuple[RunRef, Action]", pair)
+    ref, order = cast("tuple[RunRef, Action | Guarded]", pair)
+    action, if_match = (order.action, order.if_match) if isinstance(order, Guarded) else (order, None)
     checked_ref: RunRef | None = None
     problem: ConfigurationError | None = None
     try:
@@ -86,11 +99,13 @@ def make_row(number: int, pair: object, journal: Journal | None) -> Row:
             raise ConfigurationError(f"ref={ref!r:.100}: must be a RunRef (a run's handle has one as .ref)")
         checked_ref = check_ref(ref)
         check_action(action)
+        if if_match is not None:
+            check_if_match(if_match)
     except ConfigurationError as error:
         problem = error.filled(ref=checked_ref)
-    row = Row(number, ref, action, checked_ref, problem, journal=journal)
+    row = Row(number, ref, action, checked_ref, problem, if_match, journal=journal)
     if journal is not None and checked_ref is not None and problem is None:
-        row.digest = row_digest(checked_ref, action)
+        row.digest = row_digest(checked_ref, action, if_match)
     return row
 
 
@@ -102,7 +117,7 @@ def resume(row: Row, journal: Journal) -> EndState | None:
     replay = journal.replay
     if replay.differs(row.number, row.digest):
         raise ConfigurationError(f"{journal.name}: belongs to another plan: row {row.number} is not the one on record")
-    row.resumed = replay.open.get(row.number)
+    row.resumed = row.pending = replay.open.get(row.number)
     return replay.state(row.number)
 
 
@@ -121,21 +136,17 @@ def outcome_unknown_if_unjudged(row: Row, error: Exception) -> Exception:
     if not row.is_unjudged or not isinstance(error, DeadlineExceededError | SessionClosedError):
         return error
     out_of_time = isinstance(error, DeadlineExceededError)
-    what = f"{row.action.name} may or may not have been applied by an earlier process"
+    what = f"{row.action.name} may or may not have been applied by an earlier process or try"
     found = outcome_unknown(what, error, None, out_of_time=out_of_time)
     return found.filled(ref=error.ref or row.checked_ref, trace_id=error.trace_id)
 
 
-def is_final(row: Row, error: Exception, *, closing: bool, open_runs: Container[RunRef | None]) -> bool:
-    """Whether the failure of a row goes on record as its end. If not, a batch that resumes the journal tries it again.
-
-    `closing`: the session is being closed. `open_runs`: runs with a row whose failure was not final; later rows of
-    these that were not sent stay open too.
-    """
-    if isinstance(error, JournalError | SessionClosedError) or not isinstance(error, FieldingError):
-        return False
-    if isinstance(error, OutcomeUnknownError):
-        learned_nothing = row.resumed is not None and error.current is None
-        return not learned_nothing and not closing
-    never_sent = isinstance(error, SkippedError) or error is row.problem
-    return not never_sent or row.checked_ref not in open_runs
+def facts_of(row: Row, error: Exception, *, is_behind_open: bool, is_plain_token: bool, is_closing: bool) -> RowFacts:
+    """Return what decides, with the error of a row, whether it has ended."""
+    return RowFacts(
+        is_bad=error is row.problem,
+        is_behind_open=is_behind_open,
+        sent_under=None if row.pending is None else row.pending[1].etag,
+        is_plain_token=is_plain_token,
+        is_closing=is_closing,
+    )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from hashlib import blake2b
 from typing import Generic, TypeVar
 
-from fielding_async.core.errors import FieldingError
+from fielding_async.core.errors import FieldingError, SkippedError
 from fielding_async.core.models import RunRef
 
 __all__ = ["FailedRuns", "RunQueues", "Uint64Set"]
@@ -83,6 +83,13 @@ class FailedRuns:
         if error is None and _hash(ref) in self._hashes:
             return FieldingError("an earlier row of this run failed, too long ago for its error to be kept")
         return error
+
+    def skipped(self, ref: RunRef | None) -> SkippedError | None:
+        """Return the error of a row that is not sent, because an earlier one of its run failed; `None` if none did."""
+        why = self.error_of(ref) if self.is_any and ref is not None else None
+        if why is None:
+            return None
+        return SkippedError(f"not sent: an earlier row of this run failed: {why}", because=why, ref=ref)
 
 
 class RunQueues(Generic[_Row]):

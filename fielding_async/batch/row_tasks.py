@@ -4,17 +4,21 @@ import asyncio
 import contextvars
 from collections import deque
 from collections.abc import Callable, Iterator
+from itertools import islice
 
 from fielding_async.core.batch_values import Done, Leftover
-from fielding_async.core.errors import FieldingError, SkippedError
+from fielding_async.core.errors import FieldingError, JournalError, SessionClosedError, SkippedError
 from fielding_async.core.models import Outcome, RunRef
+from fielding_async.core.row_ends import RowEnd, row_end
 from fielding_async.engine.engine import Engine
 from fielding_async.engine.run_action import RunAction
 from fielding_async.journal.journal import Journal
 from fielding_async.journal.values import EndState
 
+from .guards import Guards
+from .open_rows import OpenRows
 from .options import Options
-from .row import Row, is_final, outcome_unknown_if_unjudged
+from .row import Row, facts_of, outcome_unknown_if_unjudged
 from .row_order import FailedRuns, RunQueues
 
 __all__ = ["RowTasks"]
@@ -24,8 +28,9 @@ class RowTasks:
     """Performs rows: those of one run one after the other, others side by side.
 
     `ended`: rows that may be yielded; the batch takes them out. `cut_off`: rows that never will be. `stopping`: no more
-    rows are started. It calls `on_task_end` when a row is no longer under way, `on_ended` when rows were added to
-    `ended`, and `stop` when no more rows may start, with what is wrong, if anything.
+    rows are started. `open`: rows that are tried again. `stuck`: how many were set aside after three tries. It calls
+    `on_task_end` when a row is no longer under way, `on_ended` when rows were added to `ended`, and `stop` when no more
+    may start, with what is wrong, if anything.
     """
 
     def __init__(
@@ -52,6 +57,7 @@ class RowTasks:
         self._most_held = 2 * self._concurrency  # rows under way, or ended and not yielded
         self._queues: RunQueues[Row] = RunQueues()
         self._failed_runs = FailedRuns()
+        self._guards = Guards({} if journal is None else journal.replay.left)
         self._open_runs: set[RunRef] = set()  # with a row whose failure was not final
         self._ready: deque[Row] = deque()  # they start as soon as there is room
         self._running: dict[asyncio.Task[Outcome], Row] = {}
@@ -60,6 +66,17 @@ class RowTasks:
         self.ended: deque[Row] = deque()
         self.cut_off: list[Row] = []
         self.stopping: bool = False
+        self.stuck: int = 0
+        self.open: OpenRows = OpenRows(
+            engine,
+            options,
+            journal,
+            others=self._other_runs,
+            start=self._start,
+            on_ready=on_task_end,
+            on_stuck=self._set_aside,
+            give_up=stop,
+        )
         if journal is not None:
             journal.attach(self._running, self._on_durable_ends)
 
@@ -71,14 +88,19 @@ class RowTasks:
         return [*self._running]
 
     @property
+    def is_any_open(self) -> bool:
+        """Whether a row is open, and to be tried again."""
+        return len(self.open) > 0 or self.open.task is not None
+
+    @property
     def in_flight(self) -> int:
         """How many rows are under way."""
         return len(self._running)
 
     @property
     def under_way(self) -> bool:
-        """Whether a row is under way, or its end is being recorded."""
-        return bool(self._running or self._recording)
+        """Whether a row is under way or to be tried again, or its end is being recorded."""
+        return bool(self._running or self._recording) or self.is_any_open
 
     @property
     def waiting(self) -> bool:
@@ -87,7 +109,7 @@ class RowTasks:
 
     def leftover(self) -> Iterator[Leftover]:
         """Yield what the batch lists of every row that was not yielded."""
-        for row in (*self._ready, *self._queues, *self._recording.values(), *self.ended):
+        for row in (*self._ready, *self._queues, *self.open, *self._recording.values(), *self.ended):
             yield row.leftover(started=False)
         for row in self.cut_off:
             yield row.leftover(started=row.in_doubt)
@@ -98,7 +120,8 @@ class RowTasks:
 
     def has_room(self) -> bool:
         """Whether one more row may be taken: it could start now, or all that wait do so for their runs alone."""
-        return not self._ready and self._may_start() and self._queues.waiting < self._options.look_ahead
+        is_free = not self._ready and self._may_start() and self._queues.waiting < self._options.look_ahead
+        return is_free and not self.open.is_paused and self.open.has_room
 
     def made_room(self) -> bool:
         """Whether the row that was just taken out of `ended` was what kept the next one from starting."""
@@ -112,6 +135,7 @@ class RowTasks:
 
     def pass_over(self, row: Row, state: EndState) -> None:
         """Take note of how a row ended in an earlier batch."""
+        self._guards.passed_over(row)
         run = row.checked_ref
         if state in {"failed", "unknown"} and run is not None and self._skips_after_failure:
             self._failed_runs.add(run, FieldingError(f"row {row.number} of the journal: {state}", ref=run))
@@ -124,38 +148,54 @@ class RowTasks:
 
     def start_ready(self) -> None:
         """Start the rows that are ready, as far as there is room."""
-        while self._ready and self._may_start() and not self.stopping:
-            row = self._ready.popleft()
-            problem = row.problem or self._skipped(row)
+        while self._may_start() and not self.stopping and not self.open.is_paused:
+            row = self.open.ready(is_idle=False) or (self._ready.popleft() if self._ready else None)
+            if row is None:
+                return
+            problem: Exception | None = row.problem
+            if problem is None and row.resumed is None:
+                problem = self._failed_runs.skipped(row.checked_ref) or self._guards.refused(row)
             if problem is not None:
                 self._end(row, None, problem)
                 self._on_ended()
                 continue
-            assert row.checked_ref is not None  # noqa: S101 - it has no problem
-            task = self._engine.loop.create_task(
-                RunAction(
-                    self._engine,
-                    row.checked_ref,
-                    row.action,
-                    seen=None,
-                    on_conflict=self._options.on_conflict,
-                    timeout=self._options.timeout,
-                    log=row,
-                    is_background=True,
-                ).run(),
-                context=self._context.copy(),  # the current one may be that of the input, with spans of its rows
-            )
-            self._running[task] = row
-            task.add_done_callback(self._on_done)
+            self._start(row)
 
-    def _skipped(self, row: Row) -> SkippedError | None:
-        """Return the error of a row that is not sent, because an earlier one of its run failed."""
-        if row.checked_ref is None or row.resumed is not None:
-            return None
-        why = self._failed_runs.error_of(row.checked_ref) if self._failed_runs.is_any else None
-        if why is None:
-            return None
-        return SkippedError(f"not sent: an earlier row of this run failed: {why}", because=why, ref=row.checked_ref)
+    def retry_if_idle(self) -> None:
+        """Try rows again that were set aside, if nothing else is under way or ready."""
+        if self._running or self._ready:
+            return
+        while self._may_start() and not self.stopping and not self.open.is_paused:
+            row = self.open.ready(is_idle=True)
+            if row is None:
+                return
+            self._start(row)
+
+    def _start(self, row: Row) -> None:
+        assert row.checked_ref is not None  # noqa: S101 - it has no problem
+        row.started_at = self._engine.loop.time()
+        task = self._engine.loop.create_task(
+            RunAction(
+                self._engine,
+                row.checked_ref,
+                row.action,
+                seen=None,
+                on_conflict=self._options.on_conflict,
+                timeout=self._options.timeout,
+                log=row,
+                is_background=True,
+                if_match=self._guards.etag_for(row),
+            ).run(),
+            context=self._context.copy(),  # the current one may be that of the input, with spans of its rows
+        )
+        self._running[task] = row
+        task.add_done_callback(self._on_done)
+
+    def _other_runs(self) -> Iterator[RunRef]:
+        """Yield runs of the rows that come next, or are under way."""
+        for row in (*islice(self._ready, 2), *islice(self._running.values(), 2)):
+            if row.checked_ref is not None:
+                yield row.checked_ref
 
     # -- ending
 
@@ -190,31 +230,72 @@ class RowTasks:
             )
 
     def _end(self, row: Row, outcome: Outcome | None, error: Exception | None) -> None:
-        done = row.done = Done(row.ref, row.action, outcome, error, number=row.number)
+        is_end = error is None or self._has_ended(row, error)
+        if error is not None and not is_end and self._is_tried_again(row, error):
+            self.open.add(row, error)
+            return
+        self.open.ended(row, succeeded=outcome is not None)
+        done = row.done = Done(row.ref, row.action, outcome, error, number=row.number, is_open=not is_end)
+        self._guards.ended(row)
         journal = self._journal
-        is_end = journal is None or error is None or self._is_final(row, error)
         if is_end and journal is not None:
             # it is yielded once it is durable: a crash must not take back what the caller knows
             self._recording[row.number] = row
-            journal.record_end(row.digest, done)
+            journal.record_end(row.digest, done, row.if_match)
         else:
             self.ended.append(row)
+        self._pass_on(row, error, is_end=is_end)
+
+    def _pass_on(self, row: Row, error: Exception | None, *, is_end: bool) -> None:
+        """Let the next row of the run start, or be skipped."""
         run = row.checked_ref
         if run is not None:
             if error is not None and not isinstance(error, SkippedError):
-                if self._skips_after_failure or not is_end:
+                is_behind_open = not is_end and self._journal is not None
+                if self._skips_after_failure or is_behind_open:
                     self._failed_runs.add(run, error)
-                if not is_end:
+                if is_behind_open:
                     # a batch that resumes the journal tries this row again, which must be before later ones of its run
                     self._open_runs.add(run)
             successor = self._queues.leave(run)
             if successor is not None:
                 self._ready.append(successor)
-        if self._options.stop_on is not None:
-            self._call_stop_on(self._options.stop_on, done)
+        if self._options.stop_on is not None and row.done is not None:
+            self._call_stop_on(self._options.stop_on, row.done)
 
-    def _is_final(self, row: Row, error: Exception) -> bool:
-        return is_final(row, error, closing=self._engine.closing, open_runs=self._open_runs)
+    def _has_ended(self, row: Row, error: Exception) -> bool:
+        facts = facts_of(
+            row,
+            error,
+            is_behind_open=row.checked_ref in self._open_runs,
+            is_plain_token=self.open.is_plain_token,
+            is_closing=self._engine.closing,
+        )
+        return row_end(error, facts) is RowEnd.ENDED
+
+    def _is_tried_again(self, row: Row, error: Exception) -> bool:
+        """Whether a row that is open is tried again, and not yielded with its error."""
+        if self.stopping or not self.open.is_active or error is row.problem:
+            return False
+        return not isinstance(error, SkippedError | JournalError | SessionClosedError)
+
+    def _set_aside(self, row: Row, error: Exception) -> None:
+        """Yield a row that was tried three times, and let the batch go on. It stays open in the journal."""
+        self.stuck += 1
+        done = row.done = Done(row.ref, row.action, None, error, number=row.number, is_open=True)
+        self._guards.ended(row)
+        if self._journal is not None:
+            self._journal.record_stuck(row.digest, done, row.if_match)
+        self.ended.append(row)
+        self._pass_on(row, error, is_end=False)
+        self._on_ended()
+
+    def stop(self) -> None:
+        """Start no more rows. Those that are open are yielded with their error."""
+        self.stopping = True
+        for row in self.open.stop():
+            row.done = Done(row.ref, row.action, None, row.problem_met, number=row.number, is_open=True)
+            self.ended.append(row)
 
     def _call_stop_on(self, stop_on: Callable[[Done], object], done: Done) -> None:
         try:

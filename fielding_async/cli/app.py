@@ -10,6 +10,7 @@ from .apply.command import apply
 from .batch.command import batch
 from .demo.command import demo
 from .doctor.command import doctor
+from .journal.command import journal
 from .run.command import run as run_group
 from .sandbox.command import sandbox
 from .shared.exit_status import Exit
@@ -44,7 +45,7 @@ def cli() -> None:
     """
 
 
-for _command in (demo, sandbox, doctor, run_group, batch, apply):
+for _command in (demo, sandbox, doctor, run_group, batch, apply, journal):
     cli.add_command(_command)
 
 

@@ -3,6 +3,7 @@
 The server decides which transitions are legal. The client only knows where an action leads.
 """
 
+import re
 from collections.abc import Callable
 from datetime import datetime
 from typing import ClassVar
@@ -14,9 +15,11 @@ from .errors import ConfigurationError
 from .models import FieldingRun, OnConflict
 
 __all__ = [
+    "PREVIOUS",
     "Action",
     "Change",
     "Complete",
+    "Guarded",
     "LaunchNow",
     "Pause",
     "Relaunch",
@@ -25,6 +28,7 @@ __all__ = [
     "Update",
     "call_change",
     "check_action",
+    "check_if_match",
     "check_on_conflict",
 ]
 
@@ -145,6 +149,32 @@ _STATUS_ACTIONS = frozenset(action.name for action in (LaunchNow, Pause, Resume,
 
 Change = Callable[[FieldingRun], Update | None]
 """A callable change: it gets the run as it is now, and returns an `Update`, or `None` if there is nothing to do."""
+
+
+PREVIOUS = "previous"
+"""As `Guarded.if_match`: the ETag that the row before it on the same run left."""
+
+_SENDABLE = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,4096}")  # as an If-Match: what `sendable_etag` lets pass
+
+
+@frozen
+class Guarded:
+    """An action of a batch that is sent under one ETag only: if the run has another one, it is refused.
+
+    `if_match`: the ETag as the exchange wrote it, or `PREVIOUS`.
+    """
+
+    action: Action
+    if_match: str
+
+
+def check_if_match(value: object) -> str:
+    """Return `value` if it is an ETag that can be sent, or `PREVIOUS`; raises `ConfigurationError`."""
+    if isinstance(value, str) and value == value.strip() != "*" and _SENDABLE.fullmatch(value):
+        return value
+    raise ConfigurationError(
+        f'if_match={value!r:.60}: must be an ETag as the exchange writes it, such as W/"5", or {PREVIOUS}'
+    )
 
 
 def check_action(value: object) -> Action:

@@ -7,7 +7,7 @@ from attrs import field, frozen
 from .actions import Action
 from .models import Outcome, RunRef
 
-__all__ = ["Done", "LeftState", "Leftover", "OnRowFailure", "Stop"]
+__all__ = ["Done", "LeftState", "Leftover", "OnRowFailure", "Outage", "Stop"]
 
 LeftState = Literal["never sent", "unknown", "ended"]
 """What is known of a row that was taken from the input and not yielded."""
@@ -26,7 +26,9 @@ Stop = Literal["drain", "cancel"]
 class Done:
     """A row of a batch that has ended: with an `outcome`, or else with an `error`.
 
-    `number` is the row's place in the input, from 0.
+    `number` is the row's place in the input, from 0. `is_open`: the `error` is not the row's own (the exchange was
+    away, say), so a batch that goes on with the journal tries the row again; without a journal it is for the caller to
+    do so.
     """
 
     __module__ = "fielding_async"
@@ -36,6 +38,7 @@ class Done:
     outcome: Outcome | None = None
     error: Exception | None = None
     number: int = field(default=-1, kw_only=True)
+    is_open: bool = field(default=False, kw_only=True)
 
     def result(self) -> Outcome:
         """Return the outcome. Raises the error of a row that ended with one."""
@@ -60,3 +63,21 @@ class Leftover:
     state: LeftState
     done: Done | None = None
     number: int = field(default=-1, kw_only=True)
+
+
+@frozen(kw_only=True)
+class Outage:
+    """The exchange cannot be used: a batch starts no rows, and probes with a GET of a run at growing waits.
+
+    `reason` is the last failure, in words. `seconds` is how long the outage has lasted. `next_probe_in` is in seconds,
+    `None` while a probe is under way. `wait_left` is how many seconds longer the batch waits at most. `is_given_up`:
+    the batch waits no longer, and has stopped.
+    """
+
+    __module__ = "fielding_async"
+
+    reason: str
+    seconds: float
+    next_probe_in: float | None
+    wait_left: float
+    is_given_up: bool = False

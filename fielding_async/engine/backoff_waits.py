@@ -8,7 +8,7 @@ import backoff
 from fielding_async.core.config import Retry
 from fielding_async.core.conflict.round_waits import RoundWaits
 
-__all__ = ["ActionWaits", "Uniform", "full_jitter", "poll_waits", "retry_waits"]
+__all__ = ["ActionWaits", "Uniform", "full_jitter", "poll_waits", "probe_waits", "retry_waits"]
 
 Uniform = Callable[[float, float], float]
 """`random.uniform`, or a replacement with known results."""
@@ -47,6 +47,14 @@ class ActionWaits:
 def poll_waits(uniform: Uniform) -> Iterator[float]:
     """Yield the waits between polls of a job: growing from about half a second to about fifteen."""
     ceilings = backoff.expo(base=1.5, factor=0.5, max_value=15.0)
+    next(ceilings)
+    for ceiling in ceilings:
+        yield uniform(ceiling / 2, ceiling)
+
+
+def probe_waits(uniform: Uniform) -> Iterator[float]:
+    """Yield the waits between probes of an exchange that is away: growing from about a second to about thirty."""
+    ceilings = backoff.expo(base=2, factor=1.0, max_value=30.0)
     next(ceilings)
     for ceiling in ceilings:
         yield uniform(ceiling / 2, ceiling)

@@ -48,8 +48,8 @@ _PATIENCE = 5.0  # seconds from the first reply, for which a GET is repeated whi
 class RunAction:
     """One call of a run action. All arguments have been checked.
 
-    `order`: what the caller wants, an action or a callable change. `seen`, `on_conflict`, `timeout`: as for
-    `Run.perform`. `log`: records each step, for a batch with a journal. `is_background`: it is a row of a batch.
+    `order`: an action or a callable change. `seen`, `on_conflict`, `timeout`: as for `Run.perform`. `log`: records each
+    step, for a batch with a journal. `is_background`: it is a row of a batch. `if_match`: the only ETag to send under.
     """
 
     engine: Engine
@@ -60,6 +60,7 @@ class RunAction:
     timeout: TimeoutArg
     log: WriteLog | None = None
     is_background: bool = False
+    if_match: str | None = None
     _call: Call = field(init=False)
     _writes: WriteRecord = field(
         init=False, default=Factory(lambda self: WriteRecord(self.engine.memory, self.ref, self.log), takes_self=True)
@@ -86,6 +87,8 @@ class RunAction:
                     verdict = writes.resume(*self.log.resumed)
                 else:
                     base = self.seen or engine.memory.get(ref)
+                    if base is not None and self.if_match not in {None, base.etag}:
+                        base = None
                     if call.trace.is_observed and self.seen is None:
                         call.trace.looked_up(found=base is not None)
                     verdict = writes.under(base, self.order) if base is not None else None
@@ -172,7 +175,8 @@ class RunAction:
                 case Unreadable():
                     raise self._errors.unreadable()
                 case _:
-                    problem = FieldingError("the run is no longer as seen", method="GET", path=self._path)
+                    other = f"has another ETag than {self.if_match}" if self.if_match else "is no longer as seen"
+                    problem = FieldingError(f"the run {other}", method="GET", path=run_request(self.ref).path)
                     raise self._errors.refused(problem, getattr(verdict, "wanted", None))
 
     # -- after a write that was not accepted
@@ -257,10 +261,6 @@ class RunAction:
             out_of_time = end.out_of_time
         raise self._errors.unknown(STILL_OPEN, failure, self._writes.fresh, out_of_time=out_of_time)
 
-    @property
-    def _path(self) -> str:
-        return run_request(self.ref).path
-
     async def _fetch(self, *, settling: bool) -> FetchedRun:
         fetched = await fetch_run(self.engine.sender, self.engine.memory, self._call, self.ref, settling=settling)
         if fetched.run.etag is None:
@@ -285,6 +285,7 @@ class RunAction:
             unclear=None if end is None else end.unclear,
             attempts_left=end is not None and end.attempts.used < end.attempts.allowed,
             seen=self.seen,
+            if_match=self.if_match,
             on_conflict=self.on_conflict,
             in_doubt=self.engine.memory.in_doubt(self.ref, fresh.etag),
             is_stale=fetched.is_aged or self.engine.memory.is_past(self.ref, fresh),

@@ -8,6 +8,7 @@ join it.
 import asyncio
 import copy
 from collections.abc import Callable, Sized
+from datetime import UTC, datetime
 from functools import partial
 
 from attrs import Factory, define
@@ -15,20 +16,28 @@ from attrs import Factory, define
 from fielding_async.core.actions import Action
 from fielding_async.core.batch_values import Done
 from fielding_async.core.errors import JournalError, OutcomeUnknownError, SkippedError
-from fielding_async.core.models import FieldingRun
+from fielding_async.core.models import FieldingRun, RunRef
 
-from .lines import NO_ROW, commit_line, end_line, failure_line, intent_line, settled_line
+from .lines import NO_ROW, commit_line, end_line, event_line, failure_line, intent_line, settled_line
 from .replay import Replay
 from .storage import JournalStorage
-from .values import Binding, EndState
+from .values import Binding, EndState, EventKind
 
 __all__ = ["Journal"]
 
 _LINGER = 0.004
 
 
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 def _ignore(rows: list[int]) -> None:
     """Stand in for a batch until there is one."""
+
+
+def _valid(digest: int, done: Done) -> tuple[RunRef | None, Action | None]:
+    return (None, None) if digest == NO_ROW else (done.ref, done.action)
 
 
 @define(eq=False)
@@ -55,12 +64,13 @@ class Journal:
     """The journal of one batch, on its event loop.
 
     `replay`: what earlier batches left in it. `error`: why it could not be written; from then on nothing is written,
-    and every intent fails.
+    and every intent fails. `now`: the wall clock, aware; nothing depends on it.
     """
 
-    def __init__(self, storage: JournalStorage, binding: Binding) -> None:
+    def __init__(self, storage: JournalStorage, binding: Binding, *, now: Callable[[], datetime] = _now) -> None:
         self._storage = storage
         self._binding = binding
+        self._now = now
         self._loop = asyncio.get_running_loop()
         self._lines: list[bytes] = []  # for the next group
         self._group = _Group()  # the next one
@@ -96,15 +106,17 @@ class Journal:
 
     # -- records
 
-    def record_intent(self, number: int, digest: int, action: Action, base: FieldingRun) -> "asyncio.Future[None]":
+    def record_intent(
+        self, number: int, digest: int, action: Action, base: FieldingRun, ref: RunRef | None = None
+    ) -> "asyncio.Future[None]":
         """Record a write that is about to leave. Return a future that is done when the record is durable.
 
-        It raises `JournalError` if the record cannot be made durable.
+        `ref`: the run, checked. It raises `JournalError` if the record cannot be made durable.
         """
         durable: asyncio.Future[None] = self._loop.create_future()
         if self._is_open():
             self._group.waiters.append(durable)
-            self._add(intent_line(number, digest, action, base))
+            self._add(intent_line(number, digest, action, base, ref))
             if self._every_row_waits() and self._early_commit is None:
                 # in the next round of the loop: a row that has just ended may start another one first
                 self._early_commit = self._loop.call_soon(self._commit_if_every_row_waits)
@@ -117,14 +129,17 @@ class Journal:
         if self._is_open():
             self._add(settled_line(number, digest))
 
-    def record_end(self, digest: int, done: Done) -> None:
-        """Record how a row ended. It is reported through `attach`, later and with others."""
+    def record_end(self, digest: int, done: Done, if_match: str | None = None) -> None:
+        """Record how a row ended. It is reported through `attach`, later and with others.
+
+        `if_match`: the only ETag that it might be sent under, as its plan has it.
+        """
         number, error = done.number, done.error
         if not self._is_open():
             self._loop.call_soon(self._on_durable_ends, [number])
             return
         if done.outcome is not None:
-            line = end_line(number, digest, done.action, done.outcome)
+            line = end_line(number, digest, done.action, done.outcome, if_match)
         else:
             assert error is not None  # noqa: S101 - one of the two is always there
             state: EndState = "failed"
@@ -132,10 +147,24 @@ class Journal:
                 state = "unknown"
             elif isinstance(error, SkippedError):
                 state = "skipped"
-            ref, action = (None, None) if digest == NO_ROW else (done.ref, done.action)
-            line = failure_line(number, digest, ref, action, state, error)
+            line = failure_line(number, digest, *_valid(digest, done), state, error, if_match)
         self._group.ends.append(number)
         self._add(line)
+
+    def record_stuck(self, digest: int, done: Done, if_match: str | None = None) -> None:
+        """Record that a row is set aside with an error for now. It has not ended: another batch tries it again.
+
+        It is not reported through `attach`. Raises `ValueError` for a row without an error.
+        """
+        if done.error is None:
+            raise ValueError(f"row {done.number} ended well, it is not stuck")
+        if self._is_open():
+            self._add(failure_line(done.number, digest, *_valid(digest, done), "stuck", done.error, if_match))
+
+    def record_event(self, kind: EventKind, seconds: float | None, reason: str) -> None:
+        """Record something that happened to the whole batch. `seconds`: how long it took, where that is known."""
+        if self._is_open():
+            self._add(event_line(kind, seconds, reason))
 
     # -- group commit
 
@@ -170,7 +199,7 @@ class Journal:
 
     def _write_group(self) -> None:
         self.replay.commits += 1
-        blob = b"".join([commit_line(self.replay.commits), *self._lines])
+        blob = b"".join([commit_line(self.replay.commits, self._now()), *self._lines])
         self._lines.clear()
         group = self._writing = self._group
         self._group = _Group()

@@ -3,27 +3,27 @@
 A journal is JSON lines. The first line binds it to a format, an exchange and a plan. Groups of records follow; each
 starts with a `commit` line, and is made durable as one. A row is identified by its place in the input and a digest of
 what it asks for. The records of a row: `intent` (a write is about to leave under this ETag), `settled` (that write
-cannot be applied any more) and `end`.
+cannot be applied any more), `end` and `stuck` (set aside for now). An `event` is of the whole batch.
 """
 
 import json
 from collections.abc import Callable
 from datetime import datetime
 from json.encoder import encode_basestring_ascii
-from typing import Any
+from typing import Any, Literal
 from zlib import crc32
 
 from fielding_async.core.actions import Action, StatusAction, Update
 from fielding_async.core.dates import to_text
 from fielding_async.core.models import FieldingRun, Outcome, RunRef
 
-from .values import Binding, EndState
+from .values import FORMAT, Binding, EndState, EventKind
 
 __all__ = [
-    "FORMAT",
     "NO_ROW",
     "commit_line",
     "end_line",
+    "event_line",
     "failure_line",
     "header_line",
     "intent_line",
@@ -31,7 +31,6 @@ __all__ = [
     "settled_line",
 ]
 
-FORMAT = 1
 NO_ROW = 1
 """The digest of a bad row: its ref or its action is not valid."""
 
@@ -41,10 +40,12 @@ _encode = json.JSONEncoder(separators=(",", ":")).encode
 _quote: Callable[[str], str] = encode_basestring_ascii
 
 
-def row_digest(ref: RunRef, action: Action) -> int:
+def row_digest(ref: RunRef, action: Action, if_match: str | None = None) -> int:
     """Return a 32-bit digest, at least 2, of what a row asks for. Both must have been checked."""
     what = action.name if isinstance(action, StatusAction) else _encode(_action(action))
     text = f"{ref.account_id}/{ref.project_id}/{ref.target_group_id}/{ref.fielding_run_id}/{what}"
+    if if_match is not None:
+        text = f"{text}/{if_match}"
     digest = crc32(text.encode())
     return digest if digest > NO_ROW else NO_ROW + 1
 
@@ -61,22 +62,31 @@ def header_line(binding: Binding) -> bytes:
     )
 
 
-def commit_line(number: int) -> bytes:
+def commit_line(number: int, time: datetime | None = None) -> bytes:
     """Return the line that starts a group."""
-    return b'{"commit":%d}\n' % number
+    return (
+        b'{"commit":%d}\n' % number
+        if time is None
+        else b'{"commit":%d,"time":"%b"}\n' % (number, to_text(time).encode())
+    )
 
 
-def intent_line(number: int, digest: int, action: Action, base: FieldingRun) -> bytes:
-    """Return the record of a write that is about to leave under the ETag of `base`."""
+def intent_line(number: int, digest: int, action: Action, base: FieldingRun, ref: RunRef | None = None) -> bytes:
+    """Return the record of a write that is about to leave under the ETag of `base`. `ref` must have been checked."""
     # formatted by hand, in half the time of the encoder: there is one for every write
     what = f'"{action.name}"' if isinstance(action, StatusAction) else _encode(_action(action))
+    parents = "" if ref is None else f'"parents":[{_parents(ref)}],'
     return (
-        f'{{"intent":{number},"row":"{digest:08x}","action":{what},'
+        f'{{"intent":{number},"row":"{digest:08x}","action":{what},{parents}'
         f'"run":{_quote(base.id)},"etag":{_quote(base.etag or "")},"version":{_number(base.version)},'
         f'"status":{_quote(base.status)},"start_at":{_quote(base.start_text or to_text(base.start_fielding_at))},'
         f'"end_at":{_quote(base.end_text or to_text(base.end_fielding_at))},'
         f'"changed_at":{_optional_date(base.last_changed_at)},"changed_by":{_optional(base.last_changed_by)}}}\n'
     ).encode()
+
+
+def _parents(ref: RunRef) -> str:
+    return f'{ref.account_id},"{ref.project_id}","{ref.target_group_id}"'  # ULIDs: nothing in them needs quoting
 
 
 def _number(value: int | None) -> str:
@@ -96,24 +106,30 @@ def settled_line(number: int, digest: int) -> bytes:
     return b'{"settled":%d,"row":"%08x"}\n' % (number, digest)
 
 
-def end_line(number: int, digest: int, action: Action, outcome: Outcome) -> bytes:
-    """Return the record of a row that ended well."""
-    return b'{"end":%d,"row":"%08x","as":"%b","do":"%b","trace":"%b"}\n' % (
-        number,
-        digest,
-        outcome.effect.encode(),
-        action.name.encode(),
-        outcome.trace_id.encode(),
-    )
+def end_line(number: int, digest: int, action: Action, outcome: Outcome, if_match: str | None = None) -> bytes:
+    """Return the record of a row that ended well. The ref of `outcome` must have been checked."""
+    what = f',"action":{_encode(_action(action))}' if isinstance(action, Update) else ""
+    under = "" if if_match is None else f',"if_match":{_quote(if_match)}'
+    return (
+        f'{{"end":{number},"row":"{digest:08x}","as":"{outcome.effect}","do":"{action.name}"{what},'
+        f'"ref":[{_parents(outcome.ref)},{_quote(outcome.ref.fielding_run_id)}],"trace":"{outcome.trace_id}",'
+        f'"etag":{_optional(outcome.etag)},"conflicts":{outcome.conflicts}{under}}}\n'
+    ).encode()
 
 
 def failure_line(
-    number: int, digest: int, ref: RunRef | None, action: Action | None, state: EndState, error: Exception
+    number: int,
+    digest: int,
+    ref: RunRef | None,
+    action: Action | None,
+    state: EndState | Literal["stuck"],
+    error: Exception,
+    if_match: str | None = None,
 ) -> bytes:
-    """Return the record of a row that failed, is unknown or was skipped, with what a new plan needs to repeat it."""
+    """Return the record of a row that failed, is unknown, was skipped or is stuck, with what a new plan needs of it."""
     return _line(
         {
-            "end": number,
+            "stuck" if state == "stuck" else "end": number,
             "row": f"{digest:08x}",
             "as": state,
             "do": "?" if action is None else action.name,
@@ -122,6 +138,19 @@ def failure_line(
             "error": type(error).__name__,
             "message": str(error)[:_LONGEST_MESSAGE],
             "trace": getattr(error, "trace_id", None),
+            "conflicts": getattr(error, "conflicts", 0),
+            **({} if if_match is None else {"if_match": if_match}),
+        }
+    )
+
+
+def event_line(kind: EventKind, seconds: float | None, reason: str) -> bytes:
+    """Return the record of something that happened to the whole batch."""
+    return _line(
+        {
+            "event": kind,
+            "seconds": None if seconds is None else round(seconds, 3),
+            "reason": reason[:_LONGEST_MESSAGE],
         }
     )
 

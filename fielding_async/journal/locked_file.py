@@ -14,7 +14,7 @@ from .regular_file import belongs_to_another_user, check_single_name, open_regul
 from .replay import Replay, begins_a_journal
 from .values import Binding, is_same_exchange
 
-__all__ = ["LockedFile"]
+__all__ = ["LockedFile", "lock", "unlock"]
 
 _OPEN_TRIES = 10
 
@@ -105,7 +105,7 @@ class LockedFile:
                 except FileNotFoundError:
                     continue  # it was deleted a moment ago
             check_single_name(self._fd, self._name)
-            if not _lock(self._fd):
+            if not lock(self._fd):
                 raise ConfigurationError(f"{self._name}: is in use by another batch, of this process or another")
             # it may have been deleted or replaced between opening and locking
             with contextlib.suppress(FileNotFoundError):
@@ -136,7 +136,7 @@ class LockedFile:
         if self._fd >= 0:
             fd, self._fd = self._fd, -1
             try:
-                _unlock(fd)  # a process forked meanwhile has a copy of the descriptor, which would keep the lock
+                unlock(fd)  # a process forked meanwhile has a copy of the descriptor, which would keep the lock
             finally:
                 os.close(fd)
 
@@ -154,7 +154,8 @@ def _make_private(fd: int) -> None:
 if sys.platform == "win32":  # pragma: no cover - tried on Windows by hand
     import msvcrt
 
-    def _lock(fd: int) -> bool:
+    def lock(fd: int) -> bool:
+        """Lock an open file; return whether nobody else has."""
         os.lseek(fd, 1 << 40, os.SEEK_SET)  # beyond all that is ever written
         try:
             msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
@@ -162,7 +163,7 @@ if sys.platform == "win32":  # pragma: no cover - tried on Windows by hand
             return False
         return True
 
-    def _unlock(fd: int) -> None:
+    def unlock(fd: int) -> None:
         """Do nothing: the file is closed next, which unlocks it, and no process inherits it."""
 
     def _sync(fd: int) -> None:
@@ -174,14 +175,16 @@ if sys.platform == "win32":  # pragma: no cover - tried on Windows by hand
 else:
     import fcntl
 
-    def _lock(fd: int) -> bool:
+    def lock(fd: int) -> bool:
+        """Lock an open file; return whether nobody else has."""
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         return True
 
-    def _unlock(fd: int) -> None:
+    def unlock(fd: int) -> None:
+        """Unlock an open file."""
         fcntl.flock(fd, fcntl.LOCK_UN)
 
     def _sync(fd: int) -> None:

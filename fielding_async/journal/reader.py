@@ -7,9 +7,9 @@ from fielding_async.core.errors import ConfigurationError
 
 from .regular_file import open_regular
 from .replay import DamagedError, Replay, begins_a_journal, read_binding
-from .values import Binding, JournalRow, JournalSummary
+from .values import Binding, JournalEvent, JournalRow, JournalSummary
 
-__all__ = ["LONGEST_FIRST_LINE", "check_path", "journal_rows", "read_journal", "read_lines"]
+__all__ = ["LONGEST_FIRST_LINE", "check_path", "journal_events", "journal_rows", "read_journal", "read_lines"]
 
 LONGEST_FIRST_LINE = 1 << 20
 """In bytes: a longer first line is not that of a journal."""
@@ -35,32 +35,52 @@ def read_journal(path: "str | os.PathLike[str]") -> JournalSummary:
     for binding in _read(path, replay):  # noqa: B007
         pass
     assert binding is not None  # noqa: S101 - the first line yields it, or raises
+    began_at, last_written_at = replay.written()
     return JournalSummary(
         base_url=binding.base_url,
         api_version=binding.api_version,
         plan=binding.plan,
         counts=replay.counts(),
         outcomes=dict(replay.outcomes),
+        began_at=began_at,
+        last_written_at=last_written_at,
+        format=binding.format,
     )
 
 
 read_journal.__module__ = "fielding_async"
 
 
-def journal_rows(path: "str | os.PathLike[str]") -> Iterator[JournalRow]:
-    """Yield the rows that did not end well, in the order in which they ended; rows in flight come last.
+def journal_rows(path: "str | os.PathLike[str]", *, all: bool = False) -> Iterator[JournalRow]:  # noqa: A002 - reads well
+    """Yield the rows that did not end well, or with `all` every row on record.
+
+    Rows come in the order in which they ended; those that are stuck come after them, and those in flight last. It can
+    be read while a batch writes it. Raises `ConfigurationError` if the journal cannot be read or is no journal.
+    """
+    replay = Replay(keep=True, keep_done=all)
+    for _ in _read(path, replay):
+        if replay.rows:
+            yield from replay.rows
+            replay.rows.clear()
+    yield from replay.without_end()
+
+
+journal_rows.__module__ = "fielding_async"
+
+
+def journal_events(path: "str | os.PathLike[str]") -> Iterator[JournalEvent]:
+    """Yield what happened to the batches of a journal as wholes, such as outages, in the order of the file.
 
     Raises `ConfigurationError` if the journal cannot be read or is no journal.
     """
     replay = Replay(keep=True)
     for _ in _read(path, replay):
-        if replay.rows:
-            yield from replay.rows
-            replay.rows.clear()
-    yield from replay.in_flight()
+        yield from replay.events
+        replay.events.clear()
+        replay.rows.clear()
 
 
-journal_rows.__module__ = "fielding_async"
+journal_events.__module__ = "fielding_async"
 
 
 def _read(path: "str | os.PathLike[str]", replay: Replay) -> Iterator[Binding]:

@@ -3,16 +3,16 @@
 import json
 from array import array
 from collections.abc import Iterator
+from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, get_args
 
 from fielding_async.core.actions import Action, Complete, LaunchNow, Pause, Relaunch, Resume, Update, check_action
 from fielding_async.core.dates import parse_timestamp
 from fielding_async.core.errors import ConfigurationError
 from fielding_async.core.models import FieldingRun, RunRef
 
-from .lines import FORMAT
-from .values import Binding, EndState, JournalCounts, JournalRow
+from .values import FORMAT, Binding, EndState, EventKind, JournalCounts, JournalEvent, JournalRow
 
 __all__ = ["DamagedError", "Replay", "begins_a_journal", "read_binding"]
 
@@ -20,6 +20,9 @@ _MOST_ROWS = 1 << 27
 _STATUS_ACTIONS = {action.name: action for action in (LaunchNow(), Pause(), Resume(), Complete(), Relaunch())}
 _STATES: tuple[EndState, ...] = ("done", "failed", "unknown", "skipped")
 _CODE_OF: dict[str, int] = {"accepted": 1, "already": 1, "unconfirmed": 1, "failed": 2, "unknown": 3, "skipped": 4}
+
+_EVENTS = get_args(EventKind)
+_Sent = tuple[FieldingRun, RunRef | None, datetime | None]  # the run under whose ETag, the run's ref, when
 
 _parse_date = lru_cache(4096)(parse_timestamp)  # of millions of dates many may be the same
 
@@ -39,11 +42,13 @@ def read_binding(line: bytes) -> Binding:
     try:
         record = json.loads(line)
         version = record["fielding_journal"]
-        binding = Binding(record["base_url"], record["api_version"], record["plan"])
+        binding = Binding(record["base_url"], record["api_version"], record["plan"], format=version)
     except (ValueError, KeyError, TypeError, RecursionError):
         raise ConfigurationError("is not a journal of this library") from None
-    if version != FORMAT:
-        raise ConfigurationError(f"is a journal of format {version!r:.20}; this version reads format {FORMAT}")
+    if version not in {1, FORMAT}:
+        raise ConfigurationError(
+            f"is a journal of format {version!r:.20}; this version reads formats 1 to {FORMAT}; use a newer version"
+        )
     return binding
 
 
@@ -82,6 +87,10 @@ def _read_line(line: bytes) -> Any:
         return None
 
 
+def _time_of(text: str | None) -> datetime | None:
+    return None if text is None else _parse_date(text)
+
+
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(type(value).__name__)
@@ -92,22 +101,31 @@ class Replay:
     """The state of every row of a journal, from its lines. A row that ended takes five bytes of memory.
 
     `commits`: the number of the last group. `good_bytes`: the length of what could be read, in bytes; the rest is an
-    incomplete end. `open`: the rows in flight, with the action and the run in their last intent. `outcomes`: how many
-    rows ended, by the name of the action and the outcome.
+    incomplete end. `open`: the rows without an end whose write may be applied, with the action and the run in their
+    last intent. `outcomes`: how many rows ended, by the name of the action and the outcome. `left`: the ETags that rows
+    with an `if_match` left, which the rows after them may have to be sent under.
     """
 
-    def __init__(self, *, keep: bool = False) -> None:
+    def __init__(self, *, keep: bool = False, keep_done: bool = False) -> None:
         self._states = bytearray()
         self._digests = array("I")
-        self._keep = keep
+        self._keep = keep or keep_done
+        self._keep_done = keep_done
+        self._sent: dict[int, _Sent] = {}  # with `keep`: the last intents of the rows without an end
+        self._stuck: dict[int, JournalRow] = {}
         self._unreadable_at = 0
         self._lines = 0
+        self._first_time: str | None = None
+        self._time: str | None = None
         self.commits: int = 0
         self.good_bytes: int = 0
         self.open: dict[int, tuple[Action, FieldingRun]] = {}
         self.outcomes: dict[tuple[str, str], int] = {}
+        self.left: dict[int, str] = {}
         self.rows: list[JournalRow] = []
-        """With `keep`: the rows that did not end well, until the caller empties this list."""
+        """With `keep`: the rows that did not end well, with `keep_done` all that ended, until the caller empties it."""
+        self.events: list[JournalEvent] = []
+        """With `keep`: what happened to the batch, until the caller empties it."""
 
     def feed(self, line: bytes) -> None:
         """Take the next line after the first, newline included. Raises `DamagedError`.
@@ -137,38 +155,92 @@ class Replay:
         if "end" in record:
             self._apply_end(record)
         elif "intent" in record:
-            number = self._number(record["intent"], record)
-            intent = _read_intent(record)
-            if not self._states[number]:
-                self.open[number] = intent
+            self._apply_intent(record)
         elif "settled" in record:
             self.open.pop(self._number(record["settled"], record), None)
+        elif "stuck" in record:
+            row = self._row(record, record["stuck"], None)
+            number = self._number(record["stuck"], record)
+            if not self._states[number]:
+                self._stuck[number] = row
+        elif "event" in record:
+            if self._keep:
+                self.events.append(self._event(record))
         else:
             self.commits = int(record["commit"])
+            self._time = record.get("time")
+            self._first_time = self._first_time or self._time
+
+    def _apply_intent(self, record: dict[str, Any]) -> None:
+        intent = _read_intent(record)
+        number = self._number(record["intent"], record)
+        if self._states[number]:
+            return
+        self.open[number] = intent
+        self._stuck.pop(number, None)
+        if self._keep:
+            ref = None
+            if "parents" in record:
+                account_id, project_id, target_group_id = record["parents"]
+                ref = RunRef(account_id, project_id, target_group_id, intent[1].id)
+            self._sent[number] = intent[1], ref, _time_of(self._time)
 
     def _apply_end(self, record: dict[str, Any]) -> None:
         code = _CODE_OF[record["as"]]
         key = _text(record["do"]), _text(record["as"])
-        ref = record.get("ref")
-        row = None
-        if self._keep and code > 1:
-            row = JournalRow(
-                number=int(record["end"]),
-                ref=ref and RunRef(*ref),
-                action=record["action"] and _read_action(record["action"]),
-                state=record["as"],
-                error=_text(record["error"]),
-                message=_text(record["message"]),
-                trace_id=record["trace"],
-            )
-        number = self._number(record["end"], record)
+        number = record["end"]
+        row = self._row(record, number, code) if self._keep and (code > 1 or self._keep_done) else None
+        number = self._number(number, record)
         self.open.pop(number, None)
+        self._sent.pop(number, None)
+        self._stuck.pop(number, None)
         if self._states[number]:
             return
         self._states[number] = code
+        if "if_match" in record and record.get("etag") is not None and record["as"] == "accepted":
+            self.left[number] = _text(record["etag"])
         self.outcomes[key] = self.outcomes.get(key, 0) + 1
         if row is not None:
             self.rows.append(row)
+
+    def _row(self, record: dict[str, Any], number: int, code: int | None) -> JournalRow:
+        """Return the row of a record that says how it ended, or that it is stuck (`code` is `None`)."""
+        ref = record.get("ref")
+        ended = record["as"]
+        before, sent_to, _ = self._sent.get(number, (None, None, None))
+        values: dict[str, Any] = {"state": "stuck" if code is None else _STATES[code - 1]}
+        if code == 1:
+            what = record.get("action", record["do"])
+            values |= {"effect": ended, "etag": record.get("etag") if ended == "accepted" else None}
+        else:
+            what = record["action"]
+            values |= {"error": _text(record["error"]), "message": _text(record["message"])}
+        return JournalRow(
+            number=number,
+            ref=RunRef(*ref) if ref else sent_to,
+            action=what and self._action(what, number),
+            trace_id=record["trace"],
+            time=_time_of(self._time),
+            before=before,
+            conflicts=int(record.get("conflicts", 0)),
+            if_match=record.get("if_match"),
+            **values,
+        )
+
+    def _action(self, what: Any, number: int) -> Action | None:
+        if what == Update.name:  # an update of format 1 that ended well: its intent has the dates
+            sent = self.open.get(number)
+            return sent and sent[0]
+        return _read_action(what)
+
+    def _event(self, record: dict[str, Any]) -> JournalEvent:
+        time = _time_of(self._time)
+        kind, seconds = record["event"], record["seconds"]
+        if time is None or kind not in _EVENTS:
+            raise ValueError(kind)
+        return JournalEvent(
+            time=time, kind=kind, seconds=None if seconds is None else float(seconds), reason=_text(record["reason"])
+        )
 
     def _number(self, number: Any, record: dict[str, Any]) -> int:
         """Return the number of a row, and keep its digest. Raises `ValueError` if it is none."""
@@ -200,9 +272,18 @@ class Replay:
         by_state = dict.fromkeys(_STATES, 0)
         for (_, outcome), rows in self.outcomes.items():
             by_state[_STATES[_CODE_OF[outcome] - 1]] += rows
-        return JournalCounts(**by_state, in_flight=len(self.open))
+        in_flight = len(self.open) - sum(number in self.open for number in self._stuck)
+        return JournalCounts(**by_state, in_flight=in_flight, stuck=len(self._stuck))
 
-    def in_flight(self) -> Iterator[JournalRow]:
-        """Yield the rows in flight."""
+    def written(self) -> tuple[datetime | None, datetime | None]:
+        """Return the times of the first and of the last group, where they are on record."""
+        return _time_of(self._first_time), _time_of(self._time)
+
+    def without_end(self) -> Iterator[JournalRow]:
+        """Yield the rows that are stuck, then those in flight. Their refs, runs and times need `keep`."""
+        for _, row in sorted(self._stuck.items()):
+            yield row
         for number, (action, _) in sorted(self.open.items()):
-            yield JournalRow(number=number, ref=None, action=action, state="in flight")
+            if number not in self._stuck:
+                before, ref, time = self._sent.get(number, (None, None, None))
+                yield JournalRow(number=number, ref=ref, action=action, state="in flight", before=before, time=time)

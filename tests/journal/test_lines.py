@@ -109,7 +109,7 @@ def test_every_end_is_counted() -> None:
     assert replay.counts().ended == 7
     assert replay.outcomes[("complete", "skipped")] == 1
     assert replay.outcomes[("?", "failed")] == 1
-    rows = {row.number: row for row in [*replay.rows, *replay.in_flight()]}
+    rows = {row.number: row for row in [*replay.rows, *replay.without_end()]}
     assert sorted(rows) == [0, 1, 2, 6, 7]
     assert (rows[0].ref, rows[0].action, rows[0].error, rows[0].trace_id) == (
         REF,
@@ -140,8 +140,8 @@ def test_the_first_line_binds() -> None:
     binding = Binding("https://api.cint.com/v1", "2025-12-18", "digest")
     assert read_binding(header_line(binding)) == binding
     assert read_binding(header_line(Binding("u", "v"))).plan is None
-    with pytest.raises(ConfigurationError, match="format 2"):
-        read_binding(header_line(binding).replace(b'journal":1', b'journal":2'))
+    with pytest.raises(ConfigurationError, match="format 3"):
+        read_binding(header_line(binding).replace(b'journal":2', b'journal":3'))
     for junk in (b"", b"{}\n", b"[]\n", b"5\n", b"account_id,project_id\n", b"\xff\n", b'{"fielding_journal":1}\n'):
         with pytest.raises(ConfigurationError, match="not a journal"):
             read_binding(junk)

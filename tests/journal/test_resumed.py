@@ -22,7 +22,6 @@ from fielding_async import (
     Resume,
     RunRef,
     SessionClosedError,
-    SkippedError,
     Update,
     read_journal,
 )
@@ -230,21 +229,25 @@ async def test_a_folder_that_cannot_be_synced_is_no_obstacle(
 def test_a_row_that_is_still_in_flight_is_not_overtaken(on_row_failure: str) -> None:
     """Where nothing could be learned of a row, those behind it on its run wait for another process, with any option."""
 
-    class ForbidsFirstGet(FakeExchange):
+    class ForbidsGets(FakeExchange):
+        down = True
+
         def answer(self, outgoing: Outgoing, name: str, action: str) -> Attempted:
             answer = super().answer(outgoing, name, action)
-            return Response(403, {}, b"{}") if self.requests["get"] == 1 and action == "get" else answer
+            return Response(403, {}, b"{}") if self.down and action == "get" else answer
 
-    exchange, disk = ForbidsFirstGet(), Disk()
+    exchange, disk = ForbidsGets(), Disk()
     rows: Rows = [(ref_of(1), Pause()), (ref_of(1), Update(end_fielding_at=END))]
     base = run_value(id="run1", etag='W/"1"', version=1)
     disk.data = header_line(Binding("https://fake.invalid/v1", "2025-12-18"))
     disk.data += commit_line(1) + intent_line(0, row_digest(*rows[0]), Pause(), base)
     exchange.run("run1")["version"] = 2  # by a colleague
     found = {done.number: done for done in one_process(disk, exchange, rows, on_row_failure=on_row_failure)}
+    assert found.keys() == {0}  # no GET works: the batch stops
     assert isinstance(found[0].error, OutcomeUnknownError)
-    assert isinstance(found[1].error, SkippedError)
+    assert found[0].is_open
     assert exchange.times(1) == 0
+    exchange.down = False
     later = one_process(disk, exchange, rows, on_row_failure=on_row_failure)
     assert [done.result().effect for done in later] == ["accepted", "accepted"]
     assert exchange.applied == [("run1", "pause"), ("run1", "update")]
@@ -317,7 +320,7 @@ def test_a_row_is_not_skipped_for_a_later_one() -> None:
     base = run_value(id="run1", etag='W/"1"', version=1)
     disk.data += commit_line(1) + intent_line(0, row_digest(*rows[0]), Pause(), base)
     first = one_process(disk, exchange, rows)
-    assert [type(done.error) for done in first] == [OutcomeUnknownError, SkippedError, ConfigurationError]
+    assert [(done.number, type(done.error), done.is_open) for done in first] == [(0, OutcomeUnknownError, True)]
     exchange.down = False
     second = one_process(disk, exchange, rows)
     assert [done.error and type(done.error) for done in second] == [None, None, ConfigurationError]

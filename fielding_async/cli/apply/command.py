@@ -224,7 +224,7 @@ def _apply(order: Order, file: "PlanFile", defaults: "Defaults", checked: "Check
     is_over = earlier is not None and earlier.ended == checked.rows
     if not yes and not is_over:
         _ask()
-    pairs = ((row.ref, row.action) for row in verified_rows(file.rows(defaults), checked))
+    pairs = (row.pair for row in verified_rows(file.rows(defaults), checked))
     execution = Execution(order, checked, iter(()) if is_over else pairs, has_journal=earlier is not None)
 
     async def work() -> int:

@@ -1,32 +1,25 @@
 """Writes the rows that did not end well to PLAN.failed.csv and PLAN.unknown.csv."""
 
-import re
 from pathlib import Path
 
 from fielding_async import JournalRow
 from fielding_async.cli.shared.output import printable, write_stderr
 from fielding_async.cli.shared.plan.writer import PlanWriter
+from fielding_async.cli.shared.row_texts import error_text
 
 from .order import Order
 
-__all__ = ["FailedRows", "error_text"]
-
-_REQUEST = re.compile(r"(?:^|(?<=: ))[A-Z]+ /\S*: ")
-_TRACE = re.compile(r" \[trace_id=[^\]]*\]$")
-_EARLIER = re.compile(r": row \d+ of the journal: [a-z]+$")  # counted from 0: not a line of the plan
-
-
-def error_text(row: JournalRow, *, trace: bool = False) -> str:
-    """Return a row's error without what the row itself says, or what is of no use to people."""
-    message = _EARLIER.sub("", _TRACE.sub("", _REQUEST.sub("", row.message)))
-    return f"{row.error}: {message}" + (f" [trace_id={row.trace_id}]" if trace and row.trace_id else "")
+__all__ = ["FailedRows"]
 
 
 class FailedRows:
-    """The files of rows that failed or were skipped, and of rows whose outcome is unknown."""
+    """The files of rows that failed or were skipped, and of rows whose outcome is unknown.
 
-    def __init__(self, order: Order) -> None:
-        self._writers = {kind: PlanWriter(order.beside(kind)) for kind in ("failed", "unknown")}
+    `guarded`: rows of the plan have an `if_match`.
+    """
+
+    def __init__(self, order: Order, *, guarded: bool) -> None:
+        self._writers = {kind: PlanWriter(order.beside(kind), guarded=guarded) for kind in ("failed", "unknown")}
         self._errors: dict[str, OSError] = {}
 
     def add(self, row: JournalRow) -> None:
@@ -35,7 +28,7 @@ class FailedRows:
         if row.ref is None or row.action is None or to in self._errors:
             return
         try:
-            self._writers[to].add(row.ref, row.action, error_text(row, trace=True))
+            self._writers[to].add(row.ref, row.action, error_text(row, trace=True), row.if_match)
         except OSError as error:
             self._errors[to] = error
 

@@ -13,11 +13,12 @@ from fielding_async.cli.shared.exit_status import Exit
 from fielding_async.cli.shared.output import duration, printable, stdout_console, write_json, write_stderr, write_stdout
 from fielding_async.cli.shared.plan.checked_plan import CheckedPlan, ProblemKind
 from fielding_async.cli.shared.plan.row import ACTIONS
+from fielding_async.cli.shared.row_texts import error_text
 from fielding_async.cli.shared.value_texts import error_object, json_value
 from fielding_async.core.errors import ConfigurationError
 
 from .execution import Execution
-from .failed_rows import FailedRows, error_text
+from .failed_rows import FailedRows
 from .tally import unsent_rows
 
 __all__ = ["report"]
@@ -32,7 +33,7 @@ _LONGEST = 300  # characters of an error
 def report(execution: Execution) -> int:
     """Report how the rows ended, and write the files of those that did not end well. Returns the exit status."""
     order, checked = execution.order, execution.checked
-    files = FailedRows(order)
+    files = FailedRows(order, guarded=checked.guarded > 0)
     try:
         summary = read_journal(order.journal)
         counts = summary.counts

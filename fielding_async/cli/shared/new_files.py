@@ -4,7 +4,7 @@ import os
 import secrets
 from pathlib import Path
 
-__all__ = ["open_beside", "open_unlinked"]
+__all__ = ["claim", "open_beside", "open_unlinked"]
 
 _FLAGS = ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC", "O_BINARY", "O_NOINHERIT")  # no system has all of them
 
@@ -23,6 +23,11 @@ def open_beside(path: Path) -> tuple[Path, int]:
     """
     partial = path.with_name(f".fielding-{secrets.token_hex(16)}.partial")
     return partial, os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _flags(), 0o600)
+
+
+def claim(path: Path) -> None:
+    """Make an empty file at `path`, readable by its owner only. Raises `OSError` if anything is there, also a link."""
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _flags(), 0o600))
 
 
 def open_unlinked(path: Path) -> int:

@@ -38,12 +38,13 @@ R2  If an attempt may have been applied (a lost reply), the run is compared with
        with R3, as after an ordinary conflict; but `Fail` after such a page. Never for a resume or a relaunch (A4).
     e  Anything else: `Unknown`.
 R3  Nothing that was sent can have been applied. What the caller wants is compared with the run:
-    a  It is there: `already`; while a write of an earlier call may still be applied under this ETag it is sent again
+    a  It has another ETag than the only one that the caller allows (`if_match`): `Refuse`, wherever it is.
+    b  It is there: `already`; while a write of an earlier call may still be applied under this ETag it is sent again
        instead, or, if there is nothing to send, it is `unconfirmed`.
-    b  The caller asked to be refused (`seen=` and the run has changed, or `on_conflict="raise"`): `Refuse`.
-    c  The exchange refused the state (422) under this very ETag: `Fail`.
-    d  R4 forbids it: `Refuse`.
-    e  Otherwise it is still wanted: `Send` under the fetched ETag.
+    c  The caller asked to be refused (`seen=` and the run has changed, or `on_conflict="raise"`): `Refuse`.
+    d  The exchange refused the state (422) under this very ETag: `Fail`.
+    e  R4 forbids it: `Refuse`.
+    f  Otherwise it is still wanted: `Send` under the fetched ETag.
 R4  What somebody else changed since the first attempt of this call that may have been applied is not reversed. Proof
     that nothing was applied is not leave to send: every value that the action names must be as it was then.
 
@@ -103,9 +104,9 @@ class Situation:
     attempt that may have been applied was answered with a 5xx of the exchange; `only_pages`: with a 4xx that something
     in between made. `resumed`: each was made by an earlier process, and is on record. `unclear`: the success that is
     not as documented (R2a). `attempts_left`: the write may be sent again under the same ETag. `seen`: the run that the
-    caller's decision rests on. `in_doubt`: a cancelled or unknown write of an earlier call may still be applied under
-    the fetched ETag. `is_stale`: the fetched run is older than what is known, or came from a cache.
-    `may_fetch_again`: there is time for that.
+    caller's decision rests on. `if_match`: the only ETag that the caller allows. `in_doubt`: a cancelled or unknown
+    write of an earlier call may still be applied under the fetched ETag. `is_stale`: the fetched run is older than what
+    is known, or came from a cache. `may_fetch_again`: there is time for that.
     """
 
     fresh: FieldingRun
@@ -121,6 +122,7 @@ class Situation:
     unclear: Response | None = None
     attempts_left: bool = False
     seen: FieldingRun | None = None
+    if_match: str | None = None
     on_conflict: OnConflict = "reapply"
     in_doubt: bool = False
     is_stale: bool = False
@@ -130,6 +132,11 @@ class Situation:
     def unchanged(self) -> bool:
         """Whether the fetched run has the very ETag that the last attempt was sent under."""
         return self.base is not None and self.fresh.etag == self.base.etag
+
+    @property
+    def is_forbidden_etag(self) -> bool:
+        """Whether the fetched run has another ETag than the only one that the caller allows."""
+        return self.if_match is not None and self.fresh.etag != self.if_match
 
     @property
     def is_refused_etag(self) -> bool:
@@ -172,7 +179,7 @@ def _judge_stale(situation: Situation) -> Verdict:
     if situation.why is Why.INVALID_STATE:
         return Fail()
     wanted = _wanted(situation)
-    if wanted is None:
+    if wanted is None or situation.is_forbidden_etag:
         return Unreadable()
     return _send_or_refuse(situation, wanted)
 
@@ -236,6 +243,8 @@ def _wanted(situation: Situation) -> Action | None:
 def _judge_order(situation: Situation) -> Verdict:
     """Judge what the caller wants, when nothing that was sent can have been applied (R3)."""
     wanted = _wanted(situation)
+    if situation.is_forbidden_etag:
+        return Refuse(wanted)
     if not situation.in_doubt and (wanted is None or wanted.is_there(situation.fresh)):
         return Finish("already", wanted)
     if wanted is None:
@@ -256,7 +265,7 @@ def _send_or_refuse(situation: Situation, wanted: Action) -> Verdict:
 
 
 def _must_be_refused(situation: Situation) -> bool:
-    """Whether the caller asked to be refused when the run has changed (R3b)."""
+    """Whether the caller asked to be refused when the run has changed (R3c)."""
     seen, fresh = situation.seen, situation.fresh
     if situation.on_conflict == "raise" and situation.why is not Why.OPENING:
         return True

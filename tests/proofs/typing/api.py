@@ -17,6 +17,7 @@ from fielding_async import (
     FieldingRun,
     FieldingSession,
     JournalCounts,
+    JournalEvent,
     JournalRow,
     JournalSummary,
     Leftover,
@@ -31,6 +32,7 @@ from fielding_async import (
     RunRef,
     TargetGroup,
     Update,
+    journal_events,
     journal_rows,
     read_journal,
     trace_context,
@@ -129,3 +131,5 @@ async def batches(fielding: FieldingSession, refs: list[RunRef]) -> None:
         assert_type(batch.earlier, JournalCounts)
     assert_type(read_journal("rows.journal"), JournalSummary)
     assert_type(journal_rows("rows.journal"), Iterator[JournalRow])
+    assert_type(journal_rows("rows.journal", all=True), Iterator[JournalRow])
+    assert_type(journal_events("rows.journal"), Iterator[JournalEvent])

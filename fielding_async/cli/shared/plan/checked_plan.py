@@ -63,9 +63,9 @@ class CheckedPlan:
     `distinct_runs`: how many runs the rows are of. `duplicates`: how many rows say what an earlier row says, the same
     action (and dates) on the same run. `first_duplicate`: the line of the first of them, if the plan has no bad lines.
     `digest`: of the canonical texts of all rows, so that it does not depend on how the file is written. `blocks`: a
-    digest for each block of rows. `places`: number and line of each row that does not stand on the line after the row
-    before it. `bad`: how many lines are not valid rows. `shown`: the first bad lines. `kinds`: the problems of all bad
-    lines.
+    digest for each block of rows. `guarded`: how many rows have an `if_match`. `places`: number and line of each row
+    that does not stand on the line after the row before it. `bad`: how many lines are not valid rows. `shown`: the
+    first bad lines. `kinds`: the problems of all bad lines.
     """
 
     rows: int
@@ -77,6 +77,7 @@ class CheckedPlan:
     digest: str
     blocks: tuple[bytes, ...]
     places: tuple["array[int]", "array[int]"]
+    guarded: int
     bad: int
     shown: tuple[BadLine, ...]
     kinds: dict[str, ProblemKind]
@@ -106,7 +107,7 @@ def check_plan(lines: Iterable[PlanRow | BadLine], *, on_bad: Callable[[BadLine]
     runs, texts = array("q"), array("q")  # hashes: 16 bytes a row, where sets would take 140
     whole, block = sha256(), blake2b(digest_size=16)
     numbers, places = array("Q"), array("Q")
-    rows = requests = bad = last = 0
+    rows = requests = bad = last = guarded = 0
     for line in lines:
         if isinstance(line, BadLine):
             bad += 1
@@ -122,6 +123,7 @@ def check_plan(lines: Iterable[PlanRow | BadLine], *, on_bad: Callable[[BadLine]
             places.append(line.line)
         rows, last = rows + 1, line.line
         actions[line.action.name] += 1
+        guarded += line.if_match is not None
         # counted with as many remembered runs as a session has, so that the figure is right for long plans too
         run = hash(line.ref)
         requests += 1 if run in known else 2
@@ -130,7 +132,7 @@ def check_plan(lines: Iterable[PlanRow | BadLine], *, on_bad: Callable[[BadLine]
         if len(known) > _REMEMBERED:
             known.popitem(last=False)
         runs.append(run)
-        text = canonical_text(line.ref, line.action).encode()
+        text = canonical_text(line.ref, line.action, line.if_match).encode()
         texts.append(hash(text))
         whole.update(text)
         block.update(text)
@@ -150,6 +152,7 @@ def check_plan(lines: Iterable[PlanRow | BadLine], *, on_bad: Callable[[BadLine]
         digest=whole.hexdigest(),
         blocks=tuple(blocks),
         places=(numbers, places),
+        guarded=guarded,
         bad=bad,
         shown=tuple(shown),
         kinds=kinds,
@@ -207,7 +210,7 @@ def verified_rows(lines: Iterable[PlanRow | BadLine], checked: CheckedPlan) -> I
 def _verified(block: list[PlanRow], digest: bytes | None) -> list[PlanRow]:
     found = blake2b(digest_size=16)
     for row in block:
-        found.update(canonical_text(row.ref, row.action).encode())
+        found.update(canonical_text(row.ref, row.action, row.if_match).encode())
     if found.digest() != digest:
         raise _changed(block[0].line)
     return block

@@ -6,11 +6,11 @@ from unicodedata import normalize
 from fielding_async.core.errors import ConfigurationError
 
 from .file_kinds import LAID_OUT, shown
-from .row import ACTIONS, COLUMNS, ERROR, REF, Defaults
+from .row import ACTIONS, COLUMNS, ERROR, IF_MATCH, REF, Defaults
 
 __all__ = ["KNOWN", "column_name", "read_header", "unknown_names"]
 
-KNOWN = frozenset({*COLUMNS, REF, ERROR})
+KNOWN = frozenset({*COLUMNS, IF_MATCH, REF, ERROR})
 """The names that a column of a plan may have."""
 
 _OPTIONS = {"account_id": "--account", "project_id": "--project"}
@@ -85,7 +85,10 @@ def unknown_names(names: list[str], present: set[str], defaults: Defaults, what:
 
 def _near(name: str, cutoff: float, present: set[str]) -> str | None:
     plain = name[:_SHOWN].lower().replace(" ", "_").replace("-", "_")
-    return next(iter(get_close_matches(plain, [known for known in COLUMNS if known not in present], 1, cutoff)), None)
+    return next(
+        iter(get_close_matches(plain, [known for known in (*COLUMNS, IF_MATCH) if known not in present], 1, cutoff)),
+        None,
+    )
 
 
 def _spoilt(names: list[str]) -> str:
@@ -113,7 +116,7 @@ def _no_names(written: list[str], text: str) -> str:
 
 def _repeated(written: list[str], names: list[str]) -> list[str]:
     wrong: list[str] = []
-    for name in (*COLUMNS, REF):
+    for name in (*COLUMNS, IF_MATCH, REF):
         if names.count(name) < 2:
             continue
         texts = {text: None for text, found in zip(written, names, strict=True) if found == name}

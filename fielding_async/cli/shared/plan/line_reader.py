@@ -9,7 +9,7 @@ from .file_kinds import LAID_OUT, check_first_line, shown
 from .header import KNOWN, column_name, read_header
 from .json_rows import read_json
 from .lines import BadTextError, Lines, bad_line, text_lines
-from .row import ACTIONS, ERROR, BadLine, Defaults, PlanRow, read_row
+from .row import ACTIONS, ERROR, IF_MATCH, BadLine, Defaults, PlanRow, read_row
 
 __all__ = ["FORMULA", "read_lines"]
 
@@ -104,9 +104,10 @@ def _by_column(columns: list[str], cells: list[str], defaults: Defaults) -> dict
         why = f": {_ROW_NAMES}" if not columns[0] else ""
         return f"has a value in a column without a name{why}; remove the column, or give --ignore-columns", ""
     row = dict(zip(columns, cells, strict=False))
-    run = row.get("fielding_run_id", "")
-    if run[:1] == "'" and run[1:2] in FORMULA:
-        row["fielding_run_id"] = run[1:]
+    for name in ("fielding_run_id", IF_MATCH):
+        cell = row.get(name, "")
+        if cell[:1] == "'" and cell[1:2] in FORMULA:
+            row[name] = cell[1:]
     return row
 
 

@@ -18,7 +18,7 @@ from fielding_async.core.dates import to_text
 from fielding_async.core.models import RunRef
 
 from .line_reader import FORMULA
-from .row import COLUMNS, ERROR
+from .row import COLUMNS, ERROR, IF_MATCH
 
 __all__ = ["PlanWriter", "cells", "formula_safe"]
 
@@ -34,21 +34,26 @@ def formula_safe(text: str) -> str:
     return f"'{text}" if _AT_START.match(text) else text
 
 
-def cells(ref: RunRef, action: Action, error: str) -> list[str]:
-    """Return the cells of a row: those of the plan's columns, and the error."""
+def cells(ref: RunRef, action: Action, error: str, if_match: str | None = None) -> list[str]:
+    """Return the cells of a row: those of the plan's columns, its `if_match` unless that is `None`, and the error."""
     start = action.start_fielding_at if isinstance(action, Update) else None
     end = action.end_fielding_at if isinstance(action, Update) else None
-    run = ref.fielding_run_id
     return [
         str(ref.account_id),
         ref.project_id,
         ref.target_group_id,
-        f"'{run}" if run.startswith(FORMULA) else run,  # removed when the plan is read
+        _unchanged(ref.fielding_run_id),
         action.name,
         to_text(start) if start is not None else "",
         to_text(end) if end is not None else "",
+        *([] if if_match is None else [_unchanged(if_match)]),
         formula_safe(error),
     ]
+
+
+def _unchanged(text: str) -> str:
+    """Return a text that no spreadsheet takes for a formula, and that is the text itself when the plan is read."""
+    return f"'{text}" if text.startswith(FORMULA) else text
 
 
 class PlanWriter:
@@ -57,11 +62,13 @@ class PlanWriter:
     Without rows no file is written. An older file with a line that the new one lacks (it was edited, or it is of
     another plan) is renamed: a `~`, or `~2` and so on, is added to its name. So is anything but a regular file
     with one name, such as a link or a pipe. It is neither read nor written to.
-    `kept`: its new path; `kept_because`: why. `rows`: how many rows were written.
+    `guarded`: the file has the column `if_match`. `kept`: its new path; `kept_because`: why. `rows`: how many rows were
+    written.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, guarded: bool = False) -> None:
         self.path = path
+        self._guarded = guarded
         self.rows: int = 0
         self.kept: Path | None = None
         self.kept_because: str = ""
@@ -69,15 +76,15 @@ class PlanWriter:
         self._file: IO[str] | None = None
         self._write: Callable[[list[str]], object] | None = None
 
-    def add(self, ref: RunRef, action: Action, error: str) -> None:
-        """Write a row. Raises `OSError`."""
+    def add(self, ref: RunRef, action: Action, error: str, if_match: str | None = None) -> None:
+        """Write a row; `if_match` only where the file has that column. Raises `OSError`."""
         if self._write is None:
             self._partial, fd = open_beside(self.path)
             # with a byte order mark, without which Excel misreads what is not ASCII
             self._file = os.fdopen(fd, "w", encoding="utf-8-sig", newline="")
             self._write = csv.writer(self._file).writerow
-            self._write([*COLUMNS, ERROR])
-        self._write(cells(ref, action, error))
+            self._write([*COLUMNS, *([IF_MATCH] if self._guarded else []), ERROR])
+        self._write(cells(ref, action, error, (if_match or "") if self._guarded else None))
         self.rows += 1
 
     def finish(self) -> Path | None:

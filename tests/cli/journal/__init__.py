@@ -1,0 +1,1 @@
+"""`fielding journal`."""

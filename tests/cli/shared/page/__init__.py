@@ -1,0 +1,1 @@
+"""The report of a journal as an HTML page."""
