@@ -89,7 +89,8 @@ def finished_at(checked: CheckedPlan, summary: JournalSummary) -> str | None:
 def prompt_lines(order: Order, checked: CheckedPlan, earlier: JournalSummary | None) -> list[str]:
     """Return what will be done, as lines for the question whether to do it."""
     rows = f"{printable(order.plan)}: {_rows_text(checked)}, on {order.place}"
-    return [rows, *_earlier_lines(order, checked, earlier)]
+    twice = [checked.duplicates_text] if checked.duplicates else []
+    return [rows, *twice, *_earlier_lines(order, checked, earlier)]
 
 
 def _rows_text(checked: CheckedPlan) -> str:
@@ -139,6 +140,7 @@ def dry_run_lines(
         time_needed = f"not known without --rate; it would be {times} requests a second"
     return [
         f"{printable(order.plan)}: {_rows_text(checked)}, on {order.base_url}",
+        f"runs: {checked.distinct_runs:,}{checked.duplicates_text and f'; {checked.duplicates_text}'}",
         *_earlier_lines(order, checked, earlier),
         *([] if runs_checked is None else [check_line(runs_checked)]),
         f"requests: about {requests:,} (a look at each run, a write for each row; conflicts and retries come on top)",
@@ -158,6 +160,8 @@ def dry_run_object(
         "base_url": order.base_url,
         "rows": checked.rows,
         "actions": checked.actions,
+        "distinct_runs": checked.distinct_runs,
+        "duplicates": checked.duplicates,
         "digest": checked.digest,
         "ended_before": earlier.counts.ended if earlier else 0,
         "finished_at": finished_at(checked, earlier) if earlier else None,

@@ -91,6 +91,7 @@ def test_a_dry_run_says_what_would_be_sent_and_sends_nothing(
     assert (ended.status, ended.err) == (0, "")
     assert ended.out.splitlines() == [
         f"plan.csv: 5 rows (4 pause, 1 resume), on {box.url}",
+        "runs: 3; 1 row says the same as an earlier row, first on line 6",
         "requests: about 8 (a look at each run, a write for each row; conflicts and retries come on top)",
         "time: about 1 min 20 s at 0.1 requests a second",
         "dry run: nothing was sent",
@@ -98,6 +99,7 @@ def test_a_dry_run_says_what_would_be_sent_and_sends_nothing(
     assert "not known without --rate; it would be 2 s at 5 and 0 s at 20" in cli("apply", "plan.csv", "--dry-run").out
     (told,) = cli("apply", "plan.csv", "--dry-run", "--json", "--rate", 4).objects
     assert (told["kind"], told["rows"], told["requests"], told["seconds"]) == ("dry-run", 5, 8, 2.0)
+    assert (told["distinct_runs"], told["duplicates"]) == (3, 1)
     assert box.requests == ()
     assert [path.name for path in folder.iterdir()] == ["plan.csv"]
 
@@ -130,3 +132,18 @@ def test_a_plan_that_may_not_be_read_is_told_to_machines_too(box: Sandbox, rows:
         what = end_of(child)
     assert what.status == 2
     assert [told["message"] for told in what.objects] == ["plan.csv: cannot be read: Permission denied"]
+
+
+def test_columns_that_no_plan_has_are_left_out_when_asked_for(box: Sandbox, cli: Cli, folder: Path) -> None:
+    """The refusal names the columns and the option, and with the option the plan is applied; the dates are pandas'."""
+    ref = box.add_run()
+    text = f",Ref,Action,End Fielding At,note\n0,{ref},Update,2031-05-17 12:00:00+00:00,x\n"
+    (folder / "plan.csv").write_text(text)
+    refused = cli("apply", "plan.csv", "--yes")
+    assert refused.status == 2
+    assert "line 1: column 'note' is unknown: remove it, or give --ignore-columns" in refused.err
+    assert box.requests == ()
+    assert cli("apply", "plan.csv", "--yes", "--ignore-columns").status == 0
+    end = box.inspect(ref).end_fielding_at
+    assert end is not None
+    assert end.isoformat() == "2031-05-17T12:00:00+00:00"

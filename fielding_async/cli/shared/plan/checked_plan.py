@@ -6,7 +6,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from hashlib import blake2b, sha256
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from fielding_async.cli.shared.output import printable
 from fielding_async.core.errors import ConfigurationError
@@ -20,6 +20,7 @@ SHOWN = 20
 
 _BLOCK = 256  # rows that have a digest in common: all are verified before the first of them is used
 _REMEMBERED = 65_536  # runs whose ETags a session keeps by default
+_PARTS = 64
 _KINDS = 10
 _RANGES = 3
 
@@ -58,16 +59,21 @@ class CheckedPlan:
     """What a check found in a plan.
 
     `rows`: how many rows there are. `actions`: how many rows each action has. `requests`: how many requests the plan
-    takes without conflicts and retries, with a GET for each run that the session does not remember. `digest`: of the
-    canonical texts of all rows, so that it does not depend on how the file is written. `blocks`: a digest for each
-    block of rows. `guarded`: how many rows have an `if_match`. `places`: number and line of each row that does not
-    stand on the line after the row before it. `bad`: how many lines are not valid rows. `shown`: the first bad lines.
-    `kinds`: the problems of all bad lines.
+    takes without conflicts and retries, with a GET for each run that the session does not remember.
+    `distinct_runs`: how many runs the rows are of. `duplicates`: how many rows say what an earlier row says, the same
+    action (and dates) on the same run. `first_duplicate`: the line of the first of them, if the plan has no bad lines.
+    `digest`: of the canonical texts of all rows, so that it does not depend on how the file is written. `blocks`: a
+    digest for each block of rows. `guarded`: how many rows have an `if_match`. `places`: number and line of each row
+    that does not stand on the line after the row before it. `bad`: how many lines are not valid rows. `shown`: the
+    first bad lines. `kinds`: the problems of all bad lines.
     """
 
     rows: int
     actions: dict[str, int]
     requests: int
+    distinct_runs: int
+    duplicates: int
+    first_duplicate: int | None
     digest: str
     blocks: tuple[bytes, ...]
     places: tuple["array[int]", "array[int]"]
@@ -75,6 +81,14 @@ class CheckedPlan:
     bad: int
     shown: tuple[BadLine, ...]
     kinds: dict[str, ProblemKind]
+
+    @property
+    def duplicates_text(self) -> str:
+        """The rows that are there twice, for people; empty if there are none."""
+        if not self.duplicates:
+            return ""
+        rows = "1 row says" if self.duplicates == 1 else f"{self.duplicates:,} rows say"
+        return f"{rows} the same as an earlier row, first on line {self.first_duplicate}"
 
     def line(self, number: int) -> int:
         """Return the line of a row. `number`: of the row, counted from 0."""
@@ -90,6 +104,7 @@ def check_plan(lines: Iterable[PlanRow | BadLine], *, on_bad: Callable[[BadLine]
     shown: list[BadLine] = []
     blocks: list[bytes] = []
     known: OrderedDict[int, None] = OrderedDict()
+    runs, texts = array("q"), array("q")  # hashes: 16 bytes a row, where sets would take 140
     whole, block = sha256(), blake2b(digest_size=16)
     numbers, places = array("Q"), array("Q")
     rows = requests = bad = last = guarded = 0
@@ -116,7 +131,9 @@ def check_plan(lines: Iterable[PlanRow | BadLine], *, on_bad: Callable[[BadLine]
         known.move_to_end(run)
         if len(known) > _REMEMBERED:
             known.popitem(last=False)
+        runs.append(run)
         text = canonical_text(line.ref, line.action, line.if_match).encode()
+        texts.append(hash(text))
         whole.update(text)
         block.update(text)
         if rows % _BLOCK == 0:
@@ -124,10 +141,14 @@ def check_plan(lines: Iterable[PlanRow | BadLine], *, on_bad: Callable[[BadLine]
             block = blake2b(digest_size=16)
     if rows % _BLOCK:
         blocks.append(block.digest())
-    return CheckedPlan(
+    distinct_texts, repeated = _distinct(texts)
+    checked = CheckedPlan(
         rows=rows,
         actions=dict(actions),
         requests=requests,
+        distinct_runs=_distinct(runs)[0],
+        duplicates=rows - distinct_texts,
+        first_duplicate=None,
         digest=whole.hexdigest(),
         blocks=tuple(blocks),
         places=(numbers, places),
@@ -136,6 +157,34 @@ def check_plan(lines: Iterable[PlanRow | BadLine], *, on_bad: Callable[[BadLine]
         shown=tuple(shown),
         kinds=kinds,
     )
+    if bad or not repeated:
+        return checked
+    return evolve(checked, first_duplicate=checked.line(_first_again(texts, repeated)))
+
+
+def _distinct(hashes: "array[int]") -> tuple[int, set[int]]:
+    """Return how many hashes there are, and which are there more than once. A part at a time: a set of all is large."""
+    parts = [array("q") for _ in range(_PARTS)]
+    for value in hashes:
+        parts[value % _PARTS].append(value)
+    distinct, repeated = 0, set[int]()
+    for part in parts:
+        known = set(part)
+        distinct += len(known)
+        if len(known) < len(part):
+            repeated.update(value for value, count in Counter(part).items() if count > 1)
+    return distinct, repeated
+
+
+def _first_again(hashes: "array[int]", repeated: set[int]) -> int:
+    """Return the place of the first hash that was there before."""
+    known: set[int] = set()
+    for place, value in enumerate(hashes):
+        if value in known:
+            return place
+        if value in repeated:
+            known.add(value)
+    raise AssertionError("no hash is there twice")
 
 
 def verified_rows(lines: Iterable[PlanRow | BadLine], checked: CheckedPlan) -> Iterator[PlanRow]:

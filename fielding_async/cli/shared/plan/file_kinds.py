@@ -2,16 +2,21 @@
 
 from fielding_async.core.errors import ConfigurationError
 
-__all__ = ["check_first_line", "check_head", "shown"]
+__all__ = ["LAID_OUT", "check_first_line", "check_head", "shown"]
+
+LAID_OUT = "is laid out as a table for reading: export CSV instead (sqlite3 -csv -header, psql --csv)"
+"""What a line of a table for reading is, and the remedy."""
 
 _SHOWN = 80  # characters of a line that a message repeats
+_FRAME = "+-=\u250c\u2500\u2550\u2554\u256d"  # first characters of a table that is drawn
 _EXCEL = "in Excel, save it as 'CSV UTF-8 (comma delimited)'"
+_LIBREOFFICE = "; in LibreOffice, as 'Text CSV'"
 _UNPACK = "is compressed: unpack it first"
 _HEADS = (
     (b"\xff\xfe", f"is UTF-16 text: {_EXCEL}; in Windows PowerShell, export it with -Encoding UTF8"),
     (b"\xfe\xff", f"is UTF-16 text: {_EXCEL}; in Windows PowerShell, export it with -Encoding UTF8"),
-    (b"PK\x03\x04", f"is a workbook or an archive, not CSV: {_EXCEL}"),
-    (b"\xd0\xcf\x11\xe0", f"is a workbook, not CSV: {_EXCEL}"),
+    (b"PK\x03\x04", f"is a workbook or an archive, not CSV: {_EXCEL}{_LIBREOFFICE}"),
+    (b"\xd0\xcf\x11\xe0", f"is a workbook, not CSV: {_EXCEL}{_LIBREOFFICE}"),
     (b"\x1f\x8b", f"{_UNPACK} (gunzip)"),
     (b"BZh", f"{_UNPACK} (bunzip2)"),
     (b"\xfd7zXZ\0", f"{_UNPACK} (unxz)"),
@@ -57,6 +62,8 @@ def check_first_line(number: int, line: str) -> None:
         problem = "is written by Windows PowerShell: give Export-Csv -NoTypeInformation, or delete the line"
     elif text.startswith("#"):
         problem = "is a comment: a plan has none; delete such lines (grep -v '^#' FILE > plan.csv)"
+    elif text[0] in _FRAME:
+        problem = LAID_OUT
     elif text.startswith("<"):
         problem = f"is HTML or XML, not CSV: {_EXCEL}"
     if problem is not None:

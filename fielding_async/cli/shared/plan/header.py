@@ -5,8 +5,8 @@ from unicodedata import normalize
 
 from fielding_async.core.errors import ConfigurationError
 
-from .file_kinds import shown
-from .row import COLUMNS, ERROR, IF_MATCH, REF, Defaults
+from .file_kinds import LAID_OUT, shown
+from .row import ACTIONS, COLUMNS, ERROR, IF_MATCH, REF, Defaults
 
 __all__ = ["KNOWN", "column_name", "read_header", "unknown_names"]
 
@@ -39,8 +39,7 @@ def read_header(cells: list[str], line: int, text: str, defaults: Defaults) -> l
     written = [cell.strip() for cell in cells]
     names = [column_name(name) for name in written]
     if not {*names} & {*COLUMNS, REF}:
-        problem = _spoilt(written) or f"it must be such as: {','.join(COLUMNS)}"
-        raise ConfigurationError(f"line {line} names no column of a plan; {problem}; the line is {shown(text)}")
+        raise ConfigurationError(f"line {line} {_no_names(written, text)}; the line is {shown(text)}")
     wrong = unknown_names([name for name in names if name], set(names), defaults)
     wrong += _repeated(written, names)
     if REF not in names:
@@ -100,6 +99,19 @@ def _spoilt(names: list[str]) -> str:
         if column_name(normalize("NFKC", name)) in KNOWN and not name.isascii():
             return "it has fullwidth characters, as an East Asian input method writes them: write them in ASCII"
     return ""
+
+
+def _no_names(written: list[str], text: str) -> str:
+    """Return what is wrong with a first line that names no column of a plan."""
+    if len(KNOWN & {*text.split()}) > 1:
+        return LAID_OUT
+    first = "names no column of a plan"
+    if spoilt := _spoilt(written):
+        return f"{first}; {spoilt}"
+    such_as = f"such as: {','.join(COLUMNS)}"
+    if {name.lower() for name in written} & {*ACTIONS}:
+        return f"{first} but is a row; the line before it must name the columns (sqlite3 -header), {such_as}"
+    return f"{first}; it must be {such_as}"
 
 
 def _repeated(written: list[str], names: list[str]) -> list[str]:

@@ -59,7 +59,7 @@ def _read_object(number: int, line: str, defaults: Defaults, *, is_first: bool =
         return bad_line(number, "names a key more than once", f": {shown(line)}")
     row = cast("dict[str, Any]", value)
     if is_first:
-        _check_whole(number, line, row)
+        _check_whole(number, row)
     if not KNOWN.issuperset(row):
         named = {column_name(name.strip()): cell for name, cell in row.items()}
         if len(named) < len(row):
@@ -74,10 +74,10 @@ def _read_object(number: int, line: str, defaults: Defaults, *, is_first: bool =
     )
 
 
-def _check_whole(number: int, line: str, row: dict[str, Any]) -> None:
+def _check_whole(number: int, row: dict[str, Any]) -> None:
     """Raise `ConfigurationError` if an object holds all rows of a plan at once."""
     problem = next((text for key, text in _WHOLE.items() if isinstance(row.get(key), list)), None)
     if isinstance(row.get("action"), dict):
         problem = _WHOLE["data"]
     if problem is not None:
-        raise ConfigurationError(f"line {number} ({shown(line)}) {problem}")
+        raise ConfigurationError(f"line {number} {problem}")  # not shown: it may hold a token

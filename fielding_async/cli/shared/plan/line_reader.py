@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from fielding_async.core.errors import ConfigurationError
 
-from .file_kinds import check_first_line, shown
+from .file_kinds import LAID_OUT, check_first_line, shown
 from .header import KNOWN, column_name, read_header
 from .json_rows import read_json
 from .lines import BadTextError, Lines, bad_line, text_lines
@@ -22,7 +22,6 @@ A `'` is written before such a cell.
 _DELIMITERS = (",", ";", "\t", "|")
 _ROW_NAMES = "R (row.names = FALSE) and pandas (index=False) write row names so unless they are told not to"
 _COMMENT = "is a comment: a plan has none; delete such lines"
-_RULE = "is the rule of a table for reading: export CSV instead (psql --csv, sqlite3 -csv -header)"
 
 
 def read_lines(lines: Iterable[str], defaults: Defaults) -> Iterator[PlanRow | BadLine]:
@@ -117,7 +116,7 @@ def _foreign(line: int, columns: list[str], cells: list[str], delimiter: str) ->
     if cells[0].startswith("#") and columns[0] != ERROR:
         return bad_line(line, _COMMENT, f": {shown(delimiter.join(cells))}")
     if all(set(cell) <= {"-", "+", ":"} for cell in cells):
-        return bad_line(line, _RULE)
+        return bad_line(line, LAID_OUT)
     if len(cells) == len(columns) + 1 and cells[columns.index("action") + 1].lower() in ACTIONS:
         return bad_line(line, f"has one cell more than the header, a row name: {_ROW_NAMES}")
     return None

@@ -19,7 +19,7 @@ _UNITS = (("seconds", 1), ("milliseconds", 1_000), ("microseconds", 1_000_000), 
 _EPOCH = parse_timestamp("1970-01-01T00:00:00Z")
 _FIRST_DAY = datetime(1899, 12, 30)  # noqa: DTZ001 - a serial number has no zone
 _SERIALS = range(20_000, 110_000)  # from 1954 to 2201
-_IN_UTC = 'yyyy-mm-dd"T"hh:mm:ss"Z", in UTC'
+_FORM = 'yyyy-mm-dd"T"hh:mm:ss"Z"'
 _SUCH_AS = "such as 2026-08-31T18:00:00Z"
 
 
@@ -50,7 +50,7 @@ def date_problem(value: object) -> tuple[str, str]:
     zone = _ZONE_NAME.fullmatch(text)
     if zone is not None and (_reads(zone[1].rstrip()) or _reads(f"{zone[1].rstrip()}Z")):
         if zone[2] in {"UTC", "GMT"}:
-            return f"has {zone[2]} for its zone, as BigQuery, DuckDB, R and Ruby write it: write Z in its place", ""
+            return f"has {zone[2]} for its zone, as BigQuery, R and Ruby write it: write Z in its place", ""
         return "names its time zone: write its offset in its place, such as Z or +02:00", ""
     if _NO_SECONDS.fullmatch(text):
         return f"has no seconds: write hours, minutes, seconds and a zone, {_SUCH_AS}", ""
@@ -60,7 +60,10 @@ def date_problem(value: object) -> tuple[str, str]:
     if microsoft is not None:
         return "is how Windows PowerShell writes a date in JSON: write $_.ToUniversalTime().ToString('o')", ""
     if _REGIONAL.fullmatch(text):
-        return f"is a date in a regional form: write {_IN_UTC} (Excel: a cell format; PowerShell: ToString('o'))", ""
+        return (
+            f"is a date in a regional form: write UTC as {_FORM} (Excel: a cell format; PowerShell: ToString('o'))",
+            "",
+        )
     return f"is not an RFC 3339 date and time, {_SUCH_AS}", ""
 
 
@@ -75,7 +78,7 @@ def _reads(text: str) -> bool:
 def _number_problem(whole: int, fraction: float) -> tuple[str, str]:
     if whole in _SERIALS:
         stands_for = _FIRST_DAY + timedelta(days=whole, seconds=round(fraction * 86_400))
-        rule = f"is a serial number of Excel, not a date: format the cells as {_IN_UTC} and export again"
+        rule = f"is a serial number of Excel, not a date: format the cells, in UTC, as {_FORM}"
         return rule, f"; it stands for {stands_for}, no zone"
     for unit, each in _UNITS:
         if 10**9 <= whole // each < 10**10:

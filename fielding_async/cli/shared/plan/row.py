@@ -17,6 +17,7 @@ from fielding_async.core.models import RunRef
 from .hints import MISSING, cell_hint, missing_value
 from .if_match import guarded, if_match_problem
 from .plan_dates import date_problem, read_plan_date
+from .problems import NOTHING, SHOWN, BadLine, Problem, missing, wrong
 
 __all__ = [
     "ACTIONS",
@@ -60,9 +61,8 @@ _STATUS_ACTIONS: dict[str, StatusAction] = {
 ACTIONS = (*_STATUS_ACTIONS, Update.name)
 """The names of the actions, as the API has them."""
 
-_NOTHING = (None, "")
-_SHOWN = 40  # characters of a value that a message repeats
 _ORDINARY = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)  # a run id that nothing has spoilt, unless it is in MISSING
+_ORDINARY_REF = re.compile(r"\d{1,9}/[0-9A-Z]{26}/[0-9A-Z]{26}/[A-Za-z0-9_-]+", re.ASCII)
 _WHOLE_NUMBER = re.compile(r"(\d{1,40})\.0", re.ASCII)
 _RULES = {
     "account_id": "is not an account id (a whole number from 0 to 2147483647)",
@@ -70,7 +70,6 @@ _RULES = {
     "target_group_id": "is not a target group id (26 characters out of 0-9 and A-Z)",
     "fielding_run_id": "is not a run id (no / ? # \\ %, spaces or control characters)",
 }
-_OPTIONS = {"account_id": " (or give --account)", "project_id": " (or give --project)"}
 
 
 @frozen
@@ -100,27 +99,6 @@ class PlanRow:
         return self.ref, guarded(self.action, self.if_match)
 
 
-@frozen
-class Problem:
-    """One thing that is wrong with a line. `kind` is the same text for all lines with the same problem."""
-
-    kind: str
-    text: str
-
-
-@frozen
-class BadLine:
-    """A line of a plan that is not a valid row, with all its problems."""
-
-    line: int
-    problems: tuple[Problem, ...]
-
-    @property
-    def text(self) -> str:
-        """All problems, on one line."""
-        return "; ".join(problem.text for problem in self.problems)
-
-
 def read_row(line: int, values: Mapping[str, Any], defaults: Defaults) -> PlanRow | BadLine:
     """Return the row that these values make, or all problems with them.
 
@@ -128,22 +106,41 @@ def read_row(line: int, values: Mapping[str, Any], defaults: Defaults) -> PlanRo
     `None` are no value.
     """
     problems: list[Problem] = []
-    if values.get(REF) not in _NOTHING:
+    if values.get(REF) not in NOTHING:
         values = _with_ref(values, problems)
         if problems:
             return BadLine(line, tuple(problems))
+    ref = _ordinary_ref(values) or _read_ref(values, defaults, problems)
+    action = _action(values, problems)
+    if_match = None if values.get(IF_MATCH) in NOTHING else values[IF_MATCH]
+    if if_match is not None and (rule := missing_value(if_match) or if_match_problem(if_match)) is not None:
+        problems.append(wrong(IF_MATCH, if_match, rule))
+    if problems or ref is None or action is None:
+        return BadLine(line, tuple(problems))
+    return PlanRow(line, ref, action, if_match)
+
+
+def _ordinary_ref(values: Mapping[str, Any]) -> RunRef | None:
+    """Return the ref of a row whose ids are four texts in their usual form, as most are: one match in place of four."""
+    get = values.get
+    ids: tuple[Any, ...] = (get("account_id"), get("project_id"), get("target_group_id"), get("fielding_run_id"))
+    try:
+        if _ORDINARY_REF.fullmatch("/".join(ids)) is None or ids[3] in MISSING:
+            return None
+    except TypeError:
+        return None  # one of them is no text
+    return RunRef(int(ids[0]), ids[1], ids[2], ids[3])
+
+
+def _read_ref(values: Mapping[str, Any], defaults: Defaults, problems: list[Problem]) -> RunRef | None:
     account = _account(values.get("account_id"), defaults, problems)
     named = values.get("project_id")
-    project = _id("project_id", defaults.project_id if named in _NOTHING else named, problems)
+    project = _id("project_id", defaults.project_id if named in NOTHING else named, problems)
     group = _id("target_group_id", values.get("target_group_id"), problems)
     run = _run_id(values.get("fielding_run_id"), problems)
-    action = _action(values, problems)
-    if_match = None if values.get(IF_MATCH) in _NOTHING else values[IF_MATCH]
-    if if_match is not None and (rule := if_match_problem(if_match)) is not None:
-        problems.append(_wrong(IF_MATCH, if_match, rule))
-    if problems or account is None or project is None or group is None or run is None or action is None:
-        return BadLine(line, tuple(problems))
-    return PlanRow(line, RunRef(account, project, group, run), action, if_match)
+    if account is None or project is None or group is None or run is None:
+        return None
+    return RunRef(account, project, group, run)
 
 
 def canonical_text(ref: RunRef, action: Action, if_match: str | None = None) -> str:
@@ -161,45 +158,34 @@ def _with_ref(values: Mapping[str, Any], problems: list[Problem]) -> Mapping[str
     ref = values[REF]
     parts = ref.split("/") if isinstance(ref, str) else []
     if len(parts) != len(_IDS):
-        problems.append(_wrong(REF, ref, "is not the four ids of a run (account/project/target group/run)"))
+        problems.append(wrong(REF, ref, "is not the four ids of a run (account/project/target group/run)"))
         return values
     for column, part in zip(_IDS, parts, strict=True):
         value = values.get(column)
-        if value not in _NOTHING and (column != "account_id" or str(value) != f"{part}.0") and str(value) != part:
-            problems.append(_wrong(column, value, "is not what ref says", f" ({part[:_SHOWN]!r})"))
+        if value not in NOTHING and (column != "account_id" or str(value) != f"{part}.0") and str(value) != part:
+            problems.append(wrong(column, value, "is not what ref says", f" ({part[:SHOWN]!r})"))
     return {**values, **dict(zip(_IDS, parts, strict=True))}
 
 
-def _wrong(column: str, value: object, rule: str, more: str = "") -> Problem:
-    text = value if isinstance(value, str) else str(value)
-    shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
-    return Problem(f"{column} {rule}", f"{column} {shown!r} {rule}{more}")
-
-
 def _wrong_id(column: str, value: object) -> Problem:
-    missing = missing_value(value)
-    if missing is not None:
-        return _wrong(column, value, missing)
+    absent = missing_value(value)
+    if absent is not None:
+        return wrong(column, value, absent)
     rule = _RULES[column]
     hint = cell_hint(value, is_text=column != "account_id")
     return (
-        _wrong(column, value, f"{rule.partition(' (')[0]}: {hint[0]}", hint[1]) if hint else _wrong(column, value, rule)
+        wrong(column, value, f"{rule.partition(' (')[0]}: {hint[0]}", hint[1]) if hint else wrong(column, value, rule)
     )
-
-
-def _missing(column: str) -> Problem:
-    text = f"{column} is missing{_OPTIONS.get(column, '')}"
-    return Problem(text, text)
 
 
 def _account(value: Any, defaults: Defaults, problems: list[Problem]) -> int | None:
     if value is None or value == "":
         if defaults.account_id is None:
-            problems.append(_missing("account_id"))
+            problems.append(missing("account_id"))
         return defaults.account_id
     try:
         # digits only: int() would also take 1_000, +1 and digits of other scripts
-        text = isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= _SHOWN
+        text = isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= SHOWN
         return check_account_id(int(value) if text else _whole(value))
     except ConfigurationError:
         problems.append(_wrong_id("account_id", value))
@@ -216,7 +202,7 @@ def _whole(value: Any) -> Any:
 
 def _id(column: str, value: Any, problems: list[Problem]) -> str | None:
     if value is None or value == "":
-        problems.append(_missing(column))
+        problems.append(missing(column))
         return None
     try:
         return check_ulid(column, value)
@@ -227,7 +213,7 @@ def _id(column: str, value: Any, problems: list[Problem]) -> str | None:
 
 def _run_id(value: Any, problems: list[Problem]) -> str | None:
     if value is None or value == "":
-        problems.append(_missing("fielding_run_id"))
+        problems.append(missing("fielding_run_id"))
         return None
     if isinstance(value, str):
         if _ORDINARY.fullmatch(value) and value not in MISSING:
@@ -242,7 +228,7 @@ def _run_id(value: Any, problems: list[Problem]) -> str | None:
 def _action(values: Mapping[str, Any], problems: list[Problem]) -> Action | None:
     name = values.get("action")
     if name is None or name == "":
-        problems.append(_missing("action"))
+        problems.append(missing("action"))
         return None
     action = _STATUS_ACTIONS.get(name) if isinstance(name, str) else None
     if action is None and name != Update.name:
@@ -255,21 +241,21 @@ def _action(values: Mapping[str, Any], problems: list[Problem]) -> Action | None
         return _update(values, problems)
     for column in _DATES:
         value = values.get(column)
-        if value not in _NOTHING:
-            problems.append(_wrong(column, value, missing_value(value) or "has no place here: only update takes dates"))
+        if value not in NOTHING:
+            problems.append(wrong(column, value, missing_value(value) or "has no place here: only update takes dates"))
     return action
 
 
 def _wrong_action(name: object, plain: str) -> Problem:
-    missing = missing_value(name)
-    if missing is not None:
-        return _wrong("action", name, missing)
+    absent = missing_value(name)
+    if absent is not None:
+        return wrong("action", name, absent)
     hint = cell_hint(name, is_text=True)
     if hint is not None:
-        return _wrong("action", name, f"is not an action: {hint[0]}", hint[1])
-    near = get_close_matches(plain[:_SHOWN], ACTIONS, 1)
+        return wrong("action", name, f"is not an action: {hint[0]}", hint[1])
+    near = get_close_matches(plain[:SHOWN], ACTIONS, 1)
     rule = f"is not an action (one of {', '.join(ACTIONS)})"
-    return _wrong("action", name, rule, f"; did you mean {near[0]!r}?" if near else "")
+    return wrong("action", name, rule, f"; did you mean {near[0]!r}?" if near else "")
 
 
 def _update(values: Mapping[str, Any], problems: list[Problem]) -> Update | None:
@@ -284,7 +270,7 @@ def _update(values: Mapping[str, Any], problems: list[Problem]) -> Update | None
     try:
         return Update(start, end)
     except ConfigurationError:
-        problems.append(_wrong("end_fielding_at", values.get("end_fielding_at"), "is not after start_fielding_at"))
+        problems.append(wrong("end_fielding_at", values.get("end_fielding_at"), "is not after start_fielding_at"))
         return None
 
 
@@ -296,6 +282,12 @@ def _timestamp(column: str, value: Any, problems: list[Problem]) -> datetime | N
             return read_plan_date(value)
         except ValueError:
             pass
-    missing = missing_value(value)
-    problems.append(_wrong(column, value, missing) if missing else _wrong(column, value, *date_problem(value)))
+    absent = missing_value(value)
+    hint = cell_hint(value, is_text=False)
+    if absent is not None:
+        problems.append(wrong(column, value, absent))
+    elif hint is not None:
+        problems.append(wrong(column, value, f"is not an RFC 3339 date and time: {hint[0]}", hint[1]))
+    else:
+        problems.append(wrong(column, value, *date_problem(value)))
     return None

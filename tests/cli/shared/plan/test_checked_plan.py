@@ -22,6 +22,19 @@ def test_the_check_counts_what_a_plan_holds(tmp_path: Path) -> None:
     assert (checked.rows, checked.actions, checked.requests, checked.bad) == (3, {"pause": 2, "resume": 1}, 5, 0)
 
 
+def test_the_check_counts_runs_and_rows_that_are_there_twice(tmp_path: Path) -> None:
+    """A row is a duplicate if an earlier one has the same action and dates on the same run, however it is written."""
+    row = f"101,{PROJECT},{GROUP},RUN1"
+    rows = [f"{row},update,,{END}", f"{row},pause,,", f"{row},update,,{END}", f"{row}9,pause,,"]
+    rows += [f"{row},update,,2031-05-17 14:30:15+02", f"{row},update,{END[:2]}30{END[4:]},"]
+    with plan("\n".join([HEADER, "", *rows]), tmp_path) as file:
+        checked = check_plan(file.rows(Defaults()))
+    assert (checked.rows, checked.distinct_runs, checked.duplicates, checked.first_duplicate) == (6, 2, 2, 5)
+    assert checked.duplicates_text == "2 rows say the same as an earlier row, first on line 5"
+    once = check_plan(_rows(1))
+    assert (once.distinct_runs, once.duplicates, once.first_duplicate, once.duplicates_text) == (1, 0, None, "")
+
+
 def test_the_digest_is_of_what_the_rows_say(tmp_path: Path) -> None:
     """A plan saved again in another dialect is the same plan; with another row it is not."""
     update = f"101,{PROJECT},{GROUP},RUN1,update,,2031-05-17T14:30:15+02:00"
@@ -38,6 +51,15 @@ def test_the_digest_is_of_what_the_rows_say(tmp_path: Path) -> None:
 def _rows(count: int) -> Iterator[PlanRow]:
     for number in range(count):
         yield PlanRow(number + 2, RunRef(101, PROJECT, GROUP, f"R{number}"), Pause())
+
+
+def test_duplicates_are_counted_in_a_long_plan() -> None:
+    """Each row but the first of its kind counts, wherever it stands."""
+    rows = [*_rows(2000)]
+    again = [PlanRow(line, rows[place].ref, Pause()) for line, place in enumerate(range(1999, 0, -3), 2002)]
+    other = PlanRow(again[-1].line + 1, rows[0].ref, Resume())
+    checked = check_plan([*rows, *again, other])
+    assert (checked.distinct_runs, checked.duplicates, checked.first_duplicate) == (2000, len(again), 2002)
 
 
 @pytest.mark.parametrize("count", [1, 255, 256, 257, 1000])

@@ -1,12 +1,14 @@
 """Plans as programs write them: names in any case, dates in their forms, refs, columns that no plan has."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fielding_async.cli.shared.plan.plan_dates import date_problem, read_plan_date
-from fielding_async.cli.shared.plan.row import BadLine, Defaults, PlanRow
+from fielding_async.cli.shared.plan.row import COLUMNS, BadLine, Defaults, PlanRow, read_row
 from fielding_async.core.actions import LaunchNow, Pause, Update
 from fielding_async.core.errors import ConfigurationError
 from fielding_async.core.models import RunRef
@@ -85,7 +87,7 @@ def test_a_date_is_read_as_programs_write_it(text: str, tmp_path: Path) -> None:
         ("2031-05-17T12:30:15.5", "has no time zone: add Z"),
         (
             "2031-05-17 12:30:15 UTC",
-            "as BigQuery, DuckDB, R and Ruby write it: write Z in its place",
+            "as BigQuery, R and Ruby write it: write Z in its place",
         ),
         ("2031-05-17 12:30:15.000 GMT", "has GMT for its zone"),
         ("2031-05-17 12:30:15 CEST", "names its time zone: write its offset in its place, such as Z or +02:00"),
@@ -94,7 +96,7 @@ def test_a_date_is_read_as_programs_write_it(text: str, tmp_path: Path) -> None:
         ("2031-05-17T12:30Z", "has no seconds: write hours, minutes, seconds and a zone"),
         ("2031-05-17 12:30", "has no seconds"),
         ("2031-05-17", "is a day without a time"),
-        ("17/05/2031 12:30", "in a regional form: write yyyy-mm-dd"),
+        ("17/05/2031 12:30", "in a regional form: write UTC as yyyy-mm-dd"),
         ("5/17/2031 12:30:15 PM", "is a date in a regional form"),
         ("17.05.2031", "is a date in a regional form"),
         ("48000", "is a serial number of Excel, not a date"),
@@ -109,6 +111,9 @@ def test_a_date_is_read_as_programs_write_it(text: str, tmp_path: Path) -> None:
         ("/Date(1936787415000)/", "is how Windows PowerShell writes a date in JSON"),
         ("NaT", "is how pandas writes a missing date: leave the cell empty"),
         ("NA", 'is how R writes a missing value: leave the cell empty (write.csv(..., na = ""))'),
+        ("2031-05-17\u00a012:30:15Z", "it holds the invisible character U+00A0: delete it"),
+        ("1.93679E+12", "is not an RFC 3339 date and time: it is a number in scientific notation"),
+        ("\u201c2031-05-17T12:30:15Z\u201d", "did you mean '2031-05-17T12:30:15Z'?"),
         ("soon", "is not an RFC 3339 date and time, such as 2026-08-31T18:00:00Z"),
         ("2031-05-17T12:30:15+2", "is not an RFC 3339"),
         ("2031-05-17T25:30:15Z", "is not an RFC 3339"),
@@ -118,6 +123,31 @@ def test_a_date_is_read_as_programs_write_it(text: str, tmp_path: Path) -> None:
 def test_a_date_that_is_refused_says_what_to_write(text: str, said: str, tmp_path: Path) -> None:
     """A date without a zone, or of a program's own, is a bad row that names the program and the remedy."""
     assert said in bad(3, "101", PROJECT, GROUP, "R", "update", "", text, tmp_path=tmp_path)
+
+
+zones = st.integers(-23 * 60, 23 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+
+
+@given(st.datetimes(datetime(1900, 1, 1), datetime(2200, 1, 1), timezones=zones), st.sampled_from(["", " "]), st.data())
+def test_every_moment_is_read_back_from_every_form(moment: datetime, blank: str, data: st.DataObject) -> None:
+    """T or a blank, an offset with or without a colon, after a blank or not: the same moment."""
+    offset = moment.strftime("%z")
+    offsets = [offset, f"{offset[:3]}:{offset[3:]}", *([offset[:3]] if offset.endswith("00") else [])]
+    clock = moment.replace(tzinfo=None).isoformat(data.draw(st.sampled_from("Tt ")), "microseconds")
+    digits = data.draw(st.text("0123456789", max_size=12))
+    assert read_plan_date(f"{clock}{digits}{blank}{data.draw(st.sampled_from(offsets))}") == moment
+
+
+cells = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.text()) | st.just({"a": 1})
+
+
+@given(st.dictionaries(st.sampled_from([*COLUMNS, "ref"]), cells))
+def test_no_value_breaks_a_row(values: dict[str, object]) -> None:
+    """Whatever JSON holds, the line is bad in words that fit a line: no row lacks an id by chance."""
+    found = read_row(1, values, Defaults())
+    assert isinstance(found, BadLine)
+    assert found.problems
+    assert found.text.isprintable()
 
 
 @pytest.mark.parametrize("value", [True, ["2031"], {}, 1e300, float("inf"), float("nan"), 10**400, -5])
@@ -250,7 +280,7 @@ def test_a_column_without_a_name_that_holds_something_is_a_bad_row(tmp_path: Pat
             "a plan has none; delete such lines: '# the rest is for tomorrow'",
         ),
         (f"#{PAUSE}", "is a comment: a plan has none"),
-        ("---,---,---,---,---,---,---", "is the rule of a table for reading: export CSV instead (psql --csv"),
+        ("---,---,---,---,---,---,---", "is laid out as a table for reading: export CSV instead"),
         (f"1,{PAUSE}", "has one cell more than the header, a row name: R (row.names = FALSE)"),
     ],
 )
