@@ -1,13 +1,15 @@
 """The head of a journal: a small file beside it, which says how far it went. It shows a journal that was cut back.
 
-It is replaced behind every group that is durable, and never ahead of one. It is not synced itself: after a power cut it
-may be older than the journal, or empty. All calls block.
+It is written behind every group that is durable, and never ahead of one. It has two slots, which take turns, so that
+whatever ends a write, the slot before it is whole. It is not synced: after a power cut it may be older than the
+journal, or empty. All calls block.
 """
 
 import contextlib
 import json
 import os
 from typing import Any
+from zlib import crc32
 
 from fielding_async.core.errors import ConfigurationError
 
@@ -17,7 +19,22 @@ from .regular_file import open_regular
 __all__ = ["HeadFile"]
 
 _SUFFIX = ".head"
-_LONGEST = 4096
+_SLOT = 128  # bytes: two slots lie in one sector of a disk
+
+
+def _slot(head: Head) -> bytes:
+    text = b'{"fielding_journal_head":1,"groups":%d,"digest":"%b"' % (head.groups, head.digest.encode())
+    return (b'%b,"check":"%08x"}' % (text, crc32(text))).ljust(_SLOT - 1) + b"\n"
+
+
+def _read_slot(slot: bytes) -> Head | None:
+    """Return what a slot says; `None` if it is not whole."""
+    try:
+        record: dict[str, Any] = json.loads(slot)
+        head = Head(int(record["groups"]), str(record["digest"]))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return head if _slot(head) == slot else None
 
 
 class HeadFile:
@@ -25,7 +42,8 @@ class HeadFile:
 
     def __init__(self, path: str, name: str) -> None:
         self._path = path + _SUFFIX
-        self._new_path = path + _SUFFIX + ".new"
+        self._fd = -1
+        self._turn = 0
         self.name: str = f"{name}: its head {self._path!r}"
 
     def read(self) -> Head | None:
@@ -36,7 +54,7 @@ class HeadFile:
         try:
             fd = open_regular(self._path, os.O_RDONLY, self.name)
             try:
-                data = os.read(fd, _LONGEST)
+                data = os.read(fd, 4 * _SLOT)
             finally:
                 os.close(fd)
         except FileNotFoundError:
@@ -45,34 +63,48 @@ class HeadFile:
             raise ConfigurationError(f"{self.name} cannot be read: {error.strerror or error}") from error
         if not data.strip(b"\0"):
             return None
-        try:
-            record: dict[str, Any] = json.loads(data)
-            if record["fielding_journal_head"] != 1:
-                raise ValueError(record)
-            return Head(int(record["groups"]), str(record["digest"]))
-        except (ValueError, KeyError, TypeError, RecursionError):
+        slots = (_read_slot(data[:_SLOT]), _read_slot(data[_SLOT:]))
+        heads = [head for head in slots if head is not None]
+        if not heads or len(data) != 2 * _SLOT:
             raise ConfigurationError(
-                f"{self.name} is not the head of a journal; move it away, or put back the one that was there"
-            ) from None
+                f"{self.name} is not the head of a journal, or was changed; move it away, or put back the one that was"
+                " there"
+            )
+        return max(heads, key=lambda head: head.groups)
 
     def write(self, head: Head, owner: "tuple[int, int] | None" = None) -> None:
-        """Replace it, whole or not at all. `owner`: the user and group that get it. Raises `OSError`."""
-        text = b'{"fielding_journal_head":1,"groups":%d,"digest":"%b"}\n' % (head.groups, head.digest.encode())
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-        try:
-            fd = open_regular(self._new_path, flags, self.name)
-        except FileExistsError:  # a crash has left it
-            os.unlink(self._new_path)  # noqa: PTH108
-            fd = open_regular(self._new_path, flags, self.name)
-        try:
-            if owner is not None:
-                os.fchown(fd, *owner)
-            os.write(fd, text)
-        finally:
-            os.close(fd)
-        os.replace(self._new_path, self._path)  # noqa: PTH105
+        """Write `head`, which is not behind the one before. `owner`: the user and group that a new file gets.
 
-    def remove_new(self) -> None:
-        """Remove what a write that failed has left."""
-        with contextlib.suppress(OSError):
-            os.unlink(self._new_path)  # noqa: PTH108
+        The first write replaces a file that is there, whatever it is; no link is followed. Raises `OSError`.
+        """
+        if self._fd < 0:
+            self._create(head, owner)
+            return
+        os.lseek(self._fd, self._turn * _SLOT, os.SEEK_SET)
+        os.write(self._fd, _slot(head))
+        self._turn = 1 - self._turn
+
+    def _create(self, head: Head, owner: "tuple[int, int] | None") -> None:
+        new = self._path + ".new"
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(new)  # noqa: PTH108 - a crash has left it
+        try:
+            fd = open_regular(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, self.name)
+            try:
+                if owner is not None:
+                    os.fchown(fd, *owner)
+                os.write(fd, 2 * _slot(head))
+            finally:
+                os.close(fd)
+            os.replace(new, self._path)  # noqa: PTH105
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.unlink(new)  # noqa: PTH108
+            raise
+        self._fd = open_regular(self._path, os.O_WRONLY, self.name)
+
+    def close(self) -> None:
+        """Close it. May be called more than once."""
+        if self._fd >= 0:
+            fd, self._fd = self._fd, -1
+            os.close(fd)

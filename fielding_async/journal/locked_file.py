@@ -94,7 +94,7 @@ class LockedFile:
         if is_foreign:
             status = os.fstat(self._fd)
             self._owner = status.st_uid, status.st_gid
-        if replay.is_chained and (head is None or head.groups < replay.commits):
+        if replay.is_chained:
             if head is None:
                 self.warning = (
                     f"{self._head.name} is missing: whether the journal was cut back at its end cannot be told; it"
@@ -120,10 +120,8 @@ class LockedFile:
 
     def _write_head(self, head: Head) -> None:
         """Say how far the journal goes. Without a head nothing is lost, so that what keeps it away is passed over."""
-        try:
+        with contextlib.suppress(OSError, ConfigurationError):
             self._head.write(head, self._owner)
-        except (OSError, ConfigurationError):
-            self._head.remove_new()
 
     def _belongs_to_another_user(self) -> ConfigurationError:
         why = "belongs to another user, who could read and change it"
@@ -173,6 +171,8 @@ class LockedFile:
 
     def close(self) -> None:
         """Unlock and close. May be called more than once."""
+        with contextlib.suppress(OSError):
+            self._head.close()
         if self._fd >= 0:
             fd, self._fd = self._fd, -1
             try:

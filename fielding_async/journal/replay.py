@@ -5,22 +5,18 @@ import re
 from array import array
 from collections.abc import Iterator
 from datetime import datetime
-from functools import lru_cache
 from typing import Any, get_args
 
-from fielding_async.core.actions import Action, Complete, LaunchNow, Pause, Relaunch, Resume, Update, check_action
-from fielding_async.core.dates import parse_timestamp
-from fielding_async.core.errors import ConfigurationError
+from fielding_async.core.actions import Action, Update
 from fielding_async.core.models import FieldingRun, RunRef
 
 from .chain import DamagedError, GroupReader, Head
-from .lines import is_as_written
-from .values import FORMAT, Binding, EndState, EventKind, JournalCounts, JournalEvent, JournalRow
+from .records import begins_a_journal, read_action, read_binding, read_intent, text_of, time_of, unknown_record
+from .values import Binding, EndState, EventKind, JournalCounts, JournalEvent, JournalRow
 
 __all__ = ["DamagedError", "Replay", "begins_a_journal", "read_binding"]
 
 _MOST_ROWS = 1 << 27
-_STATUS_ACTIONS = {action.name: action for action in (LaunchNow(), Pause(), Resume(), Complete(), Relaunch())}
 _STATES: tuple[EndState, ...] = ("done", "failed", "unknown", "skipped")
 _CODE_OF: dict[str, int] = {"accepted": 1, "already": 1, "unconfirmed": 1, "failed": 2, "unknown": 3, "skipped": 4}
 
@@ -30,70 +26,6 @@ _QUICK = re.compile(
 )
 _EVENTS = get_args(EventKind)
 _Sent = tuple[FieldingRun, RunRef | None, datetime | None]  # the run under whose ETag, the run's ref, when
-
-_parse_date = lru_cache(4096)(parse_timestamp)  # of millions of dates many may be the same
-
-
-def begins_a_journal(data: bytes) -> bool:
-    """Whether these are the first bytes of a journal, however few."""
-    mark = b'{"fielding_journal":'
-    return data[: len(mark)] == mark[: len(data)]
-
-
-def read_binding(line: bytes) -> Binding:
-    """Read the first line. Raises `ConfigurationError`, which says what is wrong but not in which file."""
-    try:
-        record = json.loads(line)
-        version = record["fielding_journal"]
-        binding = Binding(record["base_url"], record["api_version"], record["plan"], format=version)
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise ConfigurationError("is not a journal of this library") from None
-    if version not in (1, FORMAT):
-        raise ConfigurationError(
-            f"is a journal of format {version!r:.20}; this version reads formats 1 to {FORMAT}; use a newer version"
-        )
-    if version == FORMAT and not is_as_written(line):
-        raise ConfigurationError("is damaged: line 1 is not as it was written")
-    return binding
-
-
-def _read_action(value: Any) -> Action:
-    if isinstance(value, str):
-        return _STATUS_ACTIONS[value]
-    name, start, end = value
-    if name != Update.name:
-        raise ValueError(name)
-    return check_action(Update(start and parse_timestamp(start), end and parse_timestamp(end)))
-
-
-def _read_intent(record: dict[str, Any]) -> tuple[Action, FieldingRun]:
-    base = FieldingRun(
-        id=_text(record["run"]),
-        status=_text(record["status"]),
-        version=None if record["version"] is None else int(record["version"]),
-        start_fielding_at=_parse_date(record["start_at"]),
-        end_fielding_at=_parse_date(record["end_at"]),
-        last_changed_at=None if record["changed_at"] is None else _parse_date(record["changed_at"]),
-        last_changed_by=None if record["changed_by"] is None else _text(record["changed_by"]),
-        etag=_text(record["etag"]),
-        start_text=record["start_at"],
-        end_text=record["end_at"],
-    )
-    return _read_action(record["action"]), base
-
-
-def _unknown(line: int) -> DamagedError:
-    return DamagedError(f"line {line} is no record that this version knows; a newer version may have written it")
-
-
-def _time_of(text: str | None) -> datetime | None:
-    return None if not text else _parse_date(text)
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(type(value).__name__)
-    return value
 
 
 class Replay:
@@ -145,7 +77,7 @@ class Replay:
                 if not self._take_quickly(record, place):
                     self._apply(json.loads(record.decode()))  # from bytes it would detect the encoding first
             except (ValueError, KeyError, TypeError, OverflowError):
-                raise _unknown(self._groups.first_line + place) from None
+                raise unknown_record(self._groups.first_line + place) from None
         self._advance()
 
     def end(self) -> None:
@@ -173,9 +105,9 @@ class Replay:
         """
         for number, (place, line) in self._unread.items():
             try:
-                self._open[number] = _read_intent(json.loads(line))
+                self._open[number] = read_intent(json.loads(line))
             except (ValueError, KeyError, TypeError, OverflowError):
-                raise _unknown(place) from None
+                raise unknown_record(place) from None
         self._unread.clear()
         return self._open
 
@@ -226,7 +158,7 @@ class Replay:
             raise ValueError(record["event"])
 
     def _apply_intent(self, record: dict[str, Any]) -> None:
-        intent = _read_intent(record)
+        intent = read_intent(record)
         number = self._number(record["intent"], record)
         if self._states[number]:
             return
@@ -241,7 +173,7 @@ class Replay:
 
     def _apply_end(self, record: dict[str, Any]) -> None:
         code = _CODE_OF[record["as"]]
-        key = _text(record["do"]), _text(record["as"])
+        key = text_of(record["do"]), text_of(record["as"])
         number = record["end"]
         row = self._row(record, number, code) if self._keep and (code > 1 or self._keep_done) else None
         number = self._number(number, record)
@@ -271,7 +203,7 @@ class Replay:
             values |= {"effect": ended, "etag": record.get("etag") if ended == "accepted" else None}
         else:
             what = record["action"]
-            values |= {"error": _text(record["error"]), "message": _text(record["message"])}
+            values |= {"error": text_of(record["error"]), "message": text_of(record["message"])}
         return JournalRow(
             number=number,
             ref=RunRef(*ref) if ref else sent_to,
@@ -287,7 +219,7 @@ class Replay:
         if what == Update.name:  # an update of format 1 that ended well: its intent has the dates
             sent = self._open.get(number)
             return sent and sent[0]
-        return _read_action(what)
+        return read_action(what)
 
     def _event(self, record: dict[str, Any]) -> JournalEvent:
         time = self._time()
@@ -295,7 +227,7 @@ class Replay:
         if time is None:
             raise ValueError(kind)
         return JournalEvent(
-            time=time, kind=kind, seconds=None if seconds is None else float(seconds), reason=_text(record["reason"])
+            time=time, kind=kind, seconds=None if seconds is None else float(seconds), reason=text_of(record["reason"])
         )
 
     def _number(self, number: Any, record: dict[str, Any]) -> int:
@@ -336,11 +268,11 @@ class Replay:
         return JournalCounts(**by_state, in_flight=len(in_flight - self._stuck.keys()), stuck=len(self._stuck))
 
     def _time(self) -> datetime | None:
-        return _time_of(self._groups.time)
+        return time_of(self._groups.time)
 
     def written(self) -> tuple[datetime | None, datetime | None]:
         """Return the times of the first and of the last group, where they are on record."""
-        return _time_of(self._groups.first_time), self._time()
+        return time_of(self._groups.first_time), self._time()
 
     def without_end(self) -> Iterator[JournalRow]:
         """Yield the rows that are stuck, then those in flight. Their refs, runs and times need `keep`."""

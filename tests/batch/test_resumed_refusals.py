@@ -24,11 +24,10 @@ from fielding_async import (
     read_journal,
 )
 from fielding_async.journal.chain import Head
-from fielding_async.journal.head_file import HeadFile
 from fielding_async.journal.lines import intent_line, row_digest
 from fielding_async.journal.values import Binding
 from fielding_async.sandbox import Behaviour, Cut, Sandbox, Status
-from tests.tools.journal_text import journal_text
+from tests.tools.journal_text import journal_text, leave_head
 from tests.tools.sessions import END, TOKEN, applied, session
 
 EARLIER = Update(start_fielding_at=END - timedelta(days=9000))
@@ -44,7 +43,7 @@ def leave_journal_of_killed_process(box: Sandbox, path: Path, ref: RunRef, actio
     """Leave the journal of a process that was killed with this write in flight."""
     records = [intent_line(0, row_digest(ref, action), action, box.inspect(ref))]
     path.write_bytes(journal_text(Binding(box.url, "2025-12-18", None), records))
-    HeadFile(str(path), "journal").write(Head(0, ""))
+    leave_head(path, Head(0, ""))
 
 
 async def resumed(box: Sandbox, path: Path, *rows: tuple[RunRef, Action], **arguments: Any) -> list[Done]:

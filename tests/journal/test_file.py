@@ -31,11 +31,10 @@ from fielding_async import (
 )
 from fielding_async.journal.chain import Head, group_bytes
 from fielding_async.journal.file_storage import FileStorage
-from fielding_async.journal.head_file import HeadFile
 from fielding_async.journal.replay import Replay
 from fielding_async.journal.values import Binding
 from fielding_async.sandbox import Sandbox
-from tests.tools.journal_text import WRITTEN
+from tests.tools.journal_text import WRITTEN, leave_head
 from tests.tools.sessions import TOKEN, applied, session
 from tests.tools.waits import HANG
 
@@ -303,7 +302,7 @@ async def test_a_torn_journal_is_cut_and_resumed(sandbox: Sandbox, path: Path) -
         first = whole.index(b"\n") + 1
         for size in [*range(first, len(whole), 211), first - 1, 5, 0]:
             path.write_bytes(whole[:size])
-            HeadFile(str(path), "journal").write(Head(0, ""))  # older than what was torn, as after a crash
+            leave_head(path, Head(0, ""))  # older than what was torn, as after a crash
             found = await performed(fielding, rows, path)
             assert {done.error for done in found} <= {None}
             assert read_journal(path).counts.done == 6

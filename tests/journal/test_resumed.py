@@ -31,7 +31,6 @@ from fielding_async.batch.perform_all import perform_all
 from fielding_async.core.wire.replies import Attempted, Response
 from fielding_async.http.transport import Outgoing
 from fielding_async.journal.chain import Head, group_bytes
-from fielding_async.journal.head_file import HeadFile
 from fielding_async.journal.lines import intent_line, row_digest
 from fielding_async.journal.reader import read_lines
 from fielding_async.journal.replay import Replay, read_binding
@@ -41,7 +40,7 @@ from tests.tools import virtual_time
 from tests.tools.fake_exchange import FakeExchange, ref_of, session_on
 from tests.tools.fake_storage import Disk, MemoryStorage
 from tests.tools.journal_lives import one_process
-from tests.tools.journal_text import WRITTEN, journal_text
+from tests.tools.journal_text import WRITTEN, journal_text, leave_head
 from tests.tools.sessions import END, applied, run_value, sent, session
 
 Rows = list[tuple[RunRef, Action]]
@@ -87,7 +86,7 @@ async def test_a_line_of_megabytes_is_read_whole(sandbox: Sandbox, path: Path) -
     assert len(intent) > 3 << 20
     binding = Binding(sandbox.url, "2025-12-18", None)
     path.write_bytes(journal_text(binding, [intent]))
-    HeadFile(str(path), "journal").write(Head(0, ""))
+    leave_head(path, Head(0, ""))
     assert read_journal(path).counts.in_flight == 1
     before = path.read_bytes()
     (done,) = await performed(sandbox, [(ref, Pause())], path)

@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
-from fielding_async.journal.chain import group_bytes
+from fielding_async.journal.chain import Head, group_bytes
+from fielding_async.journal.head_file import HeadFile
 from fielding_async.journal.lines import header_line
 from fielding_async.journal.replay import Replay
 from fielding_async.journal.values import Binding
 
-__all__ = ["WRITTEN", "journal_text", "unchained_commit"]
+__all__ = ["WRITTEN", "journal_text", "leave_head", "unchained_commit"]
 
 WRITTEN = datetime(2031, 5, 17, 8, tzinfo=UTC)
 """When every group was written."""
@@ -27,6 +29,13 @@ def journal_text(binding: Binding, *groups: Sequence[bytes]) -> bytes:
             group, digest = group_bytes(number, WRITTEN, records, digest)
             text += group
     return text
+
+
+def leave_head(path: Path, head: Head) -> None:
+    """Leave this head beside a journal."""
+    file = HeadFile(str(path), f"journal={str(path)!r}")
+    file.write(head)
+    file.close()
 
 
 def unchained_commit(number: int) -> bytes:
