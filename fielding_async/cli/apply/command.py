@@ -53,6 +53,13 @@ _LARGE = 4 << 20  # bytes of a plan whose check is shown with its progress
 )
 @on_conflict_option
 @click.option("--fail-fast", is_flag=True, help="Start no more rows after the first one that fails or is unknown.")
+@click.option(
+    "--report",
+    "page",
+    metavar="PAGE",
+    type=click.Path(readable=False, path_type=Path),
+    help="At the end write a report there: one HTML page that needs no network.",
+)
 @click.option("--yes", is_flag=True, help="Do not ask before the first write.")
 @json_option
 def apply(
@@ -65,6 +72,7 @@ def apply(
     rate: float | None,
     on_conflict: OnConflict,
     fail_fast: bool,
+    page: Path | None,
     yes: bool,
     as_json: bool,
 ) -> None:
@@ -119,6 +127,7 @@ def apply(
                 fail_fast=fail_fast,
                 as_json=as_json,
                 words=_command_words(),
+                page=page,
             )
             _check_journal_path(order)
             if dry_run:
@@ -142,6 +151,10 @@ def _check_journal_path(order: Order) -> None:
             raise ConfigurationError(
                 f"--journal {order.journal}: rows that do not end well are written there; name another file"
             )
+    if order.page is not None:
+        from .page import check_page
+
+        check_page(order)
 
 
 def _command_words() -> tuple[str, ...]:

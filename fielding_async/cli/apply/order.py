@@ -15,7 +15,7 @@ class Order:
     """The arguments and options of the command.
 
     `is_lasting`: the plan can be read again later, under this name. `sandbox`: the server says that it is a sandbox.
-    `words`: the command that continues the plan.
+    `words`: the command that continues the plan. `page`: where the report is written, if it is.
     """
 
     plan: str
@@ -29,6 +29,7 @@ class Order:
     fail_fast: bool
     as_json: bool
     words: tuple[str, ...]
+    page: Path | None = None
 
     @property
     def place(self) -> str:
