@@ -150,17 +150,14 @@ def test_reasons_are_counted_most_frequent_first() -> None:
 def test_pauses_and_outages_are_spans_of_time() -> None:
     """An outage lasts until the exchange is back, or to the end of the journal where it is not."""
     second = timedelta(seconds=1)
-    events = tuple(
-        JournalEvent(time=BEGAN + at * second, kind=kind, seconds=seconds, reason=reason)
-        for at, kind, seconds, reason in (
-            (1, "outage", None, "refused"),
-            (2, "outage", None, "still"),
-            (7, "back", 6.0, ""),
-            (8, "pause", 2.5, "429"),
-            (20, "outage", None, "reset"),
-        )
+    events = (
+        JournalEvent(time=BEGAN + 1 * second, kind="outage", seconds=None, reason="refused"),
+        JournalEvent(time=BEGAN + 2 * second, kind="outage", seconds=None, reason="still"),
+        JournalEvent(time=BEGAN + 7 * second, kind="back", seconds=6.0, reason=""),
+        JournalEvent(time=BEGAN + 8 * second, kind="pause", seconds=2.5, reason="429"),
+        JournalEvent(time=BEGAN + 20 * second, kind="outage", seconds=None, reason="reset"),
     )
-    found = spans_of(report(row(30), events=events))  # type: ignore[arg-type]
+    found = spans_of(report(row(30), events=events))
     lengths = [(span.kind, (span.end - span.start).total_seconds(), span.reason, span.is_over) for span in found]
     assert lengths == [
         ("outage", 6.0, "refused", True),
