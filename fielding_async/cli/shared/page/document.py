@@ -86,9 +86,10 @@ def _head(report: Report, counts: Counter[str]) -> str:
     said = "all of them done" if rows and done == rows else f"{done:,} done, {rows - done:,} not done"
     facts = [("Exchange", _safe(report.base_url))]
     if report.began_at is not None and report.last_written_at is not None:
-        long = duration((report.last_written_at - report.began_at).total_seconds())
+        seconds = (report.last_written_at - report.began_at).total_seconds()
+        long = f", {duration(seconds)}" if seconds >= 0 else "; the clock was set back in between"
         facts.append(("From", f"{clock(report.began_at)} UTC"))
-        facts.append(("To", f"{clock(report.last_written_at)} UTC, {long}"))
+        facts.append(("To", f"{clock(report.last_written_at)} UTC{long}"))
     facts.append(("Page made", _time(to_text(report.made_at))))
     listed = "".join(f"<div><dt>{term}</dt><dd>{text}</dd></div>" for term, text in facts)
     return (

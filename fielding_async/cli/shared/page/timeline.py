@@ -52,7 +52,7 @@ def spans_of(report: Report) -> list[Span]:
         elif event.kind == "outage":
             away = away or (event.time, event.reason)
         elif away is not None:
-            found.append(Span("outage", away[0], event.time, away[1]))
+            found.append(Span("outage", away[0], max(event.time, away[0]), away[1]))
             away = None
     if away is not None and last is not None:
         found.append(Span("outage", away[0], max(last, away[0]), away[1], is_over=False))

@@ -177,6 +177,21 @@ def test_the_timeline_has_a_part_for_each_time_that_the_batch_ran() -> None:
     assert sum(map(int, bars)) == 5
 
 
+def test_a_clock_that_was_set_back_is_said() -> None:
+    """No length of time is negative: not that of the batch, and not that of an outage."""
+    hour = timedelta(hours=1)
+    events = (
+        JournalEvent(time=BEGAN, kind="outage", seconds=None, reason="refused"),
+        JournalEvent(time=BEGAN - hour, kind="back", seconds=60.0, reason=""),
+    )
+    found = report(row(0), events=events, began_at=BEGAN, last_written_at=BEGAN - hour)
+    (span,) = spans_of(found)
+    assert (span.start, span.end) == (BEGAN, BEGAN)
+    shown = Reader(page(found)).shown
+    assert "; the clock was set back in between" in shown
+    assert not re.search(r"-\d+ (s|min|h)\b", shown)
+
+
 @pytest.mark.parametrize("rows", [0, 1, 2])
 def test_a_journal_without_times_or_rows_has_a_page(rows: int) -> None:
     """Nothing to draw is said in words."""
