@@ -126,7 +126,7 @@ class Replay:
         if self._keep or not self._groups.time:
             return False
         found = _QUICK.match(line)
-        if found is None:
+        if found is None or (found[1] == b"end" and b',"if_match":' in line):  # its ETag is kept
             return False
         number = self._keep_digest(int(found[2]), int(found[3], 16))
         if found[1] == b"intent":
@@ -178,7 +178,11 @@ class Replay:
         number = record["end"]
         row = self._row(record, number, code) if self._keep and (code > 1 or self._keep_done) else None
         number = self._number(number, record)
-        if self._end(number, code, key) and row is not None:
+        if not self._end(number, code, key):
+            return
+        if "if_match" in record and record.get("etag") is not None and record["as"] == "accepted":
+            self.left[number] = text_of(record["etag"])
+        if row is not None:
             self.rows.append(row)
 
     def _end(self, number: int, code: int, key: tuple[str, str]) -> bool:
@@ -190,8 +194,6 @@ class Replay:
         if self._states[number]:
             return False
         self._states[number] = code
-        if "if_match" in record and record.get("etag") is not None and record["as"] == "accepted":
-            self.left[number] = _text(record["etag"])
         self.outcomes[key] = self.outcomes.get(key, 0) + 1
         return True
 

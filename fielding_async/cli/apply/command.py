@@ -88,6 +88,13 @@ def _how_many(_context: click.Context, _parameter: click.Parameter, value: str |
     metavar="SECONDS",
     help="Wait so long at most for an exchange that cannot be used; 0 stops at once.",
 )
+@click.option(
+    "--report",
+    "page",
+    metavar="PAGE",
+    type=click.Path(readable=False, path_type=Path),
+    help="At the end write a report there: one HTML page that needs no network.",
+)
 @click.option("--yes", is_flag=True, help="Do not ask before the first write.")
 @json_option
 def apply(
@@ -103,6 +110,7 @@ def apply(
     on_conflict: OnConflict,
     fail_fast: bool,
     wait: float,
+    page: Path | None,
     yes: bool,
     as_json: bool,
 ) -> None:
@@ -182,8 +190,13 @@ def apply(
                 as_json=as_json,
                 check_runs=check_runs,
                 words=command_words(),
+                page=page,
             )
             check_journal_path(order)
+            if page is not None:
+                from .page import check_page
+
+                check_page(order)
             if dry_run:
                 _show_dry_run(order, file, defaults, checked)
                 return

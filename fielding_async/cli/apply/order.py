@@ -19,7 +19,8 @@ class Order:
 
     `is_lasting`: the plan can be read again later, under this name. `is_dated`: the journal's name has a date.
     `sandbox`: the server says that it is a sandbox. `check_runs`: of how many rows the run is looked at first.
-    `words`: the command that continues the plan.
+    `words`: the command that continues the plan. `page`: where the report is
+    written, if it is.
     """
 
     plan: str
@@ -36,6 +37,7 @@ class Order:
     as_json: bool
     check_runs: int | Literal["all"] | None
     words: tuple[str, ...]
+    page: Path | None = None
 
     @property
     def place(self) -> str:

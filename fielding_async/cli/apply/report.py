@@ -19,6 +19,7 @@ from fielding_async.core.errors import ConfigurationError
 
 from .execution import Execution
 from .failed_rows import FailedRows
+from .page import write_order_page
 from .preview import finished_at, finished_line
 from .tally import unsent_rows
 
@@ -45,18 +46,21 @@ def report(execution: Execution) -> int:
         files.discard()
         return _report_without_journal(execution, error)
     written = files.finish()
+    page = write_order_page(order, checked)
     status = _status(execution, counts, unsent_rows(checked, counts))
     _report_early_end(execution, counts)
     if order.as_json:
         if execution.error is not None:
             write_json(error_object(execution.error))
-        write_json(_object(execution, summary, written, status))
+        write_json({**_object(execution, summary, written, status), "report": None if page is None else str(page)})
     else:
         lines = _bad_lines(first, kinds, checked)
         if lines:
             write_stderr("\n".join(lines))
         stdout_console().print(_table(checked, summary.outcomes))
         write_stdout("\n".join(_lines(execution, summary, written)))
+        if page is not None:
+            write_stdout(printable(f"report: {page}"))
     files.report_files()
     return status
 

@@ -59,6 +59,7 @@ def test_the_report_for_machines_tells_all(box: Sandbox, cli: Cli, folder: Path)
         "journal": "plan.csv.journal",
         "failed_plan": "plan.failed.csv",
         "unknown_plan": None,
+        "report": None,
         "go_on": None,
         "exit_status": 1,
     }

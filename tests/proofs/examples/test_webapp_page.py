@@ -1,10 +1,8 @@
 """The page of the web app in a real browser, wide and narrow, light and dark, by keyboard and by mouse."""
 
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from attrs import frozen
@@ -19,25 +17,20 @@ pytest.importorskip("playwright", reason="needs playwright")
 pytest.importorskip("axe_playwright_python", reason="needs axe-playwright-python")
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect
 from webapp_demo import sign
+
+from tests.tools.browsers import chromium
 
 WEBHOOK_SECRET = "FP7UPZpATKBcYJj4va95PYud+a3gCidRERiLO+9MoFE="
 expect.set_options(timeout=1000 * HANG)
-CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A browser: Playwright's own if it is there, else the machine's."""
-    with sync_playwright() as playwright:
-        own = playwright.chromium.executable_path
-        path = own if Path(own).exists() else next(filter(None, map(shutil.which, CHROMIUMS)), None)
-        if path is None:
-            pytest.skip("needs a Chromium: `playwright install chromium`, or the system's package")
-        browser = playwright.chromium.launch(executable_path=path)
+    """A browser for all tests of this module."""
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @frozen

@@ -86,9 +86,10 @@ def _head(report: Report, counts: Counter[str]) -> str:
     said = "all of them done" if rows and done == rows else f"{done:,} done, {rows - done:,} not done"
     facts = [("Exchange", _safe(report.base_url))]
     if report.began_at is not None and report.last_written_at is not None:
-        long = duration((report.last_written_at - report.began_at).total_seconds())
+        seconds = (report.last_written_at - report.began_at).total_seconds()
+        long = f", {duration(seconds)}" if seconds >= 0 else "; the clock was set back in between"
         facts.append(("From", f"{clock(report.began_at)} UTC"))
-        facts.append(("To", f"{clock(report.last_written_at)} UTC, {long}"))
+        facts.append(("To", f"{clock(report.last_written_at)} UTC{long}"))
     facts.append(("Page made", _time(to_text(report.made_at))))
     listed = "".join(f"<div><dt>{term}</dt><dd>{text}</dd></div>" for term, text in facts)
     return (
@@ -146,7 +147,7 @@ def _counts(report: Report, counts: Counter[str]) -> str:
         [action, f"{sum(pairs[action, effect] for effect in shown):,}", *(f"{pairs[action, e]:,}" for e in shown)]
         for action in actions
     ]
-    table = _table(["Action", "rows", *shown], lines, numbers=True, label="Rows by action and effect")
+    table = _table(["Action", "rows", *shown], lines, numbers=True, label="Table of effects")
     return _section("effects", "Effects", f'<ul class="tiles">{tiles}</ul>\n{table if lines else ""}')
 
 
@@ -169,7 +170,7 @@ def _reasons(report: Report) -> str:
         for (effect, action, error), count in found[:_MOST]
     ]
     more = f"<p>And {len(found) - _MOST:,} more reasons: see the rows.</p>" if len(found) > _MOST else ""
-    table = _table(["Rows", "Effect", "Action", "Reason"], lines, label="Reasons")
+    table = _table(["Rows", "Effect", "Action", "Reason"], lines, label="Table of reasons")
     return _section("reasons", "Rows that are not done, by reason", table + more)
 
 
@@ -187,18 +188,18 @@ def _spans(report: Report) -> str:
         for span in found[:_MOST]
     ]
     more = f"<p>And {len(found) - _MOST:,} more.</p>" if len(found) > _MOST else ""
-    table = _table(["From (UTC)", "Kind", "Length", "Reason"], lines, label="Pauses and outages")
+    table = _table(["From (UTC)", "Kind", "Length", "Reason"], lines, label="Table of pauses and outages")
     return _section("spans", "Pauses and outages", table + more)
 
 
 def _rows() -> str:
     controls = (
-        '<form id="controls" role="search"><label>Search <input id="search" type="search" autocomplete="off"'
-        ' spellcheck="false" placeholder="id, action, trace id, error"></label>'
-        '<label>Effect <select id="effect"><option value="">all</option></select></label>'
-        '<label class="narrow">Sort by <select id="sort"></select></label>'
-        '<label class="narrow">Order <select id="order"><option value="1">ascending</option>'
-        '<option value="-1">descending</option></select></label></form>'
+        '<form id="controls" role="search"><p><label for="search">Search</label><input id="search" type="search"'
+        ' autocomplete="off" spellcheck="false" placeholder="id, action, trace id, error"></p>'
+        '<p><label for="effect">Effect</label><select id="effect"><option value="">all</option></select></p>'
+        '<p class="narrow"><label for="sort">Sort by</label><select id="sort"></select></p>'
+        '<p class="narrow"><label for="order">Order</label><select id="order"><option value="1">ascending</option>'
+        '<option value="-1">descending</option></select></p></form>'
     )
     pager = (
         '<div class="pager"><p id="shown" role="status"></p><nav aria-label="Pages of rows">'
@@ -206,7 +207,7 @@ def _rows() -> str:
         '<button type="button" id="next">Next</button><button type="button" id="last">Last</button></nav></div>'
     )
     table = (
-        '<div class="scroll" role="region" tabindex="0" aria-labelledby="rows"><table id="table" role="table">'
+        '<div class="scroll" role="region" tabindex="0" aria-label="Table of rows"><table id="table" role="table">'
         '<caption class="hidden">Rows of the journal; the buttons in the head sort them</caption>'
         '<thead role="rowgroup"></thead><tbody role="rowgroup"></tbody></table></div>'
     )

@@ -47,11 +47,12 @@ def spans_of(report: Report) -> list[Span]:
     last = max([time for time in (report.last_written_at, *_times(report)) if time is not None], default=None)
     for event in report.events:
         if event.kind == "pause":
-            found.append(Span("pause", event.time, event.time + timedelta(seconds=event.seconds or 0), event.reason))
+            # on record once it is over
+            found.append(Span("pause", event.time - timedelta(seconds=event.seconds or 0), event.time, event.reason))
         elif event.kind == "outage":
             away = away or (event.time, event.reason)
         elif away is not None:
-            found.append(Span("outage", away[0], event.time, away[1]))
+            found.append(Span("outage", away[0], max(event.time, away[0]), away[1]))
             away = None
     if away is not None and last is not None:
         found.append(Span("outage", away[0], max(last, away[0]), away[1], is_over=False))
@@ -66,7 +67,7 @@ def _times(report: Report) -> list[datetime]:
 def timeline(report: Report) -> str:
     """Return the timeline as HTML: one part for each time that the batch ran. Empty if no time is on record."""
     spans = spans_of(report)
-    times = sorted([*_times(report), *(span.end for span in spans)])
+    times = sorted([*_times(report), *(time for span in spans for time in (span.start, span.end))])
     if not times:
         return ""
     parts = _parts(times, spans)
