@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from datetime import datetime
 from hashlib import blake2b
+from struct import pack
 from zlib import crc32
 
 from attrs import frozen
@@ -62,7 +63,7 @@ def head_of(group: bytes) -> Head | None:
 
 
 def _sums(records: Sequence[bytes]) -> bytes:
-    return "".join(["%04x" % (crc32(record) & 0xFFFF) for record in records]).encode()
+    return pack(f">{len(records)}H", *[crc32(record) & 0xFFFF for record in records]).hex().encode()
 
 
 def _digest(before: str, start: bytes, body: bytes) -> str:

@@ -106,6 +106,8 @@ class LockedFile:
         """Write the first line."""
         head = self._head.read()
         if head is not None and head.groups:
+            if self._is_new:
+                os.unlink(self._path)  # noqa: PTH108 - so that whoever puts it back finds its place free
             raise ConfigurationError(
                 f"{self._head.name} says that it had {head.groups} groups, and it is empty: put it back, or move the"
                 " head away too, to begin anew"

@@ -145,6 +145,7 @@ async def test_a_journal_that_was_deleted_is_not_begun_anew_beside_its_head(
             ConfigurationError, match=r"says that it had \d+ groups, and it is empty: put it back, or move"
         ):
             await performed(sandbox, rows, path)
+        assert path.exists() == (text is not None)
     head.unlink()
     found = await performed(sandbox, [(ref, Resume()) for ref, _ in rows], path)
     assert {done.error for done in found} == {None}

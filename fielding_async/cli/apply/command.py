@@ -125,9 +125,8 @@ def apply(
     The whole plan is checked before anything is sent. What is sent is journalled first, so that the same command, given
     again after whatever happened, goes on where it was and sends nothing twice. A plan that is finished is not sent
     again: a plan of every day needs a journal for each day, as in the last example. An unfinished journal of the plan
-    is gone on with whatever its date.
-
-    Ctrl-C starts no more rows and waits for those under way; a second one waits no longer.
+    is gone on with whatever its date. Ctrl-C starts no more rows and waits for those under way; a second one waits no
+    longer.
 
     Rows that failed are written to PLAN.failed.csv, a plan in turn, and rows of which it cannot be told whether they
     were applied to PLAN.unknown.csv. A row that failed keeps later rows of its run from being sent.

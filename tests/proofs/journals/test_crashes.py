@@ -168,10 +168,7 @@ def schedule_starts_and_ends(scenario: Scenario, names: list[str]) -> None:
 
 def ended_rows(scenario: Scenario) -> int:
     """Return how many rows have ended according to the journal."""
-    replay = Replay()
-    for line in scenario.disk.data.splitlines(keepends=True)[1:]:
-        replay.feed(line)
-    return replay.counts().ended
+    return scenario.disk.replayed().counts().ended
 
 
 async def run_processes(scenario: Scenario, rows: Rows) -> int:
