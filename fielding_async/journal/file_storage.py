@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import queue
 import threading
+import warnings
 import weakref
 from collections import deque
 from collections.abc import Callable
@@ -63,6 +64,8 @@ class FileStorage:
 
         self._jobs.put(load)
         await loaded
+        if file.warning:
+            warnings.warn(file.warning, stacklevel=2)
 
     def write(self, blob: bytes, on_written: OnWritten) -> None:
         """Start to append `blob`. `on_written` is called on the loop once it is durable, or with what went wrong."""

@@ -18,7 +18,9 @@ from fielding_async.core.batch_values import Done
 from fielding_async.core.errors import JournalError, OutcomeUnknownError, SkippedError
 from fielding_async.core.models import FieldingRun, RunRef
 
-from .lines import NO_ROW, commit_line, end_line, event_line, failure_line, intent_line, settled_line
+from .chain import DamagedError, group_bytes
+from .lines import NO_ROW, end_line, event_line, failure_line, intent_line, settled_line
+from .reader import damaged
 from .replay import Replay
 from .storage import JournalStorage
 from .values import Binding, EndState, EventKind
@@ -87,6 +89,10 @@ class Journal:
         """Lock it and read it. Raises `ConfigurationError` if it cannot be used, or belongs to something else."""
         try:
             await self._storage.load(self._binding, self.replay)
+            try:
+                self.replay.end()
+            except DamagedError as error:
+                raise damaged(self.name, error) from None
         except BaseException:
             self._storage.close()
             raise
@@ -199,7 +205,7 @@ class Journal:
 
     def _write_group(self) -> None:
         self.replay.commits += 1
-        blob = b"".join([commit_line(self.replay.commits, self._now()), *self._lines])
+        blob, self.replay.digest = group_bytes(self.replay.commits, self._now(), self._lines, self.replay.digest)
         self._lines.clear()
         group = self._writing = self._group
         self._group = _Group()

@@ -1,9 +1,9 @@
 """The lines of a journal, as they are written.
 
 A journal is JSON lines. The first line binds it to a format, an exchange and a plan. Groups of records follow; each
-starts with a `commit` line, and is made durable as one. A row is identified by its place in the input and a digest of
-what it asks for. The records of a row: `intent` (a write is about to leave under this ETag), `settled` (that write
-cannot be applied any more), `end` and `stuck` (set aside for now). An `event` is of the whole batch.
+starts with a `commit` line (see `chain`), and is made durable as one. A row is identified by its place in the input and
+a digest of what it asks for. The records of a row: `intent` (a write is about to leave under this ETag), `settled`
+(that write cannot be applied any more), `end` and `stuck` (set aside for now). An `event` is of the whole batch.
 """
 
 import json
@@ -17,16 +17,16 @@ from fielding_async.core.actions import Action, StatusAction, Update
 from fielding_async.core.dates import to_text
 from fielding_async.core.models import FieldingRun, Outcome, RunRef
 
-from .values import FORMAT, Binding, EndState, EventKind
+from .values import Binding, EndState, EventKind
 
 __all__ = [
     "NO_ROW",
-    "commit_line",
     "end_line",
     "event_line",
     "failure_line",
     "header_line",
     "intent_line",
+    "is_as_written",
     "row_digest",
     "settled_line",
 ]
@@ -35,6 +35,7 @@ NO_ROW = 1
 """The digest of a bad row: its ref or its action is not valid."""
 
 _LONGEST_MESSAGE = 2000
+_CHECK_BYTES = 21  # of a first line: `,"check":"…"}` and the end of the line
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 _quote: Callable[[str], str] = encode_basestring_ascii
@@ -51,24 +52,25 @@ def row_digest(ref: RunRef, action: Action, if_match: str | None = None) -> int:
 
 
 def header_line(binding: Binding) -> bytes:
-    """Return the first line, which binds the journal."""
-    return _line(
+    """Return the first line, which binds the journal, in the format that `binding` names."""
+    line = _line(
         {
-            "fielding_journal": FORMAT,
+            "fielding_journal": binding.format,
             "base_url": binding.base_url,
             "api_version": binding.api_version,
             "plan": binding.plan,
         }
     )
+    if binding.format == 1:
+        return line
+    start = line.removesuffix(b"}\n")
+    return b'%b,"check":"%08x"}\n' % (start, crc32(start))
 
 
-def commit_line(number: int, time: datetime | None = None) -> bytes:
-    """Return the line that starts a group."""
-    return (
-        b'{"commit":%d}\n' % number
-        if time is None
-        else b'{"commit":%d,"time":"%b"}\n' % (number, to_text(time).encode())
-    )
+def is_as_written(line: bytes) -> bool:
+    """Whether a first line of format 2 is as `header_line` wrote it."""
+    start = line[:-_CHECK_BYTES]
+    return line[-_CHECK_BYTES:] == b',"check":"%08x"}\n' % crc32(start)
 
 
 def intent_line(number: int, digest: int, action: Action, base: FieldingRun, ref: RunRef | None = None) -> bytes:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from fielding_async.core.errors import ConfigurationError
 
+from .chain import Head, head_of
+from .head_file import HeadFile
 from .lines import header_line
 from .reader import LONGEST_FIRST_LINE, read_lines
 from .regular_file import belongs_to_another_user, check_single_name, open_regular
@@ -36,7 +38,8 @@ def _refuse_other(name: str, wanted: Binding, found: Binding) -> None:
 class LockedFile:
     """The file of a journal that a batch writes. All calls block, and come from one thread.
 
-    `load_abandoned`: may be set by any thread, and ends a `load` that is under way.
+    `load_abandoned`: may be set by any thread, and ends a `load` that is under way. `warning`: what the user has to
+    know of a journal that was loaded, if anything.
     """
 
     def __init__(self, path: str, name: str) -> None:
@@ -46,6 +49,9 @@ class LockedFile:
         self._is_new = False
         self._counts_links = False  # not every file system does
         self._problem: OSError | None = None
+        self._head = HeadFile(path, name)
+        self._owner: tuple[int, int] | None = None  # of the head, where that is not this user
+        self.warning: str = ""
         self.load_abandoned: bool = False
 
     def load(self, binding: Binding, replay: Replay) -> None:
@@ -73,12 +79,10 @@ class LockedFile:
             # new, or a crash left its first line incomplete: nothing has been sent yet
             if is_foreign:
                 raise self._belongs_to_another_user()
-            _make_private(self._fd)
-            os.ftruncate(self._fd, 0)
-            self.write(header_line(binding))
-            _sync_folder(self._path)
+            self._begin(binding, replay)
             return
-        for found in read_lines(self._fd, self._name, replay):
+        head = self._head.read()
+        for found in read_lines(self._fd, self._name, replay, head):
             _refuse_other(self._name, binding, found)
             if self.load_abandoned:
                 raise ConfigurationError(f"{self._name}: is no longer wanted")
@@ -87,6 +91,37 @@ class LockedFile:
         if replay.good_bytes < size:
             os.ftruncate(self._fd, replay.good_bytes)
         _sync(self._fd)  # what was read may be in the cache only, and the batch relies on it
+        if is_foreign:
+            status = os.fstat(self._fd)
+            self._owner = status.st_uid, status.st_gid
+        if replay.is_chained:
+            if head is None:
+                self.warning = (
+                    f"{self._head.name} is missing: whether the journal was cut back at its end cannot be told; it"
+                    f" ends with group {replay.commits}"
+                )
+            self._write_head(Head(replay.commits, replay.digest))
+
+    def _begin(self, binding: Binding, replay: Replay) -> None:
+        """Write the first line."""
+        head = self._head.read()
+        if head is not None and head.groups:
+            raise ConfigurationError(
+                f"{self._head.name} says that it had {head.groups} groups, and it is empty: put it back, or move the"
+                " head away too, to begin anew"
+            )
+        _make_private(self._fd)
+        os.ftruncate(self._fd, 0)
+        line = header_line(binding)
+        replay.begin(line)
+        self.write(line)
+        _sync_folder(self._path)
+        self._write_head(Head(0, replay.digest))
+
+    def _write_head(self, head: Head) -> None:
+        """Say how far the journal goes. Without a head nothing is lost, so that what keeps it away is passed over."""
+        with contextlib.suppress(OSError, ConfigurationError):
+            self._head.write(head, self._owner)
 
     def _belongs_to_another_user(self) -> ConfigurationError:
         why = "belongs to another user, who could read and change it"
@@ -130,9 +165,14 @@ class LockedFile:
         except OSError as error:
             self._problem = error
             raise
+        head = head_of(blob)
+        if head is not None:
+            self._write_head(head)
 
     def close(self) -> None:
         """Unlock and close. May be called more than once."""
+        with contextlib.suppress(OSError):
+            self._head.close()
         if self._fd >= 0:
             fd, self._fd = self._fd, -1
             try:

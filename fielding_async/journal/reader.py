@@ -5,11 +5,21 @@ from collections.abc import Iterator
 
 from fielding_async.core.errors import ConfigurationError
 
+from .chain import DamagedError, Head
+from .head_file import HeadFile
 from .regular_file import open_regular
-from .replay import DamagedError, Replay, begins_a_journal, read_binding
+from .replay import Replay, begins_a_journal
 from .values import Binding, JournalEvent, JournalRow, JournalSummary
 
-__all__ = ["LONGEST_FIRST_LINE", "check_path", "journal_events", "journal_rows", "read_journal", "read_lines"]
+__all__ = [
+    "LONGEST_FIRST_LINE",
+    "check_path",
+    "damaged",
+    "journal_events",
+    "journal_rows",
+    "read_journal",
+    "read_lines",
+]
 
 LONGEST_FIRST_LINE = 1 << 20
 """In bytes: a longer first line is not that of a journal."""
@@ -85,18 +95,22 @@ journal_events.__module__ = "fielding_async"
 
 def _read(path: "str | os.PathLike[str]", replay: Replay) -> Iterator[Binding]:
     text = check_path(path)
+    # before the journal: a batch that writes both has the journal ahead of its head at all times
+    head = HeadFile(text, f"journal={text!r}").read()
     try:
         fd = open_regular(text, os.O_RDONLY, f"journal={text!r}")
         try:
-            yield from read_lines(fd, f"journal={text!r}", replay)
+            yield from read_lines(fd, f"journal={text!r}", replay, head)
         finally:
             os.close(fd)
     except OSError as error:
         raise ConfigurationError(f"journal={text!r}: cannot be read: {error.strerror or error}") from error
 
 
-def read_lines(fd: int, name: str, replay: Replay) -> Iterator[Binding]:
+def read_lines(fd: int, name: str, replay: Replay, head: Head | None = None) -> Iterator[Binding]:
     """Feed a journal to `replay`, from its start. Yield its binding after the first line and again after every other.
+
+    `head`: how far it must go.
 
     So a caller can take rows out of `replay` as they come, or stop. Raises `ConfigurationError`, with `name` in front.
     """
@@ -107,16 +121,22 @@ def read_lines(fd: int, name: str, replay: Replay) -> Iterator[Binding]:
             problem = "its first line is incomplete" if begins_a_journal(first) else "is not a journal of this library"
             raise ConfigurationError(f"{name}: {problem}")
         try:
-            binding = read_binding(first)
+            binding = replay.begin(first, head)
         except ConfigurationError as error:
             raise ConfigurationError(f"{name}: {error.message}") from None
-        replay.good_bytes = len(first)
         yield binding
-        while line := file.readline():  # of any length: an ETag may be long
-            try:
+        try:
+            while line := file.readline():  # of any length: an ETag may be long
                 replay.feed(line)
-            except DamagedError as error:
-                raise ConfigurationError(f"{name}: is damaged: {error}") from None
-            yield binding
-            if not line.endswith(b"\n"):
-                return  # a batch may be about to write the rest of the line
+                yield binding
+                if not line.endswith(b"\n"):
+                    break  # a batch may be about to write the rest of the line
+            replay.end()
+        except DamagedError as error:
+            raise damaged(name, error) from None
+
+
+def damaged(name: str, error: DamagedError) -> ConfigurationError:
+    """Return the error for a journal that cannot be trusted."""
+    remedy = "put back the whole file, for writes may be on record in what is missing"
+    return ConfigurationError(f"{name}: is damaged: {error}; nothing was sent or changed: {remedy}")

@@ -1,109 +1,39 @@
 """What the lines of a journal say about its rows, and which lines are incomplete or damaged. Pure."""
 
 import json
+import re
 from array import array
 from collections.abc import Iterator
 from datetime import datetime
-from functools import lru_cache
 from typing import Any, get_args
 
-from fielding_async.core.actions import Action, Complete, LaunchNow, Pause, Relaunch, Resume, Update, check_action
-from fielding_async.core.dates import parse_timestamp
-from fielding_async.core.errors import ConfigurationError
+from fielding_async.core.actions import Action, Update
 from fielding_async.core.models import FieldingRun, RunRef
 
-from .values import FORMAT, Binding, EndState, EventKind, JournalCounts, JournalEvent, JournalRow
+from .chain import DamagedError, GroupReader, Head
+from .records import begins_a_journal, read_action, read_binding, read_intent, text_of, time_of, unknown_record
+from .values import Binding, EndState, EventKind, JournalCounts, JournalEvent, JournalRow
 
 __all__ = ["DamagedError", "Replay", "begins_a_journal", "read_binding"]
 
 _MOST_ROWS = 1 << 27
-_STATUS_ACTIONS = {action.name: action for action in (LaunchNow(), Pause(), Resume(), Complete(), Relaunch())}
 _STATES: tuple[EndState, ...] = ("done", "failed", "unknown", "skipped")
 _CODE_OF: dict[str, int] = {"accepted": 1, "already": 1, "unconfirmed": 1, "failed": 2, "unknown": 3, "skipped": 4}
 
+_QUICK = re.compile(
+    rb'\{"(intent|end)":(\d{1,9}),"row":"([0-9a-f]{8})",'
+    rb'(?:"action":(?:"(?:launch-now|pause|resume|complete|relaunch)"|\["update",)|"as":"([a-z]+)","do":"([a-z?-]+)")'
+)
 _EVENTS = get_args(EventKind)
 _Sent = tuple[FieldingRun, RunRef | None, datetime | None]  # the run under whose ETag, the run's ref, when
-
-_parse_date = lru_cache(4096)(parse_timestamp)  # of millions of dates many may be the same
-
-
-class DamagedError(Exception):
-    """A line cannot be read, and no crash can have left it: the journal cannot be trusted."""
-
-
-def begins_a_journal(data: bytes) -> bool:
-    """Whether these are the first bytes of a journal, however few."""
-    mark = b'{"fielding_journal":'
-    return data[: len(mark)] == mark[: len(data)]
-
-
-def read_binding(line: bytes) -> Binding:
-    """Read the first line. Raises `ConfigurationError`, which says what is wrong but not in which file."""
-    try:
-        record = json.loads(line)
-        version = record["fielding_journal"]
-        binding = Binding(record["base_url"], record["api_version"], record["plan"], format=version)
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise ConfigurationError("is not a journal of this library") from None
-    if version not in {1, FORMAT}:
-        raise ConfigurationError(
-            f"is a journal of format {version!r:.20}; this version reads formats 1 to {FORMAT}; use a newer version"
-        )
-    return binding
-
-
-def _read_action(value: Any) -> Action:
-    if isinstance(value, str):
-        return _STATUS_ACTIONS[value]
-    name, start, end = value
-    if name != Update.name:
-        raise ValueError(name)
-    return check_action(Update(start and parse_timestamp(start), end and parse_timestamp(end)))
-
-
-def _read_intent(record: dict[str, Any]) -> tuple[Action, FieldingRun]:
-    base = FieldingRun(
-        id=_text(record["run"]),
-        status=_text(record["status"]),
-        version=None if record["version"] is None else int(record["version"]),
-        start_fielding_at=_parse_date(record["start_at"]),
-        end_fielding_at=_parse_date(record["end_at"]),
-        last_changed_at=None if record["changed_at"] is None else _parse_date(record["changed_at"]),
-        last_changed_by=None if record["changed_by"] is None else _text(record["changed_by"]),
-        etag=_text(record["etag"]),
-        start_text=record["start_at"],
-        end_text=record["end_at"],
-    )
-    return _read_action(record["action"]), base
-
-
-def _read_line(line: bytes) -> Any:
-    """Return the record in a line; `None` if the line is incomplete or no JSON."""
-    if not line.endswith(b"\n"):
-        return None
-    try:
-        return json.loads(line.decode())  # from bytes it would detect the encoding first
-    except (ValueError, RecursionError):
-        return None
-
-
-def _time_of(text: str | None) -> datetime | None:
-    return None if text is None else _parse_date(text)
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(type(value).__name__)
-    return value
 
 
 class Replay:
     """The state of every row of a journal, from its lines. A row that ended takes five bytes of memory.
 
-    `commits`: the number of the last group. `good_bytes`: the length of what could be read, in bytes; the rest is an
-    incomplete end. `open`: the rows without an end whose write may be applied, with the action and the run in their
-    last intent. `outcomes`: how many rows ended, by the name of the action and the outcome. `left`: the ETags that rows
-    with an `if_match` left, which the rows after them may have to be sent under.
+    `commits`: the number of the last group. `digest`: of all up to its end. `good_bytes`: the length of what could be
+    read, in bytes; the rest is an incomplete end. `outcomes`: how many rows ended, by the name of the action and the
+    outcome. `left`: the ETags that rows with an `if_match` left, under which later rows may have to be sent.
     """
 
     def __init__(self, *, keep: bool = False, keep_done: bool = False) -> None:
@@ -111,15 +41,14 @@ class Replay:
         self._digests = array("I")
         self._keep = keep or keep_done
         self._keep_done = keep_done
+        self._groups = GroupReader()
+        self._unread: dict[int, tuple[int, bytes]] = {}  # lines of intents, which are read at the end
+        self._open: dict[int, tuple[Action, FieldingRun]] = {}
         self._sent: dict[int, _Sent] = {}  # with `keep`: the last intents of the rows without an end
         self._stuck: dict[int, JournalRow] = {}
-        self._unreadable_at = 0
-        self._lines = 0
-        self._first_time: str | None = None
-        self._time: str | None = None
         self.commits: int = 0
+        self.digest: str = ""
         self.good_bytes: int = 0
-        self.open: dict[int, tuple[Action, FieldingRun]] = {}
         self.outcomes: dict[tuple[str, str], int] = {}
         self.left: dict[int, str] = {}
         self.rows: list[JournalRow] = []
@@ -127,29 +56,87 @@ class Replay:
         self.events: list[JournalEvent] = []
         """With `keep`: what happened to the batch, until the caller empties it."""
 
-    def feed(self, line: bytes) -> None:
-        """Take the next line after the first, newline included. Raises `DamagedError`.
+    def begin(self, line: bytes, head: Head | None = None) -> Binding:
+        """Take the first line. `head`: a group that must be there, with this digest.
 
-        A crash can leave the last group incomplete. Nothing was sent or reported that relies on it, so it can be cut
-        off. An unreadable line with another group behind it, or a whole line that is no record, does not come from a
-        crash: something else changed the file, or a newer version wrote it.
+        Raises `ConfigurationError`, which says what is wrong but not in which file.
         """
-        self._lines += 1
-        if self._unreadable_at:
-            if line.startswith(b'{"commit":') and line.endswith(b"}\n"):
-                raise DamagedError(f"line {self._unreadable_at + 1} cannot be read, and is not the end of the file")
+        binding = read_binding(line)
+        self._groups.head = head
+        self._groups.begin(line, chained=binding.format > 1)
+        self._advance()
+        return binding
+
+    def feed(self, line: bytes) -> None:
+        """Take the next line, newline included. Raises `DamagedError`.
+
+        What a crash can have left of the last group is kept out, and lies beyond `good_bytes`.
+        """
+        records = self._groups.feed(line)
+        for place, record in enumerate(records):
+            try:
+                if not self._take_quickly(record, place):
+                    self._apply(json.loads(record.decode()))  # from bytes it would detect the encoding first
+            except (ValueError, KeyError, TypeError, OverflowError):
+                raise unknown_record(self._groups.first_line + place) from None
+        self._advance()
+
+    def end(self) -> None:
+        """Check that the journal goes at least as far as its head says, and that what is open can be read.
+
+        Raises `DamagedError`.
+        """
+        groups = self._groups
+        head = groups.head
+        if head is None or head.groups <= self.commits:
+            self.open  # noqa: B018 - it is read now
             return
-        record = _read_line(line)
-        if record is None:
-            self._unreadable_at = self._lines
-            return
-        try:
-            self._apply(record)
-        except (ValueError, KeyError, TypeError, OverflowError):
-            raise DamagedError(
-                f"line {self._lines + 1} is no record that this version knows; a newer version may have written it"
-            ) from None
-        self.good_bytes += len(line)
+        if groups.problem and head.groups == self.commits + 1:
+            raise DamagedError(f"{groups.problem}, and its head says that this group was whole")
+        raise DamagedError(
+            f"it ends with group {self.commits} (line {groups.lines}), and its head says that there were {head.groups}:"
+            " it was cut back, or it is an older copy"
+        )
+
+    @property
+    def open(self) -> dict[int, tuple[Action, FieldingRun]]:
+        """The rows without an end whose write may be applied, with the action and the run in their last intent.
+
+        Raises `DamagedError` if one of them cannot be read.
+        """
+        for number, (place, line) in self._unread.items():
+            try:
+                self._open[number] = read_intent(json.loads(line))
+            except (ValueError, KeyError, TypeError, OverflowError):
+                raise unknown_record(place) from None
+        self._unread.clear()
+        return self._open
+
+    @property
+    def is_chained(self) -> bool:
+        """Whether a group of it has a digest."""
+        return bool(self._groups.time)
+
+    def _advance(self) -> None:
+        groups = self._groups
+        self.commits, self.digest, self.good_bytes = groups.groups, groups.digest, groups.good_bytes
+
+    def _take_quickly(self, line: bytes, place: int) -> bool:
+        """Take a chained record of the most frequent kinds, which was checked already, without reading all of it."""
+        if self._keep or not self._groups.time:
+            return False
+        found = _QUICK.match(line)
+        if found is None or b',"if_match":' in line:
+            return False
+        number = self._keep_digest(int(found[2]), int(found[3], 16))
+        if found[1] == b"intent":
+            if not self._states[number]:
+                self._unread[number] = self._groups.first_line + place, line
+                self._stuck.pop(number, None)
+        else:
+            outcome = found[4].decode()
+            self._end(number, _CODE_OF[outcome], (found[5].decode(), outcome))
+        return True
 
     def _apply(self, record: dict[str, Any]) -> None:
         if "end" in record:
@@ -157,51 +144,58 @@ class Replay:
         elif "intent" in record:
             self._apply_intent(record)
         elif "settled" in record:
-            self.open.pop(self._number(record["settled"], record), None)
+            number = self._number(record["settled"], record)
+            self._open.pop(number, None)
+            self._unread.pop(number, None)
         elif "stuck" in record:
             row = self._row(record, record["stuck"], None)
             number = self._number(record["stuck"], record)
             if not self._states[number]:
                 self._stuck[number] = row
-        elif "event" in record:
+        elif record["event"] in _EVENTS:
             if self._keep:
                 self.events.append(self._event(record))
         else:
-            self.commits = int(record["commit"])
-            self._time = record.get("time")
-            self._first_time = self._first_time or self._time
+            raise ValueError(record["event"])
 
     def _apply_intent(self, record: dict[str, Any]) -> None:
-        intent = _read_intent(record)
+        intent = read_intent(record)
         number = self._number(record["intent"], record)
         if self._states[number]:
             return
-        self.open[number] = intent
+        self._open[number] = intent
         self._stuck.pop(number, None)
         if self._keep:
             ref = None
             if "parents" in record:
                 account_id, project_id, target_group_id = record["parents"]
                 ref = RunRef(account_id, project_id, target_group_id, intent[1].id)
-            self._sent[number] = intent[1], ref, _time_of(self._time)
+            self._sent[number] = intent[1], ref, self._time()
 
     def _apply_end(self, record: dict[str, Any]) -> None:
         code = _CODE_OF[record["as"]]
-        key = _text(record["do"]), _text(record["as"])
+        key = text_of(record["do"]), text_of(record["as"])
         number = record["end"]
         row = self._row(record, number, code) if self._keep and (code > 1 or self._keep_done) else None
         number = self._number(number, record)
-        self.open.pop(number, None)
+        if not self._end(number, code, key):
+            return
+        if row is not None:
+            self.rows.append(row)
+        if "if_match" in record and record["as"] == "accepted" and record["etag"] is not None:
+            self.left[number] = text_of(record["etag"])
+
+    def _end(self, number: int, code: int, key: tuple[str, str]) -> bool:
+        """Take note of how a row ended. Return whether that is new."""
+        self._open.pop(number, None)
+        self._unread.pop(number, None)
         self._sent.pop(number, None)
         self._stuck.pop(number, None)
         if self._states[number]:
-            return
+            return False
         self._states[number] = code
-        if "if_match" in record and record.get("etag") is not None and record["as"] == "accepted":
-            self.left[number] = _text(record["etag"])
         self.outcomes[key] = self.outcomes.get(key, 0) + 1
-        if row is not None:
-            self.rows.append(row)
+        return True
 
     def _row(self, record: dict[str, Any], number: int, code: int | None) -> JournalRow:
         """Return the row of a record that says how it ended, or that it is stuck (`code` is `None`)."""
@@ -214,13 +208,13 @@ class Replay:
             values |= {"effect": ended, "etag": record.get("etag") if ended == "accepted" else None}
         else:
             what = record["action"]
-            values |= {"error": _text(record["error"]), "message": _text(record["message"])}
+            values |= {"error": text_of(record["error"]), "message": text_of(record["message"])}
         return JournalRow(
             number=number,
             ref=RunRef(*ref) if ref else sent_to,
             action=what and self._action(what, number),
             trace_id=record["trace"],
-            time=_time_of(self._time),
+            time=self._time(),
             before=before,
             conflicts=int(record.get("conflicts", 0)),
             if_match=record.get("if_match"),
@@ -229,23 +223,27 @@ class Replay:
 
     def _action(self, what: Any, number: int) -> Action | None:
         if what == Update.name:  # an update of format 1 that ended well: its intent has the dates
-            sent = self.open.get(number)
+            sent = self._open.get(number)
             return sent and sent[0]
-        return _read_action(what)
+        return read_action(what)
 
     def _event(self, record: dict[str, Any]) -> JournalEvent:
-        time = _time_of(self._time)
+        time = self._time()
         kind, seconds = record["event"], record["seconds"]
-        if time is None or kind not in _EVENTS:
+        if time is None:
             raise ValueError(kind)
         return JournalEvent(
-            time=time, kind=kind, seconds=None if seconds is None else float(seconds), reason=_text(record["reason"])
+            time=time, kind=kind, seconds=None if seconds is None else float(seconds), reason=text_of(record["reason"])
         )
 
     def _number(self, number: Any, record: dict[str, Any]) -> int:
         """Return the number of a row, and keep its digest. Raises `ValueError` if it is none."""
-        digest = int(record["row"], 16)
-        if type(number) is not int or not 0 <= number < _MOST_ROWS or not 0 < digest < 1 << 32:
+        if type(number) is not int:
+            raise TypeError(number)
+        return self._keep_digest(number, int(record["row"], 16))
+
+    def _keep_digest(self, number: int, digest: int) -> int:
+        if not 0 <= number < _MOST_ROWS or not 0 < digest < 1 << 32:
             raise ValueError(number)
         missing = number + 1 - len(self._states)
         if missing > 0:
@@ -262,7 +260,7 @@ class Replay:
         """Whether another row is on record under this number."""
         return number < len(self._digests) and self._digests[number] not in {0, digest}
 
-    def digest(self, number: int) -> int:
+    def digest_of(self, number: int) -> int:
         """Return the digest of the row on record under this number; 0 if there is none."""
         return self._digests[number] if number < len(self._digests) else 0
 
@@ -276,12 +274,15 @@ class Replay:
         by_state = dict.fromkeys(_STATES, 0)
         for (_, outcome), rows in self.outcomes.items():
             by_state[_STATES[_CODE_OF[outcome] - 1]] += rows
-        in_flight = len(self.open) - sum(number in self.open for number in self._stuck)
-        return JournalCounts(**by_state, in_flight=in_flight, stuck=len(self._stuck))
+        in_flight = self._open.keys() | self._unread.keys()
+        return JournalCounts(**by_state, in_flight=len(in_flight - self._stuck.keys()), stuck=len(self._stuck))
+
+    def _time(self) -> datetime | None:
+        return time_of(self._groups.time)
 
     def written(self) -> tuple[datetime | None, datetime | None]:
         """Return the times of the first and of the last group, where they are on record."""
-        return _time_of(self._first_time), _time_of(self._time)
+        return time_of(self._groups.first_time), self._time()
 
     def without_end(self) -> Iterator[JournalRow]:
         """Yield the rows that are stuck, then those in flight. Their refs, runs and times need `keep`."""

@@ -35,10 +35,11 @@ class JournalStorage(Protocol):
         """Lock the journal, and have `replay` read it.
 
         A journal that is empty, or whose first line is incomplete, is new: it gets `header_line(binding)` as its first
-        line. In any other, `read_binding` of the first line must agree with `binding`, and `replay.good_bytes` is set
-        to the length of that line. Then `replay.feed` gets every further line, newline included, and all beyond
+        line. In any other, the first line must agree with `binding`. `replay.begin` gets the first line, and returns
+        what it binds to. Then `replay.feed` gets every further line, newline included, and all beyond
         `replay.good_bytes` is cut off, as the end of a group that a crash interrupted. What is left is durable when
-        this returns.
+        this returns. A storage that knows how far the journal went passes that to `replay.begin`, and calls
+        `replay.end` before it cuts anything.
 
         Raises `ConfigurationError` if the journal cannot be used, is locked by another batch, is damaged, or belongs
         to something else. May be cancelled. In both cases `close` is called next.

@@ -23,9 +23,11 @@ from fielding_async import (
     journal_rows,
     read_journal,
 )
-from fielding_async.journal.lines import commit_line, header_line, intent_line, row_digest
+from fielding_async.journal.chain import Head
+from fielding_async.journal.lines import intent_line, row_digest
 from fielding_async.journal.values import Binding
 from fielding_async.sandbox import Behaviour, Cut, Sandbox, Status
+from tests.tools.journal_text import journal_text, leave_head
 from tests.tools.sessions import END, TOKEN, applied, session
 
 EARLIER = Update(start_fielding_at=END - timedelta(days=9000))
@@ -39,8 +41,9 @@ def path(tmp_path: Path) -> Path:
 
 def leave_journal_of_killed_process(box: Sandbox, path: Path, ref: RunRef, action: Action) -> None:
     """Leave the journal of a process that was killed with this write in flight."""
-    records = [commit_line(1), intent_line(0, row_digest(ref, action), action, box.inspect(ref))]
-    path.write_bytes(header_line(Binding(box.url, "2025-12-18", None)) + b"".join(records))
+    records = [intent_line(0, row_digest(ref, action), action, box.inspect(ref))]
+    path.write_bytes(journal_text(Binding(box.url, "2025-12-18", None), records))
+    leave_head(path, Head(0, ""))
 
 
 async def resumed(box: Sandbox, path: Path, *rows: tuple[RunRef, Action], **arguments: Any) -> list[Done]:

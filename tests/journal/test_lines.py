@@ -23,7 +23,6 @@ from fielding_async import (
     Update,
 )
 from fielding_async.journal.lines import (
-    commit_line,
     end_line,
     failure_line,
     header_line,
@@ -33,6 +32,7 @@ from fielding_async.journal.lines import (
 )
 from fielding_async.journal.replay import DamagedError, Replay, begins_a_journal, read_binding
 from fielding_async.journal.values import Binding, EndState, JournalCounts
+from tests.tools.journal_text import unchained_commit
 from tests.tools.sessions import END, REF, run_value
 
 ACTIONS: list[Action] = [LaunchNow(), Pause(), Resume(), Complete(), Relaunch(), Update(end_fielding_at=END)]
@@ -58,7 +58,7 @@ def test_an_intent_comes_back_as_it_was(action: Action) -> None:
     assert line.endswith(b"\n")
     assert line.count(b"\n") == 1
     assert line.isascii()
-    replay = replayed(commit_line(1), line)
+    replay = replayed(unchained_commit(1), line)
     found, base = replay.open[4]
     assert found == action
     assert base == BASE
@@ -152,10 +152,10 @@ def test_the_first_line_binds() -> None:
 
 
 LINES = [
-    commit_line(1),
+    unchained_commit(1),
     intent_line(0, 5, Pause(), BASE),
     intent_line(1, 6, Update(end_fielding_at=END), BASE),
-    commit_line(2),
+    unchained_commit(2),
     end_line(0, 5, Pause(), outcome()),
     settled_line(1, 6),
     failure_line(2, 7, REF, Pause(), "failed", NotFoundError("404", status=404)),

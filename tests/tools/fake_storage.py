@@ -5,7 +5,7 @@ from collections.abc import Callable
 from random import Random
 
 from fielding_async.journal.lines import header_line
-from fielding_async.journal.replay import Replay, read_binding
+from fielding_async.journal.replay import Replay
 from fielding_async.journal.values import Binding
 
 __all__ = ["Disk", "MemoryStorage"]
@@ -21,6 +21,16 @@ class Disk:
         self.writes = 0
         self.life = 0
         self._pending = b""
+
+    def replayed(self, *, keep: bool = False) -> Replay:
+        """Return what is on it."""
+        replay = Replay(keep=keep)
+        if self.data:
+            first, *lines = self.data.splitlines(keepends=True)
+            replay.begin(first)
+            for line in lines:
+                replay.feed(line)
+        return replay
 
     def crash(self, dice: Random) -> None:
         """End this life: of what was being written any part may be there."""
@@ -49,10 +59,10 @@ class MemoryStorage:
         disk = self._disk
         if not disk.data.endswith(b"\n") and b"\n" not in disk.data:
             disk.data = header_line(binding)
+            replay.begin(disk.data)
             return
         first, *lines = disk.data.splitlines(keepends=True)
-        assert read_binding(first) == binding
-        replay.good_bytes = len(first)
+        assert replay.begin(first) == binding
         for line in lines:
             replay.feed(line)
         disk.data = disk.data[: replay.good_bytes]

@@ -36,7 +36,7 @@ def test_a_plan_is_applied_row_by_row(box: Sandbox, cli: Cli, folder: Path) -> N
     ]
     assert "4 of 4 rows have ended; this took" in ended.out
     assert f"on SANDBOX at {box.url}" in ended.out
-    assert sorted(path.name for path in folder.iterdir()) == ["plan.csv", "plan.csv.journal"]
+    assert sorted(path.name for path in folder.iterdir()) == ["plan.csv", "plan.csv.journal", "plan.csv.journal.head"]
 
 
 def test_a_plan_that_has_ended_is_not_applied_again(box: Sandbox, cli: Cli, folder: Path) -> None:
@@ -93,7 +93,7 @@ def test_a_json_lines_plan_is_applied_too(box: Sandbox, cli: Cli, folder: Path) 
     (folder / "plan.jsonl").write_text("\n".join(map(json.dumps, rows)))
     options = ["--account", ref.account_id, "--project", ref.project_id]
     assert cli("apply", "plan.jsonl", *options, "--yes").status == 0
-    assert {path.name for path in folder.iterdir()} == {"plan.jsonl", "plan.jsonl.journal"}
+    assert {path.name for path in folder.iterdir()} == {"plan.jsonl", "plan.jsonl.journal", "plan.jsonl.journal.head"}
     assert box.inspect(ref).start_fielding_at <= datetime.now(UTC)
 
 
@@ -137,5 +137,10 @@ def test_a_plan_by_a_descriptor_does_not_last(box: Sandbox, tmp_path: Path) -> N
         assert what.status == status
         assert ("a plan from standard input needs --journal FILE" in what.err) == (status == 2)
     assert "  (with the same rows on standard input)" in what.out
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["j.failed.csv", "j.journal", "plan.csv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "j.failed.csv",
+        "j.journal",
+        "j.journal.head",
+        "plan.csv",
+    ]
     assert not Path("/dev/stdin.journal").exists()

@@ -71,6 +71,7 @@ def test_rows_that_cannot_be_written_down_are_told(box: Sandbox, cli: Cli, folde
     assert {path.name for path in folder.iterdir()} == {
         "plan.csv",
         "plan.csv.journal",
+        "plan.csv.journal.head",
         "plan.failed.csv",
         "plan.failed.csv~",
     }
@@ -139,7 +140,8 @@ def test_failed_rows_are_for_their_owner_only(box: Sandbox, cli: Cli, folder: Pa
     finally:
         os.umask(before)
     assert stat.S_IMODE((folder / "plan.failed.csv").stat().st_mode) == 0o600
-    assert {path.name for path in folder.iterdir()} == {"plan.csv", "plan.csv.journal", "plan.failed.csv"}
+    names = {"plan.csv", "plan.csv.journal", "plan.csv.journal.head", "plan.failed.csv"}
+    assert {path.name for path in folder.iterdir()} == names
 
 
 def test_no_temporary_file_is_written_through_a_link(box: Sandbox, cli: Cli, folder: Path) -> None:

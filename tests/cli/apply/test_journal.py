@@ -48,6 +48,7 @@ def test_a_journal_whose_first_line_was_torn_is_begun_anew(box: Sandbox, cli: Cl
     """Before its first line is whole nothing has been sent, so that a crash right there is nothing to be mended."""
     journal = half_done(box, cli, folder)
     whole = journal.read_bytes()
+    journal.with_name("plan.csv.journal.head").unlink()
     for size in (0, 5, whole.index(b"\n")):
         journal.write_bytes(whole[:size])
         (told,) = cli("apply", "plan.csv", "--dry-run", "--json").objects
@@ -100,7 +101,7 @@ def test_a_damaged_journal_is_named_with_its_line(box: Sandbox, cli: Cli, folder
     for option in ("--yes", "--dry-run"):
         ended = cli("apply", "plan.csv", option)
         assert (ended.status, box.history) == (2, ())
-        assert "is damaged: line 2 cannot be read, and is not the end of the file; nothing was sent" in ended.err
+        assert "is damaged: line 2 cannot be read; nothing was sent or changed: put back the whole file" in ended.err
 
 
 @pytest.mark.parametrize("kind", ["failed", "unknown"])

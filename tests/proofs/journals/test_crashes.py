@@ -31,7 +31,6 @@ from fielding_async.batch.options import Options
 from fielding_async.batch.perform_all import perform_all
 from fielding_async.core.wire.replies import Attempted, Lost
 from fielding_async.http.transport import Outgoing
-from fielding_async.journal.replay import Replay
 from tests.tools import virtual_time
 from tests.tools.fake_exchange import FakeExchange, ref_of, session_on
 from tests.tools.fake_storage import Disk, MemoryStorage
@@ -191,15 +190,13 @@ async def run_processes(scenario: Scenario, rows: Rows) -> int:
 
 def recorded_ends(scenario: Scenario) -> dict[int, str]:
     """Return how each row ended according to the journal, and check that it can be read and is complete."""
-    replay = Replay()
     found: dict[int, str] = {}
     for line in scenario.disk.data.splitlines(keepends=True)[1:]:
-        replay.feed(line)
         record = json.loads(line)
         if "end" in record:
             assert record["end"] not in found, "a row ended twice"
             found[record["end"]] = record["as"]
-    assert not replay.open
+    assert not scenario.disk.replayed().open
     return found
 
 
