@@ -33,7 +33,7 @@ class Replay:
 
     `commits`: the number of the last group. `digest`: of all up to its end. `good_bytes`: the length of what could be
     read, in bytes; the rest is an incomplete end. `outcomes`: how many rows ended, by the name of the action and the
-    outcome. `left`: the ETags that rows with an `if_match` left, which the rows after them may have to be sent under.
+    outcome. `left`: the ETags that rows with an `if_match` left, under which later rows may have to be sent.
     """
 
     def __init__(self, *, keep: bool = False, keep_done: bool = False) -> None:
@@ -180,10 +180,10 @@ class Replay:
         number = self._number(number, record)
         if not self._end(number, code, key):
             return
-        if "if_match" in record and record.get("etag") is not None and record["as"] == "accepted":
-            self.left[number] = text_of(record["etag"])
         if row is not None:
             self.rows.append(row)
+        if "if_match" in record and record["as"] == "accepted" and record["etag"] is not None:
+            self.left[number] = text_of(record["etag"])
 
     def _end(self, number: int, code: int, key: tuple[str, str]) -> bool:
         """Take note of how a row ended. Return whether that is new."""

@@ -126,7 +126,9 @@ async def collect_into(seen: list[Done], batch: Batch) -> None:
 
 def replay_of(disk: Disk) -> Replay:
     replay = Replay(keep=True)
-    for line in disk.data.splitlines(keepends=True)[1:]:
+    first, *lines = disk.data.splitlines(keepends=True)
+    replay.begin(first)
+    for line in lines:
         replay.feed(line)
     return replay
 

@@ -120,7 +120,7 @@ def test_a_row_that_is_always_refused_is_stuck(box: Sandbox, cli: Cli, folder: P
     assert "1 are stuck: each failed three times" in ended.out
     assert "in all 0 open, 1 stuck, 0 failed or skipped" in ended.out
     assert "to go on:\n  fielding apply plan.csv --yes\n" in ended.out
-    assert sorted(path.name for path in folder.iterdir()) == ["plan.csv", "plan.csv.journal"]
+    assert sorted(path.name for path in folder.iterdir()) == ["plan.csv", "plan.csv.journal", "plan.csv.journal.head"]
     again = cli("apply", "plan.csv", "--yes", "--json")
     assert (again.status, again.objects[-1]["done"], again.objects[-1]["stuck"]) == (0, 60, 0)
     assert len(box.history) == 60
