@@ -79,6 +79,7 @@ class FileStorage:
             except OSError as error:
                 problem = error
             _call_on(loop, _complete_write, storage, problem)
+            file.write_head_of(blob)  # the batch does not wait for it
 
         self._jobs.put(write)
 

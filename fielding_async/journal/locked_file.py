@@ -167,8 +167,11 @@ class LockedFile:
         except OSError as error:
             self._problem = error
             raise
+
+    def write_head_of(self, blob: bytes) -> None:
+        """Say in the head that `blob`, which was written, is durable."""
         head = head_of(blob)
-        if head is not None:
+        if head is not None and self._problem is None:
             self._write_head(head)
 
     def close(self) -> None:
