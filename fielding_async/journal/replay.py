@@ -254,7 +254,7 @@ class Replay:
         """Whether another row is on record under this number."""
         return number < len(self._digests) and self._digests[number] not in {0, digest}
 
-    def digest(self, number: int) -> int:
+    def row_digest(self, number: int) -> int:
         """Return the digest of the row on record under this number; 0 if there is none."""
         return self._digests[number] if number < len(self._digests) else 0
 

@@ -63,7 +63,7 @@ def earlier_summary(
 def _changes(order: Order, checked: CheckedPlan, rows: Iterable[PlanRow | BadLine]) -> str:
     """Return how a plan differs from that of the journal."""
     replay = read_replay(order.journal)
-    record = array("I", (replay.digest(number) for number in range(len(replay))))
+    record = array("I", (replay.row_digest(number) for number in range(len(replay))))
     plan = array("I", (row_digest(row.ref, row.action) for row in verified_rows(rows, checked)))
     have_ended = replay.counts().ended == len(replay)
     return changes_text(record, plan, checked.line, have_ended=have_ended)

@@ -31,6 +31,7 @@ from fielding_async.batch.options import Options
 from fielding_async.batch.perform_all import perform_all
 from fielding_async.core.wire.replies import Attempted, Lost
 from fielding_async.http.transport import Outgoing
+from fielding_async.journal.replay import Replay
 from tests.tools import virtual_time
 from tests.tools.fake_exchange import FakeExchange, ref_of, session_on
 from tests.tools.fake_storage import Disk, MemoryStorage
@@ -168,8 +169,10 @@ def schedule_starts_and_ends(scenario: Scenario, names: list[str]) -> None:
 
 def ended_rows(scenario: Scenario) -> int:
     """Return how many rows have ended according to the journal."""
+    first, *rest = scenario.disk.data.splitlines(keepends=True)
     replay = Replay()
-    for line in scenario.disk.data.splitlines(keepends=True)[1:]:
+    replay.begin(first)
+    for line in rest:
         replay.feed(line)
     return replay.counts().ended
 
