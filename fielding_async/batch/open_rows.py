@@ -159,6 +159,8 @@ class OpenRows:
         """Return the next row to try again, if there is one. `is_idle`: nothing else can be started."""
         if self._again:
             return self._again.pop(0)
+        if not self._aside:
+            return None
         now = self._loop.time()
         for row, (due, accepted) in self._aside.items():
             # others come first, so that a refusal that all rows meet shows before a row is out of tries

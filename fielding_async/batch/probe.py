@@ -1,6 +1,5 @@
 """The GET of a run that shows whether the exchange can be used. It never writes."""
 
-from collections import OrderedDict
 from collections.abc import Collection, Iterable
 
 from fielding_async.core.config import TimeoutArg
@@ -17,19 +16,18 @@ class GoodRuns:
     """The last two runs on which a row succeeded: one of them is another run than that of a row in trouble."""
 
     def __init__(self) -> None:
-        self._refs: OrderedDict[RunRef, None] = OrderedDict()
+        self._last: RunRef | None = None
+        self._before: RunRef | None = None
 
     def add(self, ref: RunRef) -> None:
         """Add the run of a row that succeeded."""
-        self._refs[ref] = None
-        self._refs.move_to_end(ref)
-        if len(self._refs) > 2:
-            self._refs.popitem(last=False)
+        if ref != self._last:
+            self._last, self._before = ref, self._last
 
     def pick(self, troubled: Collection[RunRef], others: Iterable[RunRef]) -> RunRef:
         """Return the run to look at: one that succeeded, else one of `others`, else one of those in trouble."""
-        for ref in (*reversed(self._refs), *others):
-            if ref not in troubled:
+        for ref in (self._last, self._before, *others):
+            if ref is not None and ref not in troubled:
                 return ref
         return next(iter(troubled))
 

@@ -106,6 +106,7 @@ def _earlier_lines(order: Order, checked: CheckedPlan, earlier: JournalSummary |
     if counts.ended == checked.rows:
         return [finished_line(order, checked, earlier, tense="is sent"), *_remedy_lines(order)]
     ended = f"{counts.ended:,} rows have ended, {counts.in_flight:,} were under way"
+    ended += f", {counts.stuck:,} are stuck" if counts.stuck else ""
     journal, unsent = printable(str(order.journal)), unsent_rows(checked, counts)
     return [f"going on with the journal {journal}: {ended}, {unsent:,} were never sent"]
 

@@ -147,7 +147,7 @@ async def process(scenario: Scenario, transport: ProcessTransport, rows: Rows) -
         context = perform_all(fielding, iter(rows), Options(), storage=lambda: MemoryStorage(scenario.disk))
         async with context as batch:
             async for done in batch:
-                if not transport.dead:
+                if not transport.dead and not done.is_open:
                     scenario.yielded.append(done)
 
 
