@@ -257,7 +257,9 @@ def _report_no_rows(name: str, *, as_json: bool) -> None:
     """Report a plan of its heading alone: of a list that found nothing to act on. No journal is looked at."""
     write_stderr(printable(f"fielding: apply: nothing was sent: {name} holds no rows, only the names of the columns"))
     if as_json:
-        named = dict.fromkeys(("done", "failed", "unknown", "skipped", "in_flight", "never_sent", "sent_now"), 0)
+        named = dict.fromkeys(
+            ("done", "failed", "unknown", "skipped", "stuck", "open", "in_flight", "never_sent", "sent_now"), 0
+        )
         write_json({"kind": "apply", "plan": name, "rows": 0, **named, "ended_before": 0, "exit_status": 0})
 
 

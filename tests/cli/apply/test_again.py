@@ -1,6 +1,6 @@
 """A plan that is applied again: what this command sent, what had ended before, and when the plan was finished."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ from fielding_async.cli.apply.preview import finished_at
 from fielding_async.cli.shared.plan.checked_plan import check_plan
 from fielding_async.cli.shared.plan.row import PlanRow
 from fielding_async.core.actions import Pause
+from fielding_async.core.dates import to_text
 from fielding_async.sandbox import Sandbox
 from tests.cli.apply.plans import failing, live, write_plan
 from tests.cli.command_line import Cli
@@ -24,6 +25,10 @@ def test_a_finished_plan_says_to_machines_that_nothing_was_sent(box: Sandbox, cl
     (again,) = cli("apply", "plan.csv", "--yes", "--json").objects
     assert (again["sent_now"], again["ended_before"], again["done"]) == (0, 3, 3)
     assert again["finished_at"] == first["finished_at"]
+    written = read_journal(folder / "plan.csv.journal").last_written_at
+    assert written is not None
+    assert (again["finished_at"], written.utcoffset()) == (to_text(written), timedelta())
+    assert f"had ended before, the last at {first['finished_at']}; the" in cli("apply", "plan.csv", "--yes").out
     (dry,) = cli("apply", "plan.csv", "--dry-run", "--json").objects
     assert (dry["ended_before"], dry["finished_at"]) == (3, first["finished_at"])
     assert len(box.history) == 3
