@@ -31,7 +31,6 @@ from fielding_async.batch.options import Options
 from fielding_async.batch.perform_all import perform_all
 from fielding_async.core.wire.replies import Attempted, Lost
 from fielding_async.http.transport import Outgoing
-from fielding_async.journal.replay import Replay
 from tests.tools import virtual_time
 from tests.tools.fake_exchange import FakeExchange, ref_of, session_on
 from tests.tools.fake_storage import Disk, MemoryStorage
