@@ -21,7 +21,14 @@ _Job = Callable[[], None]
 
 def _run_jobs(jobs: "queue.SimpleQueue[_Job | None]", file: LockedFile) -> None:
     """Run jobs until `None` comes, then close the file: what the thread does."""
-    while (job := jobs.get()) is not None:
+    while True:
+        try:
+            job = jobs.get(timeout=file.head_due())
+        except queue.Empty:
+            file.write_next_head()
+            continue
+        if job is None:
+            break
         job()
         del job  # it must not keep alive what it refers to until the next one comes
     with contextlib.suppress(OSError):
@@ -79,7 +86,7 @@ class FileStorage:
             except OSError as error:
                 problem = error
             _call_on(loop, _complete_write, storage, problem)
-            file.write_head_of(blob)  # the batch does not wait for it
+            file.note_head_of(blob)  # the batch does not wait for it
 
         self._jobs.put(write)
 

@@ -1,6 +1,6 @@
 """The head of a journal: a small file beside it, which says how far it went. It shows a journal that was cut back.
 
-It is written behind every group that is durable, and never ahead of one. It has two slots, which take turns, so that
+It is written behind the groups that are durable, and never ahead of one. It has two slots, which take turns, so that
 whatever ends a write, the slot before it is whole. It is not synced: after a power cut it may be older than the
 journal, or empty. All calls block.
 """

@@ -2,8 +2,10 @@
 
 import contextlib
 import errno
+import math
 import os
 import sys
+import time
 from pathlib import Path
 
 from fielding_async.core.errors import ConfigurationError
@@ -19,6 +21,7 @@ from .values import Binding, is_same_exchange
 __all__ = ["LockedFile", "lock", "unlock"]
 
 _OPEN_TRIES = 10
+_HEAD_EVERY = 0.1  # seconds; behind every group it would add a tenth to the CPU of a batch
 
 
 def _refuse_other(name: str, wanted: Binding, found: Binding) -> None:
@@ -50,6 +53,8 @@ class LockedFile:
         self._counts_links = False  # not every file system does
         self._problem: OSError | None = None
         self._head = HeadFile(path, name)
+        self._next_head: Head | None = None
+        self._head_written = -math.inf
         self._owner: tuple[int, int] | None = None  # of the head, where that is not this user
         self.warning: str = ""
         self.load_abandoned: bool = False
@@ -168,14 +173,29 @@ class LockedFile:
             self._problem = error
             raise
 
-    def write_head_of(self, blob: bytes) -> None:
-        """Say in the head that `blob`, which was written, is durable."""
-        head = head_of(blob)
-        if head is not None and self._problem is None:
+    def note_head_of(self, blob: bytes) -> None:
+        """Take note that `blob`, which was written, is durable; the head says so soon, once `head_due` is over."""
+        if self._problem is None:
+            self._next_head = head_of(blob) or self._next_head
+        if self.head_due() == 0:
+            self.write_next_head()
+
+    def head_due(self) -> float | None:
+        """Return in how many seconds the head has to be written; `None` if it says all there is."""
+        if self._next_head is None:
+            return None
+        return max(0.0, self._head_written + _HEAD_EVERY - time.monotonic())
+
+    def write_next_head(self) -> None:
+        """Write the head, if it does not say all there is."""
+        head, self._next_head = self._next_head, None
+        if head is not None:
             self._write_head(head)
+            self._head_written = time.monotonic()
 
     def close(self) -> None:
         """Unlock and close. May be called more than once."""
+        self.write_next_head()
         with contextlib.suppress(OSError):
             self._head.close()
         if self._fd >= 0:
