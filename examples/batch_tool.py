@@ -25,21 +25,17 @@ import attrs
 
 from fielding_async import (
     Action,
-    AuthenticationError,
     Complete,
     ConfigurationError,
-    Done,
     FieldingError,
     FieldingSession,
     JournalError,
     LaunchNow,
     Limits,
     Pause,
-    PermissionDeniedError,
     Relaunch,
     Resume,
     RunRef,
-    TransportError,
     Update,
     journal_rows,
     read_journal,
@@ -49,6 +45,7 @@ from fielding_async.sandbox import Cut, Sandbox, SecondWriter
 ACTIONS: dict[str, Action] = {
     action.name: action for action in (LaunchNow(), Pause(), Resume(), Complete(), Relaunch())
 }
+LONGEST_OUTAGE = 600.0  # seconds
 MOST_SHOWN = 20
 
 
@@ -75,11 +72,6 @@ def read_row(row: dict[str, str]) -> tuple[RunRef, Action]:
     return ref, ACTIONS[row["action"]]
 
 
-def hopeless(done: Done) -> bool:
-    """Whether to start no more rows: what failed so would fail for all others, and a row that failed stays failed."""
-    return isinstance(done.error, AuthenticationError | PermissionDeniedError | TransportError)
-
-
 def check(fielding: FieldingSession, plan: Path) -> tuple[int, str]:
     """Return how many rows a plan has, and its digest, so that a journal is of no other. Raises `PlanError`."""
     rows = 0
@@ -100,7 +92,7 @@ async def perform(
     interrupted = False
     async with (
         fielding,
-        fielding.perform_all(read_plan(plan), journal=journal, plan=digest, stop_on=hopeless) as batch,
+        fielding.perform_all(read_plan(plan), journal=journal, plan=digest, wait=LONGEST_OUTAGE) as batch,
     ):
 
         def interrupt() -> None:
