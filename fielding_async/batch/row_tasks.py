@@ -184,7 +184,7 @@ class RowTasks:
                 timeout=self._options.timeout,
                 log=row,
                 is_background=True,
-                if_match=self._guards.etag_for(row),
+                if_match=row.if_match and self._guards.etag_for(row),
             ).run(),
             context=self._context.copy(),  # the current one may be that of the input, with spans of its rows
         )

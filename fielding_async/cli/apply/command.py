@@ -150,6 +150,7 @@ def apply(
 
     from .journal_files import find_journal
     from .journal_pattern import parse_pattern
+    from .page import check_page
 
     with reporting_errors(doing="apply", as_json=as_json), _reporting_signals() as executions:
         defaults = Defaults(
@@ -192,10 +193,7 @@ def apply(
                 page=page,
             )
             check_journal_path(order)
-            if page is not None:
-                from .page import check_page
-
-                check_page(order)
+            check_page(order)
             if dry_run:
                 _show_dry_run(order, file, defaults, checked)
                 return

@@ -56,7 +56,8 @@ def earlier_summary(
         raise ConfigurationError(f"{error.message}; nothing was sent") from None
     raise ConfigurationError(
         f"the journal {order.journal} {other}; nothing was sent. To go on, restore what it is of; to apply this plan"
-        " from its beginning, move the journal away or name another one with --journal"
+        " from its beginning, move the journal away,"
+        f" with {order.journal.name}.head, or name another one with --journal"
     )
 
 

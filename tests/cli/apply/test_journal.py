@@ -31,7 +31,7 @@ def test_a_journal_of_something_else_is_refused(
         " line 3) are those on record; 1 row was added after them, or never sent: apply it (line 4) as a plan of its"
         " own)"
     ) in ended.err
-    assert "move the journal away or name another one with --journal" in ended.err
+    assert "move the journal away, with plan.csv.journal.head, or name another one with --journal" in ended.err
     write_plan(folder / "plan.csv", rows)
     monkeypatch.setenv("FIELDING_BASE_URL", box.url.replace("127.0.0.1", "localhost"))
     ended = cli("apply", "plan.csv", "--yes")
