@@ -278,12 +278,12 @@ def _prepare(order: Order, file: "PlanFile", defaults: "Defaults", checked: "Che
     from attrs import evolve
 
     from fielding_async.cli.shared.plan.checked_plan import verified_rows
+    from fielding_async.cli.shared.question import ask
     from fielding_async.core.addresses import BASE_URL
     from fielding_async.core.credentials import resolve_auth
 
     from .execution import Execution
     from .preview import check_line, earlier_summary, prompt_lines
-    from .question import ask
     from .run_check import look_at_runs
 
     resolve_auth(None, os.environ)

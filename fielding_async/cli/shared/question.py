@@ -14,7 +14,7 @@ __all__ = ["ask"]
 
 
 def ask() -> None:
-    """Ask before the first write. Ends the command unless the answer is yes."""
+    """Ask before the first write of a plan. Ends the command unless the answer is yes."""
     if not (sys.stdin and sys.stdin.isatty() and sys.stderr and sys.stderr.isatty()):  # pyright: ignore[reportUnnecessaryComparison]
         raise ConfigurationError("nobody is there to be asked: give --yes to apply the plan; nothing was sent")
     _discard_typed()
