@@ -1,5 +1,7 @@
 """Replies that are not the exchange's documented ones: what may have made them up, and what a GET then shows."""
 
+from datetime import timedelta
+
 import pytest
 
 from fielding_async import (
@@ -207,7 +209,7 @@ async def test_a_colleagues_end_is_never_reversed(sandbox: Sandbox) -> None:
         sandbox.script(Cut("before"), SecondWriter(end_fielding_at=END), on="update")
         with pytest.raises(FieldingError, match="nothing was applied"):
             await fielding.run(ref).update(
-                start_fielding_at=run.start_fielding_at.replace(minute=59), end_fielding_at=END.replace(year=2032)
+                start_fielding_at=run.start_fielding_at + timedelta(minutes=1), end_fielding_at=END.replace(year=2032)
             )
     assert sandbox.inspect(ref).end_fielding_at == END.replace(microsecond=END.microsecond // 1000 * 1000)
     assert applied(sandbox) == []
