@@ -120,7 +120,7 @@ def apply(
     keys: account_id, project_id, target_group_id, fielding_run_id (or the four in one, as ref), action and, for
     updates, start_fielding_at and end_fielding_at. Actions: launch-now, pause, resume, complete, relaunch, update.
     Dates are RFC 3339 with a time zone; forms such as 2031-05-17 12:00:00+00 are read too. A row with an ETag in
-    column if_match, as fielding journal undo writes it, is sent under that ETag only; else it is refused.
+    column if_match, as fielding journal undo writes it, is refused if the run has another ETag.
 
     The whole plan is checked before anything is sent. What is sent is journalled first, so that the same command, given
     again after whatever happened, continues where it stopped and sends nothing twice. A finished plan is not sent
