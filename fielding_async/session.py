@@ -283,9 +283,9 @@ class FieldingSession:
         are skipped for now. A journal belongs to one exchange and one plan; `plan` (1 to 4096 characters) is a digest
         of it: without one, other rows are noticed only when they are read.
 
-        `wait`: seconds, 0 to 1e9, for which an outage is waited for. With a `journal` or a `wait`, a row that failed
-        for what is not its own stays open: it is tried three times, or once the exchange is back. After `wait`, or if
-        waiting is of no use, the batch stops: open rows come back with their error, and `batch.outage` says why.
+        `wait`: seconds, 0 to 1e9, that the batch waits at most in an outage. With a `journal` or a `wait` above 0,
+        a row that did not cause its own failure is tried again: three times in all, or after the outage. After `wait`,
+        or if waiting cannot help, the batch stops: open rows are yielded with their error; `batch.outage` says why.
 
         Raises `ConfigurationError` for a bad argument, and on entering for a journal that cannot be used;
         `SessionClosedError` on entering. Out of the iteration: `JournalError`, `SessionClosedError`, what the input or

@@ -73,7 +73,7 @@ class Batch:
 
     @property
     def outage(self) -> Outage | None:
-        """The outage that the batch waits out, or stopped for; `None` if there is none.
+        """The outage during which the batch waits, or for which it stopped; `None` if there is none.
 
         May be read from any thread.
         """
@@ -81,12 +81,18 @@ class Batch:
 
     @property
     def open(self) -> int:
-        """How many rows failed for what is not their own, and are to be tried again."""
+        """How many rows are waiting to be tried again now, as the row itself did not cause its failure.
+
+        It is 0 once the batch has stopped: such rows are then yielded with `Done.is_open`.
+        """
         return len(self._rows.open)
 
     @property
     def stuck(self) -> int:
-        """How many rows were set aside, as they alone failed three times for what is not their own."""
+        """How many rows were given up for this batch after three tries, though the row itself was not the cause.
+
+        They are yielded with `Done.is_open`; the next batch with the same journal tries them again.
+        """
         return self._rows.stuck
 
     @property

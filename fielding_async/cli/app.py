@@ -40,7 +40,7 @@ def cli() -> None:
     \b
     Exit status:
       0  all done                   2  bad arguments or settings
-      1  some failed                3  it cannot be told what was applied
+      1  some failed                3  unknown what was applied, or rows open
       129, 130, 143  ended by SIGHUP, SIGINT, SIGTERM
     """
 

@@ -24,11 +24,11 @@ Stop = Literal["drain", "cancel"]
 
 @frozen
 class Done:
-    """A row of a batch that has ended: with an `outcome`, or else with an `error`.
+    """A row that a batch yields: with an `outcome`, or else with an `error`.
 
-    `number` is the row's place in the input, from 0. `is_open`: the `error` is not the row's own (the exchange was
-    away, say), so a batch that goes on with the journal tries the row again; without a journal it is for the caller to
-    do so.
+    `number` is the row's place in the input, from 0. `is_open`: the row has not ended, as the `error` has another cause
+    than the row itself, such as an outage. The next batch with the same journal tries it again; without a journal the
+    caller has to.
     """
 
     __module__ = "fielding_async"
@@ -69,9 +69,10 @@ class Leftover:
 class Outage:
     """The exchange cannot be used: a batch starts no rows, and probes with a GET of a run at growing waits.
 
-    `reason` is the last failure, in words. `seconds` is how long the outage has lasted. `next_probe_in` is in seconds,
-    `None` while a probe is under way. `wait_left` is how many seconds longer the batch waits at most. `is_given_up`:
-    the batch waits no longer, and has stopped.
+    `reason` is the last failure, in words. `seconds` is how long the outage has lasted, 0 or more. `next_probe_in` is
+    how many seconds from now the next probe is sent, 0 or more; `None` if none is planned, as while one is under way.
+    `wait_left` is how many seconds longer the batch waits at most, from 0 to `wait`. `is_given_up`: the batch has
+    stopped waiting and starts no more rows; `wait_left` is then 0.
     """
 
     __module__ = "fielding_async"

@@ -64,8 +64,8 @@ read_journal.__module__ = "fielding_async"
 def journal_rows(path: "str | os.PathLike[str]", *, all: bool = False) -> Iterator[JournalRow]:  # noqa: A002 - reads well
     """Yield the rows that did not end well, or with `all` every row on record.
 
-    Rows come in the order in which they ended; those that are stuck come after them, and those in flight last. It can
-    be read while a batch writes it. Raises `ConfigurationError` if the journal cannot be read or is no journal.
+    Rows come in the order in which they ended; those that are stuck come after them, and those in flight last. The
+    journal can be read while a batch writes it. Raises `ConfigurationError` if it cannot be read or is no journal.
     """
     replay = Replay(keep=True, keep_done=all)
     for _ in _read(path, replay):
@@ -79,9 +79,9 @@ journal_rows.__module__ = "fielding_async"
 
 
 def journal_events(path: "str | os.PathLike[str]") -> Iterator[JournalEvent]:
-    """Yield what happened to the batches of a journal as wholes, such as outages, in the order of the file.
+    """Yield the events of whole batches, such as outages, in the order of the file.
 
-    Raises `ConfigurationError` if the journal cannot be read or is no journal.
+    The journal can be read while a batch writes it. Raises `ConfigurationError` if it cannot be read or is no journal.
     """
     replay = Replay(keep=True)
     for _ in _read(path, replay):

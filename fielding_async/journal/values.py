@@ -144,8 +144,9 @@ class JournalEvent:
     """Something that happened to a whole batch.
 
     `kind` is `"outage"` (the exchange could not be used, and the batch waits), `"back"` (it can be used again) or
-    `"pause"` (nothing was sent for a while). `time` is when the event was written, aware and in UTC. `seconds` is how
-    long it took, `None` where that is not known yet. `reason` says why, in words.
+    `"pause"` (nothing was sent for a while; this version writes none). `time` is when the event was
+    written, aware and in UTC. `seconds`, 0 or more, is how long the outage or pause took; `None` for `"outage"`, which
+    has only begun. `reason` says why, in words; for `"back"` it is the last failure of the outage that ended.
     """
 
     __module__ = "fielding_async"

@@ -60,14 +60,14 @@ def _how_many(_context: click.Context, _parameter: click.Parameter, value: str |
     "journal_path",
     metavar="FILE",
     type=click.Path(readable=False, path_type=Path),
-    help="Where to keep the journal; %Y, %m and %d in its name are the date (UTC) of the plan's first go, %% is a"
+    help="Where to keep the journal; %Y, %m and %d in its name are the date (UTC) on which it is begun, %% is a"
     " percent sign. [default: PLAN.journal]",
 )
 @click.option(
     "--check-runs",
     metavar="NUMBER|all",
     callback=_how_many,
-    help="Look first whether the runs of so many rows, evenly spread, or of all are there; if not, send nothing.",
+    help="First GET the runs of NUMBER rows, evenly spread, or of all rows; if one does not exist, send nothing.",
 )
 @click.option(
     "--concurrency", type=click.IntRange(1, 1000), default=32, show_default=True, metavar="NUMBER", help="Rows at once."
@@ -86,7 +86,7 @@ def _how_many(_context: click.Context, _parameter: click.Parameter, value: str |
     default=600.0,
     show_default="600",
     metavar="SECONDS",
-    help="Wait so long at most for an exchange that cannot be used; 0 stops at once.",
+    help="Wait at most so long while the exchange cannot be used; 0 stops at once.",
 )
 @click.option(
     "--report",
@@ -119,21 +119,21 @@ def apply(
     PLAN is a CSV file (commas, semicolons, tabs or |) whose first line names its columns, or JSON Lines with the same
     keys: account_id, project_id, target_group_id, fielding_run_id (or the four in one, as ref), action and, for
     updates, start_fielding_at and end_fielding_at. Actions: launch-now, pause, resume, complete, relaunch, update.
-    Dates are RFC 3339 with a zone, as programs write it: 2031-05-17 12:00:00+00 too. A row with an ETag in the column
-    if_match, as fielding journal undo writes it, is sent under that ETag only, and refused if the run has another one.
+    Dates are RFC 3339 with a time zone; forms such as 2031-05-17 12:00:00+00 are read too. A row with an ETag in
+    column if_match, as fielding journal undo writes it, is refused if the run has another ETag.
 
     The whole plan is checked before anything is sent. What is sent is journalled first, so that the same command, given
-    again after whatever happened, goes on where it was and sends nothing twice. A plan that is finished is not sent
-    again: a plan of every day needs a journal for each day, as in the last example. An unfinished journal of the plan
-    is gone on with whatever its date. Ctrl-C starts no more rows and waits for those under way; a second one waits no
-    longer.
+    again after whatever happened, continues where it stopped and sends nothing twice. A finished plan is not sent
+    again. To apply a plan every day, use one journal for each day, as in the last example; an unfinished journal of it
+    is continued, whatever its date. Ctrl-C starts no more rows and waits for those under way; a second does not wait.
 
     Rows that failed are written to PLAN.failed.csv, a plan in turn, and rows of which it cannot be told whether they
     were applied to PLAN.unknown.csv. A row that failed keeps later rows of its run from being sent.
 
-    While the exchange cannot be used, nothing is sent but a look at one run now and then, for at most --wait seconds;
-    then the rows that are left stay open, and the same command goes on with them. A row that fails three times for
-    what is not its own, while others do not, is stuck: the same command tries it again.
+    While the exchange cannot be used, no row is started; a GET of one run at a time finds out when it can be used
+    again. After --wait seconds the command stops. The rows that are left are open, and the same command continues with
+    them. A row is stuck if it fails three times while others succeed, and the row itself is not the cause: the same
+    command tries it again.
 
     Exit status: 0 all done, 1 some failed or are stuck, or were not sent, 2 bad arguments, settings or lines (nothing
     was sent), 3 some open or unknown, 129, 130 and 143 on signals.
@@ -160,7 +160,7 @@ def apply(
         )
         if rate is not None and not _SLOWEST <= rate <= _FASTEST:
             raise ConfigurationError(f"--rate {rate:g}: must be requests a second, {_SLOWEST:g} to {_FASTEST:g}")
-        needs_journal = "needs --journal FILE, to be gone on with"
+        needs_journal = "needs --journal FILE, so that it can be continued"
         if plan == STDIN and journal_path is None and not dry_run:
             raise ConfigurationError(f"a plan from standard input {needs_journal}")  # before waiting for it
         with PlanFile(plan) as file:
@@ -252,7 +252,7 @@ def _check(file: "PlanFile", defaults: "Defaults", *, as_json: bool) -> "Checked
 
 
 def _report_no_rows(name: str, *, as_json: bool) -> None:
-    """Report a plan of its heading alone: of a list that found nothing to act on. No journal is looked at."""
+    """Report a plan with a header and no rows. No journal is read."""
     write_stderr(printable(f"fielding: apply: nothing was sent: {name} holds no rows, only the names of the columns"))
     if as_json:
         named = dict.fromkeys(

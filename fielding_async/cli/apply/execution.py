@@ -121,7 +121,7 @@ class Execution:
         outage = None if self._batch is None else self._batch.outage
         if outage is None or not outage.is_given_up:
             return self.missing.reason
-        waited = f"; it was waited for {duration(outage.seconds)}" if outage.seconds >= 1 else ""
+        waited = f"; the command waited {duration(outage.seconds)}" if outage.seconds >= 1 else ""
         lines = [f"the exchange cannot be used: {printable(outage.reason)}{waited}"]
         error = self.tally.last_open
         if isinstance(error, APIError) and error.status in {403, 404} and error.object is None:
@@ -155,7 +155,7 @@ def _with_advice(error: FieldingError, *, has_journal: bool) -> FieldingError:
             ""
             if "cannot be used" not in error.message
             else (
-                ". To go on, make it writable, or copy it and give the copy with --journal;"
+                ". To continue, make it writable, or copy it and give the copy with --journal;"
                 " with a new one the plan would begin anew"
             )
         )

@@ -36,7 +36,7 @@ def find_journal(pattern: JournalPattern, checked: CheckedPlan, *, base_url: str
         names = " and ".join(str(path) for path in unfinished)
         raise ConfigurationError(
             f"--journal: {len(unfinished)} journals of this plan are unfinished: {names}; nothing was sent. Name"
-            " the one to go on with; a row that both have may have been sent by either"
+            " the one to continue; a row that both have may have been sent by either"
         )
     return unfinished[0] if unfinished else pattern.path(today)
 
@@ -66,7 +66,7 @@ def _is_unfinished(path: Path, checked: CheckedPlan, base_url: str) -> bool:
         raise ConfigurationError(f"the journal {path}: {error.strerror or error}; nothing was sent") from None
     except ConfigurationError as error:
         raise ConfigurationError(
-            f"{error.message}; nothing was sent. Its name fits --journal, so it might be the one to go on with: mend"
+            f"{error.message}; nothing was sent. Its name fits --journal, so it might be the one to continue: repair"
             " it, or move it away if it is not"
         ) from None
     return summary.counts.ended < checked.rows

@@ -55,7 +55,7 @@ def earlier_summary(
     except ConfigurationError as error:
         raise ConfigurationError(f"{error.message}; nothing was sent") from None
     raise ConfigurationError(
-        f"the journal {order.journal} {other}; nothing was sent. To go on, restore what it is of; to apply this plan"
+        f"the journal {order.journal} {other}; nothing was sent. To continue, restore what it is of; to apply this plan"
         " from its beginning, move the journal away,"
         f" with {order.journal.name}.head, or name another one with --journal"
     )
@@ -127,7 +127,7 @@ def _requests_left(checked: CheckedPlan, earlier: JournalSummary | None) -> int:
 
 def check_line(runs: int) -> str:
     """Return what `--check-runs` found where no run is missing."""
-    return f"runs: {runs:,} looked at, {'it is' if runs == 1 else 'all are'} there"
+    return f"runs: {runs:,} checked, {'it exists' if runs == 1 else 'all exist'}"
 
 
 def dry_run_lines(
@@ -145,7 +145,7 @@ def dry_run_lines(
         f"runs: {checked.distinct_runs:,}{checked.duplicates_text and f'; {checked.duplicates_text}'}",
         *_earlier_lines(order, checked, earlier),
         *([] if runs_checked is None else [check_line(runs_checked)]),
-        f"requests: about {requests:,} (a look at each run, a write for each row; conflicts and retries come on top)",
+        f"requests: about {requests:,} (a GET of each run, a write for each row; conflicts and retries come on top)",
         f"time: {time_needed}",
         "dry run: nothing was sent",
     ]

@@ -73,11 +73,11 @@ def _report_without_journal(execution: Execution, error: ConfigurationError | OS
     more = "; more may have been sent" if tally.ended < execution.checked.rows else ""
     reason = error.message if isinstance(error, ConfigurationError) else f"{order.journal}: {error.strerror or error}"
     write_stderr(
-        f"fielding: apply: what has become of the rows cannot be told one by one any more: {printable(reason)}\n"
-        f"  this go: {tally.ended:,} of {execution.checked.rows:,} rows ended"
+        f"fielding: apply: how each row ended is no longer known: {printable(reason)}\n"
+        f"  this time: {tally.ended:,} of {execution.checked.rows:,} rows ended"
         f" ({', '.join(f'{count:,} {name}' for name, count in named.items())}){more}\n"
         "  restore the journal before anything is sent again: without it the plan would begin anew,"
-        " and what was sent be sent twice"
+        " and what was sent would be sent twice"
     )
     if order.as_json:
         write_json({"kind": "error", "error": "JournalError", "message": reason, **named, "exit_status": int(status)})
@@ -178,18 +178,20 @@ def _lines(execution: Execution, summary: JournalSummary, written: dict[str, Pat
         lines = [finished_line(order, checked, summary, tense="was sent")]
     unsent = unsent_rows(checked, counts)
     if counts.in_flight:
-        lines.append(f"{counts.in_flight:,} were under way and may have been applied: going on finds out")
+        lines.append(f"{counts.in_flight:,} were under way and may have been applied: the same command finds out")
     if unsent:
         lines.append(f"{unsent:,} were never sent")
     if counts.stuck:
-        lines.append(f"{counts.stuck:,} are stuck: each failed three times while others did not; going on tries again")
+        lines.append(
+            f"{counts.stuck:,} are stuck: each failed three times while others did not; the same command tries again"
+        )
     if counts.stuck or execution.is_given_up:
         left, failed = counts.in_flight + unsent, counts.failed + counts.skipped
         lines.append(f"in all {left:,} open, {counts.stuck:,} stuck, {failed:,} failed or skipped")
     if written.get("failed"):
         lines.append(f"failed and skipped rows, as a plan: {written['failed']}")
     if written.get("unknown"):
-        lines.append(f"rows that may or may not have been applied, to be looked at: {written['unknown']}")
+        lines.append(f"rows that may or may not have been applied, to be checked: {written['unknown']}")
     if counts.in_flight or unsent or counts.stuck:
         lines += ["to go on:", f"  {order.again}"]
         if not order.is_lasting:

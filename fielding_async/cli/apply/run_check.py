@@ -25,7 +25,7 @@ from .order import Order
 __all__ = ["look_at_runs", "spread"]
 
 _HowMany = int | Literal["all"]
-"""How many rows are looked at."""
+"""How many rows are checked."""
 
 
 @frozen
@@ -139,7 +139,7 @@ async def _check_runs(runs: Iterator[tuple[int, RunRef]], order: Order) -> _Foun
         except* FieldingError as group:
             failed = next(error for error in group.exceptions if isinstance(error, FieldingError))
     if failed is not None:
-        write_stderr("fielding: apply: nothing was sent, for not all runs could be looked at (--check-runs):")
+        write_stderr("fielding: apply: nothing was sent, because not all runs could be checked (--check-runs):")
         raise failed
     return _Found(looked_at, sorted(missing, key=lambda run: run.line))
 
@@ -147,8 +147,8 @@ async def _check_runs(runs: Iterator[tuple[int, RunRef]], order: Order) -> _Foun
 def _report_missing(order: Order, found: _Found, *, rows: int, status: int) -> None:
     """Write which runs are missing: to stderr the first of them, and with `--json` all as objects."""
     total = len(found.missing)
-    runs = f"{total:,} of {found.looked_at:,} runs looked at {'is' if total == 1 else 'are'}"
-    lines = [f"fielding: {printable(order.plan)}: {runs} not there; nothing was sent"]
+    runs = f"{total:,} of {found.looked_at:,} runs checked {'does' if total == 1 else 'do'}"
+    lines = [f"fielding: {printable(order.plan)}: {runs} not exist; nothing was sent"]
     lines += [f"  line {run.line}: {run.ref}: {printable(run.error.message)}" for run in found.missing[:SHOWN]]
     if total > SHOWN:
         lines.append(f"  and {total - SHOWN:,} more; --json lists every one of them")

@@ -28,7 +28,7 @@ _EFFECTS = ("accepted", "already", "unconfirmed", "failed", "unknown", "skipped"
 
 @click.group()
 def journal() -> None:
-    """Read the journal of a plan: what was changed, when, from what to what.
+    """Read the journal of a plan: what was changed, when, and the values before and after.
 
     No request is sent, and no settings are needed. A journal can be read while a plan is being applied.
     """
@@ -65,7 +65,7 @@ def show(
     """Show the rows of a journal, in the order in which they ended; rows in flight come last.
 
     FILE is a journal that `fielding apply` or perform_all wrote. Each row has its time, its number in the plan (from
-    0), its target group and run, its action, from what to what the run was changed, its effect, trace id and error.
+    0), its target group and run, its action, the changed values before and after, its effect, trace id and error.
     Times are RFC 3339 with a zone, such as 2026-08-31T18:00:00Z.
 
     Effects: accepted, already (the run was there), unconfirmed (it is there, and a reply was lost), failed, unknown
@@ -141,7 +141,7 @@ def show(
 def report(file: Path, output: Path | None, as_json: bool) -> None:
     """Write a report of a journal: one HTML page that needs no network.
 
-    The page shows the rows over time, their effects, conflicts, pauses and outages, why rows are not done, and all rows
+    The page shows the rows over time, their effects, conflicts and outages, why rows are not done, and all rows
     in a table that can be searched and sorted. It holds ids, dates and messages, and no token. Only its owner can
     read the file. An older report is replaced; any other file is left, and is an error.
 

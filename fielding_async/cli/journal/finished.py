@@ -52,8 +52,8 @@ def read_finished(journal: Path) -> FinishedJournal:
         plan = plan_of(journal)
         command = f": {shlex.join(['fielding', 'apply', str(plan)])}" if planned is not None else ""
         raise ConfigurationError(
-            f"{journal}: its plan is not finished ({', '.join(left)}), so that not all it does can be told; first go on"
-            f" with the plan, by the command that began it{command}"
+            f"{journal}: its plan is not finished ({', '.join(left)}), so not all its changes are known; first continue"
+            f" the plan, with the command that began it{command}"
         )
     return FinishedJournal(summary, rows, planned is not None)
 

@@ -134,7 +134,7 @@ def test_a_file_that_fits_and_is_no_journal_is_refused(box: Sandbox, cli: Cli, f
     begin(cli, "plan-2026-11-20.journal", whole=False)
     whole = (folder / "plan-2026-11-20.journal").read_bytes()
     (folder / "plan-2026-11-20.journal").write_bytes(whole.replace(b'"end"', b'"End"'))
-    with pytest.raises(ConfigurationError, match=r"is damaged.*mend it, or move it away"):
+    with pytest.raises(ConfigurationError, match=r"is damaged.*repair it, or move it away"):
         found(daily, box)
 
 

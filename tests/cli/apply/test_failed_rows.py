@@ -53,7 +53,7 @@ def test_a_row_that_cannot_be_told_is_listed_as_unknown_and_nowhere_else(box: Sa
     write_plan(folder / "plan.csv", rows)
     ended = cli("apply", "plan.csv", "--yes")
     assert ended.status == 3
-    assert "rows that may or may not have been applied, to be looked at: plan.unknown.csv" in ended.out
+    assert "rows that may or may not have been applied, to be checked: plan.unknown.csv" in ended.out
     assert ref.fielding_run_id in (folder / "plan.unknown.csv").read_text()
     assert not (folder / "plan.failed.csv").exists()
 

@@ -74,8 +74,8 @@ def test_of_a_journal_that_cannot_be_written_no_second_one_is_advised(
     ended = cli("apply", "plan.csv", "--yes")
     assert (ended.status, box.history) == (2, ())
     assert (
-        "cannot be used: Permission denied; no row was sent. To go on, make it writable, or copy it and give the copy"
-        " with --journal; with a new one the plan would begin anew"
+        "cannot be used: Permission denied; no row was sent. To continue, make it writable, or copy it and give the"
+        " copy with --journal; with a new one the plan would begin anew"
     ) in ended.err
     (folder / "new.csv").write_bytes((folder / "plan.csv").read_bytes())
     journal = folder / "new.csv.journal"
@@ -151,8 +151,8 @@ def test_a_journal_that_is_lost_meanwhile_is_never_called_nothing_sent(box: Sand
         out, err = child.communicate(timeout=HANG)
     assert "Traceback" not in err
     assert child.returncode == 3
-    assert "what has become of the rows cannot be told one by one any more: journal='plan.csv.journal': " in err
-    assert "this go: 3 of 3 rows ended (3 done, 0 failed, 0 unknown, 0 skipped)" in err
+    assert "how each row ended is no longer known: journal='plan.csv.journal': " in err
+    assert "this time: 3 of 3 rows ended (3 done, 0 failed, 0 unknown, 0 skipped)" in err
     assert "restore the journal before anything is sent again" in err
     told = json.loads(out.splitlines()[-1])
     assert (told["kind"], told["done"], told["exit_status"]) == ("error", 3, 3)

@@ -125,4 +125,4 @@ def test_a_changed_plan_is_refused_with_what_was_changed(
     ended = cli("apply", "plan.csv", option)
     assert (ended.status, len(box.requests)) == (2, before)
     assert said in ended.err
-    assert "To go on, restore what it is of" in ended.err
+    assert "To continue, restore what it is of" in ended.err

@@ -92,7 +92,7 @@ def test_a_dry_run_says_what_would_be_sent_and_sends_nothing(
     assert ended.out.splitlines() == [
         f"plan.csv: 5 rows (4 pause, 1 resume), on {box.url}",
         "runs: 3; 1 row says the same as an earlier row, first on line 6",
-        "requests: about 8 (a look at each run, a write for each row; conflicts and retries come on top)",
+        "requests: about 8 (a GET of each run, a write for each row; conflicts and retries come on top)",
         "time: about 1 min 20 s at 0.1 requests a second",
         "dry run: nothing was sent",
     ]

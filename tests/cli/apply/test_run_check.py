@@ -42,7 +42,7 @@ def test_runs_that_are_not_there_are_named_by_line(box: Sandbox, cli: Cli, folde
     write_plan(folder / "plan.csv", [*rows, rows[0], rows[2]])
     ended = cli("apply", "plan.csv", option, "--check-runs", "all")
     assert (ended.status, ended.out, gets(box)) == (2, "", 6)
-    assert "fielding: plan.csv: 1 of 6 runs looked at is not there; nothing was sent" in ended.err
+    assert "fielding: plan.csv: 1 of 6 runs checked does not exist; nothing was sent" in ended.err
     assert f"  line 4: {rows[2][0]}: " in ended.err
     missing, told = cli("apply", "plan.csv", option, "--json", "--check-runs", "all").objects
     assert (missing["kind"], missing["line"], missing["ref"]) == ("missing-run", 4, str(rows[2][0]))
@@ -56,7 +56,7 @@ def test_many_missing_runs_are_told_in_a_few_lines(box: Sandbox, cli: Cli, folde
     """Ids that a spreadsheet has spoilt are no thousand lines on a terminal."""
     write_plan(folder / "plan.csv", [spoilt(row) for row in live(box, 30)])
     ended = cli("apply", "plan.csv", "--yes", "--check-runs", "all", "--concurrency", 3)
-    assert "30 of 30 runs looked at are not there; nothing was sent" in ended.err
+    assert "30 of 30 runs checked do not exist; nothing was sent" in ended.err
     assert "  and 10 more; --json lists every one of them" in ended.err
     lines = [line for line in ended.err.splitlines() if line.startswith("  line ")]
     assert [line.split(":")[0] for line in lines] == [f"  line {number}" for number in range(2, 22)]
@@ -69,12 +69,12 @@ def test_a_sample_is_looked_at_and_then_the_plan_is_applied(box: Sandbox, cli: C
     write_plan(folder / "plan.csv", [*rows, (rows[0][0], Resume())])
     dry = cli("apply", "plan.csv", "--dry-run", "--check-runs", 2)
     assert (dry.status, gets(box)) == (0, 1)  # of the first row and the last, which are of one run
-    assert "runs: 1 looked at, it is there" in dry.out
+    assert "runs: 1 checked, it exists" in dry.out
     (told,) = cli("apply", "plan.csv", "--dry-run", "--check-runs", 3, "--json").objects
     assert told["runs_checked"] == 2
     ended = cli("apply", "plan.csv", "--yes", "--check-runs", 3)
     assert (ended.status, len(box.history)) == (1, 5)
-    assert "runs: 2 looked at, all are there" in ended.err
+    assert "runs: 2 checked, all exist" in ended.err
 
 
 def test_rows_that_have_ended_are_not_looked_at(box: Sandbox, cli: Cli, folder: Path) -> None:
@@ -84,10 +84,10 @@ def test_rows_that_have_ended_are_not_looked_at(box: Sandbox, cli: Cli, folder: 
     assert cli("apply", "plan.csv", "--yes", "--fail-fast", "--concurrency", 1).status == 1
     left = 5 - 1 - len(box.history)
     ended = cli("apply", "plan.csv", "--yes", "--check-runs", "all")
-    assert f"runs: {left} looked at, " in ended.err
+    assert f"runs: {left} checked, " in ended.err
     assert len(box.history) == 4
     before = gets(box)
-    assert "looked at" not in cli("apply", "plan.csv", "--yes", "--check-runs", "all").err
+    assert "checked, " not in cli("apply", "plan.csv", "--yes", "--check-runs", "all").err
     assert gets(box) == before
 
 
@@ -98,7 +98,7 @@ def test_what_cannot_be_looked_at_is_an_error_and_nothing_is_sent(box: Sandbox, 
     box.script(Status(404, body=b"<html>"), on="get", ref=rows[1][0])
     ended = cli("apply", "plan.csv", "--yes", "--check-runs", "all")
     assert (ended.status, box.history) == (1, ())
-    assert "nothing was sent, for not all runs could be looked at (--check-runs):" in ended.err
+    assert "nothing was sent, because not all runs could be checked (--check-runs):" in ended.err
     assert "NotFoundError" in ended.err
 
 

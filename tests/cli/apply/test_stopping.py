@@ -87,7 +87,7 @@ def test_a_token_that_is_revoked_midway_stops_at_once_and_another_one_goes_on(
         revoking.result()
     assert ended.status == 3
     assert "stopped: the exchange cannot be used: 401" in ended.err
-    assert "it was waited for" not in ended.err
+    assert "the command waited" not in ended.err
     summary = ended.objects[-1]
     assert summary["done"] + summary["open"] == 300
     assert 0 < summary["done"] < 300
