@@ -1,5 +1,6 @@
 """The command `fielding`: its subcommands, and the handling of errors that no command handled."""
 
+import warnings
 from collections.abc import Sequence
 
 import click
@@ -53,7 +54,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line (on `sys.argv` if no arguments are given), and return its exit status."""
     try:
         try:
-            status = cli.main(arguments, prog_name="fielding", standalone_mode=False)
+            with warnings.catch_warnings():
+                warnings.filterwarnings("always", category=UserWarning, module=r"fielding_async\.")
+                warnings.showwarning = _show_warning
+                status = cli.main(arguments, prog_name="fielding", standalone_mode=False)
         except click.ClickException as error:
             status = _usage(error)
         flush_stdout()
@@ -64,6 +68,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
         write_stderr(f"fielding: the output could not be written: {error.strerror or error}")
         return int(Exit.FAILED)
     return int(status) if isinstance(status, int) else 0
+
+
+def _show_warning(message: Warning | str, *_rest: object, **_more: object) -> None:
+    """Write a warning as a message for the user: without a line of source, and whatever PYTHONWARNINGS says."""
+    write_stderr(f"fielding: warning: {message}")
 
 
 def _usage(error: click.ClickException) -> int:

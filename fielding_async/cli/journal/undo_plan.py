@@ -2,7 +2,8 @@
 
 The rows of a run are taken back from the last one on, so that each meets the run as the row that it takes back left it.
 The first is sent under the ETag that the run's last accepted write left, each later one under that which the row before
-it leaves: what somebody else wrote since is never overwritten.
+it leaves: what somebody else wrote since is never overwritten. Nor is what somebody else wrote between two rows of the
+plan: the later one must have been sent under the ETag that the earlier one left.
 """
 
 from collections.abc import Iterable
@@ -18,6 +19,7 @@ __all__ = ["NotUndone", "UndoPlan", "UndoRow", "undo_plan"]
 
 _NOTHING_RECORDED = "the journal does not hold the run as it was before (a journal of format 1)"
 _NO_ETAG = "the journal does not hold the ETag that our last write left (a journal of format 1)"
+_BETWEEN = "somebody else wrote to the run between this row and the next one: taking it back would overwrite that"
 _SAME = "it changed nothing: the run was there before"
 _ENDS = {
     "already": "it changed nothing: the run was there already",
@@ -71,8 +73,8 @@ def undo_plan(rows: Iterable[JournalRow]) -> UndoPlan:
     """Return what takes back the rows of a journal. Every row is either taken back or listed with a reason.
 
     `rows`: all rows on record, in any order. The rows of a run are taken back from its last one on, up to the first one
-    that cannot be; those before that one are listed with its reason. A row that changed nothing is listed, and keeps
-    no row before it from being taken back.
+    that cannot be, or behind which somebody else wrote; those before that one are listed with its reason. A row that
+    changed nothing is listed, and keeps no row before it from being taken back.
     """
     by_run: dict[RunRef, list[JournalRow]] = {}
     listed: list[NotUndone] = []
@@ -94,11 +96,14 @@ def _undo_run(ref: RunRef, rows: list[JournalRow], undone: list[UndoRow], listed
     """Add the rows of one run, the last one first, to either list."""
     if_match = rows[0].etag
     behind = ""
+    later: JournalRow | None = None
     for row in rows:
         reason = behind
         if not reason:
             try:
                 action = _inverse(row)
+                _follows(row, later)
+                later = row
                 if action is None:
                     reason = _SAME
                 elif if_match is None:
@@ -111,6 +116,16 @@ def _undo_run(ref: RunRef, rows: list[JournalRow], undone: list[UndoRow], listed
                 reason = str(problem)
                 behind = f"a later row of this run cannot be taken back ({reason})"
         listed.append(NotUndone(row.number, ref, row.action, reason))
+
+
+def _follows(row: JournalRow, later: JournalRow | None) -> None:
+    """Raise `_NotInvertibleError` unless the run was, when the later row was sent, as this one had left it."""
+    if later is None or later.before is None:
+        return
+    if row.etag is None:
+        raise _NotInvertibleError(_NO_ETAG)
+    if row.etag != later.before.etag:
+        raise _NotInvertibleError(_BETWEEN)
 
 
 def _inverse(row: JournalRow) -> Action | None:

@@ -7,6 +7,7 @@ import stat
 import subprocess
 import time
 from collections.abc import Sequence
+from datetime import timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -156,6 +157,22 @@ def test_a_plan_is_taken_back_and_a_colleague_stands(box: Sandbox, cli: Cli, fol
     assert {row[IF_MATCH] == PREVIOUS for row in failed} == {True, False}
     retried = cli("apply", "plan.undo.failed.csv", "--yes", "--json")
     assert retried.objects[-1]["done"] == 0, "what was refused is refused again, and overwrites nothing"
+
+
+def test_what_a_colleague_wrote_between_two_rows_stands(box: Sandbox, cli: Cli, folder: Path) -> None:
+    """Only the row after the colleague's write is taken back; the one before it is listed with the reason."""
+    ref = box.add_run("live")
+    first = box.inspect(ref).end_fielding_at + timedelta(days=1)
+    theirs = first + timedelta(days=2)
+    write_plan(folder / "plan.csv", [(ref, Update(end_fielding_at=first)), (ref, Update(end_fielding_at=CLOSING))])
+    box.script(SecondWriter(end_fielding_at=theirs, when="after"), on="update")
+    assert cli("apply", "plan.csv", "--yes").status == 0
+    assert [write.operation for write in box.history] == ["update", "touch", "update"]
+    told = cli("journal", "undo", JOURNAL, "--json")
+    assert told.status == 0
+    assert [(row["number"], "somebody else" in row["reason"]) for row in told.objects[:-1]] == [(0, True)]
+    assert cli("apply", UNDO, "--yes").status == 0
+    assert box.inspect(ref).end_fielding_at == theirs
 
 
 def story(box: Sandbox, dice: Random, runs: int) -> tuple[list[Row], dict[RunRef, FieldingRun]]:

@@ -26,7 +26,9 @@ def ref(run: str = "R1") -> RunRef:
 
 
 def row(number: int, action: Action, before: FieldingRun | None = LIVE, *, run: str = "R1", **more: Any) -> JournalRow:
-    """Return a row that ended `accepted`, or as `more` says."""
+    """Return a row that was sent as the row before left the run, and ended `accepted`, or as `more` says."""
+    if before is not None and before.etag == LIVE.etag:
+        before = evolve(before, etag=f'W/"{number + 4}"')
     known: dict[str, Any] = {"state": "done", "effect": "accepted", "etag": f'W/"{number + 5}"'} | more
     return JournalRow(number=number, ref=ref(run), action=action, before=before, **known)
 
@@ -101,6 +103,23 @@ def test_rows_of_a_run_are_taken_back_from_the_last_one_on() -> None:
     expected = [(2, Pause(), 'W/"7"'), (1, Update(end_fielding_at=END), PREVIOUS), (0, Resume(), PREVIOUS)]
     assert undone(undo_plan(rows)) == expected
     assert undone(undo_plan(reversed(rows))) == expected
+
+
+@pytest.mark.parametrize(
+    ("first", "middle", "reason"),
+    [({}, evolve(PAUSED, etag='W/"9"'), "somebody else"), ({"etag": None}, PAUSED, "does not hold the ETag")],
+)
+def test_nothing_is_taken_back_over_what_somebody_else_wrote(
+    first: dict[str, Any], middle: FieldingRun, reason: str
+) -> None:
+    """A row that the next one did not follow directly, also one that changed nothing, ends the way back."""
+    later = Update(end_fielding_at=LATER)
+    plan = undo_plan([row(0, Pause(), **first), row(1, later, middle), row(2, Resume(), PAUSED)])
+    assert undone(plan) == [(2, Pause(), 'W/"7"'), (1, Update(end_fielding_at=END), PREVIOUS)]
+    assert reason in reasons(plan)[0]
+    plan = undo_plan([row(0, Pause(), **first), row(1, Update(end_fielding_at=END), middle), row(2, Resume(), PAUSED)])
+    assert undone(plan) == [(2, Pause(), 'W/"7"')]
+    assert reason in reasons(plan)[0]
 
 
 def test_a_row_that_changed_nothing_is_listed_and_keeps_none_from_being_taken_back() -> None:
