@@ -73,6 +73,7 @@ class FileStorage:
         await loaded
         if file.warning:
             warnings.warn(file.warning, stacklevel=2)
+            self._jobs.put(file.make_missing_head)
 
     def write(self, blob: bytes, on_written: OnWritten) -> None:
         """Start to append `blob`. `on_written` is called on the loop once it is durable, or with what went wrong."""

@@ -54,6 +54,7 @@ class LockedFile:
         self._problem: OSError | None = None
         self._head = HeadFile(path, name)
         self._next_head: Head | None = None
+        self._new_head: Head | None = None
         self._head_written = -math.inf
         self._owner: tuple[int, int] | None = None  # of the head, where that is not this user
         self.warning: str = ""
@@ -105,7 +106,9 @@ class LockedFile:
                     f"{self._head.name} is missing: whether the journal was cut back at its end cannot be told; it"
                     f" ends with group {replay.commits}"
                 )
-            self._write_head(Head(replay.commits, replay.digest))
+                self._new_head = Head(replay.commits, replay.digest)
+            else:
+                self._write_head(Head(replay.commits, replay.digest))
 
     def _begin(self, binding: Binding, replay: Replay) -> None:
         """Write the first line."""
@@ -124,6 +127,11 @@ class LockedFile:
         self.write(line)
         _sync_folder(self._path)
         self._write_head(Head(0, replay.digest))
+
+    def make_missing_head(self) -> None:
+        """Write the head that was missing, once that was told: the caller may take the warning for an error."""
+        if self._new_head is not None:
+            self._write_head(self._new_head)
 
     def _write_head(self, head: Head) -> None:
         """Say how far the journal goes. Without a head nothing is lost, so that what keeps it away is passed over."""

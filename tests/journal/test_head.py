@@ -131,6 +131,18 @@ async def test_a_missing_head_is_a_warning(sandbox: Sandbox, path: Path, head: P
     assert await performed(sandbox, rows, path) == []
 
 
+@pytest.mark.filterwarnings("error:its head:UserWarning", "error:.*is missing:UserWarning")
+async def test_a_warning_that_is_an_error_is_told_again(sandbox: Sandbox, path: Path, head: Path) -> None:
+    """The head is made after the warning, so that who was stopped by it is not let through the next time."""
+    rows = new_rows(sandbox)
+    await performed(sandbox, rows, path)
+    head.unlink()
+    for _ in range(2):
+        with pytest.raises(UserWarning, match="is missing"):
+            await performed(sandbox, rows, path)
+        assert not head.exists()
+
+
 async def test_a_journal_that_was_deleted_is_not_begun_anew_beside_its_head(
     sandbox: Sandbox, path: Path, head: Path
 ) -> None:
