@@ -1,10 +1,11 @@
 """Run the benchmarks: `python -m benchmarks [SECTION ...] [--quick | --release]`.
 
 Without names all sections run, one after the other, but for `apply` and `gateway_limits`, which take twenty minutes
-each. Their results are kept in `build/benchmarks/` as JSON, and a report and plots are made there from all that is
-kept. `--release` runs these two as well, and writes the report and the plots to `benchmarks/results/`, which is part of
-the repository; with names only those run, and what is kept of the others is taken. `--quick` is for trying things out:
-fewer rounds, and nothing is kept. With `--check` the exit status is 1 if a claim does not hold.
+each, and `apply_cost`, `plans` and `shared_pace`, which take ten. Their results are kept in `build/benchmarks/` as
+JSON, and a report and plots are made there from all that is kept. `--release` runs these five as well, and writes the
+report and the plots to `benchmarks/results/`, which is part of the repository; with names only those run, and what is
+kept of the others is taken. `--quick` is for trying things out: fewer rounds, and nothing is kept.
+With `--check` the exit status is 1 if a claim does not hold.
 """
 
 import argparse
@@ -28,15 +29,18 @@ SECTIONS = (
     "worlds",
     "limit_live",
     "gateway_limits",
+    "shared_pace",
     "conflicts",
     "conflicts_live",
     "scale",
     "stream",
     "start",
     "journal",
+    "plans",
     "apply",
+    "apply_cost",
 )
-LONG = frozenset({"apply", "gateway_limits"})
+LONG = frozenset({"apply", "apply_cost", "gateway_limits", "plans", "shared_pace"})
 """Sections that run only when they are named."""
 BESIDE = {"stream": "limit"}
 """Sections that no other work disturbs, run at the same time: one is in virtual time, one measures memory."""

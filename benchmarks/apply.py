@@ -16,11 +16,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.alone import MIB, alone, made_up_ref, peak_mib
+from benchmarks.alone import MIB, alone, peak_mib
+from benchmarks.apply_cost import begin
+from benchmarks.apply_plan import write_plan
 from benchmarks.report import Cell, Section, at_most
 from benchmarks.server import serving
 from fielding_async import read_journal
-from fielding_async.cli.shared.plan.row import COLUMNS
 
 __all__ = ["run"]
 
@@ -33,14 +34,6 @@ _SPAN = 100_000  # rows: over fewer, the steps in which a process takes memory a
 _SAID = re.compile(rb"([\d,]+) of [\d,]+ rows")
 
 _Sample = tuple[int, float]  # rows ended, MiB
-
-
-def _write_plan(path: Path, rows: int) -> None:
-    with path.open("w") as file:
-        file.write(",".join(COLUMNS) + "\n")
-        for number in range(rows):
-            ref = made_up_ref(number)
-            file.write(f"{ref.account_id},{ref.project_id},{ref.target_group_id},{ref.fielding_run_id},pause,,\n")
 
 
 def _memory(pid: int) -> tuple[float, float]:
@@ -99,27 +92,19 @@ async def _read(path: str) -> dict[str, float]:
     return {"rows": counts.ended, "seconds": time.perf_counter() - began, "grown": peak_mib() - before}
 
 
-def _cut(journal: Path, rows: int) -> None:
-    """Cut the ends of so many rows off: what a kill near the end of the plan might have left."""
-    with journal.open("r+b") as file:
-        size = file.seek(0, os.SEEK_END)
-        start = file.seek(max(0, size - rows * 512))
-        tail = file.read()
-        places = [match.start() for match in re.finditer(rb'^\{"end"', tail, re.MULTILINE)]
-        file.truncate(start + places[-min(rows, len(places))])
-
-
 def run(*, quick: bool = False) -> Section:
     """Apply a plan in a process of its own. `quick`: a small one."""
     count = int(os.environ.get("FIELDING_BENCH_ROWS", _QUICK if quick else _ROWS))
     with serving() as base_url, tempfile.TemporaryDirectory() as folder:
         plan = Path(folder) / "plan.csv"
         journal = Path(folder) / "plan.csv.journal"
-        _write_plan(plan, count)
+        write_plan(plan, count)
         first = _apply(plan, base_url)
         held = journal.stat().st_size
         read: dict[str, float] = alone(_read, str(journal))
-        _cut(journal, _LEFT)
+        for path in (journal, journal.with_name(f"{journal.name}.head")):
+            path.unlink()
+        begin(plan, journal, base_url, _LEFT)
         again = _apply(plan, base_url)
         counts = read_journal(journal).counts
     samples: list[_Sample] = first["samples"]

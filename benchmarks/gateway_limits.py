@@ -32,7 +32,7 @@ __all__ = ["fifo_waits", "run"]
 _COLUMNS = ["requests", "limit", "client", "failures", "sends", "refused", "seconds", "x ideal"]
 _ROUNDS = 3
 _PLAIN = f"{OURS}, adaptive=False"
-_TOLD = f"{OURS}, rate told"
+_TOLD = f"{OURS}, rate known"
 
 
 @frozen

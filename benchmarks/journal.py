@@ -41,7 +41,8 @@ async def _measure(base_url: str, folder: Path, rounds: int, rows: int) -> dict[
     found: dict[str, dict[str, list[_Spent]]] = {kind: {"without": [], "with": []} for kind in ("warm", "cold")}
     number = count()
     turns = {"without": 0, "with": 0}
-    async with FieldingSession("token", base_url=base_url, limits=Limits(_AT_ONCE, adaptive=False)) as fielding:
+    limits = Limits(concurrency=_AT_ONCE, adaptive=False)
+    async with FieldingSession("token", base_url=base_url, limits=limits) as fielding:
         for turn in range(rounds + 2):  # the first two warm up
             for kind, both in found.items():
                 # who goes first changes from round to round

@@ -17,7 +17,7 @@ from fielding_async.sandbox.world.rate_limits import LimiterKind
 __all__ = ["OURS", "run"]
 
 OURS = "fielding-async"
-TOLD = ", rate told"
+TOLD = ", rate known"
 _COLUMNS = ["requests", "server", "client", "failures", "sends", "429s", "seconds", "x ideal", "least share"]
 _SENDS = {100: 112, 2000: 2100}
 _RATIOS = {100: 1.5, 2000: 1.3}
@@ -94,7 +94,7 @@ def _claims(case: Case, kind: str, found: Sequence[Result]) -> list[Claim]:
         rate = min(case.requests / result.seconds / case.per_second for result in found)
         return [
             at_most(f"{case.name}, {kind}: 429s", max(result.refused for result in found), 1),
-            at_least(f"{case.name}, {kind}: rate / rate told", rate, 0.95),
+            at_least(f"{case.name}, {kind}: rate / rate known", rate, 0.95),
         ]
     if kind != "fixed-window":
         return []

@@ -128,7 +128,7 @@ def _spacing(name: str, played: Played, per_second: float) -> tuple[list[Claim],
     most = most_in_a_second(times)
     tenth = statistics.quantiles(gaps, n=20)[0]
     return [
-        at_most(f"{name}: requests in any second / rate told", most / per_second, 1.02),
+        at_most(f"{name}: requests in any second / rate known", most / per_second, 1.02),
         at_least(f"{name}: all but 5 % of the gaps / even spacing, at least", tenth * per_second, 0.75),
     ], gaps
 
@@ -185,7 +185,7 @@ def run(*, quick: bool = False) -> Section:
         name = f"{requests:,} at 100/s, {label}"
         rows.append(_row(name, "fixed-window", OURS, played))
         claims.append(at_most(f"{name}: 429s", played.refused, 1))
-        claims.append(at_least(f"{name}: rate / rate told", requests / played.seconds / 100.0, 0.95))
+        claims.append(at_least(f"{name}: rate / rate known", requests / played.seconds / 100.0, 0.95))
         spacing, gaps = _spacing(name, played, 100.0)
         claims += spacing
         data[name] = {"gaps": [round(gap, 5) for gap in gaps[:: max(1, len(gaps) // 100)]]}

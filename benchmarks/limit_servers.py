@@ -6,7 +6,6 @@ than 1, and with `strict` a client that was refused is refused again until it ha
 """
 
 from math import ceil, inf
-from typing import get_args
 
 from attrs import define, field, frozen
 
@@ -14,7 +13,7 @@ from fielding_async.sandbox.world.rate_limits import Limiter, LimiterKind, make_
 
 __all__ = ["KINDS", "Arrival", "Limit", "Phase", "Server", "ideal_seconds"]
 
-KINDS: tuple[LimiterKind, ...] = get_args(LimiterKind)
+KINDS: tuple[LimiterKind, ...] = ("fixed-window", "sliding-window", "token-bucket", "leaky-bucket")
 _SLACK = 1e-9
 
 
@@ -79,7 +78,7 @@ class _Counters:
             phase = phases[self._phase]
             start = phase.start - self.limit.offset
             self._counter = make_limiter(
-                self.limit.kind, phase.per_second, burst=self.limit.burst, window=1.0, start=start
+                self.limit.kind, phase.per_second, burst=self.limit.burst, window=None, start=start
             )
         wait = None if self._counter is None else self._counter.hit(at)
         if wait is not None and self._phase + 1 < len(phases):

@@ -23,6 +23,7 @@ _BODY = (
     b'"last_changed_by":"somebody"}'
 )
 _OK = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nETag: W/"1"\r\nContent-Length: %d\r\n\r\n%s'
+_DONE = b'HTTP/1.1 204 No Content\r\nETag: W/"2"\r\n\r\n'
 _REFUSED = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: %d\r\nContent-Length: 2\r\n\r\n{}"
 
 
@@ -36,6 +37,8 @@ class _Limited(Answers):
         retry_after = self._hit("" if bearer is None else bearer.group(1).decode())
         if retry_after is not None:
             return _REFUSED % retry_after
+        if head.startswith(b"POST"):
+            return _DONE
         body = _BODY % (b"run" if run is None else run.group(1))
         return _OK % (len(body), body)
 

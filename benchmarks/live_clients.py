@@ -14,7 +14,8 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from attrs import frozen
 
 from benchmarks.half_speed import half_speed
-from fielding_async import FieldingError, FieldingSession, Limits, RunRef
+from fielding_async import FieldingError, FieldingSession, Limits, Pause, RunRef
+from fielding_async.coordination import Shared
 from fielding_async.core.wire.bodies import decode_run
 
 __all__ = ["NAIVE", "OURS", "Done", "Job", "start_together"]
@@ -29,7 +30,9 @@ class Job:
     """What one client process is to do.
 
     `slow_opening`: each request opens a connection, which takes up to 0.1 s. `starts`: when each call of a wave begins,
-    in seconds; left out, all begin at once. `slowed`: on a processor of half the speed.
+    in seconds; left out, all begin at once. `slowed`: on a processor of half the speed. `shared`: the URL of the Redis
+    through which the session keeps one pace with others; `expected`: how many there are. `is_batch`: the calls are the
+    rows of a batch, two requests each.
     """
 
     base_url: str
@@ -41,6 +44,9 @@ class Job:
     waves: int = 1
     starts: tuple[float, ...] = ()
     slowed: bool = False
+    shared: str | None = None
+    expected: int | None = None
+    is_batch: bool = False
 
 
 @frozen
@@ -75,8 +81,9 @@ async def _ours(job: Job) -> Done:
     )
     async with aiohttp.ClientSession(connector=connector) as http:
         limits = Limits(rate=job.rate, adaptive=job.adaptive)
+        shared = None if job.shared is None else Shared(job.shared, scope="benchmark", expected=job.expected)
         async with FieldingSession(
-            job.token, base_url=job.base_url, limits=limits, http=http if job.slow_opening else None
+            job.token, base_url=job.base_url, limits=limits, http=http if job.slow_opening else None, shared=shared
         ) as fielding:
 
             async def one(number: int) -> None:
@@ -90,11 +97,21 @@ async def _ours(job: Job) -> Done:
                     failures += 1
                 latencies.append(time.perf_counter() - called)
 
+            async def batch() -> None:
+                nonlocal failures
+                rows = ((RunRef(1, "0" * 26, "1" * 26, f"{job.token}-{row}"), Pause()) for row in range(job.requests))
+                async with fielding.perform_all(rows) as performed:
+                    async for done in performed:
+                        failures += done.error is not None
+
             for _ in range(job.waves):
                 began, busy = time.perf_counter(), time.process_time()
                 async with asyncio.TaskGroup() as group:
-                    for number in range(job.requests):
-                        group.create_task(one(number))
+                    if job.is_batch:
+                        group.create_task(batch())
+                    else:
+                        for number in range(job.requests):
+                            group.create_task(one(number))
                 seconds.append(time.perf_counter() - began)
                 cpu.append(time.process_time() - busy)
     return Done(failures, seconds, cpu, latencies)
@@ -131,6 +148,8 @@ _CLIENTS: dict[str, Callable[[Job], Coroutine[Any, Any, Done]]] = {OURS: _ours, 
 
 def _work(pipe: Connection, client: str, job: Job) -> None:
     decode_run(_RUN, None)  # loads what replies are read with: else one client is late by the time that takes
+    if job.shared is not None:
+        Shared(job.shared)  # imports redis-py
     with half_speed() if job.slowed else nullcontext():
         pipe.send("ready")
         pipe.recv()

@@ -36,7 +36,15 @@ _WARM_UP = 2
 _ACTIONS = 640
 _FEWER = {HTTPX: 160, GENERATED: 160}  # they take more than ten times as long
 
-_columns = ["client", "CPU us an action", "actions/s", "CPU: ours to it", "quartiles", "pace: ours to it", "quartiles"]
+_columns = [
+    "client",
+    "CPU per action, microseconds",
+    "actions/s",
+    "CPU: ours / theirs",
+    "quartiles",
+    "throughput: ours / theirs",
+    "quartiles",
+]
 
 
 @define

@@ -1,7 +1,8 @@
-"""The plots, drawn from what the sections kept: SVG files that read on light and on dark pages alike.
+"""The plots, drawn from what the sections kept: SVG files that can be read on light and on dark pages.
 
-Colours (after Okabe and Ito) are told apart by colour-blind eyes too, and so are markers; text and lines are of a
-middle grey; the ground is left clear. The same data gives the same file.
+Colours (after Okabe and Ito) and markers are distinguished by colour-blind readers too. The background is transparent.
+Text and lines are dark; a style sheet in the file makes them light where the reader prefers a dark scheme. The same
+data gives the same file.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,13 +22,14 @@ __all__ = ["OURS", "draw"]
 OURS = "fielding-async"
 """What the SDK is called in every section."""
 
-_INK = "#7d8590"
+_INK, _LIGHT_INK = "#57606a", "#aab4bf"
+_GREY = "#7d8590"  # bars of other clients: on light and dark
 _BLUE, _ORANGE = "#2f8fd8", "#e69f00"
 # what each client is drawn with
 _LOOKS: dict[str, tuple[str, str]] = {
     OURS: (_BLUE, "o"),
-    f"{OURS}, rate told": ("#56c3e9", "s"),
-    "aiolimiter, rate told": ("#009e73", "D"),
+    f"{OURS}, rate known": ("#56c3e9", "s"),
+    "aiolimiter, rate known": ("#009e73", "D"),
     "naive sleep": (_ORANGE, "^"),
     "naive GET and PUT": (_ORANGE, "^"),
     "backoff.expo": ("#cc79a7", "v"),
@@ -65,6 +67,13 @@ _STYLE: dict[str, Any] = {
 }
 
 
+def follow_dark_mode(svg: str) -> str:
+    """Return a plot whose text and lines follow the scheme that the reader prefers."""
+    rules = "\n".join(f'[style*="{what}: {_INK}"]{{{what}:{_LIGHT_INK}!important}}' for what in ("fill", "stroke"))
+    style = f"<style>@media (prefers-color-scheme: dark) {{\n{rules}\n}}\n</style>\n"
+    return svg.replace(" <defs>", f" {style} <defs>", 1)
+
+
 def _figure(height: float, rows: int = 1, columns: int = 1, **options: Any) -> tuple[Any, Any]:
     figure: Any = Figure(figsize=(_WIDTH, height), layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
@@ -94,7 +103,7 @@ def _overhead(section: Section) -> Any:
     axis = axes[0][0]
     names = [name for name, _ in reversed(bars)]
     values = [value for _, value in reversed(bars)]
-    colours = [_BLUE if name.startswith(OURS) else _INK for name in names]
+    colours = [_BLUE if name.startswith(OURS) else _GREY for name in names]
     axis.barh(names, values, color=colours, height=0.62)
     for place, value in enumerate(values):
         axis.annotate(f"{value:,.0f}", (value, place), xytext=(4, 0), textcoords="offset points", va="center")
@@ -282,5 +291,7 @@ def draw(sections: Sequence[Section], folder: Path, *, formats: Iterable[str] = 
             for suffix in formats:
                 path = folder / f"{name}.{suffix}"
                 figure.savefig(path, metadata={"Date": None} if suffix == "svg" else None)
+                if suffix == "svg":
+                    path.write_text(follow_dark_mode(path.read_text(encoding="utf-8")), encoding="utf-8")
                 drawn.append(path)
     return drawn

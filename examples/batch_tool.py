@@ -112,7 +112,7 @@ async def perform(
     return interrupted
 
 
-def go(fielding: FieldingSession, plan: Path, journal: Path, *, most: int | None = None) -> int:
+def apply(fielding: FieldingSession, plan: Path, journal: Path, *, most: int | None = None) -> int:
     """Check a plan, perform what is left of it, and say what became of it. Return the exit status."""
     rows, digest = check(fielding, plan)
     interrupted = False
@@ -120,7 +120,7 @@ def go(fielding: FieldingSession, plan: Path, journal: Path, *, most: int | None
         interrupted = asyncio.run(perform(fielding, plan, digest, journal, most=most))
     except JournalError as error:
         print(f"batch_tool: stopped: {error}", file=sys.stderr)
-    status = tell(journal, rows)
+    status = report(journal, rows)
     return 130 if interrupted else status
 
 
@@ -137,8 +137,8 @@ def handling(interrupt: Callable[[], None]) -> Generator[None]:
             loop.remove_signal_handler(signum)
 
 
-def tell(journal: Path, rows: int) -> int:
-    """Say what the journal holds: of this go and of all before it. Return the exit status."""
+def report(journal: Path, rows: int) -> int:
+    """Print what the journal holds: of this run and of all before it. Return the exit status."""
     summary = read_journal(journal)
     counts = summary.counts
     left = rows - counts.ended - counts.in_flight
@@ -149,7 +149,7 @@ def tell(journal: Path, rows: int) -> int:
     for row in itertools.islice(journal_rows(journal), MOST_SHOWN):
         print(f"  row {row.number + 1}: {row.state}: {row.error} {row.message}")
     if counts.unknown:
-        print("Unknown: look at these runs. What is still wanted goes into a new plan.")
+        print("Unknown: check these runs. What is still wanted goes into a new plan.")
     if left or counts.in_flight:
         print("Run it again to go on.")
     if counts.unknown or counts.in_flight:
@@ -172,7 +172,7 @@ def main() -> int:
             return demo()
         journal = options.journal or options.plan.with_name(f"{options.plan.name}.journal")
         fielding = FieldingSession(limits=Limits(rate=options.rate))
-        return go(fielding, options.plan, journal)
+        return apply(fielding, options.plan, journal)
     except (PlanError, OSError, FieldingError) as error:
         print(f"batch_tool: {error}", file=sys.stderr)
         return 2
@@ -193,7 +193,7 @@ def demo() -> int:
             writer.writerows([*attrs.astuple(ref), "pause"] for ref in refs)
         for most in (100, None):
             fielding = FieldingSession("demo", base_url=box.url, limits=Limits(adaptive=False))
-            go(fielding, plan, journal, most=most)
+            apply(fielding, plan, journal, most=most)
         applied = Counter(write.ref for write in box.history if write.by == "client")
         print(f"\nThe exchange applied {applied.total()} of our writes, at most {max(applied.values())} to a run.")
         return 0

@@ -1,33 +1,39 @@
-"""The demo of `webapp.py`: an exchange in a box, and a colleague who changes runs and has webhooks delivered."""
+"""The demo of the web app: a sandbox, and a colleague who changes runs and has webhooks delivered."""
 
-import asyncio
 import hmac
 import itertools
 import json
 import secrets
+import threading
 import time
-from collections.abc import AsyncIterator, Callable, Generator
+import urllib.request
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
 
-from aiohttp import ClientSession, web
-from webapp import make_app
+from webapp_parts.settings import Settings
 
-from fielding_async import FieldingSession, RunRef
+from fielding_async import FieldingSession
 from fielding_async.sandbox import Sandbox
 
 STATUSES = ("live", "live", "paused", "scheduled", "completed", "live")
 
 
 @contextmanager
-def demo_app(url: str) -> Generator[web.Application]:
-    """Return the app of the demo, which will be served at `url`, while its exchange is there."""
+def demo(url: str, settings: Settings) -> Generator[tuple[Settings, Callable[[], FieldingSession]]]:
+    """Yield the settings of the demo, which will be served at `url`, and its sessions, while its sandbox runs."""
     with Sandbox() as sandbox:
-        refs = [sandbox.add_run(status) for status in STATUSES]
-        secret = secrets.token_urlsafe()
-        app = make_app(lambda: FieldingSession("demo", base_url=sandbox.url), refs, secret=secret)
-        app.cleanup_ctx.append(colleague(sandbox, refs, url, secret))
-        yield app
+        refs = tuple(sandbox.add_run(status) for status in STATUSES)
+        settings = replace(settings, refs=refs, secret=secrets.token_urlsafe())
+        stopped = threading.Event()
+        colleague = threading.Thread(target=work, args=(sandbox, settings, url, stopped))
+        colleague.start()
+        try:
+            yield settings, lambda: FieldingSession("demo", base_url=sandbox.url)
+        finally:
+            stopped.set()
+            colleague.join()
 
 
 def sign(body: bytes, secret: str, moment: float) -> dict[str, str]:
@@ -37,27 +43,16 @@ def sign(body: bytes, secret: str, moment: float) -> dict[str, str]:
     return {"Cint-Signature": f"t={seconds},v1={digest}"}
 
 
-def colleague(
-    sandbox: Sandbox, refs: list[RunRef], url: str, secret: str
-) -> Callable[[web.Application], AsyncIterator[None]]:
-    """Return a context in which somebody else changes a run every few seconds."""
-
-    async def work() -> None:
-        async with ClientSession() as http:
-            for ref in itertools.cycle(refs):
-                await asyncio.sleep(5)
-                run = sandbox.inspect(ref)
-                status = {"live": "paused", "paused": "live"}.get(run.status)
-                sandbox.touch(ref, status=status, end_fielding_at=run.end_fielding_at + timedelta(hours=6))
-                body = json.dumps({"event": "target-group-updated", "target_group_id": ref.target_group_id}).encode()
-                async with http.post(f"{url}/webhooks/cint", data=body, headers=sign(body, secret, time.time())):
-                    pass
-
-    async def context(_app: web.Application) -> AsyncIterator[None]:
-        task = asyncio.create_task(work())
-        yield
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-
-    return context
+def work(sandbox: Sandbox, settings: Settings, url: str, stopped: threading.Event) -> None:
+    """Change a run every few seconds, as somebody else, until the demo is stopped."""
+    for ref in itertools.cycle(settings.refs):
+        if stopped.wait(5):
+            return
+        run = sandbox.inspect(ref)
+        status = {"live": "paused", "paused": "live"}.get(run.status)
+        sandbox.touch(ref, status=status, end_fielding_at=run.end_fielding_at + timedelta(hours=6))
+        body = json.dumps({"event": "target-group-updated", "target_group_id": ref.target_group_id}).encode()
+        headers = sign(body, settings.secret or "", time.time())
+        request = urllib.request.Request(f"{url}/webhooks/cint", body, headers)  # noqa: S310 - of this machine
+        with suppress(OSError), urllib.request.urlopen(request, timeout=5):  # noqa: S310
+            pass

@@ -3,6 +3,8 @@
 import sys
 from importlib.util import find_spec
 
+from fielding_async.__about__ import __version__
+
 __all__ = ["main"]
 
 _MISSING = "fielding: the command line needs two more packages: pip install 'fielding-async[cli]'\n"
@@ -11,6 +13,9 @@ _MISSING = "fielding: the command line needs two more packages: pip install 'fie
 def main() -> int:
     """Run the command line, and return its exit status: 2, with one line of advice, if its libraries are missing."""
     if any(find_spec(name) is None for name in ("click", "rich")):
+        if sys.argv[1:] == ["--version"]:
+            sys.stdout.write(f"fielding, version {__version__}\n")
+            return 0
         sys.stderr.write(_MISSING)
         return 2
     try:

@@ -15,10 +15,11 @@ __all__ = ["fielding_sandbox"]
 def fielding_sandbox() -> "Iterator[Sandbox]":
     """A started `Sandbox` in a thread of its own, empty and fresh for each test.
 
-    The test fails at its end if faults were scripted that never struck.
+    The test fails at its end if a scripted fault was never used, or if an exception was raised inside the
+    sandbox, however well the client handled it; both together are an `ExceptionGroup`.
     """
     from .sandbox import Sandbox
 
     with Sandbox() as sandbox:
         yield sandbox
-    sandbox.assert_faults_used()
+        sandbox.assert_faults_used()  # inside, so that what was raised inside the sandbox is raised beside it

@@ -1,6 +1,6 @@
 """`FieldingSession`: the entry to the SDK.
 
-Jobs and batches are loaded when they are first used, as many programs need neither.
+Batches are loaded when they are first used, as many programs need none.
 """
 
 import os
@@ -10,20 +10,22 @@ import sys
 import warnings
 from collections.abc import AsyncIterable, Callable, Iterable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, overload
+from typing import TYPE_CHECKING, Any, Self
 
 from attrs import evolve
 
-from .core.actions import Action
+from .core.actions import Action, Change
 from .core.addresses import check_api_version, resolve_base_url
-from .core.config import DEFAULT, Limits, Retry, Timeout, TimeoutArg, check_drain, check_name, check_session
+from .core.config import DEFAULT_TIMEOUT, Limits, Retry, Timeout, TimeoutArg, check_drain, check_name, check_session
 from .core.credentials import Auth, ClientCredentials, TokenSource, resolve_auth, settings_of
-from .core.errors import ConfigurationError, SessionClosedError
-from .core.ids import check_idempotency_key, check_kind, check_parents, check_ref, check_target_group_ids
+from .core.errors import SessionClosedError
 from .core.models import OnConflict, RunRef, SessionStats
 from .core.redaction import Secret
-from .engine.engine import Engine, Settings, open_engine
-from .handles.run import Run
+from .engine.engine import Engine, open_engine
+from .engine.membership import check_shared
+from .engine.settings import Settings
+from .handles.raw_request import request as raw_request
+from .handles.session_handles import SessionHandles
 from .http.caller_session import ClientSession, check_client_session
 from .http.proxies import PROXY_VARIABLES, resolve_proxies
 from .http.tls import check_ssl
@@ -32,15 +34,15 @@ from .telemetry.otel_providers import TracerProvider, check_providers
 
 if TYPE_CHECKING:
     from .batch.perform_all import PerformAll
-    from .core.batch_values import Done, OnRowFailure, Stop
-    from .handles.job import BatchJob, DraftJob
-    from .handles.project import Project
+    from .core.batch_values import Done, OnRowFailure, StopMode
+    from .engine.membership import SharedSource
+    from .handles.run import Run
     from .telemetry.meters import MeterProvider
 
 __all__ = ["FieldingSession", "session_over"]
 
 
-class FieldingSession:
+class FieldingSession(SessionHandles):
     """A session with the exchange: `async with FieldingSession() as fielding: …`
 
     It remembers the last ETag of each run. After a conflict or a lost reply it fetches the run and decides whether the
@@ -57,12 +59,14 @@ class FieldingSession:
     verifies none, with a warning; left out, the connector of `http` decides, else they are verified.
     `tracer_provider`, `meter_provider`: of OpenTelemetry; left out, the global ones, also if these are set later.
     `name`: 1 to 100 printable characters, no blank at either end; it is in metrics, log lines and the `repr`.
+    `shared`: a `Shared` of `fielding_async.coordination`, so that sessions in many processes keep one pace together.
 
     Raises `ConfigurationError` for a bad argument or a missing setting; on entering, also for a version of aiohttp that
     cannot be used.
     """
 
     __module__ = "fielding_async"
+    request = raw_request
 
     def __init__(
         self,
@@ -80,6 +84,7 @@ class FieldingSession:
         tracer_provider: TracerProvider | None = None,
         meter_provider: "MeterProvider | None" = None,
         name: str | None = None,
+        shared: "SharedSource | None" = None,
     ) -> None:
         self._engine: Engine | None = None  # first: a session whose arguments are refused has a `repr`, too
         self._closed = False
@@ -90,9 +95,7 @@ class FieldingSession:
         environment = settings_of(os.environ, PROXY_VARIABLES)
         auth = resolve_auth(auth, environment)
         base_url = resolve_base_url(base_url, environment)
-        urls = [("base_url", base_url)]
-        if isinstance(auth, ClientCredentials):
-            urls.append(("token_url", auth.token_url))
+        token_urls = [("token_url", auth.token_url)] if isinstance(auth, ClientCredentials) else []
         self._settings = Settings(
             auth=auth,
             base_url=base_url,
@@ -102,11 +105,12 @@ class FieldingSession:
             timeout=timeout,
             etag_cache_size=etag_cache_size,
             http=http,
-            proxies=resolve_proxies(proxy, http, environment, urls),
+            proxies=resolve_proxies(proxy, http, environment, [("base_url", base_url), *token_urls]),
             ssl=check_ssl(ssl),
             tracer_provider=tracer_provider,
             meter_provider=meter_provider,
             name=check_name(name),
+            shared=check_shared(shared, base_url, auth),
         )
 
     def __repr__(self) -> str:
@@ -133,9 +137,11 @@ class FieldingSession:
 
     async def __aenter__(self) -> Self:
         if self._closed:
-            raise SessionClosedError("the session is closed; a session can be entered once")
+            raise SessionClosedError("the session is closed, and can be entered once: make a new FieldingSession")
         if self._engine is not None:
-            raise SessionClosedError("the session has been entered already")
+            raise SessionClosedError(
+                "the session has been entered already, and can be entered once: make another FieldingSession"
+            )
         self._engine = await open_engine(self._settings)
         return self
 
@@ -147,7 +153,7 @@ class FieldingSession:
     async def aclose(self, *, drain: float = 0.0) -> None:
         """Close what the session opened. New calls are refused at once, with `SessionClosedError`.
 
-        `drain`: the seconds, from 0 to 1e9, that calls under way, and writes whose callers were cancelled, get to end.
+        `drain`: the seconds, 0 to 1e9, that calls in progress, and writes whose callers were cancelled, get to end.
         Then those left are cut off: the calls end in `SessionClosedError`, or in `OutcomeUnknownError` for a write that
         may be applied. Leaving `async with` is `aclose()`.
 
@@ -172,116 +178,52 @@ class FieldingSession:
         """Return the live engine: for the handles. Raises `SessionClosedError` if there is none."""
         if self._engine is None:
             raise SessionClosedError(
-                "the session is closed"
+                "the session is closed: make a new one for what comes after"
                 if self._closed
-                else "the session has not been entered (use `async with FieldingSession() as fielding`)"
+                else "the session has not been entered: use `async with FieldingSession() as fielding`"
             )
         return self._engine
 
-    # -- handles
-
-    @overload
-    def run(self, ref: RunRef, /) -> Run: ...
-
-    @overload
-    def run(self, account_id: int, project_id: str, target_group_id: str, fielding_run_id: str) -> Run: ...
-
-    def run(self, *args: Any, **kwargs: Any) -> Run:
-        """Return the handle of a run, from its `RunRef` or its four ids. Raises `ConfigurationError` for a bad id."""
-        if len(args) == 1 and not kwargs and isinstance(args[0], RunRef):
-            return Run(self, check_ref(args[0]))
-        try:
-            ref = RunRef(*args, **kwargs)
-        except TypeError:
-            raise ConfigurationError(
-                "run: takes a RunRef, or account_id, project_id, target_group_id and fielding_run_id"
-            ) from None
-        return Run(self, check_ref(ref))
-
-    def project(self, account_id: int, project_id: str) -> "Project":
-        """Return the handle of a project. Raises `ConfigurationError` for a bad id."""
-        from .handles.project import Project
-
-        return Project(self, **check_parents(account_id, project_id))
-
-    def draft_job(
-        self,
-        account_id: int,
-        project_id: str,
-        target_group_id: str,
-        job_id: str,
-        *,
-        kind: Literal["launch", "schedule"],
-        idempotency_key: str | None = None,
-    ) -> "DraftJob":
-        """Rebuild the handle of a launch-from-draft or schedule-from-draft job from stored ids.
-
-        Raises `ConfigurationError` for a bad id.
-        """
-        check_kind(kind, "launch", "schedule")
-        ids = check_parents(account_id, project_id, target_group_id)
-        key = idempotency_key and check_idempotency_key(idempotency_key)
-        from .handles.target_group import draft_job
-
-        return draft_job(self, f"{kind}-from-draft", ids, job_id, key=key)
-
-    def batch_job(
-        self,
-        account_id: int,
-        project_id: str,
-        job_id: str,
-        *,
-        kind: Literal["launch", "pause", "resume", "complete", "relaunch"],
-        target_group_ids: tuple[str, ...] = (),
-        idempotency_key: str | None = None,
-    ) -> "BatchJob":
-        """Rebuild the handle of a bulk job from stored ids; with `target_group_ids` its result can list the missing.
-
-        Raises `ConfigurationError` for a bad id.
-        """
-        check_kind(kind, "launch", "pause", "resume", "complete", "relaunch")
-        ids = check_parents(account_id, project_id)
-        groups = check_target_group_ids(target_group_ids) if target_group_ids else ()
-        key = idempotency_key and check_idempotency_key(idempotency_key)
-        from .handles.project import batch_job
-
-        return batch_job(self, f"bulk-{kind}", ids, job_id, groups=groups, key=key)
+    # -- batches
 
     def perform_all(
         self,
-        pairs: Iterable[tuple[RunRef, Action]] | AsyncIterable[tuple[RunRef, Action]],
+        pairs: "Iterable[tuple[RunRef | Run, Action | Change]] | AsyncIterable[tuple[RunRef | Run, Action | Change]]",
         *,
         concurrency: int | None = None,
         look_ahead: int = 1000,
         on_row_failure: "OnRowFailure" = "skip",
-        stop: "Stop" = "drain",
+        stop: "StopMode" = "drain",
         stop_on: "Callable[[Done], object] | None" = None,
         on_conflict: OnConflict = "reapply",
-        timeout: TimeoutArg = DEFAULT,
+        timeout: TimeoutArg = DEFAULT_TIMEOUT,
         journal: "str | os.PathLike[str] | None" = None,
         plan: str | None = None,
         wait: float = 0.0,
     ) -> "PerformAll":
         """Perform an action on each of many runs; rows come back as they end, as `Done` values.
 
+            from fielding_async import Complete
+
             async with fielding.perform_all((ref, Complete()) for ref in refs) as batch:
                 async for done in batch:
-                    print(done.ref, done.error or done.outcome.effect)
+                    print(done.ref, done.outcome.effect if done.error is None else done.error)
 
         `pairs` is read lazily: a row is taken when it could start. Rows of one run keep their order; after one that
         failed or is unknown the later ones of that run are a `SkippedError`, unless `on_row_failure="continue"`. A bad
-        ref or action is a `ConfigurationError`. What the input raises is raised after the rows before. `concurrency`:
-        the most rows under way; left out, as many as there are slots for rows: those of `Limits`, of ten or more one
-        less. `look_ahead`: the most rows that wait behind earlier ones of their run. `stop`: whether leaving early
-        waits for what is in flight or cancels it; `batch.leftover` then lists what was taken and not yielded.
-        `stop_on`: called with each row as it ends; once it returns true, no more rows start. `on_conflict` and
+        ref or action is a `ConfigurationError`. Without a journal a callable change may stand for an action, as for
+        `Run.update`; what it raises is the error of its row. What the input raises is raised after the rows before.
+        `concurrency`: the most rows in progress; left out, as many as there are slots for rows: those of `Limits`, of
+        ten or more one less. `look_ahead`: the most rows that wait behind earlier ones of their run. `stop`: whether
+        leaving early waits for what is in flight or cancels it; `batch.leftover` then lists what was taken and not
+        yielded. `stop_on`: called with each row as it ends; once it returns true, no more rows start. `on_conflict` and
         `timeout` (seconds) are those of each row, as for `Run.perform`.
 
         `journal`: a file that makes the batch resumable, also after a crash. Each write is on record before it is sent.
-        Run again with the same rows, the batch passes over those that ended (well or not), goes on with those in flight
-        under the ETag they were sent under, and performs the others. After one that stays open, later rows of its run
-        are skipped for now. A journal belongs to one exchange and one plan; `plan` (1 to 4096 characters) is a digest
-        of it: without one, other rows are noticed only when they are read.
+        A later batch with the same rows skips those that ended (with or without success), continues with those in
+        flight under the ETag they were sent under, and performs the others. After one that stays open, later rows of
+        its run are skipped for now. A journal belongs to one exchange and one plan; `plan` (1 to 4096 characters) is a
+        digest of it: without one, other rows are noticed only when they are read.
 
         `wait`: seconds, 0 to 1e9, that the batch waits at most in an outage. With a `journal` or a `wait` above 0,
         a row that did not cause its own failure is tried again: three times in all, or after the outage. After `wait`,

@@ -2,12 +2,15 @@
 
 Pass the body exactly as it came, before any JSON parsing, and the text of its `Cint-Signature` header:
 
-    from .webhooks import WebhookVerificationError, verify
+    from aiohttp import web
+    from fielding_async.webhooks import WebhookVerificationError, verify
 
-    try:
-        signed_at = verify(await request.read(), request.headers.get("Cint-Signature", ""), secret)
-    except WebhookVerificationError:
-        return web.Response(status=400)
+    async def handler(request: web.Request) -> web.Response:
+        try:
+            signed_at = verify(await request.read(), request.headers.get("Cint-Signature", ""), secret)
+        except WebhookVerificationError:
+            return web.Response(status=400)
+        return web.Response(text=f"signed at {signed_at}")
 """
 
 import hmac
@@ -73,7 +76,8 @@ def verify(
     matches = [hmac.compare_digest(expected, candidate) for candidate in candidates]
     if not any(matches):
         raise WebhookVerificationError(
-            "Cint-Signature: no v1 signature matches the body (another secret, or body or time were changed)"
+            "Cint-Signature: no v1 signature matches the body (another secret, or body or time were changed):"
+            " check the secret, and pass the body as it came"
         )
     seconds = int(signed_at)
     age = moment - seconds
@@ -128,7 +132,7 @@ def _check_body(body: Any) -> bytes:
         return body
     if isinstance(body, bytearray | memoryview):
         return bytes(cast("bytes", body))
-    hint = "; pass the raw bytes, before they are decoded or parsed"
+    hint = ": pass the raw bytes, before they are decoded or parsed"
     raise ConfigurationError(f"body: must be bytes, not {type(body).__name__}{hint}")
 
 
@@ -136,11 +140,11 @@ def _check_secret(secret: Any) -> bytes:
     if not isinstance(secret, str):
         raise ConfigurationError(f"secret: must be a str, not {type(secret).__name__}")
     if not secret:
-        raise ConfigurationError("secret: is empty")
+        raise ConfigurationError("secret: must not be empty: pass the secret of the webhook")
     try:
         return secret.encode()
     except UnicodeEncodeError:
-        problem = "secret: holds characters that are not text"
+        problem = "secret: must hold only characters that are text, without lone surrogates"
     raise ConfigurationError(problem)
 
 

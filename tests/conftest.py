@@ -11,7 +11,36 @@ import pytest_asyncio
 from hypothesis import HealthCheck, settings
 
 from fielding_async.sandbox import Sandbox
+from tests.tools.services.fixtures import (
+    pgbouncer_of_process,
+    pgbouncer_server,
+    pgbouncer_url,
+    postgres_module_url,
+    postgres_of_process,
+    postgres_server,
+    postgres_url,
+    redis_of_process,
+    redis_server,
+    redis_url,
+    start_postgres,
+    start_redis,
+)
 from tests.tools.waits import Clock
+
+__all__ = [
+    "pgbouncer_of_process",
+    "pgbouncer_server",
+    "pgbouncer_url",
+    "postgres_module_url",
+    "postgres_of_process",
+    "postgres_server",
+    "postgres_url",
+    "redis_of_process",
+    "redis_server",
+    "redis_url",
+    "start_postgres",
+    "start_redis",
+]
 
 # How long an example takes depends on what else the machine does, and says nothing about the code.
 untimed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -36,7 +65,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(autouse=True)
 def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep the environment of whoever runs the tests out of them."""
-    for name in ("TOKEN", "CLIENT_ID", "CLIENT_SECRET", "TOKEN_URL", "BASE_URL"):
+    for name in ("TOKEN", "CLIENT_ID", "CLIENT_SECRET", "TOKEN_URL", "BASE_URL", "SHARED_URL", "PLANS_URL"):
         monkeypatch.delenv(f"FIELDING_{name}", raising=False)
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)

@@ -16,7 +16,7 @@ import fielding_async.sandbox
 import fielding_async.webhooks
 from fielding_async import (
     BatchResult,
-    Done,
+    DoneWithError,
     FieldingError,
     FieldingRun,
     JobFailedError,
@@ -49,7 +49,7 @@ RUN = FieldingRun(
     last_changed_by="somebody",
 )
 JOB = BatchResult(job_id="job", status="Failed", created_at=NOW, created_by="somebody")
-VALUES = [RUN, Done(REF, Pause(), error=ValueError()), Leftover(REF, Update(end_fielding_at=NOW), "never sent"), JOB]
+VALUES = [RUN, DoneWithError(REF, Pause(), ValueError()), Leftover(REF, Update(end_fielding_at=NOW), "never sent"), JOB]
 
 
 def errors() -> list[FieldingError]:

@@ -24,8 +24,11 @@ import fielding_async.webhooks
 
 _HOMES = (fielding_async, fielding_async.sandbox, fielding_async.webhooks)
 _PUBLIC = {name: f"{home.__name__}.{name}" for home in reversed(_HOMES) for name in home.__all__}
-_NOT_MADE_BY_USERS = {"Run", "Project", "TargetGroup", "BatchJob", "DraftJob", "PerformAll", "Batch"}
-_CHOICES = {"OnRowFailure": "Literal['skip', 'continue']", "Stop": "Literal['drain', 'cancel']"}
+_NOT_MADE_BY_USERS = {
+    *("Account", "Assistant", "Run", "Project", "TargetGroup", "BatchJob", "DraftJob", "PerformAll", "Batch"),
+    *("Listing", "ListingIterator", "FoundRuns", "FoundRunsIterator"),
+}
+_CHOICES = {"OnRowFailure": "Literal['skip', 'continue']", "StopMode": "Literal['drain', 'cancel']"}
 _CODE = re.compile(r"(?<!`)`([^`\n]+(?:\n[^`\n]+)?)`(?!`)")
 _ARGUMENT = r"`\w+`(?:(?:, | and )`\w+`)*: "
 _NEXT = re.compile(rf"(?<=\.) (?={_ARGUMENT})")
@@ -78,7 +81,7 @@ def as_restructuredtext(lines: list[str]) -> list[str]:
     return out
 
 
-def _after_alias(name: str) -> list[str]:
+def text_of_alias(name: str) -> list[str]:
     """Return the text below an alias in the module that defines it; autodoc sees only that of what it stands for."""
     for module in [name for name in sys.modules if name.startswith("fielding_async")]:
         found = ModuleAnalyzer.for_module(module).find_attr_docs().get(("", name.rpartition(".")[2]))
@@ -88,22 +91,26 @@ def _after_alias(name: str) -> list[str]:
 
 
 def _attributes(cls: type) -> list[str]:
-    """Return a list of the attributes of a value that have texts of their own, which autodoc looks for elsewhere."""
-    texts: dict[str, str] = {}
+    """Return a list of the attributes of a class that have texts of their own, which autodoc looks for elsewhere."""
+    owners = [base for base in reversed(cls.__mro__) if base.__module__.startswith("fielding_async")]
+    texts: dict[tuple[str, str], str] = {}
     for module in [name for name in sys.modules if name.startswith("fielding_async")]:
-        for (owner, name), found in ModuleAnalyzer.for_module(module).find_attr_docs().items():
-            if owner == cls.__name__:
-                texts[name] = " ".join(found).strip()
-    return [
-        f"- `{field.name}`: {texts[field.name]}" for field in attrs.fields(cls) if field.repr and field.name in texts
-    ]
+        for key, found in ModuleAnalyzer.for_module(module).find_attr_docs().items():
+            texts[key] = " ".join(found).strip()
+    shown = {
+        name: texts[base.__name__, name]
+        for base in owners
+        for name in inspect.get_annotations(base)
+        if not name.startswith("_") and (base.__name__, name) in texts
+    }
+    return [f"- `{name}`: {text}" for name, text in shown.items()]
 
 
 def _docstring(app: Sphinx, what: str, name: str, obj: object, options: Any, lines: list[str]) -> None:
     del app, options
     if what == "data":
-        lines[:] = _after_alias(name)
-    if what == "class" and isinstance(obj, type) and attrs.has(obj):
+        lines[:] = text_of_alias(name)
+    if what in {"class", "exception"} and isinstance(obj, type):
         lines.extend(["", *_attributes(obj)])
     lines[:] = as_restructuredtext(lines)
 
@@ -123,7 +130,7 @@ def _signature(
     for alias, choices in _CHOICES.items():
         signature = re.sub(rf"(?<![\w.]){alias}\b", choices, signature)
     # left out, a time limit is the session's
-    signature = re.sub(r" \| (~?[\w.]+\.)?Default\b", "", signature).replace("= DEFAULT", "= ...")
+    signature = re.sub(r" \| (~?[\w.]+\.)?DefaultTimeout\b", "", signature).replace("= DEFAULT_TIMEOUT", "= ...")
     return re.sub(r"(~?fielding_async\.core\.actions\.)StatusAction \| \1Update", r"\1Action", signature), returns
 
 

@@ -1,6 +1,6 @@
 """The batch that the caller iterates over: takes rows lazily, has them performed, and yields them as they end.
 
-The work is done in callbacks of the loop and in one task for each row under way. The caller's `async for` only takes
+The work is done in callbacks of the loop and in one task for each row in progress. The caller's `async for` only takes
 from a queue, so that nothing is suspended inside a timeout or a task group of the caller (PEP 789).
 """
 
@@ -12,10 +12,12 @@ from fielding_async.core.errors import ConfigurationError, JournalError, Session
 from fielding_async.core.models import Outcome
 from fielding_async.engine.engine import Engine
 from fielding_async.journal.journal import Journal
+from fielding_async.journal.records import DoneRows
 from fielding_async.journal.values import JournalCounts
 
 from .input_reader import InputReader
 from .options import Options
+from .pauses import PauseRecorder
 from .row import Row, input_too_short, make_row, resume
 from .row_tasks import RowTasks
 
@@ -37,6 +39,7 @@ class Batch:
         self._rows = RowTasks(
             engine, options, journal, on_task_end=self._advance_soon, on_ended=self._wake, stop=self._stop
         )
+        self._pauses = None if journal is None else PauseRecorder(engine.limiter, journal, engine.loop.time)
         self._earlier = JournalCounts() if journal is None else journal.replay.counts()
         self._on_record = 0 if journal is None else len(journal.replay)  # rows from this number on are new
         self._reader: InputReader | None = None
@@ -68,7 +71,7 @@ class Batch:
 
     @property
     def in_flight(self) -> int:
-        """How many rows are under way."""
+        """How many rows are in progress."""
         return self._rows.in_flight
 
     @property
@@ -114,6 +117,12 @@ class Batch:
         if cancel:
             self._rows.cancel()
 
+    def set_concurrency(self, rows: int) -> None:
+        """Have up to `rows` rows in progress from now on, at least 1. For those who share a session's slots out."""
+        self._rows.set_concurrency(rows)
+        if self._iterated:
+            self._advance_soon()
+
     def __aiter__(self) -> "Batch":
         return self
 
@@ -124,9 +133,11 @@ class Batch:
         be written, `ConfigurationError` if it belongs to other rows, `SessionClosedError` if the session was closed.
         """
         if self._left:
-            raise ConfigurationError("perform_all: the batch has been left; see batch.leftover")
+            raise ConfigurationError(
+                "perform_all: the batch has been left: use batch.leftover, or iterate inside `async with`"
+            )
         if self._consumer is not None:
-            raise ConfigurationError("perform_all: the batch is being iterated by another task")
+            raise ConfigurationError("perform_all: the batch is being iterated by another task: use one task")
         ended = self._rows.ended
         while not ended:
             if not self._iterated:
@@ -171,14 +182,19 @@ class Batch:
         """Set what the rows are read with."""
         self._reader = reader
         self._engine.on_close[self._session_closes] = None
+        if self._pauses is not None:
+            self._pauses.begin()
 
     def has_room(self) -> bool:
         """Whether one more row may be taken: it could start now, or all that wait do so for their runs alone."""
         return not self._rows.stopping and not self._exhausted and self._rows.has_room()
 
     def take(self, pair: object) -> None:
-        """Take a row from the input."""
+        """Take a row from the input, or rows that are done."""
         number = self._taken
+        if isinstance(pair, DoneRows):
+            self._take_done(pair)
+            return
         try:
             row = make_row(number, pair, self._journal)
         except Exception as error:  # noqa: BLE001 - the repr of a bad row is called, and may raise anything
@@ -191,6 +207,18 @@ class Batch:
             self._rows.cut_off.append(row)
         else:
             self._rows.add(row)
+
+    def _take_done(self, done: DoneRows) -> None:
+        """Pass over rows that are done."""
+        journal = self._journal
+        if journal is None or not journal.replay.are_done(self._taken, done):
+            name = "perform_all" if journal is None else journal.name
+            self._stop(
+                ConfigurationError(f"{name}: row {self._taken}, or one after it, is not on record as done: pass it")
+            )
+            return
+        self._taken += done.rows
+        self._passed += done.rows
 
     def _passes(self, row: Row, journal: Journal) -> bool:
         """Whether the row is not performed: its end is on record, or another row is on record in its place."""
@@ -213,6 +241,8 @@ class Batch:
             self._reader.close()
         if error is None and self._journal is not None and not self._rows.stopping:
             error = input_too_short(self._taken, self._journal)
+        if error is None and not self._earlier.ended:
+            self._rows.open.all_rows = self._taken
         self._error = self._error or error
         self._wake()
 
@@ -245,7 +275,7 @@ class Batch:
         if (
             self._rows.in_flight or self._rows.is_any_open or not self._no_row_starts()
         ):  # if not, all rows have ended already
-            self._stop(SessionClosedError("the session was closed while the batch was under way"))
+            self._stop(SessionClosedError("the session was closed while the batch was in progress"))
 
     def _leave(self) -> None:
         self._left = True
@@ -265,7 +295,8 @@ class Batch:
                 cancelled = error
                 for task in tasks:
                     task.cancel()
-        if self._journal is not None:
+        if self._journal is not None and self._pauses is not None:
+            self._pauses.end()
             try:
                 await self._journal.aclose()
             except JournalError as problem:
@@ -284,5 +315,6 @@ class Batch:
         if not self._loop.is_closed():  # if it is, no task can be cancelled
             self._leave()
             self._rows.cancel()
-        if self._journal is not None:
+        if self._journal is not None and self._pauses is not None:
+            self._pauses.end()
             self._journal.start_closing()

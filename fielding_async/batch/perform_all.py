@@ -5,13 +5,11 @@ from collections.abc import AsyncIterable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Never, cast
 
-from fielding_async.core.actions import Action
-from fielding_async.core.errors import ConfigurationError, JournalError
-from fielding_async.core.models import RunRef
+from fielding_async.core.errors import ConfigurationError, JournalError, briefly
 from fielding_async.engine.engine import EngineSource
 from fielding_async.journal.file_storage import FileStorage
 from fielding_async.journal.journal import Journal
-from fielding_async.journal.reader import check_path
+from fielding_async.journal.reader import ReadJournal, check_path
 from fielding_async.journal.storage import OpenStorage
 from fielding_async.journal.values import Binding
 
@@ -21,8 +19,8 @@ from .options import Options
 
 __all__ = ["Pairs", "PerformAll", "journal_file", "perform_all"]
 
-Pairs = Iterable[tuple[RunRef, Action]] | AsyncIterable[tuple[RunRef, Action]]
-"""The rows of a batch, sync or async; they are read lazily."""
+Pairs = Iterable[tuple[object, object]] | AsyncIterable[tuple[object, object]]
+"""The rows of a batch, sync or async; they are read lazily. Each is checked when it is read."""
 
 _LONGEST_PLAN = 4096
 
@@ -44,23 +42,28 @@ def perform_all(
     """
     given = cast("object", pairs)
     if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable | AsyncIterable):
-        kind = type(pairs).__name__
-        raise ConfigurationError(f"pairs: must be an iterable or async iterable of (RunRef, action), not {kind}")
+        hint = ": pass its .items()" if isinstance(given, Mapping) else ""
+        raise ConfigurationError(
+            f"pairs: must be an iterable or async iterable of (RunRef, action), not {type(pairs).__name__}{hint}"
+        )
     if plan is not None and (not isinstance(plan, str) or not 0 < len(plan) <= _LONGEST_PLAN):
         raise ConfigurationError(
-            f"plan={plan!r:.60}: must be a str of 1 to {_LONGEST_PLAN} characters, a digest of the plan"
+            f"plan={briefly(plan)}: must be a str of 1 to {_LONGEST_PLAN} characters, a digest of the plan"
         )
     if plan is not None and storage is None:
-        raise ConfigurationError("plan: has no use without a journal")
+        raise ConfigurationError("plan: must go with a journal: pass journal= too, or leave plan= out")
     return PerformAll(session, pairs, options, storage, plan)
 
 
 def journal_file(path: "str | os.PathLike[str] | None") -> OpenStorage | None:
-    """Return what opens the journal in a file; `None` without a path. Raises `ConfigurationError` for a bad one."""
+    """Return what opens the journal in a file; `None` without a path. Raises `ConfigurationError` for a bad one.
+
+    The path may be a `ReadJournal`, of which only what was added since is read.
+    """
     if path is None:
         return None
     checked = check_path(path)
-    return lambda: FileStorage(checked)
+    return lambda: FileStorage(checked, path if isinstance(path, ReadJournal) else None)
 
 
 class PerformAll:
@@ -91,7 +94,9 @@ class PerformAll:
     async def __aenter__(self) -> Batch:
         pairs, self._pairs = self._pairs, None
         if pairs is None:
-            raise ConfigurationError("perform_all: the batch has been entered already")
+            raise ConfigurationError(
+                "perform_all: the batch has been entered already: call perform_all again for another one"
+            )
         engine = self._session.engine()
         engine.check()
         journal: Journal | None = None

@@ -93,9 +93,9 @@ class FailedRuns:
 
 
 class RunQueues(Generic[_Row]):
-    """A first-in, first-out queue of rows for each run, of which one at a time is under way.
+    """A first-in, first-out queue of rows for each run, of which one at a time is in progress.
 
-    A run with one row under way and none waiting costs one entry of a dict.
+    A run with one row in progress and none waiting costs one entry of a dict.
     """
 
     def __init__(self) -> None:
@@ -105,10 +105,10 @@ class RunQueues(Generic[_Row]):
 
     def enter(self, ref: RunRef, row: _Row) -> bool:
         """Return whether the row may start now; if not, it waits for those before it."""
-        if ref not in self._queues:
-            self._queues[ref] = None
+        runs = len(self._queues)
+        queue = self._queues.setdefault(ref, None)
+        if len(self._queues) > runs:
             return True
-        queue = self._queues[ref]
         if queue is None:
             queue = self._queues[ref] = deque()
         queue.append(row)
@@ -116,11 +116,11 @@ class RunQueues(Generic[_Row]):
         return False
 
     def leave(self, ref: RunRef) -> _Row | None:
-        """Take note that the row under way has ended. Return the next one of its run, which may start now, if any."""
-        queue = self._queues[ref]
+        """Take note that the row in progress has ended. Return the next one of its run, which may start now, if any."""
+        queue = self._queues.pop(ref)
         if not queue:
-            del self._queues[ref]
             return None
+        self._queues[ref] = queue
         self.waiting -= 1
         return queue.popleft()
 

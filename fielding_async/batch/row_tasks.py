@@ -1,4 +1,4 @@
-"""The rows of a batch under way: starts them in the order of their runs, a task each, and records how they end."""
+"""The rows of a batch in progress: starts them in the order of their runs, a task each, and records how they end."""
 
 import asyncio
 import contextvars
@@ -6,12 +6,12 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import islice
 
-from fielding_async.core.batch_values import Done, Leftover
+from fielding_async.core.batch_values import Done, DoneWithError, DoneWithOutcome, Leftover
 from fielding_async.core.conflict.row_ends import RowEnd, row_end
 from fielding_async.core.errors import FieldingError, JournalError, SessionClosedError, SkippedError
 from fielding_async.core.models import Outcome, RunRef
 from fielding_async.engine.engine import Engine
-from fielding_async.engine.run_action import RunAction
+from fielding_async.engine.writing.write_call import WriteCall
 from fielding_async.journal.journal import Journal
 from fielding_async.journal.values import EndState
 
@@ -49,12 +49,8 @@ class RowTasks:
         self._on_task_end = on_task_end
         self._on_ended = on_ended
         self._stop = stop
-        slots = engine.settings.limits.concurrency
-        rows = options.concurrency or slots
-        # more rows than there are slots for them would get out of step, and share fewer groups of a journal
-        self._concurrency = rows if rows > slots else min(rows, engine.limiter.background_slots)
+        self.set_concurrency(options.concurrency or engine.settings.limits.concurrency)
         self._skips_after_failure = options.on_row_failure == "skip"
-        self._most_held = 2 * self._concurrency  # rows under way, or ended and not yielded
         self._queues: RunQueues[Row] = RunQueues()
         self._failed_runs = FailedRuns()
         self._guards = Guards({} if journal is None else journal.replay.left)
@@ -72,6 +68,7 @@ class RowTasks:
             options,
             journal,
             others=self._other_runs,
+            waiting=lambda: self._queues.waiting,
             start=self._start,
             on_ready=on_task_end,
             on_stuck=self._set_aside,
@@ -80,11 +77,18 @@ class RowTasks:
         if journal is not None:
             journal.attach(self._running, self._on_durable_ends)
 
+    def set_concurrency(self, rows: int) -> None:
+        """Have up to `rows` rows in progress from now on."""
+        slots = self._engine.settings.limits.concurrency
+        # more rows than there are slots for them would get out of step, and share fewer groups of a journal
+        self._concurrency = rows if rows > slots else min(rows, self._engine.limiter.background_slots)
+        self._most_held = 2 * self._concurrency  # rows under way, or ended and not yielded
+
     # -- what there is
 
     @property
     def tasks(self) -> "list[asyncio.Task[Outcome]]":
-        """The tasks of the rows under way."""
+        """The tasks of the rows in progress."""
         return [*self._running]
 
     @property
@@ -94,12 +98,12 @@ class RowTasks:
 
     @property
     def in_flight(self) -> int:
-        """How many rows are under way."""
+        """How many rows are in progress."""
         return len(self._running)
 
     @property
     def under_way(self) -> bool:
-        """Whether a row is under way or to be tried again, or its end is being recorded."""
+        """Whether a row is in progress or to be tried again, or its end is being recorded."""
         return bool(self._running or self._recording) or self.is_any_open
 
     @property
@@ -120,12 +124,13 @@ class RowTasks:
 
     def has_room(self) -> bool:
         """Whether one more row may be taken: it could start now, or all that wait do so for their runs alone."""
-        is_free = not self._ready and self._may_start() and self._queues.waiting < self._options.look_ahead
-        return is_free and not self.open.is_paused and self.open.has_room
+        if self._ready or self._queues.waiting >= self._options.look_ahead:
+            return False
+        return self.open.wants_row or (self._may_start() and not self.open.is_paused and self.open.has_room)
 
     def made_room(self) -> bool:
         """Whether the row that was just taken out of `ended` was what kept the next one from starting."""
-        return self._held() == self._most_held - 1
+        return len(self._running) + len(self._recording) + len(self.ended) == self._most_held - 1
 
     def add(self, row: Row) -> None:
         """Take a row, and start it once those before it on its run have ended."""
@@ -140,11 +145,9 @@ class RowTasks:
         if state in {"failed", "unknown"} and run is not None and self._skips_after_failure:
             self._failed_runs.add(run, FieldingError(f"row {row.number} of the journal: {state}", ref=run))
 
-    def _held(self) -> int:
-        return len(self._running) + len(self._recording) + len(self.ended)
-
     def _may_start(self) -> bool:
-        return len(self._running) < self._concurrency and self._held() < self._most_held
+        running = len(self._running)
+        return running < self._concurrency and running + len(self._recording) + len(self.ended) < self._most_held
 
     def start_ready(self) -> None:
         """Start the rows that are ready, as far as there is room."""
@@ -154,15 +157,17 @@ class RowTasks:
                 return
             problem: Exception | None = row.problem
             if problem is None and row.resumed is None:
-                problem = self._failed_runs.skipped(row.checked_ref) or self._guards.refused(row)
+                problem = self._failed_runs.skipped(row.checked_ref) if self._failed_runs.is_any else None
+                if problem is None and row.if_match is not None:
+                    problem = self._guards.refused(row)
             if problem is not None:
-                self._end(row, None, problem)
+                self._end(row, problem)
                 self._on_ended()
                 continue
             self._start(row)
 
     def retry_if_idle(self) -> None:
-        """Try rows again that were set aside, if nothing else is under way or ready."""
+        """Try rows again that were set aside, if nothing else is in progress or ready."""
         if self._running or self._ready:
             return
         while self._may_start() and not self.stopping and not self.open.is_paused:
@@ -173,26 +178,22 @@ class RowTasks:
 
     def _start(self, row: Row) -> None:
         assert row.checked_ref is not None  # noqa: S101 - it has no problem
-        row.started_at = self._engine.loop.time()
-        task = self._engine.loop.create_task(
-            RunAction(
-                self._engine,
-                row.checked_ref,
-                row.action,
-                seen=None,
-                on_conflict=self._options.on_conflict,
-                timeout=self._options.timeout,
-                log=row,
-                is_background=True,
-                if_match=row.if_match and self._guards.etag_for(row),
-            ).run(),
-            context=self._context.copy(),  # the current one may be that of the input, with spans of its rows
+        engine, options = self._engine, self._options
+        row.started_at = engine.loop.time()
+        call = WriteCall(
+            *(engine, row.checked_ref, row.action, None, options.on_conflict, options.timeout),
+            log=row,
+            is_background=True,
+            if_match=row.if_match and self._guards.etag_for(row),
+            retry_limit=self.open.retry_limit,
         )
+        # the current context may be that of the input, with spans of its rows
+        task = engine.loop.create_task(call.run(), context=self._context.copy())
         self._running[task] = row
         task.add_done_callback(self._on_done)
 
     def _other_runs(self) -> Iterator[RunRef]:
-        """Yield runs of the rows that come next, or are under way."""
+        """Yield runs of the rows that come next, or are in progress."""
         for row in (*islice(self._ready, 2), *islice(self._running.values(), 2)):
             if row.checked_ref is not None:
                 yield row.checked_ref
@@ -200,7 +201,7 @@ class RowTasks:
     # -- ending
 
     def cancel(self) -> None:
-        """Cut off the rows under way."""
+        """Cut off the rows in progress."""
         for task in self._running:
             task.cancel()
 
@@ -210,10 +211,8 @@ class RowTasks:
             self._on_cut_off(row)
         else:
             error = task.exception()
-            if error is None:
-                self._end(row, task.result(), None)
-            elif isinstance(error, Exception):
-                self._end(row, None, outcome_unknown_if_unjudged(row, error))
+            if error is None or isinstance(error, Exception):
+                self._end(row, task.result() if error is None else outcome_unknown_if_unjudged(row, error))
             else:  # such as KeyboardInterrupt: the loop has raised it already
                 row.in_doubt = True
                 self._on_cut_off(row)
@@ -225,17 +224,22 @@ class RowTasks:
         if row.has_intent and not row.in_doubt:
             row.settled()
         if not self.stopping:
-            self._stop(
-                FieldingError("the task of a row was ended from outside; see batch.leftover", ref=row.checked_ref)
-            )
+            problem = "the task of a row was ended from outside; see batch.leftover"
+            self._stop(FieldingError(problem, ref=row.checked_ref))
 
-    def _end(self, row: Row, outcome: Outcome | None, error: Exception | None) -> None:
+    def _end(self, row: Row, result: Outcome | Exception) -> None:
+        error = result if isinstance(result, Exception) else None
         is_end = error is None or self._has_ended(row, error)
         if error is not None and not is_end and self._is_tried_again(row, error):
             self.open.add(row, error)
             return
-        self.open.ended(row, succeeded=outcome is not None)
-        done = row.done = Done(row.ref, row.action, outcome, error, number=row.number, is_open=not is_end)
+        self.open.ended(row, succeeded=error is None)
+        done: Done
+        if isinstance(result, Exception):
+            done = DoneWithError(row.ref, row.action, result, number=row.number, is_open=not is_end)
+        else:
+            done = DoneWithOutcome(row.ref, row.action, result, number=row.number)
+        row.done = done
         self._guards.ended(row)
         journal = self._journal
         if is_end and journal is not None:
@@ -264,25 +268,22 @@ class RowTasks:
             self._call_stop_on(self._options.stop_on, row.done)
 
     def _has_ended(self, row: Row, error: Exception) -> bool:
-        facts = facts_of(
-            row,
-            error,
-            is_behind_open=row.checked_ref in self._open_runs,
-            is_plain_token=self.open.is_plain_token,
-            is_closing=self._engine.closing,
-        )
+        behind, plain = row.checked_ref in self._open_runs, self.open.prober.is_plain_token
+        facts = facts_of(row, error, is_behind_open=behind, is_plain_token=plain, is_closing=self._engine.closing)
         return row_end(error, facts) is RowEnd.ENDED
 
     def _is_tried_again(self, row: Row, error: Exception) -> bool:
         """Whether a row that is open is tried again, and not yielded with its error."""
         if self.stopping or not self.open.is_active or error is row.problem:
             return False
+        if row.may_leave is not None and not row.may_leave():
+            return False
         return not isinstance(error, SkippedError | JournalError | SessionClosedError)
 
     def _set_aside(self, row: Row, error: Exception) -> None:
         """Yield a row that was tried three times, and let the batch go on. It stays open in the journal."""
         self.stuck += 1
-        done = row.done = Done(row.ref, row.action, None, error, number=row.number, is_open=True)
+        done = row.end_open(error)
         self._guards.ended(row)
         if self._journal is not None:
             self._journal.record_stuck(row.digest, done, row.if_match)
@@ -294,18 +295,18 @@ class RowTasks:
         """Start no more rows. Those that are open are yielded with their error."""
         self.stopping = True
         for row in self.open.stop():
-            row.done = Done(row.ref, row.action, None, row.problem_met, number=row.number, is_open=True)
+            assert row.problem_met is not None  # noqa: S101 - an open row has an error
+            row.end_open(row.problem_met)
             self.ended.append(row)
 
     def _call_stop_on(self, stop_on: Callable[[Done], object], done: Done) -> None:
         try:
             if stop_on(done):
                 self._stop(None)
-        except (KeyboardInterrupt, SystemExit) as problem:
-            self._stop(problem)
-            raise
-        except BaseException as problem:  # noqa: BLE001 - raised out of the iteration
-            self._stop(problem)
+        except BaseException as problem:
+            self._stop(problem)  # raised out of the iteration
+            if isinstance(problem, KeyboardInterrupt | SystemExit):
+                raise
 
     def _on_durable_ends(self, numbers: list[int]) -> None:
         """Let rows be yielded whose ends are durable, or cannot be made so."""

@@ -11,11 +11,15 @@ from .apply.command import apply
 from .batch.command import batch
 from .demo.command import demo
 from .doctor.command import doctor
+from .draft.command import draft
 from .journal.command import journal
+from .list.command import list_group
+from .plans.command import plans
 from .run.command import run as run_group
 from .sandbox.command import sandbox
 from .shared.exit_status import Exit
-from .shared.output import flush_stdout, write_stderr
+from .shared.output import drop_stdout, flush_stdout, write_stderr
+from .watch.command import watch
 
 __all__ = ["cli", "run"]
 
@@ -28,7 +32,7 @@ def cli() -> None:
     \b
     Start here, with no account and no network:
       fielding demo                 the SDK at work against a sandbox, in seconds
-      fielding sandbox              an exchange in a box, to try the rest against
+      fielding sandbox              a sandbox of the exchange, to try the rest
       fielding doctor               are settings, network and token in order?
 
     \b
@@ -37,6 +41,8 @@ def cli() -> None:
       FIELDING_CLIENT_ID, FIELDING_CLIENT_SECRET
       FIELDING_TOKEN_URL            another token endpoint, for these two
       FIELDING_BASE_URL             another server than the exchange
+      FIELDING_PLANS_URL            the database of plans
+      FIELDING_SHARED_URL           a Redis, for one pace of many workers
 
     \b
     Exit status:
@@ -46,7 +52,7 @@ def cli() -> None:
     """
 
 
-for _command in (demo, sandbox, doctor, run_group, batch, apply, journal):
+for _command in (demo, sandbox, doctor, list_group, watch, run_group, batch, draft, apply, journal, plans):
     cli.add_command(_command)
 
 
@@ -66,6 +72,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return 130
     except OSError as error:
         write_stderr(f"fielding: the output could not be written: {error.strerror or error}")
+        drop_stdout()  # from Python 3.14 on, the interpreter would try again, and exit with 120
         return int(Exit.FAILED)
     return int(status) if isinstance(status, int) else 0
 

@@ -11,8 +11,8 @@ from typing import ClassVar
 from attrs import field, frozen
 
 from .dates import check_period, floor_to_milliseconds, to_text
-from .errors import ConfigurationError
-from .models import FieldingRun, OnConflict
+from .errors import ConfigurationError, briefly
+from .models import Action, FieldingRun, OnConflict
 
 __all__ = [
     "PREVIOUS",
@@ -28,23 +28,24 @@ __all__ = [
     "Update",
     "call_change",
     "check_action",
+    "check_change",
     "check_if_match",
     "check_on_conflict",
 ]
 
 
 @frozen
-class StatusAction:
-    """An action that leads a run to a status. `name` is the last segment of its path, `target` the status.
+class StatusAction(Action):
+    """An action that leads a run to a status.
 
     Neither this class nor its subclasses have fields.
     """
 
-    name: ClassVar[str]
     target: ClassVar[str]
+    """The status that the action leads to, one of `RunStatus`."""
 
     def is_there(self, run: FieldingRun) -> bool:
-        """Whether the run is where the action leads."""
+        """Return whether the run is where the action leads."""
         return run.status == self.target
 
 
@@ -101,8 +102,8 @@ def _end(value: datetime | None) -> datetime | None:
     return None if value is None else floor_to_milliseconds("end_fielding_at", value)
 
 
-@frozen
-class Update:
+@frozen(kw_only=True)  # by position, a single date would silently be the start
+class Update(Action):
     """Change the dates of a run. `None` leaves that bound as it is. Source: `PUT …/fielding-runs/{id}`.
 
     Datetimes must be aware; they are converted to UTC and floored to whole milliseconds here, so that what is compared
@@ -113,7 +114,9 @@ class Update:
 
     name: ClassVar[str] = "update"
     start_fielding_at: datetime | None = field(default=None, converter=_start)
+    """The new start, aware, in UTC, whole milliseconds; `None` leaves it as it is."""
     end_fielding_at: datetime | None = field(default=None, converter=_end)
+    """The new end, aware, in UTC, whole milliseconds; `None` leaves it as it is."""
 
     def __attrs_post_init__(self) -> None:
         check_period(self.start_fielding_at, self.end_fielding_at)
@@ -124,7 +127,7 @@ class Update:
         return self.start_fielding_at is None and self.end_fielding_at is None
 
     def is_there(self, run: FieldingRun) -> bool:
-        """Whether the run has the dates that this update names."""
+        """Return whether the run has the dates that this update names."""
         return all(wanted == has for wanted, has in self.bounds(run))
 
     def bounds(self, run: FieldingRun) -> list[tuple[datetime, datetime]]:
@@ -142,9 +145,6 @@ class Update:
         )
 
 
-Action = StatusAction | Update
-"""One of `LaunchNow`, `Pause`, `Resume`, `Complete`, `Relaunch`, `Update`."""
-
 _STATUS_ACTIONS = frozenset(action.name for action in (LaunchNow, Pause, Resume, Complete, Relaunch))
 
 Change = Callable[[FieldingRun], Update | None]
@@ -159,13 +159,17 @@ _SENDABLE = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,4096}")  # as an If-Mat
 
 @frozen
 class Guarded:
-    """An action of a batch that is sent under one ETag only: if the run has another one, it is refused.
+    """An action of a plan that is sent under one ETag only: if the run has another one, it is refused.
 
-    `if_match`: the ETag as the exchange wrote it, or `PREVIOUS`.
+    `if_match`: the ETag as the exchange wrote it, or `"previous"`: the one that the row before it on the same run left.
     """
 
+    __module__ = "fielding_async.plans"
+
     action: Action
+    """What is asked for."""
     if_match: str
+    """The ETag as the exchange wrote it, or `"previous"`: the one that the row before it on the same run left."""
 
 
 def check_if_match(value: object) -> str:
@@ -173,7 +177,7 @@ def check_if_match(value: object) -> str:
     if isinstance(value, str) and value == value.strip() != "*" and _SENDABLE.fullmatch(value):
         return value
     raise ConfigurationError(
-        f'if_match={value!r:.60}: must be an ETag as the exchange writes it, such as W/"5", or {PREVIOUS}'
+        f'if_match={briefly(value)}: must be an ETag as the exchange writes it, such as W/"5", or {PREVIOUS}'
     )
 
 
@@ -186,15 +190,39 @@ def check_action(value: object) -> Action:
     if isinstance(value, StatusAction) and getattr(value, "name", None) in _STATUS_ACTIONS:
         return value
     raise ConfigurationError(
-        f"action={value!r}: must be LaunchNow(), Pause(), Resume(), Complete(), Relaunch() or Update(...)"
+        f"action={briefly(value)}: must be LaunchNow(), Pause(), Resume(), Complete(), Relaunch() or Update(…)"
+        f"{_meant_action(value)}"
     )
+
+
+def _meant_action(value: object) -> str:
+    """Return the remedy for a value that is no action, where it is known what was meant."""
+    given = value  # without what the checks below narrow it to
+    if isinstance(value, type) and issubclass(value, StatusAction | Update):
+        return f": pass {value.__name__}({'…' * issubclass(value, Update)}), a value of the class"
+    names = {kind.name: kind.__name__ for kind in (LaunchNow, Pause, Resume, Complete, Relaunch)}
+    if isinstance(value, str) and value.replace("_", "-") in names:
+        return f": pass {names[value.replace('_', '-')]}()"
+    if isinstance(value, datetime):
+        return ": pass Update(end_fielding_at=…)"
+    if isinstance(given, type):
+        return ": pass a value, not a class"
+    return ": a callable is for run.update(…)" if callable(given) else ""
 
 
 def check_on_conflict(value: OnConflict) -> OnConflict:
     """Return `value` if it is `"reapply"` or `"raise"`; raises `ConfigurationError`."""
     if value not in {"reapply", "raise"}:
-        raise ConfigurationError(f'on_conflict={value!r}: must be "reapply" or "raise"')
+        raise ConfigurationError(f'on_conflict={briefly(value)}: must be "reapply" or "raise"')
     return value
+
+
+def check_change(value: object) -> None:
+    """Raise `ConfigurationError` unless `value` is a callable change."""
+    if callable(value) and not isinstance(value, type):
+        return
+    hint = ": pass the date by its name, end_fielding_at=…" if isinstance(value, datetime) else ""
+    raise ConfigurationError(f"change={briefly(value)}: must be a callable that returns an Update, or an Update{hint}")
 
 
 def call_change(change: Change, run: FieldingRun) -> Update | None:
@@ -203,7 +231,7 @@ def call_change(change: Change, run: FieldingRun) -> Update | None:
     if answer is None:
         return None
     if not isinstance(answer, Update):
-        hint = " (an async callable cannot be used)" if hasattr(answer, "__await__") else ""
+        hint = ": pass a plain callable, not an async one" if hasattr(answer, "__await__") else ""
         if hasattr(answer, "close"):
             answer.close()  # pyright: ignore[reportUnknownMemberType, reportAttributeAccessIssue]
         raise ConfigurationError(f"change: must return an Update or None, not {type(answer).__name__}{hint}")

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
-from .errors import ConfigurationError
+from .errors import ConfigurationError, briefly
 
 __all__ = [
     "BASE_URL",
@@ -22,7 +22,9 @@ __all__ = [
 BASE_URL = "https://api.cint.com/v1"
 _API_VERSION = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
-_NEVER = re.compile(r"[ ?#\\]")  # after ? or #, even at the end, every path would be part of the query or fragment
+_NEVER = re.compile(r"[ \\]")
+_EXCHANGE = "api.cint.com"
+_BASE_URL_NAMES = {"base_url", "FIELDING_BASE_URL"}
 
 
 def resolve_base_url(base_url: str | None, environment: Mapping[str, str]) -> str:
@@ -36,21 +38,54 @@ def resolve_base_url(base_url: str | None, environment: Mapping[str, str]) -> st
 
 def check_url(name: str, value: Any) -> str:
     """Return an https URL (http for loopback hosts) without a trailing slash; raises `ConfigurationError`."""
-    rule = "must be a URL such as https://host/path, without user, query or fragment"
-    if not isinstance(value, str) or not value.isascii() or not value.isprintable() or _NEVER.search(value):
-        raise ConfigurationError(f"{name}: {rule}")
-    try:
-        parts = urlsplit(value)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        raise ConfigurationError(f"{name}: {rule}") from None
-    if parts.scheme not in {"http", "https"} or not host or "@" in parts.netloc:
-        raise ConfigurationError(f"{name}: {rule}")
-    if parts.scheme == "http" and not is_loopback_host(host):
+    if not isinstance(value, str):
+        raise ConfigurationError(f"{name}: must be a str, a URL such as {BASE_URL}, not {type(value).__name__}")
+    problem = _problem_of(value)
+    if problem is not None:
+        raise ConfigurationError(f"{name}: {problem}")
+    parts = urlsplit(value)
+    if parts.scheme == "http" and not is_loopback_host(parts.hostname or ""):
         raise ConfigurationError(
-            f"{name}={value!r}: plain http is for loopback hosts only (localhost, 127.0.0.0/8, [::1]); use https"
+            f"{name}={value!r}: plain http is for loopback hosts only (localhost, 127.0.0.0/8, [::1]): use https"
+        )
+    if parts.hostname == _EXCHANGE and not parts.path.strip("/") and name in _BASE_URL_NAMES:
+        raise ConfigurationError(
+            f"{name}={value!r}: must have the path of the API, without which each request is a 404: use {BASE_URL}"
         )
     return value.rstrip("/")
+
+
+def _problem_of(value: str) -> str | None:
+    """Return the rule that a URL breaks, with the remedy; `None` if it breaks none. The URL may hold a secret."""
+    if value != value.strip():
+        return "must have no space and no line end around it: remove them"
+    if not value.isascii() or not value.isprintable() or _NEVER.search(value):
+        return "must be printable ASCII without spaces and backslashes: write other characters as %XX"
+    if "?" in value:
+        return "must have no query: leave out the ? and what follows it"
+    if "#" in value:
+        return "must have no fragment: leave out the # and what follows it"
+    try:
+        parts = urlsplit(value)
+        host, scheme = parts.hostname, parts.scheme
+    except ValueError:
+        return f"must be a URL such as {BASE_URL}: check its host (an IPv6 address is written as [::1])"
+    if "://" not in value:
+        return f"must start with https://: write a whole URL such as {BASE_URL}"
+    if scheme not in {"http", "https"}:
+        return f"must start with https://, not {scheme[:20]}://"
+    if "@" in parts.netloc:
+        return "must have no user and password: leave them out, and pass the token as auth= or FIELDING_TOKEN"
+    if not host:
+        return f"must name a host after {scheme}://, as {BASE_URL} does"
+    return None if _has_port(parts) else "must have a port from 1 to 65535, or none: correct or leave out the port"
+
+
+def _has_port(parts: SplitResult) -> bool:
+    try:
+        return parts.port != 0
+    except ValueError:
+        return False
 
 
 def is_plain(url: str) -> bool:
@@ -92,5 +127,5 @@ def is_loopback_address(text: str) -> bool:
 def check_api_version(value: Any) -> str:
     """Return an API version (YYYY-MM-DD); raises `ConfigurationError`."""
     if not isinstance(value, str) or not _API_VERSION.fullmatch(value):
-        raise ConfigurationError(f"api_version={value!r}: must be a date as YYYY-MM-DD")
+        raise ConfigurationError(f'api_version={briefly(value)}: must be a str, a date as "2025-12-18"')
     return value

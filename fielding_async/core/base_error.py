@@ -1,12 +1,59 @@
-"""The base of every error of the SDK: what all of them hold, and how secrets are taken out of it."""
+"""The base of every error of the SDK: what all of them hold, and how secrets are taken out of it.
+
+`RunRef` is here as well: every error holds one, and its `parse` raises one.
+"""
 
 import copyreg
 from typing import Any, Self
 
-from .models import RunRef
+from attrs import frozen
+
 from .redaction import Redactor
 
-__all__ = ["FieldingError"]
+__all__ = ["ConfigurationError", "FieldingError", "RunRef", "briefly"]
+
+
+def briefly(value: object, most: int = 60) -> str:
+    """Return the `repr` of a value for a message, of at most so many characters; a longer one ends in an ellipsis."""
+    text = repr(value)
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+@frozen(cache_hash=True, weakref_slot=False)
+class RunRef:
+    """The four ids that name a fielding run.
+
+    Source: path parameters of `GET …/fielding-runs/{fielding_run_id}`. Ids are checked when a handle is made from it.
+    """
+
+    __module__ = "fielding_async"
+
+    account_id: int
+    """The account's id."""
+    project_id: str
+    """The project's id."""
+    target_group_id: str
+    """The target group's id."""
+    fielding_run_id: str
+    """The run's own id."""
+
+    def __str__(self) -> str:
+        return f"{self.account_id}/{self.project_id}/{self.target_group_id}/{self.fielding_run_id}"
+
+    @classmethod
+    def parse(cls, text: str) -> "RunRef":
+        """Return the ref that a text names: `RunRef.parse(str(ref)) == ref`.
+
+        Raises `ConfigurationError` unless the text is `account/project/target_group/run` with a decimal account id.
+        """
+        parts = text.split("/") if isinstance(text, str) else []
+        account = parts[0] if len(parts) == 4 and all(parts) else ""
+        if not (account.isascii() and account.isdecimal() and len(account) <= 10) or (account[0] == "0" != account):
+            raise ConfigurationError(
+                f"ref={briefly(text, 200)}: must be a str of four ids, account/project/target_group/run, the account a"
+                " number"
+            )
+        return RunRef(int(account), *map(str, parts[1:]))
 
 
 class FieldingError(Exception):
@@ -18,6 +65,19 @@ class FieldingError(Exception):
     """
 
     __module__ = "fielding_async"
+
+    message: str
+    """What went wrong, without the request and the ids that `str()` adds."""
+    method: str | None
+    """The HTTP method of the request that it is about; `None` if it is about none."""
+    path: str | None
+    """The path of that request; `None` if there is none."""
+    ref: RunRef | None
+    """The run that it is about; `None` if it is about none."""
+    idempotency_key: str | None
+    """The key of a job creation, which may be used again; otherwise `None`."""
+    trace_id: str | None
+    """The W3C trace id of the call, 32 hexadecimal digits; `None` if there was no call."""
 
     def __init__(
         self,
@@ -72,3 +132,9 @@ class FieldingError(Exception):
         for name, value in self.__dict__.items():
             setattr(self, name, redactor.value(value))
         BaseException.__init__(self, self.message)  # for `args`
+
+
+class ConfigurationError(FieldingError, ValueError):
+    """A bad argument or a missing setting. Nothing was sent."""
+
+    __module__ = "fielding_async"

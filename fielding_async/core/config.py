@@ -5,12 +5,12 @@ from typing import Any, Final
 
 from attrs import Attribute, field, frozen
 
-from .errors import ConfigurationError
+from .errors import ConfigurationError, briefly
 
 __all__ = [
-    "DEFAULT",
+    "DEFAULT_TIMEOUT",
     "MOST_SECONDS",
-    "Default",
+    "DefaultTimeout",
     "Limits",
     "Retry",
     "Timeout",
@@ -31,7 +31,7 @@ def _number(*, minimum: float = 0.0, exclusive: bool = True, optional: bool = Fa
     def check(owner: Any, attribute: "Attribute[Any]", value: Any) -> None:
         if value is None and optional:
             return
-        name = f"{type(owner).__name__}({attribute.name}={value!r:.60})"
+        name = f"{type(owner).__name__}({attribute.name}={briefly(value)})"
         rule = f"a number {'greater than' if exclusive else 'of at least'} {minimum:g}, at most {MOST_SECONDS:g}"
         rule += ", or None" if optional else ""
         if isinstance(value, bool) or not isinstance(value, int | float) or not minimum <= value <= MOST_SECONDS:
@@ -51,10 +51,10 @@ def _count(owner: Any, attribute: "Attribute[Any]", value: Any) -> None:
 
 def _switch(owner: Any, attribute: "Attribute[Any]", value: Any) -> None:
     if not isinstance(value, bool):
-        raise ConfigurationError(f"{type(owner).__name__}({attribute.name}={value!r:.60}): must be True or False")
+        raise ConfigurationError(f"{type(owner).__name__}({attribute.name}={briefly(value)}): must be True or False")
 
 
-@frozen
+@frozen(kw_only=True)
 class Limits:
     """How many requests a session has in flight, and how fast it sends them.
 
@@ -71,13 +71,18 @@ class Limits:
     __module__ = "fielding_async"
 
     concurrency: int = field(default=32, validator=_count)
+    """The most requests in flight, at least 1."""
     rate: float | None = field(default=None, validator=_number(optional=True))
+    """Requests a second, above 0; `None` if not known."""
     burst: int = field(default=1, validator=_count)
+    """How many requests may leave together after idle time where `rate` is set, at least 1."""
     adaptive: bool = field(default=True, validator=_switch)
+    """Whether a pace may be learned where no `rate` is set."""
     max_pause: float = field(default=120.0, validator=_number())
+    """Seconds: the longest that one Retry-After is obeyed, above 0."""
 
 
-@frozen
+@frozen(kw_only=True)
 class Retry:
     """How often a request is sent again, and after which waits.
 
@@ -91,12 +96,16 @@ class Retry:
     __module__ = "fielding_async"
 
     max_attempts: int = field(default=5, validator=_count)
+    """Attempts for each request, at least 1."""
     base: float = field(default=0.5, validator=_number(exclusive=False))
+    """Seconds: the first ceiling of the wait between attempts, 0 or more."""
     cap: float = field(default=20.0, validator=_number(exclusive=False))
+    """Seconds: the longest ceiling of a wait, 0 or more."""
     conflict_base: float = field(default=0.05, validator=_number(exclusive=False))
+    """Seconds: the ceiling of the wait after the second 412 of a call, 0 or more."""
 
 
-@frozen
+@frozen(kw_only=True)
 class Timeout:
     """Time limits, in seconds, above 0.
 
@@ -112,26 +121,43 @@ class Timeout:
     __module__ = "fielding_async"
 
     total: float | None = field(default=60.0, validator=_number(optional=True))
+    """Seconds for one call, above 0; `None` for no limit."""
     connect: float = field(default=10.0, validator=_number())
+    """Seconds to open a connection, above 0."""
     attempt: float = field(default=20.0, validator=_number())
+    """Seconds for one attempt at a request, above 0."""
     job: float | None = field(default=3600.0, validator=_number(optional=True))
+    """Seconds to wait for a job, above 0; `None` for no limit."""
     queue: float | None = field(default=None, validator=_number(optional=True))
+    """Seconds that a call waits for its turn and its first permission to send, above 0; `None` for no limit."""
+
+
+def _kind(value: object) -> str:
+    return f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
 
 
 def check_session(limits: object, retry: object, timeout: object, etag_cache_size: object) -> None:
     """Check these arguments of a session; raises `ConfigurationError`."""
     if isinstance(etag_cache_size, bool) or not isinstance(etag_cache_size, int) or etag_cache_size < 1:
         raise ConfigurationError(f"etag_cache_size={etag_cache_size!r}: must be a whole number of at least 1")
-    for name, value, cls in (("limits", limits, Limits), ("retry", retry, Retry), ("timeout", timeout, Timeout)):
+    for name, value, cls, field_name in (
+        ("limits", limits, Limits, "concurrency"),
+        ("retry", retry, Retry, "max_attempts"),
+        ("timeout", timeout, Timeout, "total"),
+    ):
         if not isinstance(value, cls):
-            raise ConfigurationError(f"{name}: must be a {cls.__name__}, not {type(value).__name__}")
+            given = value if isinstance(value, int | float) and not isinstance(value, bool) else "…"
+            raise ConfigurationError(
+                f"{name}: must be a {cls.__name__}, not {_kind(value)}: pass"
+                f" {name}={cls.__name__}({field_name}={given})"
+            )
 
 
 def check_drain(value: object) -> float:
     """Return a `drain=` that is a number of seconds; raises `ConfigurationError`."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MOST_SECONDS:
         raise ConfigurationError(
-            f"drain={value!r:.60}: must be a number of seconds of at least 0, at most {MOST_SECONDS:g}"
+            f"drain={briefly(value)}: must be a number of seconds of at least 0, at most {MOST_SECONDS:g}"
         )
     return value
 
@@ -147,28 +173,39 @@ def check_name(value: object) -> str | None:
         raise ConfigurationError(f"name: must be a str, not {type(value).__name__}")
     if not 0 < len(value) <= _LONGEST_NAME or not value.isprintable() or value != value.strip():
         raise ConfigurationError(
-            f"name={value!r:.60}: must have 1 to {_LONGEST_NAME} characters, all printable, with no blank at either end"
+            f"name={briefly(value)}: must have 1 to {_LONGEST_NAME} characters, all printable, with no blank at"
+            " either end"
         )
     return value
 
 
-class Default(Enum):
-    """The type of a `timeout=` that was left out: the session's own `Timeout` applies."""
+class DefaultTimeout(Enum):
+    """The type of `DEFAULT_TIMEOUT`, which has one member only."""
 
-    DEFAULT = "the session's own"
+    __module__ = "fielding_async"
+
+    SESSION = "the session's own"
 
 
-DEFAULT: Final = Default.DEFAULT
-TimeoutArg = float | None | Default
-"""Seconds, counted from the call; `None` for no limit; left out, the session's own."""
+DEFAULT_TIMEOUT: Final = DefaultTimeout.SESSION
+"""The value of a `timeout=` that is left out: the session's own `Timeout` applies."""
+
+TimeoutArg = float | None | DefaultTimeout
+"""The type of `timeout=`: seconds above 0, counted from the call; `None` for no limit; or `DEFAULT_TIMEOUT`."""
 
 
 def check_timeout(timeout: TimeoutArg) -> TimeoutArg:
     """Return a `timeout=` that is a number of seconds above 0, `None` or left out; raises `ConfigurationError`."""
-    if timeout is None or timeout is DEFAULT:
+    if timeout is None or timeout is DEFAULT_TIMEOUT:
         return timeout
     if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout <= MOST_SECONDS:
+        hint = ""
+        if isinstance(timeout, Timeout):
+            hint = ": pass the seconds of this call; a Timeout is for FieldingSession(timeout=…)"
+        elif hasattr(timeout, "total_seconds"):
+            hint = ": pass its total_seconds()"
         raise ConfigurationError(
-            f"timeout={timeout!r:.60}: must be a number of seconds greater than 0, at most {MOST_SECONDS:g}, or None"
+            f"timeout={briefly(timeout)}: must be a number of seconds greater than 0, at most {MOST_SECONDS:g}, or"
+            f" None{hint}"
         )
     return timeout

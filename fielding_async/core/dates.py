@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from .errors import ConfigurationError
+from .errors import ConfigurationError, briefly
 
 __all__ = [
     "check_period",
@@ -26,13 +26,21 @@ _GRAINS = (timedelta(days=1), timedelta(hours=1), timedelta(minutes=1), timedelt
 def floor_to_milliseconds(name: str, value: Any) -> datetime:
     """Return an aware datetime in UTC, floored to whole milliseconds; raises `ConfigurationError`."""
     if not isinstance(value, datetime):
-        raise ConfigurationError(f"{name}={value!r}: must be an aware datetime, not {type(value).__name__}")
+        hint = ": pass datetime.fromisoformat(…)" if isinstance(value, str) else ""
+        if isinstance(value, timedelta):
+            hint = ": pass a moment; to move the date that the run has, pass a callable to run.update(…)"
+        raise ConfigurationError(
+            f"{name}={briefly(value)}: must be an aware datetime, not {type(value).__name__}{hint}"
+        )
     if value.utcoffset() is None:
-        raise ConfigurationError(f"{name}={value!r}: must be aware (give it a tzinfo, such as datetime.UTC)")
+        raise ConfigurationError(
+            f"{name}={briefly(value)}: must be aware: give it a tzinfo, such as datetime.UTC, with"
+            " .replace(tzinfo=datetime.UTC)"
+        )
     try:
         utc: datetime = value.astimezone(UTC)
     except OverflowError:
-        raise ConfigurationError(f"{name}={value!r}: is out of range in UTC") from None
+        raise ConfigurationError(f"{name}={briefly(value)}: must be within the years 1 to 9999 in UTC") from None
     # a plain datetime: one of a subclass may be finer, or compare differently
     floored = utc.microsecond // 1000 * 1000
     return datetime(utc.year, utc.month, utc.day, utc.hour, utc.minute, utc.second, floored, tzinfo=UTC)

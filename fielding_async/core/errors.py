@@ -21,8 +21,8 @@ Errors carry plain values only, so they pickle, and never a token or secret.
 
 from typing import Any
 
-from .base_error import FieldingError
-from .models import FieldingRun, InvalidParam, JobResult
+from .base_error import ConfigurationError, FieldingError, briefly
+from .models import Action, FieldingRun, InvalidParam, JobResult
 
 __all__ = [
     "APIError",
@@ -45,14 +45,9 @@ __all__ = [
     "SessionClosedError",
     "SkippedError",
     "TransportError",
+    "briefly",
     "public_name",
 ]
-
-
-class ConfigurationError(FieldingError, ValueError):
-    """A bad argument or a missing setting. Nothing was sent."""
-
-    __module__ = "fielding_async"
 
 
 class SessionClosedError(FieldingError, RuntimeError):
@@ -71,18 +66,26 @@ class TransportError(FieldingError):
     __module__ = "fielding_async"
 
     is_final: bool = False
+    """Whether another attempt is bound to fail as well."""
 
 
 class DeadlineExceededError(FieldingError, TimeoutError):
     """Time ran out, and nothing was applied: no attempt of the write was sent, or each one was refused.
 
     `conflicts`: how many attempts met a 412; the last of these is `__cause__`. `current`: the run as last known; `None`
-    if it was not fetched.
+    if it was not fetched. For an update of a Fielding Assistant it is a `FieldingAssistant`.
     """
 
     __module__ = "fielding_async"
 
-    def __init__(self, message: str, *, conflicts: int = 0, current: FieldingRun | None = None, **context: Any) -> None:
+    conflicts: int
+    """How many attempts met a 412."""
+    current: FieldingRun | Any | None
+    """The run, or the `FieldingAssistant`, as last known; `None` if it was not fetched."""
+
+    def __init__(
+        self, message: str, *, conflicts: int = 0, current: FieldingRun | Any | None = None, **context: Any
+    ) -> None:
         super().__init__(message, **context)
         self.conflicts = conflicts
         self.current = current
@@ -92,12 +95,16 @@ class OutcomeUnknownError(FieldingError):
     """A write whose effect could not be established.
 
     `current` is the run as last seen, `None` if it could not be fetched; the last failure is `__cause__`. It is also
-    a `TimeoutError` when the deadline was the cause.
+    a `TimeoutError` when the deadline was the cause. For an update of a Fielding Assistant `current` is a
+    `FieldingAssistant`.
     """
 
     __module__ = "fielding_async"
 
-    def __init__(self, message: str, *, current: FieldingRun | None = None, **context: Any) -> None:
+    current: FieldingRun | Any | None
+    """The run, or the `FieldingAssistant`, as last seen; `None` if it could not be fetched."""
+
+    def __init__(self, message: str, *, current: FieldingRun | Any | None = None, **context: Any) -> None:
         super().__init__(message, **context)
         self.current = current
 
@@ -116,6 +123,9 @@ class ProtocolError(FieldingError):
 
     __module__ = "fielding_async"
 
+    status: int | None
+    """The HTTP status of the response; `None` where it is not known."""
+
     def __init__(self, message: str, *, status: int | None = None, **context: Any) -> None:
         super().__init__(message, **context)
         self.status = status
@@ -126,6 +136,9 @@ class JobFailedError(FieldingError):
 
     __module__ = "fielding_async"
 
+    result: JobResult
+    """The job as it ended: a `BatchResult` or a `DraftResult`."""
+
     def __init__(self, message: str, *, result: JobResult, **context: Any) -> None:
         super().__init__(message, **context)
         self.result = result
@@ -135,6 +148,9 @@ class SkippedError(FieldingError):
     """A row of a batch that was not sent because an earlier row of its run failed or is unknown: `because`."""
 
     __module__ = "fielding_async"
+
+    because: BaseException
+    """The error of the earlier row of the same run."""
 
     def __init__(self, message: str, *, because: BaseException, **context: Any) -> None:
         super().__init__(message, **context)
@@ -154,10 +170,24 @@ class APIError(FieldingError):
     """The server answered with an error.
 
     `status` is the HTTP status; `object`, `detail`, `error_id` and `invalid_params` are the fields of the error body
-    (`None` or empty where it had none).
+    (`None` or empty where it had none). `is_aged`: whether it is a 404 that a cache served (`Age` above 0).
     """
 
     __module__ = "fielding_async"
+
+    status: int
+    """The HTTP status."""
+    object: str | None
+    """The kind of error, in the server's words; `None` if it sent none. Source: `object`."""
+    detail: str | None
+    """What went wrong, in the server's words; `None` if it sent nothing. Source: `detail`."""
+    error_id: str | None
+    """The server's id of this error; `None` if it sent none. Source: `error_id`."""
+    invalid_params: tuple[InvalidParam, ...]
+    """The parameters that the server refused, none or more. Source: `invalid_params`."""
+
+    is_aged: bool = False
+    """Whether it is a 404 that a cache served (`Age` above 0)."""
 
     def __init__(
         self,
@@ -205,22 +235,29 @@ class NotFoundError(APIError):
 class PreconditionFailedError(APIError):
     """412: the run was changed by somebody else, and the action was not sent again.
 
-    Either the caller asked not to go on after a conflict, or the reply to an earlier attempt was lost and somebody else
-    has since changed what the action names.
+    Either the caller asked not to continue after a conflict, or the reply to an earlier attempt was lost and somebody
+    else has since changed what the action names.
 
     `seen` is the run that the action was based on, `wanted` the action, `current` the run as it is now (`None` if it
-    could not be fetched in time).
+    could not be fetched in time). For an update of a Fielding Assistant each of them is a `FieldingAssistant`.
     """
 
     __module__ = "fielding_async"
+
+    seen: FieldingRun | Any | None
+    """The run, or the `FieldingAssistant`, that the action was based on."""
+    wanted: Action | Any | None
+    """The action, or the `FieldingAssistant`, that was to be sent; `None` if it is not known."""
+    current: FieldingRun | Any | None
+    """The run, or the `FieldingAssistant`, as it is now; `None` if it was not fetched in time."""
 
     def __init__(
         self,
         message: str,
         *,
-        seen: FieldingRun | None = None,
-        wanted: object = None,
-        current: FieldingRun | None = None,
+        seen: FieldingRun | Any | None = None,
+        wanted: Action | Any | None = None,
+        current: FieldingRun | Any | None = None,
         **context: Any,
     ) -> None:
         super().__init__(message, **context)
@@ -234,7 +271,10 @@ class InvalidRunStateError(APIError):
 
     __module__ = "fielding_async"
 
-    def __init__(self, message: str, *, current: FieldingRun | None = None, **context: Any) -> None:
+    current: FieldingRun | Any | None
+    """The run as it is now; `None` if it was not fetched."""
+
+    def __init__(self, message: str, *, current: FieldingRun | Any | None = None, **context: Any) -> None:
         super().__init__(message, **context)
         self.current = current
 
@@ -247,13 +287,16 @@ class RateLimitError(APIError):
 
     __module__ = "fielding_async"
 
+    retry_after: float | None
+    """Seconds from the 429 that the server asked to wait; `None` if it named none."""
+
     def __init__(self, message: str, *, retry_after: float | None = None, **context: Any) -> None:
         super().__init__(message, **context)
         self.retry_after = retry_after
 
 
 class ServerError(APIError):
-    """5xx: the server failed, on every attempt. A draft or bulk job may have been made all the same."""
+    """5xx: the server failed, on every attempt. A draft or bulk job may have been made nevertheless."""
 
     __module__ = "fielding_async"
 

@@ -19,8 +19,12 @@ class BatchResult(JobResult):
     __module__ = "fielding_async"
 
     updated: tuple[str, ...] = ()
+    """Ids of the target groups that were changed, or were already where the job leads."""
     failed: tuple[FailedTargetGroup, ...] = ()
+    """The target groups that could not be changed, and why."""
     missing: tuple[str, ...] = ()
+    """Ids asked for that are in neither list; empty for a handle rebuilt without ids. Source: this library compares
+    them."""
 
     def raise_for_failures(self) -> None:
         """Raise `JobFailedError` if any target group failed or is missing."""
@@ -31,7 +35,9 @@ class BatchResult(JobResult):
         count = len(self.failed) + len(self.missing)
         more = f" and {count - len(named)} more" if count > len(named) else ""
         raise JobFailedError(
-            f"bulk job {self.job_id}: {count} target groups were not updated: {', '.join(named)}{more}", result=self
+            f"bulk job {self.job_id}: {count} target group{'s were' if count > 1 else ' was'} not updated:"
+            f" {', '.join(named)}{more}",
+            result=self,
         )
 
 
@@ -46,5 +52,8 @@ class DraftResult(JobResult):
     __module__ = "fielding_async"
 
     created_fielding_run_id: str | None = None
+    """The id of the new run; `None` while there is none. Source: `created_fielding_run_id`."""
     failure: Failure | None = None
+    """Why the job failed; `None` if it did not."""
     job_trace_id: str | None = None
+    """The trace id of the request that made the job, sent when it failed; otherwise `None`."""

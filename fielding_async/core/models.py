@@ -5,11 +5,14 @@ All of them are frozen, comparable and picklable.
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 from attrs import define, evolve, field, frozen
 
+from .base_error import RunRef
+
 __all__ = [
+    "Action",
     "Effect",
     "FailedTargetGroup",
     "Failure",
@@ -23,6 +26,7 @@ __all__ = [
     "RunRef",
     "RunStatus",
     "SessionStats",
+    "as_ref",
 ]
 
 Effect = Literal["accepted", "already", "unconfirmed"]
@@ -43,24 +47,6 @@ class RunStatus(StrEnum):
     COMPLETED = "completed"
 
 
-@frozen(cache_hash=True, weakref_slot=False)
-class RunRef:
-    """The four ids that name a fielding run.
-
-    Source: path parameters of `GET …/fielding-runs/{fielding_run_id}`. Ids are checked when a handle is made from it.
-    """
-
-    __module__ = "fielding_async"
-
-    account_id: int
-    project_id: str
-    target_group_id: str
-    fielding_run_id: str
-
-    def __str__(self) -> str:
-        return f"{self.account_id}/{self.project_id}/{self.target_group_id}/{self.fielding_run_id}"
-
-
 @frozen(kw_only=True, weakref_slot=False)  # tens of thousands are kept: slots halve their size
 class FieldingRun:
     """A fielding run as the server showed it, or as an accepted write of this session left it.
@@ -77,16 +63,28 @@ class FieldingRun:
     __module__ = "fielding_async"
 
     id: str
+    """The run's id. Source: `id`."""
     status: str
+    """One of `RunStatus`, or a text that this version does not know. Source: `status`."""
     version: int | None
+    """The number of writes that the exchange counts on the run. `None` where the server did not send it, and in
+    `Outcome.run` where it is not known. Source: `version`."""
     start_fielding_at: datetime
+    """When fielding starts: aware, in UTC. Source: `start_fielding_at`."""
     end_fielding_at: datetime
+    """When fielding ends: aware, in UTC. Source: `end_fielding_at`."""
     last_changed_at: datetime | None = None
+    """When the run was last changed: aware, in UTC. `None` where it is not known. Source: `last_changed_at`."""
     last_changed_by: str | None = None
+    """Who last changed the run. `None` where it is not known. Source: `last_changed_by`."""
     account_id: int | None = None
+    """The account's id. `None` where the server did not send it. Source: `account_id`."""
     project_id: str | None = None
+    """The project's id. `None` where the server did not send it. Source: `project_id`."""
     target_group_id: str | None = None
+    """The target group's id. `None` where the server did not send it. Source: `target_group_id`."""
     etag: str | None = None
+    """The ETag that it came with, byte for byte. `None` from a list. Source: header `ETag`."""
     start_text: str | None = field(default=None, repr=False, eq=False)
     """`start_fielding_at` as the server wrote it, which an update that does not name it sends back.
 
@@ -118,6 +116,32 @@ class RunInTheMaking:
     end_text: str | None
 
 
+def as_ref(value: object) -> Any:
+    """Return the ref of a `Run`, which is not imported here. Another value is left to the check that follows."""
+    kind = type(value)
+    ref = getattr(value, "ref", None)
+    is_run = (kind.__module__, kind.__name__) == ("fielding_async", "Run")
+    return ref if is_run and isinstance(ref, RunRef) else value
+
+
+class Action:
+    """What a run is asked to do, as a value.
+
+    The base of `LaunchNow`, `Pause`, `Resume`, `Complete`, `Relaunch` and `Update`, and the type of a list that mixes
+    them. `Run.perform` and `FieldingSession.perform_all` take these six; a class of your own is refused.
+    """
+
+    __module__ = "fielding_async"
+    __slots__ = ()
+
+    name: ClassVar[str]
+    """The action's name: for `Update` it is `"update"`, for the others the last segment of the path of its request."""
+
+    def is_there(self, run: FieldingRun) -> bool:
+        """Return whether the run is where the action leads."""
+        raise NotImplementedError
+
+
 @frozen(kw_only=True, slots=False)  # one is made for every write: with slots it would take twice as long
 class Outcome:
     """What became of one run action.
@@ -135,14 +159,25 @@ class Outcome:
     __module__ = "fielding_async"
 
     ref: RunRef
-    action: object
+    """The run that the action was for."""
+    action: Action | None
+    """The action performed. For a callable change it is the `Update` that it last returned, or `None` if it had nothing
+    to do."""
     effect: Effect
+    """`"accepted"`, `"already"` or `"unconfirmed"`, as above. Source: the judgement of the replies."""
     etag: str | None
+    """The ETag of the run as this call left it; `None` if it is not known. Source: header `ETag`."""
     requests: int
+    """HTTP requests sent for this call, GETs included. Source: this library's own count."""
     conflicts: int
+    """412s met, without one that may be due to our own attempt whose reply was lost. Source: this library's own
+    count."""
     trace_id: str
+    """The W3C trace id of the call, 32 hexadecimal digits. Source: this library, or the trace that was continued."""
     start_fielding_at: datetime | None = None
+    """When fielding starts, aware, in UTC; `None` if it is not known without another request."""
     end_fielding_at: datetime | None = None
+    """When fielding ends, aware, in UTC; `None` if it is not known without another request."""
     _run: FieldingRun | None = field(default=None, repr=False, alias="run")
 
     @property
@@ -150,7 +185,8 @@ class Outcome:
         """The run as this call left it, as far as that is known without another request.
 
         After an accepted write `version`, `last_changed_at` and `last_changed_by` are `None`, unless the run was
-        fetched since.
+        fetched since. If the write went by another session's hint (`Shared`), only its id, status and ETag are known,
+        and the dates where the reply told them: otherwise both dates are `None`, whatever their type says.
         """
         run = self._run
         if run is None:
@@ -166,7 +202,9 @@ class InvalidParam:
     __module__ = "fielding_async"
 
     name: str
+    """The name of the parameter. Source: `name`."""
     reason: str
+    """What is wrong with it, in the server's words. Source: `reason`."""
 
 
 @frozen(kw_only=True)
@@ -176,8 +214,11 @@ class FailedTargetGroup:
     __module__ = "fielding_async"
 
     target_group_id: str
+    """The target group's id. Source: `target_group_id`."""
     code: str | None = None
+    """The kind of failure, in the server's words; `None` if it sent none. Source: `code`."""
     description: str | None = None
+    """What went wrong, in the server's words; `None` if it sent none. Source: `description`."""
 
 
 @frozen(kw_only=True)
@@ -187,8 +228,11 @@ class FailureDetail:
     __module__ = "fielding_async"
 
     name: str | None = None
+    """What the reason is about; `None` if the server sent none. Source: `name`."""
     reason: str | None = None
+    """The reason; `None` if the server sent none. Source: `reason`."""
     detail: str | None = None
+    """More about it; `None` if the server sent none. Source: `detail`."""
 
 
 @frozen(kw_only=True)
@@ -198,8 +242,11 @@ class Failure:
     __module__ = "fielding_async"
 
     code: str
+    """The kind of failure, in the server's words. Source: `code`."""
     description: str
+    """What went wrong, in the server's words. Source: `description`."""
     reasons: tuple[FailureDetail, ...] = ()
+    """The detailed reasons, none or more. Source: `reasons`."""
 
 
 @frozen(kw_only=True)
@@ -209,10 +256,16 @@ class JobResult:
     `created_at` and `created_by` are `None` where the server did not send a value that can be read.
     """
 
+    __module__ = "fielding_async"
+
     job_id: str
+    """The job's id. Source: `job_id`."""
     status: str
+    """`"Processing"`, `"Completed"`, `"Failed"` or a newer text. Source: `status`."""
     created_at: datetime | None = None
+    """When the job was made, aware, in UTC; `None` if it cannot be read. Source: `created_at`."""
     created_by: str | None = None
+    """Who made the job; `None` if it cannot be read. Source: `created_by`."""
 
     @property
     def ended(self) -> bool:
@@ -253,5 +306,8 @@ class SessionStats:
     """Attempts at a write that may have been applied without a usable reply."""
     unknown: int = 0
     """Calls that ended in `OutcomeUnknownError`."""
+    members: int | None = None
+    """Sessions that share one pace, this one included, as last heard; 0 while their store cannot be reached; `None` for
+    a session without `shared`."""
     runs_cached: int = 0
     """Runs that the session remembers, at most `etag_cache_size`."""

@@ -254,6 +254,10 @@ class CleanHeaders(Mapping[str, str]):
             return default
         return value if len(value) < _LEAST else self._clean(value)
 
+    def pairs(self) -> list[tuple[str, str]]:
+        """Return all names and values, a name as often as it came."""
+        return [(self._redactor.text(name), self._clean(value)) for name, value in self._headers.items()]
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._headers)
 
@@ -281,7 +285,7 @@ class Secrets:
         self.redactor = Redactor([*self._kept, *self._recent])
 
     def renewed(self, token: str) -> None:
-        """Add the token that is used from now on. Calls under way may still show the ones before."""
+        """Add the token that is used from now on. Calls in progress may still show the ones before."""
         if token not in self._recent:
             self._recent.append(Secret(token))
             self.redactor = Redactor([*self._kept, *self._recent])

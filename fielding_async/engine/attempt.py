@@ -7,6 +7,7 @@ goes on to its end in a task of its own, while the caller has stopped waiting fo
 import asyncio
 from datetime import UTC, datetime
 from functools import partial
+from urllib.parse import urlsplit
 
 from attrs import Factory, define
 
@@ -66,10 +67,11 @@ class AttemptRunner:
     under_way: "dict[Attempt, None]" = Factory(dict)  # pyright: ignore[reportUnknownVariableType]
     tasks: "dict[asyncio.Task[Answer | None], Attempt]" = Factory(dict)  # pyright: ignore[reportUnknownVariableType]
     address: dict[str, str | int] = Factory(lambda self: address_of(self.base_url), takes_self=True)
+    base_path: str = Factory(lambda self: urlsplit(str(self.base_url)).path, takes_self=True)
     all_over: asyncio.Future[None] | None = None
 
     def start(self, pending: PendingRequest) -> "Attempt | None":
-        """Begin an attempt if there are a token and a permission at once; otherwise return `None`: call `start_later`.
+        """Start an attempt if there are a token and a permission at once; otherwise return `None`: call `start_later`.
 
         What is returned must be run. Raises `OutOfTimeError` and `SessionClosedError`.
         """
@@ -82,7 +84,7 @@ class AttemptRunner:
         return self._start(pending, permit, token, pending.ends_by(self.loop.time()))
 
     async def start_later(self, pending: PendingRequest) -> "Attempt | Failed":
-        """Wait for a token and a permission, and begin the attempt; returns the failure if there can be no token.
+        """Wait for a token and a permission, and start the attempt; returns the failure if there can be no token.
 
         Raises `OutOfTimeError` and `SessionClosedError`.
         """
@@ -200,14 +202,14 @@ class Attempt:
         runner, pending = self.runner, self.pending
         call, request = pending.call, pending.request
         row, limiter = request.operation, runner.limiter
-        gate = pending.gate = Gate(
-            partial(limiter.may_leave, self.permit), runner.loop.time, limiter.gate_queue, self.permit
-        )
+        ask = partial(limiter.may_leave, self.permit)
+        gate = pending.gate = Gate(ask, runner.loop.time, limiter.gate_queue, self.permit, pending.may_leave)
         pending.token = self.token
         url = runner.base_url + request.path
         if call.trace.is_observed:
             headers: dict[str, str] = {}
-            trace = self.trace = call.trace.attempt(Target(row.method, url, row.path, runner.address, pending.sent))
+            template = runner.base_path + row.path if row.path else ""
+            trace = self.trace = call.trace.attempt(Target(row.method, url, template, runner.address, pending.sent))
             on_leave = trace.leave
         else:
             headers = call.trace.new_headers()
@@ -215,6 +217,8 @@ class Attempt:
         headers["Authorization"] = self.token.header
         headers["Cint-API-Version"] = runner.api_version
         headers.update(request.headers)
+        if request.query:
+            url += request.query  # telemetry shows none
         return Outgoing(
             row.method, url, headers, request.body, gate, call.trace, on_leave=on_leave, outlives=row.is_write
         )

@@ -10,9 +10,10 @@ from typing import Self
 from attrs import define
 
 from fielding_async.core.config import Timeout
-from fielding_async.core.conflict.attempts import RequestEnd
+from fielding_async.core.conflict.attempts import RequestEnd, RetryLimit
 from fielding_async.core.errors import (
     FieldingError,
+    JournalError,
     OutcomeUnknownError,
     SessionClosedError,
     TransportError,
@@ -38,6 +39,7 @@ __all__ = [
     "TokenSourceError",
     "is_cancelled",
     "no_token",
+    "record_lapsed",
     "session_closed",
 ]
 
@@ -90,7 +92,7 @@ class Call:
     `secrets`: what no error may show. `under_way`: the calls that this one is among. `is_background`: it is a row of a
     batch, or polls a job, and no other call waits for it. `in_line`: its request that waits for a permission, if one
     does. `requests` counts the HTTP requests sent; `conflicts` the 412s, without those that may be due to our own lost
-    write.
+    write. `retry_limit`: the limit that its requests share with those of other calls, if there is one.
     """
 
     name: str
@@ -104,6 +106,7 @@ class Call:
     idempotency_key: str | None = None
     requests: int = 0
     conflicts: int = 0
+    retry_limit: RetryLimit | None = None
     _left_out: set[str] | None = None
 
     def left_out(self, path: str) -> None:
@@ -170,7 +173,8 @@ class PendingRequest:
     were sent. `error_type`: the kind of the last failure. `reserve`: the seconds before the deadline that a write of a
     run action keeps for the GET that may have to settle it. `token`: that of the last attempt. `is_replayed`: an
     attempt was made again with another token. `place`: where the request stood in the line for permissions, if its
-    permission lapsed. `task` and `gate`: those of the attempt in flight, if there is one.
+    permission lapsed. `may_leave`: of a write on record, whether its record still permits it. `task` and `gate`: those
+    of the attempt in flight, if there is one.
     """
 
     call: Call
@@ -183,6 +187,7 @@ class PendingRequest:
     token: Token | None = None
     is_replayed: bool = False
     place: int | None = None
+    may_leave: Callable[[], bool] | None = None
     task: "asyncio.Task[Answer | None] | None" = None
     gate: Gate | None = None
 
@@ -226,6 +231,14 @@ class PendingRequest:
             self.gate.shut()
         return self.task
 
+    def cancelled(self, error: asyncio.CancelledError, text: str) -> None:
+        """Let a cancelled caller of a write go. `text`: what is in doubt, if anything is; log and error say so."""
+        task = self.abandon()
+        if task is not None:
+            task.add_done_callback(self.report_end)
+        if task is not None or self.end.attempts.may_be_applied:
+            self.call.note_doubt(error, text)
+
     def report_end(self, task: "asyncio.Task[Answer | None]") -> None:
         """Tell log and metrics what became of a write that outlived its caller, by the reply to its last attempt."""
         lost_before = self.end.attempts.may_be_applied
@@ -252,8 +265,17 @@ class TokenSourceError(Exception):
 
 
 def session_closed() -> SessionClosedError:
-    """Return the error of a call that is under way when its session closes."""
-    return SessionClosedError("the session was closed while the call was under way")
+    """Return the error of a call that is in progress when its session closes."""
+    return SessionClosedError("the session was closed while the call was in progress")
+
+
+def record_lapsed(request: Request) -> JournalError:
+    """Return the error of a write on record that may not be sent any more."""
+    return JournalError(
+        "not sent: the lease of what records it is over, so that another process may go on with it",
+        method=request.operation.method,
+        path=request.path,
+    )
 
 
 def is_cancelled() -> bool:

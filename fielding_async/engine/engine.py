@@ -3,42 +3,40 @@
 import asyncio
 import os
 import random
-import ssl as ssl_module
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
-from attrs import evolve, frozen
+from attrs import evolve
 
-from fielding_async.core.config import DEFAULT, Limits, Retry, Timeout, TimeoutArg, check_timeout
-from fielding_async.core.conflict.run_memory import RunMemory
-from fielding_async.core.credentials import Auth, TokenSource
+from fielding_async.core.config import DEFAULT_TIMEOUT, TimeoutArg, check_timeout
+from fielding_async.core.conflict.assistant_resource import ASSISTANTS
+from fielding_async.core.conflict.attempts import RetryLimit
+from fielding_async.core.conflict.etag_memory import ETagMemory
+from fielding_async.core.conflict.resource import RUNS, Resource
 from fielding_async.core.errors import SessionClosedError
-from fielding_async.core.models import RunRef
+from fielding_async.core.models import FieldingRun, RunRef
 from fielding_async.core.redaction import Secrets
 from fielding_async.core.wire.structuring import load_cattrs
 from fielding_async.http.aiohttp_client import AiohttpTransport
-from fielding_async.http.caller_session import ClientSession
-from fielding_async.http.proxies import NO_PROXIES, Proxies
-from fielding_async.http.transport import GoingOn, OwnTasks, Transport
+from fielding_async.http.transport import GoingOn, OwnTasks
 from fielding_async.telemetry.call_trace import CallTrace, Position
-from fielding_async.telemetry.otel_providers import Providers, TracerProvider
+from fielding_async.telemetry.otel_providers import Providers
 from fielding_async.telemetry.session_stats import SessionWatch
 
 from .attempt import AttemptRunner
 from .backoff_waits import Uniform
 from .call import Call, CallsUnderWay, TimeLimit
+from .fetch import BoundedHints, fetch
 from .limiter import Limiter
-from .run_turns import RunTurns
+from .membership import Joining, Membership
 from .sender import RequestSender
+from .settings import Settings, running_loop, wrong_place
 from .token_keeper import TokenKeeper
+from .turns import Turns
 
-if TYPE_CHECKING:
-    from fielding_async.telemetry.meters import MeterProvider
-
-__all__ = ["Engine", "EngineSource", "Settings", "open_engine"]
-
+__all__ = ["Engine", "EngineSource", "open_engine"]
 
 _forks = [0]
 """How many forks lie between the first process and this one. To ask the system for its id takes longer."""
@@ -51,33 +49,12 @@ def _forked() -> None:
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forked)
 
-
 _MOST_STEPS = 100  # of the event loop, that a cancelled closing takes at most
-
-
-@frozen(kw_only=True)
-class Settings:
-    """The settings of a session, checked."""
-
-    auth: Auth | TokenSource
-    base_url: str
-    api_version: str
-    limits: Limits
-    retry: Retry
-    timeout: Timeout
-    etag_cache_size: int
-    http: ClientSession | None = None
-    proxies: Proxies = NO_PROXIES
-    ssl: ssl_module.SSLContext | bool | None = None
-    tracer_provider: TracerProvider | None = None
-    meter_provider: "MeterProvider | None" = None
-    name: str | None = None
-    transport: Transport | None = None
-    dice: random.Random | None = None
 
 
 async def open_engine(settings: Settings) -> "Engine":
     """Return all parts of a session; if one cannot be made, what was opened is closed again."""
+    running_loop()
     load_cattrs()
     transport: GoingOn
     if settings.transport is not None:
@@ -108,9 +85,7 @@ class Engine:
     def __init__(self, settings: Settings, transport: GoingOn) -> None:
         self.settings: Settings = settings
         self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
-        self._thread = threading.get_ident()
-        self._process = os.getpid()
-        self._forks = _forks[0]
+        self._thread, self._process, self._forks = threading.get_ident(), os.getpid(), _forks[0]
         dice = settings.dice or random.Random()  # noqa: S311 - jitter and trace ids, not secrets
         self.secrets: Secrets = Secrets()
         """The secrets that no error or log line may show. Parts that learn a new one add it."""
@@ -124,46 +99,47 @@ class Engine:
             monotonic=self.loop.time,
             wall=time.time,
         )
-        self.limiter: Limiter = Limiter(settings.limits, dice.uniform, self.loop)
-        self.sender: RequestSender = RequestSender(
-            AttemptRunner(
-                transport,
-                self.limiter,
-                self.keeper,
-                settings.timeout,
-                settings.base_url,
-                settings.api_version,
-                self.secrets,
-                self.loop,
-            ),
-            settings.retry,
-            dice.uniform,
-            self.loop,
+        self.membership: Membership | None = None
+        if settings.shared is not None:
+            joining = Joining(settings.base_url, settings.auth, settings.limits, dice.uniform, self.loop)
+            self.membership = settings.shared.join(joining)
+        hints = None if self.membership is None else self.membership.hints
+        self.hints: BoundedHints | None = None if hints is None else BoundedHints(hints, self.loop.time)
+        """Runs as other sessions have read them, if they are shared."""
+        pacer = None if self.membership is None else self.membership.pacer
+        self.limiter: Limiter = Limiter(settings.limits, dice.uniform, self.loop, pacer)
+        runner = AttemptRunner(
+            *(transport, self.limiter, self.keeper, settings.timeout, settings.base_url, settings.api_version),
+            *(self.secrets, self.loop),
         )
-        self.memory: RunMemory = RunMemory(settings.etag_cache_size)
-        self.turns: RunTurns = RunTurns(self.limiter)
+        self.sender: RequestSender = RequestSender(runner, settings.retry, dice.uniform, self.loop)
+        self.memory: ETagMemory = ETagMemory(settings.etag_cache_size, RUNS)
+        self.assistants: ETagMemory = ETagMemory(settings.etag_cache_size, ASSISTANTS)
+        self.memories: dict[Resource, ETagMemory] = {RUNS: self.memory, ASSISTANTS: self.assistants}
+        if hints is not None:
+            hints.listen(self.memory.forget_past)
+        self.turns: Turns = Turns(self.limiter)
         self.uniform: Uniform = dice.uniform
         self.calls: CallsUnderWay = CallsUnderWay()
         self._refuses = False
         self._idle: asyncio.Future[None] | None = None
         self._ending: asyncio.Task[None] | None = None
         self.on_close: dict[Callable[[], None], None] = {}
-        """What is called when the session starts to close, in this order."""
+        """What is called when the session starts to close."""
         self.watch: SessionWatch = SessionWatch(
             self.limiter, self.turns, self.memory, name=settings.name, slots=settings.limits.concurrency
         )
         """What is going on in the session, for its `stats()` and for gauges."""
         self._providers = Providers(
-            dice.getrandbits,
-            self.loop.time,
-            settings.tracer_provider,
-            settings.meter_provider,
-            watch=self.watch,
+            dice.getrandbits, self.loop.time, settings.tracer_provider, settings.meter_provider, watch=self.watch
         )
+        if self.membership is not None:
+            self.watch.membership = self.membership
+            self.membership.pacer.attach(self.limiter)  # last: it starts tasks
 
     @property
     def closing(self) -> bool:
-        """Whether calls under way are being cut off, or the session is closed."""
+        """Whether calls in progress are being cut off, or the session is closed."""
         return self.sender.closing
 
     @property
@@ -179,22 +155,23 @@ class Engine:
     def check(self) -> None:
         """Raise `SessionClosedError` unless this is the loop, thread and process of the session, and it is open."""
         if self._refuses:
-            raise SessionClosedError("the session is closed" if self.is_over else "the session is being closed")
+            state = "closed" if self.is_over else "being closed"
+            raise SessionClosedError(f"the session is {state}: make a new one for what comes after")
         if (
             _forks[0] != self._forks
             or threading.get_ident() != self._thread
-            or asyncio.get_running_loop() is not self.loop
+            or asyncio._get_running_loop() is not self.loop
         ):
             self.check_place()
 
     def check_place(self) -> None:
         """Raise `SessionClosedError` unless this is the loop, thread and process of the session."""
         if os.getpid() != self._process:
-            raise SessionClosedError("the session was entered in another process (it cannot be used after a fork)")
+            raise wrong_place("process")
         if threading.get_ident() != self._thread:
-            raise SessionClosedError("the session was entered in another thread")
-        if asyncio.get_running_loop() is not self.loop:
-            raise SessionClosedError("the session was entered on another event loop")
+            raise wrong_place("thread")
+        if running_loop() is not self.loop:
+            raise wrong_place("event loop")
 
     def call(
         self,
@@ -210,14 +187,14 @@ class Engine:
         """Start a call, to be used as a context manager.
 
         `ref`: the run that it is on; otherwise `ids` name what it is on. `link`: the span of the call that it follows.
-        `is_background`: it is a row of a batch, or polls a job, and lets other calls go first.
+        `is_background`: a row of a batch, or a poll of a job, which lets other calls go first.
         Raises `SessionClosedError`, and `ConfigurationError` for a bad `timeout`.
         """
         self.check()
         if self._providers.awaits_globals:
             self._providers.take_up_globals()
-        own = timeout if timeout is DEFAULT else check_timeout(timeout)
-        limit = self.settings.timeout if own is DEFAULT else own
+        own = timeout if timeout is DEFAULT_TIMEOUT else check_timeout(timeout)
+        limit = self.settings.timeout if own is DEFAULT_TIMEOUT else own
         return Call(
             name,
             CallTrace(self._providers, name, ref=ref, ids=ids, link=link),
@@ -229,12 +206,26 @@ class Engine:
             idempotency_key=idempotency_key,
         )
 
+    async def get_run(
+        self,
+        ref: RunRef,
+        timeout: TimeoutArg = DEFAULT_TIMEOUT,
+        *,
+        is_background: bool = False,
+        retry_limit: RetryLimit | None = None,
+    ) -> FieldingRun:
+        """GET a run. `is_background`: as for `call`. Raises what that does, and the errors of a read."""
+        with self.call("get", timeout, ref=ref, is_background=is_background) as call:
+            call.retry_limit = retry_limit
+            run: FieldingRun = (await fetch(self.sender, self.memory, RUNS, call, ref, hints=self.hints)).state
+            return run
+
     # -- its end
 
     async def aclose(self, drain: float = 0.0) -> None:
-        """Refuse new calls, end those under way after `drain` seconds, and close what was opened.
+        """Refuse new calls, end those in progress after `drain` seconds, and close what was opened.
 
-        A cancellation ends the wait for calls under way, and the session is still closed: all that could still send is
+        A cancellation ends the wait for these calls, and the session is still closed: all that could still send is
         ended before the next step of the event loop. The rest takes a few steps; then the cancellation is raised.
         """
         self._refuse()
@@ -252,6 +243,8 @@ class Engine:
                 await (asyncio.shield(ending) if cancelled is None else asyncio.sleep(0))
             except asyncio.CancelledError as error:
                 cancelled = cancelled or error
+                if self.membership is not None:
+                    self.membership.close_now()
             steps += cancelled is not None
         if cancelled is not None:
             raise cancelled
@@ -265,7 +258,7 @@ class Engine:
                 close()
 
     def _wait_for_calls(self) -> "asyncio.Future[None]":
-        """Return what is done when no call and no attempt is under way, or when they have been cut off."""
+        """Return what is done when no call and no attempt is in progress, or when they have been cut off."""
         if self._idle is None:
             self._idle = self.loop.create_future()
             self.calls.when_none = self._check_idle
@@ -282,15 +275,22 @@ class Engine:
             self._idle.set_result(None)
 
     def _cut(self) -> "asyncio.Task[None]":
-        """End everything under way, at once, and return the task that sees it to its end."""
+        """End everything in progress, at once, and return the task that sees it to its end."""
         if self._ending is None:
             if self._idle is not None and not self._idle.done():
                 self._idle.set_result(None)
             self.watch.close()
-            self.turns.close(_session_closed)
+            self.turns.close()
             self.sender.close_now()
-            self._ending = self.loop.create_task(self.sender.aclose(), name="fielding-async closing")
+            self._ending = self.loop.create_task(self._close_parts(), name="fielding-async closing")
         return self._ending
+
+    async def _close_parts(self) -> None:
+        try:
+            await self.sender.aclose()
+        finally:
+            if self.membership is not None:
+                await self.membership.aclose()
 
     def abandon(self) -> bool:
         """Close what can be closed of a session that nobody can close any more. Returns whether it was left open.
@@ -300,11 +300,14 @@ class Engine:
         if self._ending is not None or os.getpid() != self._process:
             return False
         self.watch.close()
-        transport = self.sender.attempts.transport
-        if self.loop.is_closed() or asyncio._get_running_loop() is self.loop:
-            transport.close_now()
-        else:
-            self.loop.call_soon_threadsafe(transport.close_now)
+        parts = [self.sender.attempts.transport.close_now]
+        if self.membership is not None:
+            parts.append(self.membership.close_now)
+        for close_now in parts:
+            if self.loop.is_closed() or asyncio._get_running_loop() is self.loop:
+                close_now()
+            else:
+                self.loop.call_soon_threadsafe(close_now)
         return True
 
 
@@ -314,7 +317,3 @@ class EngineSource(Protocol):
     def engine(self) -> Engine:
         """Return the live engine, or raise `SessionClosedError`."""
         ...
-
-
-def _session_closed() -> SessionClosedError:
-    return SessionClosedError("the session was closed while the call was waiting for its turn")

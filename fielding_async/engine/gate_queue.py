@@ -12,8 +12,10 @@ from heapq import heapify, heappop, heappush
 from math import inf
 from typing import Any
 
-from fielding_async.core.pace.pacer import Pacer, Permit
+from fielding_async.core.pace.pacer import Permit
 from fielding_async.http.transport import Gate
+
+from .membership import PacerLike
 
 __all__ = ["Alarm", "Deadlines", "GateQueue"]
 
@@ -102,7 +104,7 @@ class GateQueue:
     `waiting`: how many wait. `moved`: called when one waits no more.
     """
 
-    def __init__(self, pacer: Pacer, loop: asyncio.AbstractEventLoop, moved: Callable[[], None]) -> None:
+    def __init__(self, pacer: PacerLike, loop: asyncio.AbstractEventLoop, moved: Callable[[], None]) -> None:
         self.waiting: int = 0
         self._pacer = pacer
         self._loop = loop
@@ -121,7 +123,9 @@ class GateQueue:
         self.waiting += 1
         try:
             self.serve()
-            return await turn
+            may_leave = await turn and not gate.holds_back
+            permit.used &= may_leave
+            return may_leave
         except asyncio.CancelledError:
             permit.used = False  # it may have been served in the same moment
             raise
@@ -133,7 +137,7 @@ class GateQueue:
             self._moved()
 
     def serve(self) -> None:
-        """Let those leave that may. Those whose permission has lapsed are told so at once."""
+        """Let those leave that may. Those whose permission has lapsed fail at once."""
         line, pacer = self._line, self._pacer
         while line:
             _, permit, turn = line[0]

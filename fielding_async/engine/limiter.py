@@ -1,27 +1,25 @@
 """Permissions to send, one for each attempt: the slots, the pace and the pauses of a session, over `Pacer` and asyncio.
 
 `core.pace.waiting_line` decides which request is next. A request whose permission lapsed at the socket, because a pause
-began, keeps its place.
+started, keeps its place.
 """
 
 import asyncio
 from collections.abc import Callable
 from functools import partial
 from math import inf, nextafter
-from typing import TYPE_CHECKING
 
 from attrs import define
 
 from fielding_async.core.config import Limits
 from fielding_async.core.errors import RateLimitError
 from fielding_async.core.pace.pacer import Pacer, Permit
-from fielding_async.core.pace.waiting_line import Patience, Priority, Waiter, WaitingLine, background_slots
+from fielding_async.core.pace.waiting_line import Patience, Priority, Waiter, WaitingLine
 
 from .call import Call, OutOfTimeError
-from .gate_queue import Alarm, Deadlines, GateQueue
-
-if TYPE_CHECKING:
-    from fielding_async.telemetry.signal_names import WaitReason
+from .gate_queue import Alarm, Deadlines
+from .limiter_state import LimiterState
+from .membership import PacerLike
 
 __all__ = ["Limiter", "Permit", "Priority"]
 
@@ -30,104 +28,38 @@ _BACKGROUND = Priority.BACKGROUND_UNDER_WAY  # from this one on, the lowest clas
 
 @define(eq=False, kw_only=True)
 class _Waiter(Waiter):
-    """A request that waits for its permission. `ahead`: how many were ahead of it when it began to wait."""
+    """A request that waits for its permission. `ahead`: how many were ahead of it when it started to wait."""
 
     permit: "asyncio.Future[Permit]"
     ahead: int
 
 
-class Limiter:
+class Limiter(LimiterState):
     """The slots and the pace of one session. Lives on one event loop, whose clock it reads.
 
     Its state may be read at any time, by displays, tests and benchmarks: `fielding.engine().limiter` is their view.
     """
 
     def __init__(
-        self, limits: Limits, uniform: Callable[[float, float], float], loop: asyncio.AbstractEventLoop
+        self,
+        limits: Limits,
+        uniform: Callable[[float, float], float],
+        loop: asyncio.AbstractEventLoop,
+        pacer: PacerLike | None = None,
     ) -> None:
-        self._loop = loop
-        self._pacer = Pacer(limits, uniform)
-        self._free = limits.concurrency
-        self._concurrency = limits.concurrency
-        self.background_slots: int = background_slots(limits.concurrency)
-        """How many slots the background may take."""
-        self._free_in_background = self.background_slots
-        self._told_interval = 0.0 if limits.rate is None else 1.0 / limits.rate
         self._line: WaitingLine[_Waiter] = WaitingLine()
+        pacer = Pacer(limits, uniform) if pacer is None else pacer
+        super().__init__(pacer, limits.concurrency, self._line, loop, self._serve)
+        self._told_interval = 0.0 if limits.rate is None else 1.0 / limits.rate
         self._patience: Patience[_Waiter] = Patience()
         self._count = 0  # of the places and permissions given so far
         self._alarm = Alarm(loop, self._serve)
-        self.gate_queue: GateQueue = GateQueue(self._pacer, loop, self._serve)
-        """Where requests that may not leave yet wait at the socket."""
         self.deadlines: Deadlines = Deadlines(loop)
         """The deadlines of all who wait for a permission, or for a turn before it."""
-        self._last_429: RateLimitError | None = None
-        self._refusals = 0
-        self._closed: Callable[[], BaseException] | None = None
-        self.may_leave: Callable[[Permit, float], float | None] = self._pacer.may_leave
+        self.on_pause: dict[Callable[[RateLimitError, float], None], None] = {}
+        """What is called at each 429, with the 429 and the time at which the pause ends."""
+        self.may_leave: Callable[[Permit, float], float | None] = pacer.may_leave
         """Asked at the socket, with the time, whether the request of a permission may be sent: see `Pacer`."""
-
-    # -- its state
-
-    @property
-    def in_flight(self) -> int:
-        """How many slots are taken."""
-        return self._concurrency - self._free
-
-    @property
-    def waiting(self) -> int:
-        """How many requests wait for a permission."""
-        return self._line.waiting
-
-    @property
-    def waiting_by_class(self) -> dict[Priority, int]:
-        """How many requests of each class wait for a permission."""
-        return dict(zip(Priority, self._line.counts, strict=True))
-
-    @property
-    def oldest_wait(self) -> float:
-        """The seconds for which the request has waited that has waited longest; 0 if none waits."""
-        since = self._line.oldest()
-        return 0.0 if since is None else max(0.0, self._loop.time() - since)
-
-    @property
-    def pace(self) -> float | None:
-        """Requests a second that are allowed now; `None` if nothing limits them."""
-        interval = self._pacer.interval
-        return 1.0 / interval if interval else None
-
-    @property
-    def refusals(self) -> int:
-        """How many requests met a 429."""
-        return self._refusals
-
-    @property
-    def pause_left(self) -> float:
-        """Seconds until the pause after a 429 is over; 0 when there is none."""
-        return max(0.0, self._pacer.paused_until - self._loop.time())
-
-    @property
-    def waits_for(self) -> "WaitReason | None":
-        """What keeps the next request from being sent; `None` if nothing does."""
-        return self._waits_for(is_background=False)
-
-    def _waits_for(self, *, is_background: bool) -> "WaitReason | None":
-        if self.pause_left:
-            return "pause"
-        if not self._free or (is_background and not self._free_in_background):
-            return "concurrency"
-        is_free = not self._line.waiting and self._has_room(is_background=is_background)
-        return None if is_free and self._pacer.ready_at() <= self._loop.time() else "rate"
-
-    @property
-    def refusal(self) -> RateLimitError | None:
-        """The 429 that all requests wait for, if one is the reason."""
-        return self._last_429 if self.pause_left or self._pacer.pauses_in_a_row else None
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether there are no permissions any more."""
-        return self._closed is not None
 
     # -- permissions
 
@@ -147,12 +79,7 @@ class Limiter:
         found = self._pacer.try_take(self._loop.time())
         if not isinstance(found, Permit):
             return None
-        self._free -= 1
-        if is_background:
-            self._free_in_background -= 1
-            found.is_background = True
-        self._count = found.number = found.place = self._count + 1
-        return found
+        return self._granted(found, self._count + 1, is_background=is_background)
 
     async def acquire(
         self,
@@ -241,13 +168,25 @@ class Limiter:
     def throttled(self, permit: Permit, error: RateLimitError) -> float | None:
         """Note that the request met a 429: pause all requests of the session.
 
-        Returns the seconds of the pause, or `None` if one was under way.
+        Returns the seconds of the pause, or `None` if one was in progress.
         """
         self._refusals += 1
+        before = self._pacer.pauses_in_a_row
+        pause = self._pacer.throttled(permit, error.retry_after, self._loop.time())
+        self._paused(error, before)
+        return pause
+
+    def pause_began(self, seconds: float) -> None:
+        """Note that another session met a 429, and that the pacer pauses for so many seconds from now."""
+        error = RateLimitError("429 to another session, which all pause for", status=429, retry_after=seconds)
+        self._paused(error, self._pacer.pauses_in_a_row - 1)
+
+    def _paused(self, error: RateLimitError, before: int) -> None:
+        """Fail what the pause outlasts. `before`: how many pauses there were in a row without it."""
         self._last_429 = error
         now = self._loop.time()
-        before = self._pacer.pauses_in_a_row
-        pause = self._pacer.throttled(permit, error.retry_after, now)
+        for observe in self.on_pause:
+            observe(error, self._pacer.paused_until)
         if self.gate_queue.waiting:
             self.gate_queue.serve()  # their permissions have lapsed
         if self._patience.waiters and self._pacer.pauses_in_a_row > before:
@@ -257,7 +196,6 @@ class Limiter:
         if self.deadlines.waiting:
             # those whose deadline comes before the end of the pause
             self.deadlines.fail_until(nextafter(self._pacer.paused_until, -inf))
-        return pause
 
     def release(self, permit: Permit) -> None:
         """Return a slot when the attempt is over. A permission whose request was not sent is returned as well."""
@@ -279,6 +217,13 @@ class Limiter:
 
     # -- the line
 
+    def pace_changed(self) -> None:
+        """Ask the pacer again: it has permissions now, or may have them at another time."""
+        if self.gate_queue.waiting:
+            self.gate_queue.serve()
+        if self._line.waiting:
+            self._serve()
+
     def _serve(self) -> None:
         """Give permissions to waiting requests, as far as slots, pace and gate allow."""
         line = self._line
@@ -297,24 +242,18 @@ class Limiter:
             is_background = waiter.priority >= _BACKGROUND
             waiter.permit.set_result(self._granted(found, waiter.place, is_background=is_background))
 
-    def _has_room(self, *, is_background: bool) -> bool:
-        """Whether slots and gate allow one more permission."""
-        if not self._free or (is_background and not self._free_in_background):
-            return False
-        return not (self.gate_queue.waiting and self.gate_queue.is_crowded(is_background=is_background))
-
     def _expire(self, waiter: _Waiter, deadline: float = -inf) -> OutOfTimeError:
         """Return the error of a wait that has reached its deadline, or is known not to end before it."""
         now = self._loop.time()
         reason = self._waits_for(is_background=waiter.priority >= _BACKGROUND)
         if deadline > now:
             return self._too_late(reason, self.refusal, deadline, waiter.ahead)
-        seconds = now - waiter.since
-        return OutOfTimeError.in_line(reason, self.refusal, ahead=waiter.ahead, pace=self.pace, seconds=seconds)
+        waited = now - waiter.since
+        return OutOfTimeError.in_line(reason, self.refusal, ahead=waiter.ahead, pace=self.pace, seconds=waited)
 
     def _too_late(
-        self, reason: "WaitReason | None", pause: RateLimitError | None, deadline: float, ahead: int = 0
+        self, why: str | None, pause: RateLimitError | None, deadline: float, ahead: int = 0
     ) -> OutOfTimeError:
         """Return the error of a wait that cannot end in time."""
         left = max(0.0, deadline - self._loop.time())
-        return OutOfTimeError.in_line(reason, pause, ahead=ahead, pace=self.pace, left=left)
+        return OutOfTimeError.in_line(why, pause, ahead=ahead, pace=self.pace, left=left)

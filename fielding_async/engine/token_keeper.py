@@ -109,12 +109,12 @@ class TokenKeeper:
         return True
 
     def close_now(self) -> None:
-        """Cancel a fetch under way."""
+        """Cancel a fetch in progress."""
         if self._fetching is not None:
             self._fetching.cancel()
 
     async def aclose(self) -> None:
-        """Cancel a fetch under way, and wait until it has ended."""
+        """Cancel a fetch in progress, and wait until it has ended."""
         fetching = self._fetching
         if fetching is not None:
             fetching.cancel()
@@ -126,7 +126,10 @@ class TokenKeeper:
         assert not isinstance(self._auth, BearerToken)  # noqa: S101 - a static token is never fetched
         pending: object = self._auth()
         if not isinstance(pending, Awaitable):
-            raise ConfigurationError("auth: the callable must be async (it must return an awaitable of a token)")
+            raise ConfigurationError(
+                "auth: the callable must be async: define it with `async def`, so that it returns an awaitable of"
+                " a token"
+            )
         async with asyncio.timeout(self._timeout):
             value = Secret.of(await cast("Awaitable[object]", pending))
         return Token(check_secret("auth: the token that the callable returned", value))

@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import field, frozen
 
-from fielding_async.core.config import DEFAULT, TimeoutArg, check_timeout
+from fielding_async.core.config import DEFAULT_TIMEOUT, TimeoutArg, check_timeout
 from fielding_async.core.errors import ConfigurationError
 from fielding_async.core.job_results import BatchResult, DraftResult
 from fielding_async.core.models import RunRef
@@ -14,20 +14,24 @@ from fielding_async.core.wire.bodies import decode_batch_result, decode_draft_re
 from fielding_async.core.wire.operations import Operation
 from fielding_async.core.wire.structuring import Report
 from fielding_async.engine.engine import EngineSource
-from fielding_async.engine.job_calls import JobQuery, Position, get_job, wait_for_job
+from fielding_async.engine.jobs.job_calls import JobQuery, Position, get_job, wait_for_job
 
 __all__ = ["BatchJob", "DraftJob"]
 
 
 @frozen
 class _Job(ABC):
-    session: EngineSource = field(repr=False)
-    row: Operation = field(repr=False)
+    _session: EngineSource = field(repr=False)
+    _row: Operation = field(repr=False)
     ids: tuple[tuple[str, Any], ...]
+    """The ids that the job's path has before its own, each with its name."""
     job_id: str
+    """The job's id. Source: header `Location` of the reply that made it."""
     idempotency_key: str | None = field(default=None, eq=False)
+    """The key of the request that made it; `None` in a handle rebuilt without it."""
     trace_id: str | None = field(default=None, eq=False)
-    made_by: Position | None = field(default=None, eq=False, repr=False, kw_only=True)
+    """The W3C trace id of the call that made it; `None` in a rebuilt handle."""
+    _made_by: Position | None = field(default=None, eq=False, repr=False, kw_only=True, alias="made_by")
 
     @abstractmethod
     def _decode(self, body: bytes, report: Report) -> Any: ...
@@ -36,18 +40,18 @@ class _Job(ABC):
     def _touches(self, ref: RunRef) -> bool: ...
 
     def _query(self) -> JobQuery:
-        return JobQuery(self.row, dict(self.ids), self.made_by, self._decode, self._touches)
+        return JobQuery(self._row, dict(self.ids), self._made_by, self._decode, self._touches)
 
     async def _status(self, timeout: TimeoutArg) -> Any:
-        return await get_job(self.session.engine(), self._query(), timeout)
+        return await get_job(self._session.engine(), self._query(), timeout)
 
     async def _wait(self, timeout: TimeoutArg, on_poll: Callable[[Any], Awaitable[None] | None] | None) -> Any:
-        engine = self.session.engine()
+        engine = self._session.engine()
         own = check_timeout(timeout)
         if on_poll is not None and not callable(on_poll):
             raise ConfigurationError(f"on_poll: must be callable, not {type(on_poll).__name__}")
         limits = engine.settings.timeout
-        limit, queue = (limits.job, limits.queue) if own is DEFAULT else (own, None)
+        limit, queue = (limits.job, limits.queue) if own is DEFAULT_TIMEOUT else (own, None)
         return await wait_for_job(engine, self._query(), self.job_id, limit, on_poll, queue=queue)
 
 
@@ -62,6 +66,7 @@ class BatchJob(_Job):
     __module__ = "fielding_async"
 
     target_group_ids: tuple[str, ...] = field(default=(), eq=False, repr=False)
+    """The target groups that it was asked to change; empty in a handle rebuilt without them."""
 
     def _decode(self, body: bytes, report: Report) -> BatchResult:
         return decode_batch_result(body, self.target_group_ids, report)
@@ -72,7 +77,7 @@ class BatchJob(_Job):
             return False
         return not self.target_group_ids or ref.target_group_id in self.target_group_ids
 
-    async def status(self, *, timeout: TimeoutArg = DEFAULT) -> BatchResult:
+    async def status(self, *, timeout: TimeoutArg = DEFAULT_TIMEOUT) -> BatchResult:
         """Return the job as it stands. `timeout`: seconds from now.
 
         Source: `GET …/batch-jobs/…-by-target-group-id/{job_id}`. Raises `NotFoundError`, `TransportError` and the
@@ -82,14 +87,17 @@ class BatchJob(_Job):
         return result
 
     async def wait(
-        self, *, timeout: TimeoutArg = DEFAULT, on_poll: Callable[[BatchResult], Awaitable[None] | None] | None = None
+        self,
+        *,
+        timeout: TimeoutArg = DEFAULT_TIMEOUT,
+        on_poll: Callable[[BatchResult], Awaitable[None] | None] | None = None,
     ) -> BatchResult:
         """Wait until the job has ended, and return its result, which lists the target groups that failed.
 
         Polls at growing, jittered intervals, or as the reply's Retry-After says. `timeout`: seconds from now (left
         out: `Timeout.job`; `None`: no limit). `on_poll` (plain or async) is called with each result. Raises
-        `JobFailedError` for a job that ended `Failed`, `DeadlineExceededError` when time ran out: the job goes on by
-        itself, and `wait` can be called again.
+        `JobFailedError` for a job that ended `Failed`, `DeadlineExceededError` when time ran out: the exchange
+        continues the job, and `wait` can be called again.
         """
         result: BatchResult = await self._wait(timeout, on_poll)
         return result
@@ -110,7 +118,7 @@ class DraftJob(_Job):
     def _touches(self, ref: RunRef) -> bool:
         return all(getattr(ref, name, value) == value for name, value in self.ids)
 
-    async def status(self, *, timeout: TimeoutArg = DEFAULT) -> DraftResult:
+    async def status(self, *, timeout: TimeoutArg = DEFAULT_TIMEOUT) -> DraftResult:
         """Return the job as it stands. `timeout`: seconds from now.
 
         Source: `GET …/fielding-run-jobs/…-from-draft/{job_id}`. Raises `NotFoundError`, `TransportError` and the other
@@ -120,7 +128,10 @@ class DraftJob(_Job):
         return result
 
     async def wait(
-        self, *, timeout: TimeoutArg = DEFAULT, on_poll: Callable[[DraftResult], Awaitable[None] | None] | None = None
+        self,
+        *,
+        timeout: TimeoutArg = DEFAULT_TIMEOUT,
+        on_poll: Callable[[DraftResult], Awaitable[None] | None] | None = None,
     ) -> DraftResult:
         """Wait until the job has ended, and return its result: see `BatchJob.wait`.
 

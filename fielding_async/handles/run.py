@@ -16,14 +16,14 @@ from fielding_async.core.actions import (
     Resume,
     Update,
     check_action,
+    check_change,
     check_on_conflict,
 )
-from fielding_async.core.config import DEFAULT, TimeoutArg
+from fielding_async.core.config import DEFAULT_TIMEOUT, TimeoutArg
 from fielding_async.core.errors import ConfigurationError
 from fielding_async.core.models import FieldingRun, OnConflict, Outcome, RunRef
 from fielding_async.engine.engine import EngineSource
-from fielding_async.engine.run_action import RunAction
-from fielding_async.engine.run_fetch import fetch_run
+from fielding_async.engine.writing.write_call import WriteCall
 
 __all__ = ["Run"]
 
@@ -32,7 +32,7 @@ __all__ = ["Run"]
 class Run:
     """A fielding run: `session.run(…)` makes one. Equal to another of the same session and ids.
 
-    Every action returns an `Outcome`, and raises: `OutcomeUnknownError` (it cannot be told whether the write was
+    Every action returns an `Outcome`, and raises: `OutcomeUnknownError` (it is unknown whether the write was
     applied), `PreconditionFailedError` (refused by `seen=` or `on_conflict="raise"`), `InvalidRunStateError` (the
     server does not allow it in this state), `NotFoundError`, `PermissionDeniedError`, `AuthenticationError`,
     `BadRequestError`, `RateLimitError`, `ServerError`, `TransportError`, `ProtocolError`, `DeadlineExceededError`,
@@ -46,17 +46,20 @@ class Run:
 
     __module__ = "fielding_async"
 
-    session: EngineSource = field(repr=False)
+    _session: EngineSource = field(repr=False)
     ref: RunRef
+    """The four ids that name the run."""
 
-    async def get(self, *, timeout: TimeoutArg = DEFAULT) -> FieldingRun:
+    async def get(self, *, timeout: TimeoutArg = DEFAULT_TIMEOUT) -> FieldingRun:
         """Return the run as it is now. Source: `GET …/fielding-runs/{fielding_run_id}`. Raises the errors of a read."""
-        engine = self.session.engine()
-        with engine.call("get", timeout, ref=self.ref) as call:
-            return (await fetch_run(engine.sender, engine.memory, call, self.ref, settling=False)).run
+        return await self._session.engine().get_run(self.ref, timeout)
 
     async def launch_now(
-        self, *, seen: FieldingRun | None = None, on_conflict: OnConflict = "reapply", timeout: TimeoutArg = DEFAULT
+        self,
+        *,
+        seen: FieldingRun | None = None,
+        on_conflict: OnConflict = "reapply",
+        timeout: TimeoutArg = DEFAULT_TIMEOUT,
     ) -> Outcome:
         """Launch a scheduled run now. The length of its fielding time is kept, and the outcome has the new dates.
 
@@ -65,25 +68,41 @@ class Run:
         return await self._perform(LaunchNow(), seen, on_conflict, timeout)
 
     async def pause(
-        self, *, seen: FieldingRun | None = None, on_conflict: OnConflict = "reapply", timeout: TimeoutArg = DEFAULT
+        self,
+        *,
+        seen: FieldingRun | None = None,
+        on_conflict: OnConflict = "reapply",
+        timeout: TimeoutArg = DEFAULT_TIMEOUT,
     ) -> Outcome:
         """Pause a live run. Source: `POST …/fielding-runs/{fielding_run_id}/pause`."""
         return await self._perform(Pause(), seen, on_conflict, timeout)
 
     async def resume(
-        self, *, seen: FieldingRun | None = None, on_conflict: OnConflict = "reapply", timeout: TimeoutArg = DEFAULT
+        self,
+        *,
+        seen: FieldingRun | None = None,
+        on_conflict: OnConflict = "reapply",
+        timeout: TimeoutArg = DEFAULT_TIMEOUT,
     ) -> Outcome:
         """Resume a paused run. Source: `POST …/fielding-runs/{fielding_run_id}/resume`."""
         return await self._perform(Resume(), seen, on_conflict, timeout)
 
     async def complete(
-        self, *, seen: FieldingRun | None = None, on_conflict: OnConflict = "reapply", timeout: TimeoutArg = DEFAULT
+        self,
+        *,
+        seen: FieldingRun | None = None,
+        on_conflict: OnConflict = "reapply",
+        timeout: TimeoutArg = DEFAULT_TIMEOUT,
     ) -> Outcome:
         """Complete a live or scheduled run. Source: `POST …/fielding-runs/{fielding_run_id}/complete`."""
         return await self._perform(Complete(), seen, on_conflict, timeout)
 
     async def relaunch(
-        self, *, seen: FieldingRun | None = None, on_conflict: OnConflict = "reapply", timeout: TimeoutArg = DEFAULT
+        self,
+        *,
+        seen: FieldingRun | None = None,
+        on_conflict: OnConflict = "reapply",
+        timeout: TimeoutArg = DEFAULT_TIMEOUT,
     ) -> Outcome:
         """Relaunch a completed run. Source: `POST …/fielding-runs/{fielding_run_id}/relaunch`."""
         return await self._perform(Relaunch(), seen, on_conflict, timeout)
@@ -96,46 +115,53 @@ class Run:
         end_fielding_at: datetime | None = None,
         seen: FieldingRun | None = None,
         on_conflict: OnConflict = "reapply",
-        timeout: TimeoutArg = DEFAULT,
+        timeout: TimeoutArg = DEFAULT_TIMEOUT,
     ) -> Outcome: ...
 
     @overload
     async def update(
         self,
-        change: Change,
+        change: Change | Update,
         *,
         seen: FieldingRun | None = None,
         on_conflict: OnConflict = "reapply",
-        timeout: TimeoutArg = DEFAULT,
+        timeout: TimeoutArg = DEFAULT_TIMEOUT,
     ) -> Outcome: ...
 
     async def update(
         self,
-        change: Change | None = None,
+        change: Change | Update | None = None,
         *,
         start_fielding_at: datetime | None = None,
         end_fielding_at: datetime | None = None,
         seen: FieldingRun | None = None,
         on_conflict: OnConflict = "reapply",
-        timeout: TimeoutArg = DEFAULT,
+        timeout: TimeoutArg = DEFAULT_TIMEOUT,
     ) -> Outcome:
         """Change the run's dates: aware datetimes, floored to milliseconds; a bound left out stays as it is.
 
-        Or pass a callable that gets the `FieldingRun` as it is now and returns an `Update`, or `None` for nothing to
-        do. It is called again after every conflict, so that increments by many writers all count; its exceptions pass
-        through, nothing sent. In a run known from this session's last write, `last_changed_at` and `last_changed_by`
-        are `None`.
+        Or pass an `Update`. Or pass a callable that gets the `FieldingRun` as it is now and returns an `Update`, or
+        `None` for nothing to do. It is called again after every conflict, so that increments by many writers all count;
+        its exceptions pass through, nothing sent. In a run known from this session's last write, `last_changed_at` and
+        `last_changed_by` are `None`.
+
+            from datetime import timedelta
+            from fielding_async import Update
+
+            await run.update(lambda now: Update(end_fielding_at=now.end_fielding_at + timedelta(days=2)))
 
         Source: `PUT …/fielding-runs/{fielding_run_id}`.
         """
         named = start_fielding_at is not None or end_fielding_at is not None
         if change is not None:
             if named:
-                raise ConfigurationError("update: pass either a callable or dates, not both")
-            if not callable(change):
-                raise ConfigurationError(f"update: change must be callable, not {type(change).__name__}")
+                raise ConfigurationError("update: pass dates, an Update or a callable, and only one of them")
+            if isinstance(change, Update):
+                check_action(change)
+            else:
+                check_change(change)
             return await self._perform(change, seen, on_conflict, timeout)
-        update = check_action(Update(start_fielding_at, end_fielding_at))
+        update = check_action(Update(start_fielding_at=start_fielding_at, end_fielding_at=end_fielding_at))
         return await self._perform(update, seen, on_conflict, timeout)
 
     async def perform(
@@ -144,7 +170,7 @@ class Run:
         *,
         seen: FieldingRun | None = None,
         on_conflict: OnConflict = "reapply",
-        timeout: TimeoutArg = DEFAULT,
+        timeout: TimeoutArg = DEFAULT_TIMEOUT,
     ) -> Outcome:
         """Perform an action given as a value: `LaunchNow()`, `Pause()`, `Update(end_fielding_at=…)`, …"""
         return await self._perform(check_action(action), seen, on_conflict, timeout)
@@ -156,13 +182,19 @@ class Run:
             check_on_conflict(on_conflict)
         if seen is not None:
             _check_seen(seen, self.ref)
-        return RunAction(self.session.engine(), self.ref, order, seen, on_conflict, timeout).run()
+        return WriteCall(self._session.engine(), self.ref, order, seen, on_conflict, timeout).run()
 
 
 def _check_seen(seen: object, ref: RunRef) -> None:
     if not isinstance(seen, FieldingRun):
         raise ConfigurationError(f"seen: must be a FieldingRun from run.get(), not {type(seen).__name__}")
     if seen.id != ref.fielding_run_id:
-        raise ConfigurationError(f"seen: is run {seen.id!r}, but the action is on {ref.fielding_run_id!r}")
+        raise ConfigurationError(
+            f"seen: must be of the run of the action, {ref.fielding_run_id!r}, not of {seen.id!r}: use run.get()"
+        )
     if seen.etag is None:
-        raise ConfigurationError("seen: has no ETag (a run from a list has none); use run.get()")
+        raise ConfigurationError("seen: must have an ETag, and a run from a list has none: use run.get()")
+    if (seen.start_fielding_at or seen.end_fielding_at) is None:  # pyright: ignore[reportUnnecessaryComparison]
+        raise ConfigurationError(
+            "seen: must have dates, and this one has none (its call used another session's hint): use run.get()"
+        )

@@ -37,6 +37,7 @@ __all__ = ["AiohttpTransport"]
 
 _TURNS = 3  # of the loop, in which transports finish closing, so that no socket outlives the session
 _PLAIN_PATH = re.compile(r"/[A-Za-z0-9/_.~-]*", re.ASCII)
+_ENCODED = re.compile(r"/(?!/)(?:[A-Za-z0-9/_.~!$&'()*+,;=:@?-]|%[0-9A-Fa-f]{2})*", re.ASCII)
 
 _SOFTWARE = f"Python/{sys.version_info.major}.{sys.version_info.minor} aiohttp/{aiohttp.__version__}"
 _HEADERS = [("Accept", "application/json"), ("User-Agent", f"fielding-async/{__version__} {_SOFTWARE}")]
@@ -93,9 +94,11 @@ class AiohttpTransport:
             self._connector: aiohttp.BaseConnector = aiohttp.TCPConnector(limit=concurrency + 1)
         else:
             if http.closed or http.connector is None:
-                raise ConfigurationError("http: the aiohttp.ClientSession is closed; pass an open one")
+                raise ConfigurationError("http: the aiohttp.ClientSession is closed: pass an open one")
             if getattr(http.connector, "_loop", None) not in {None, asyncio.get_running_loop()}:
-                raise ConfigurationError("http: the aiohttp.ClientSession belongs to another event loop")
+                raise ConfigurationError(
+                    "http: the aiohttp.ClientSession belongs to another event loop: make it on this one"
+                )
             self._connector = http.connector
             headers = inherited_headers(http)
             names = {name.lower() for name, _ in headers}
@@ -152,7 +155,9 @@ class AiohttpTransport:
         Raises `HeldBack`, and `SessionClosedError` if the caller closed their own session.
         """
         if self._http is not None and self._http.closed and outgoing.rest is None:
-            raise SessionClosedError("the aiohttp.ClientSession passed as http= has been closed")
+            raise SessionClosedError(
+                "the aiohttp.ClientSession passed as http= has been closed: close it after the FieldingSession"
+            )
         connect_time = self._connect_time
         if connect_time.seconds != connect_timeout:
             connect_time = self._connect_time = ConnectTime(connect_timeout, self._timer)
@@ -247,11 +252,17 @@ class AiohttpTransport:
     async def _by_public_path(self, outgoing: Outgoing, connect_time: ConnectTime) -> Attempted:
         path = self._plain_path(outgoing.url)
         if path is None:
-            url, origin = URL(outgoing.url), _origin_of(outgoing.url)
+            url, origin = self._url_of(outgoing.url), _origin_of(outgoing.url)
         else:
             # parsing a whole URL takes three times as long
             url, origin = self._origin.with_path(path, encoded=True), self._origin_text
         return await self._public.send(outgoing, url, self._route_to(origin), connect_time)
+
+    def _url_of(self, url: str) -> URL:
+        """Return a URL as aiohttp takes it. What is encoded already is sent byte for byte."""
+        if url.startswith(self._origin_text) and _ENCODED.fullmatch(target := url[len(self._origin_text) :]):
+            return self._origin.join(URL(target, encoded=True))
+        return URL(url)
 
     def give_up(self, outgoing: Outgoing) -> None:
         """Close the connection of the attempt, or cancel its task."""
@@ -263,7 +274,7 @@ class AiohttpTransport:
             outgoing.rest = None
 
     def close_now(self) -> None:
-        """End the attempts under way; start to close the session, and the connector if it is our own."""
+        """End the attempts in progress; start to close the session, and the connector if it is our own."""
         if self._closing is not None:
             return
         self._is_closing = True

@@ -4,7 +4,7 @@ import re
 
 import aiohttp
 
-from fielding_async.core.errors import ConfigurationError
+from fielding_async.core.errors import ConfigurationError, briefly
 from fielding_async.core.wire.response_headers import is_sendable
 
 from .connection import names_of_limits
@@ -30,9 +30,11 @@ def check_client_session(http: object) -> ClientSession | None:
     """Return an `http=` that is an open `aiohttp.ClientSession` or `None`; raises `ConfigurationError`."""
     if http is None or isinstance(http, aiohttp.ClientSession):
         if http is not None and http.closed:
-            raise ConfigurationError("http: the aiohttp.ClientSession is closed; pass an open one")
+            raise ConfigurationError("http: the aiohttp.ClientSession is closed: pass an open one")
         return http
-    raise ConfigurationError(f"http: must be an aiohttp.ClientSession, not {type(http).__name__}")
+    raise ConfigurationError(
+        f"http: must be an aiohttp.ClientSession, not {type(http).__name__}: leave it out to have one made"
+    )
 
 
 def inherited_headers(http: aiohttp.ClientSession) -> list[tuple[str, str]]:
@@ -44,8 +46,8 @@ def inherited_headers(http: aiohttp.ClientSession) -> list[tuple[str, str]]:
     for name, value in found:
         if not _TOKEN.fullmatch(name) or not is_sendable(value.replace("\t", " ")):
             raise ConfigurationError(
-                f"http: the aiohttp.ClientSession's header {name!r:.60} must have a token for its name, and no control"
-                " characters in its value"
+                f"http: the aiohttp.ClientSession's header {briefly(name)} must have a token for its name, and no"
+                " control characters in its value"
             )
     return found
 

@@ -77,7 +77,7 @@ class _Nothing(tuple[()]):
 class ConnectTime:
     """Limits the time in which a connection is made, in seconds: DNS, TCP, TLS and CONNECT, not the wait in the pool.
 
-    `traces`: passed to aiohttp as the traces of a request; it calls them when it begins to connect. Where it does not,
+    `traces`: passed to aiohttp as the traces of a request; it calls them when it starts to connect. Where it does not,
     nothing is limited.
     """
 

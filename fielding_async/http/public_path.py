@@ -66,7 +66,7 @@ _under_way: ContextVar[_UnderWay] = ContextVar("fielding_async_under_way")
 
 
 class _NotToBeSent(Exception):  # noqa: N818 - not an error
-    """The request was made to be looked at."""
+    """The request was made for inspection only."""
 
 
 class _Front(aiohttp.BaseConnector):

@@ -1,7 +1,6 @@
 """Tries, without a network, the parts of aiohttp that the two paths use: a few requests over a transport in memory.
 
-They go through the code that sends all other requests. Nothing waits: an answer that should be there and is not there
-means that a part does not fit.
+They go through the code that sends all other requests. Nothing waits: an answer that is missing shows a misfit.
 """
 
 import asyncio
@@ -172,6 +171,8 @@ class _Exchange:
         for transport in self.transports:
             transport.close()
         self._timer.close()
+        # of Python 3.14: aiohttp waits in an eager task
+        self.connector._loop = asyncio.get_running_loop()  # pyright: ignore[reportPrivateUsage]
         with suppress(DoesNotFitError):
             _run(self.connector.close(), bool)
 

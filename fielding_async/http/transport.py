@@ -50,18 +50,24 @@ class Gate:
 
     `ask`: called with the time of `clock`. It returns 0 if the request may be sent, which uses the permission up, and
     otherwise the seconds until it may be, or `None` if the permission has lapsed. `queue`: where a request that may not
-    be sent yet waits; left out, it is held back. `permit`: its permission, which the queue reads. `is_shut`: nobody
-    wants the request to be sent any more. `turn`: what a request that waits awaits. `waited`: how long that took, in
-    seconds.
+    be sent yet waits; left out, it is held back. `permit`: its permission, which the queue reads. `may_leave`: of a
+    write on record, whether its record still permits it. `is_shut`: nobody wants the request to be sent any more.
+    `turn`: what a request that waits awaits. `waited`: how long that took, in seconds.
     """
 
     ask: Callable[[float], float | None]
     clock: Callable[[], float]
     queue: Queue | None = None
     permit: object = None
+    may_leave: Callable[[], bool] | None = None
     is_shut: bool = False
     turn: asyncio.Future[bool] | None = None
     waited: float = 0.0
+
+    @property
+    def holds_back(self) -> bool:
+        """Whether the request may not be sent, whatever its permission says."""
+        return self.is_shut or (self.may_leave is not None and not self.may_leave())
 
     def shut(self) -> None:
         """Hold the request back, unless it has been sent."""
@@ -97,7 +103,7 @@ class Outgoing:
     headers of a span that others started for it. `waits_for`: what it needs next, as long as it has not left.
     `is_held`: a connection is open, and the request waits at the gate; the time of that wait is no part of the time to
     connect. `outlives`: once it has left, the attempt goes on to its end although the task that makes it is cancelled.
-    `rest`: what is needed for that: `send` sets it when it is cancelled, and is then called once more with this same
+    `rest`: what is needed for that: `send` sets it when it is cancelled, and is then called again with this same
     value, in another task. `due`: when the time of an attempt with a `rest` is over, by the loop's clock.
     """
 
@@ -120,7 +126,10 @@ class Outgoing:
         """Return whether the request may be sent without a wait; if not, await `leave`."""
         gate = self.gate
         if gate is not None and (
-            gate.is_shut or (gate.queue is not None and gate.queue.waiting) or gate.ask(gate.clock()) != 0.0
+            gate.is_shut
+            or (gate.may_leave is not None and not gate.may_leave())
+            or (gate.queue is not None and gate.queue.waiting)
+            or gate.ask(gate.clock()) != 0.0
         ):
             return False
         if self.on_leave is not None:
@@ -134,7 +143,7 @@ class Outgoing:
             return
         gate = self.gate
         assert gate is not None  # noqa: S101 - otherwise it has left
-        if gate.is_shut or gate.queue is None:
+        if gate.queue is None or gate.holds_back:
             raise HeldBack
         self.is_held = True  # stays so if the wait is cut
         if not await gate.queue.wait(gate):
@@ -161,7 +170,7 @@ class Transport(Protocol):
     def close_now(self) -> None:
         """Start to close what was opened, and open nothing more. Waits for nothing; may be called more than once.
 
-        The attempts under way end at once, as values. (`OwnTasks` sees to that for those that do not.)
+        The attempts in progress end at once, as values. (`OwnTasks` sees to that for those that do not.)
         """
         ...
 
@@ -192,7 +201,7 @@ async def in_own_task(
 
 
 async def ended(outgoing: Outgoing, task: "asyncio.Task[Attempted]") -> Attempted:
-    """Return what comes of an attempt that runs in this task, and was begun by `in_own_task`."""
+    """Return what comes of an attempt that runs in this task, and was started by `in_own_task`."""
     outgoing.rest = None
     if not outgoing.outlives:
         return await task
@@ -237,7 +246,7 @@ class OwnTasks:
         outgoing.rest = None
 
     def close_now(self) -> None:
-        """End the attempts under way, and start to close."""
+        """End the attempts in progress, and start to close."""
         self._is_closing = True
         for task in self._tasks:
             task.cancel()

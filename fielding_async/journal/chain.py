@@ -7,17 +7,28 @@ lines before) and all of this group. Groups of format 1 have a number alone; cha
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from hashlib import blake2b
+from itertools import islice
 from struct import pack
+from typing import Protocol
 from zlib import crc32
 
-from attrs import frozen
+from attrs import field, frozen
 
 from fielding_async.core.dates import to_text
 
-__all__ = ["NO_TIME", "DamagedError", "GroupReader", "Head", "group_bytes", "head_of"]
+__all__ = [
+    "NO_TIME",
+    "DamagedError",
+    "GroupReader",
+    "Head",
+    "ends_in",
+    "group_bytes",
+    "group_time",
+    "head_of",
+]
 
 NO_TIME = ""
 """The time of a group of format 1, which has none."""
@@ -31,16 +42,31 @@ _GROUP = re.compile(
 _UNCHAINED = re.compile(rb'\{"commit":(\d{1,15})\}\n')
 
 
+class _Hash(Protocol):
+    def update(self, data: bytes, /) -> object: ...
+
+    def digest(self) -> bytes: ...
+
+
 class DamagedError(Exception):
     """A line is missing, doubled, altered or unknown, and no crash can have left it so."""
 
 
 @frozen
 class Head:
-    """How far a journal went: the number of its last group, and that group's digest."""
+    """How far a journal went: the number of its last group, and that group's digest.
+
+    `ended`: how many rows have ended by then, `None` if that is not known.
+    """
 
     groups: int
     digest: str
+    ended: int | None = field(default=None, eq=False)
+
+
+def ends_in(group: bytes) -> int:
+    """Return how many rows end in a group."""
+    return group.count(b'\n{"end":')
 
 
 def group_bytes(number: int, time: datetime, records: Sequence[bytes], before: str) -> tuple[bytes, str]:
@@ -62,6 +88,12 @@ def head_of(group: bytes) -> Head | None:
     return None if found is None else Head(int(found[1]), found[5].decode())
 
 
+def group_time(group: bytes) -> str:
+    """Return the time of a group; `NO_TIME` if it is not a chained one."""
+    found = _GROUP.match(group)
+    return NO_TIME if found is None else found[3].decode()
+
+
 def _sums(records: Sequence[bytes]) -> bytes:
     return pack(f">{len(records)}H", *[crc32(record) & 0xFFFF for record in records]).hex().encode()
 
@@ -79,7 +111,8 @@ class GroupReader:
     `groups`: the number of the last whole group. `digest`: of all up to its end. `good_bytes`: the length of what was
     given back, in bytes. `lines`: how many lines were taken. `first_time`, `time`: when the first and the last whole
     group were written. `first_line`: the number of the line of the first record that was given back last, from 1.
-    `head`: if set, the group that it names must have its digest.
+    `head`: if set, the group that it names must have its digest. `whole`: a digest of the first `good_bytes`, if it is
+    set before the first line; that of the chain leaves out the digests on the lines themselves.
     """
 
     def __init__(self) -> None:
@@ -91,6 +124,7 @@ class GroupReader:
         self.time: str = NO_TIME
         self.first_line: int = 0
         self.head: Head | None = None
+        self.whole: _Hash | None = None
         self._unchained = blake2b(digest_size=16)  # over all lines before the first chained group
         self._may_be_unchained = True
         self._problem = ""  # of the lines behind the last whole group: a torn end, unless another group follows
@@ -128,7 +162,34 @@ class GroupReader:
         self._missing -= 1
         return () if self._missing else self._end_group()
 
+    def feed_group(self, line: bytes, following: Iterator[bytes]) -> tuple[list[bytes], bool]:
+        """Take the next line and all records of the group that it starts, from the lines that follow.
+
+        Return the records, and whether they were taken. If they were not, nothing was: `feed` then has to take the line
+        and these records one by one, and finds out what is wrong.
+        """
+        found = _GROUP.fullmatch(line)
+        if found is None or self._problem or self._missing or int(found[1]) != self.groups + 1:
+            return [], False
+        count = int(found[2])
+        if not count or len(found[4]) != 4 * count:
+            return [], False
+        records = list(islice(following, count))
+        body = b"".join(records)
+        digest = _digest(self.digest, line[:-_END_BYTES], body)
+        head = self.head
+        if digest != found[5].decode() or _is_other(head, self.groups + 1, digest):
+            return records, False
+        self._may_be_unchained = False
+        self.lines += 1
+        self._commit_line = self.lines
+        self.lines += count
+        self._add_group(found, digest, body)
+        return records, True
+
     def _add_unchained(self, line: bytes) -> None:
+        if self.whole is not None:
+            self.whole.update(line)
         self._unchained.update(line)
         self.digest = self._unchained.hexdigest()
         self.good_bytes += len(line)
@@ -168,7 +229,7 @@ class GroupReader:
         if number > 0:
             raise DamagedError(
                 f"line {self.lines} begins a group without a digest: an earlier version of this library wrote it, which"
-                " cannot go on with this journal"
+                " cannot continue this journal"
             )
         if _is_whole(line):
             raise DamagedError(f"line {self.lines} is no record that this version knows, or was altered")
@@ -178,27 +239,33 @@ class GroupReader:
     def _end_group(self) -> Sequence[bytes]:
         found, records = self._commit, self._records
         assert found is not None  # noqa: S101 - a group has been begun
-        commit = found[0]
-        digest = _digest(self.digest, commit[:-_END_BYTES], b"".join(records))
+        body = b"".join(records)
+        digest = _digest(self.digest, found[0][:-_END_BYTES], body)
         if digest != found[5].decode():
             self._problem = self._what_is_wrong()
             if _sums(records) == found[4]:  # a torn write does not leave every record whole
                 raise DamagedError(self._problem)
             return ()
-        self.groups += 1
-        head = self.head
-        if head is not None and head.groups == self.groups and head.digest != digest:
+        if _is_other(self.head, self.groups + 1, digest):
             raise DamagedError(
-                f"line {self._commit_line} begins group {self.groups}, which is not the one that the head names:"
+                f"line {self._commit_line} begins group {self.groups + 1}, which is not the one that the head names:"
                 " journal and head are of different batches, or one of them is an older copy"
             )
+        self._add_group(found, digest, body)
+        self._records = []
+        return records
+
+    def _add_group(self, found: re.Match[bytes], digest: str, body: bytes) -> None:
+        """Take note of a whole group. `found`: its commit line."""
+        if self.whole is not None:
+            self.whole.update(found[0])
+            self.whole.update(body)
+        self.groups += 1
         self.digest = digest
         self.time = found[3].decode()
         self.first_time = self.first_time or self.time
-        self.good_bytes += len(commit) + sum(map(len, records))
+        self.good_bytes += len(found[0]) + len(body)
         self.first_line = self._commit_line + 1
-        self._records = []
-        return records
 
     @property
     def problem(self) -> str:
@@ -225,6 +292,11 @@ class GroupReader:
             f"line {self._commit_line + wrong + 1} is not record {wrong + 1} of the {count} of group {number}: it was"
             " altered, or a line is missing or doubled there"
         )
+
+
+def _is_other(head: Head | None, group: int, digest: str) -> bool:
+    """Whether this is the group that the head names, with another digest."""
+    return head is not None and head.groups == group and head.digest != digest
 
 
 def _is_whole(line: bytes) -> bool:

@@ -8,8 +8,10 @@ import warnings
 import weakref
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 from .locked_file import LockedFile
+from .reader import ReadJournal
 from .replay import Replay
 from .storage import OnWritten
 from .values import Binding
@@ -38,14 +40,18 @@ def _run_jobs(jobs: "queue.SimpleQueue[_Job | None]", file: LockedFile) -> None:
 class FileStorage:
     """The `JournalStorage` in a file, for the running loop. Its lock ends with the process.
 
-    Its thread starts with `load`, and ends after `close` or once nothing refers to the storage any more.
+    `known`: what was read of it before. Its thread starts with `load`, and ends after `close` or once nothing refers to
+    the storage any more.
     """
 
-    def __init__(self, path: str) -> None:
+    may_leave: None = None
+
+    def __init__(self, path: str, known: ReadJournal | None = None) -> None:
         self.name: str = f"journal={path!r}"
-        self._file = LockedFile(path, self.name)
+        self._file = LockedFile(path, self.name, known)
         self._loop = asyncio.get_running_loop()
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._file.on_warning = partial(_call_on, self._loop, _warn)
         self._closed: asyncio.Future[None] | None = None
         # callbacks of the writes under way, in order. The thread holds none of them: it would keep a journal alive for
         # a moment after everything else has let go of it
@@ -92,7 +98,7 @@ class FileStorage:
         self._jobs.put(write)
 
     def complete_oldest_write(self, problem: OSError | None) -> None:
-        """Report the oldest write under way as durable, or as failed."""
+        """Report the oldest write in progress as durable, or as failed."""
         self._under_way.popleft()(problem)
 
     def close(self) -> "asyncio.Future[None]":
@@ -119,6 +125,10 @@ class FileStorage:
 def _call_on(loop: asyncio.AbstractEventLoop, what: Callable[..., object], *args: object) -> None:
     with contextlib.suppress(RuntimeError):  # the loop is closed, so nothing waits for it
         loop.call_soon_threadsafe(what, *args)
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, stacklevel=1)
 
 
 def _complete_write(storage: "weakref.ref[FileStorage]", problem: OSError | None) -> None:

@@ -24,14 +24,18 @@ def held(path: "str | os.PathLike[str]") -> Generator[None]:
     try:
         fd = open_regular(text, os.O_RDONLY, name)
     except OSError as error:
-        raise ConfigurationError(f"{name}: cannot be read: {error.strerror or error}") from error
+        raise ConfigurationError(
+            f"{name}: cannot be read: {error.strerror or error}: name a file that can be read"
+        ) from error
     try:
         try:
             is_free = lock(fd)
         except OSError as error:
-            raise ConfigurationError(f"{name}: cannot be locked: {error.strerror or error}") from error
+            raise ConfigurationError(
+                f"{name}: cannot be locked: {error.strerror or error}: use a file system that has locks"
+            ) from error
         if not is_free:
-            raise ConfigurationError(f"{name}: is in use by a batch; wait for its end, or stop it")
+            raise ConfigurationError(f"{name}: is in use by a batch: wait for its end, or stop it")
         try:
             yield
         finally:

@@ -1,14 +1,15 @@
 """The journal of a batch: intents are made durable before their writes leave, and ends before they are reported.
 
 Records are committed in groups, each written and synced as one. The first record of a group waits for others for
-`_LINGER` seconds; an intent does not wait if every row under way waits for the same group, for then nothing else can
+`_LINGER` seconds; an intent does not wait if every row in progress waits for the same group, for then nothing else can
 join it.
 """
 
 import asyncio
 import copy
 from collections.abc import Callable, Sized
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from attrs import Factory, define
@@ -19,11 +20,11 @@ from fielding_async.core.errors import JournalError, OutcomeUnknownError, Skippe
 from fielding_async.core.models import FieldingRun, RunRef
 
 from .chain import DamagedError, group_bytes
-from .lines import NO_ROW, end_line, event_line, failure_line, intent_line, settled_line
+from .lines import NO_ROW, end_line, event_line, failure_line, intent_line, pause_line, settled_line
 from .reader import damaged
 from .replay import Replay
 from .storage import JournalStorage
-from .values import Binding, EndState, EventKind
+from .values import Binding, EndState, JournalEventKind
 
 __all__ = ["Journal"]
 
@@ -36,6 +37,10 @@ def _now() -> datetime:
 
 def _ignore(rows: list[int]) -> None:
     """Stand in for a batch until there is one."""
+
+
+def _add_nothing() -> None:
+    """Stand in for a batch that adds records to groups."""
 
 
 def _valid(digest: int, done: Done) -> tuple[RunRef | None, Action | None]:
@@ -84,6 +89,8 @@ class Journal:
         self._on_durable_ends: Callable[[list[int]], None] = _ignore
         self.replay: Replay = Replay()
         self.error: JournalError | None = None
+        self.before_group: Callable[[], None] = _add_nothing
+        """Called before a group is written; what it records is in that group."""
 
     async def open(self) -> None:
         """Lock it and read it. Raises `ConfigurationError` if it cannot be used, or belongs to something else."""
@@ -93,12 +100,16 @@ class Journal:
                 self.replay.end()
             except DamagedError as error:
                 raise damaged(self.name, error) from None
+        except Exception:
+            with suppress(OSError):  # of the two problems the first one is raised
+                await self._storage.close()  # whoever learns of it may open the journal again at once
+            raise
         except BaseException:
             self._storage.close()
             raise
 
     def attach(self, rows: Sized, on_durable_ends: Callable[[list[int]], None]) -> None:
-        """Set the `rows` under way, and what to call with the numbers of rows whose ends are durable.
+        """Set the `rows` in progress, and what to call with the numbers of rows whose ends are durable.
 
         It is also called for ends that cannot be made durable; `error` is set then.
         """
@@ -109,6 +120,11 @@ class Journal:
     def name(self) -> str:
         """What to call it in an error."""
         return self._storage.name
+
+    @property
+    def may_leave(self) -> Callable[[], bool] | None:
+        """Says whether a write that is on record may leave now. `None` for a storage where it always may."""
+        return self._storage.may_leave
 
     # -- records
 
@@ -140,14 +156,14 @@ class Journal:
 
         `if_match`: the only ETag that it might be sent under, as its plan has it.
         """
-        number, error = done.number, done.error
+        number = done.number
         if not self._is_open():
             self._loop.call_soon(self._on_durable_ends, [number])
             return
-        if done.outcome is not None:
+        if done.error is None:
             line = end_line(number, digest, done.action, done.outcome, if_match)
         else:
-            assert error is not None  # noqa: S101 - one of the two is always there
+            error = done.error
             state: EndState = "failed"
             if isinstance(error, OutcomeUnknownError):
                 state = "unknown"
@@ -167,10 +183,17 @@ class Journal:
         if self._is_open():
             self._add(failure_line(done.number, digest, *_valid(digest, done), "stuck", done.error, if_match))
 
-    def record_event(self, kind: EventKind, seconds: float | None, reason: str) -> None:
+    def record_event(self, kind: JournalEventKind, seconds: float | None, reason: str) -> None:
         """Record something that happened to the whole batch. `seconds`: how long it took, where that is known."""
         if self._is_open():
             self._add(event_line(kind, seconds, reason))
+
+    def record_pauses(self, seconds: float, reason: str, *, began: float, ended: float, count: int) -> None:
+        """Record `count` pauses of the session, which took `seconds` together. Times are those of the loop's clock."""
+        if self._is_open():
+            now, at = self._now(), self._loop.time()
+            first, last = (now - timedelta(seconds=at - time) for time in (began, ended))
+            self._add(pause_line(seconds, reason, began=first, ended=last, count=count))
 
     # -- group commit
 
@@ -183,7 +206,7 @@ class Journal:
             self._linger = self._loop.call_later(_LINGER, self._commit)
 
     def _every_row_waits(self) -> bool:
-        """Whether nothing more can join the group: every row under way waits for it to be durable."""
+        """Whether nothing more can join the group: every row in progress waits for it to be durable."""
         return self._writing is None and len(self._group.waiters) >= len(self._rows)
 
     def _commit_if_every_row_waits(self) -> None:
@@ -204,11 +227,12 @@ class Journal:
         self._linger = self._early_commit = None
 
     def _write_group(self) -> None:
+        group = self._writing = self._group
+        self._group = _Group()
+        self.before_group()  # no other group is begun for what it adds, as this one is being written
         self.replay.commits += 1
         blob, self.replay.digest = group_bytes(self.replay.commits, self._now(), self._lines, self.replay.digest)
         self._lines.clear()
-        group = self._writing = self._group
-        self._group = _Group()
         self._storage.write(blob, partial(self._on_written, group))
 
     def _on_written(self, group: "_Group", problem: OSError | None) -> None:

@@ -3,21 +3,22 @@
 A journal is JSON lines. The first line binds it to a format, an exchange and a plan. Groups of records follow; each
 starts with a `commit` line (see `chain`), and is made durable as one. A row is identified by its place in the input and
 a digest of what it asks for. The records of a row: `intent` (a write is about to leave under this ETag), `settled`
-(that write cannot be applied any more), `end` and `stuck` (set aside for now). An `event` is of the whole batch.
+(that write cannot be applied any more), `end` and `stuck` (set aside for now). An `event` is of the whole batch. If a
+plan names target groups and no runs, `resolved` records hold the run of each, before the first record of a row.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from json.encoder import encode_basestring_ascii
 from typing import Any, Literal
 from zlib import crc32
 
-from fielding_async.core.actions import Action, StatusAction, Update
+from fielding_async.core.actions import Action, Update
 from fielding_async.core.dates import to_text
 from fielding_async.core.models import FieldingRun, Outcome, RunRef
 
-from .values import Binding, EndState, EventKind
+from .values import Binding, EndState, JournalEventKind, ResolvedRuns
 
 __all__ = [
     "NO_ROW",
@@ -27,6 +28,8 @@ __all__ = [
     "header_line",
     "intent_line",
     "is_as_written",
+    "pause_line",
+    "resolved_lines",
     "row_digest",
     "settled_line",
 ]
@@ -35,6 +38,7 @@ NO_ROW = 1
 """The digest of a bad row: its ref or its action is not valid."""
 
 _LONGEST_MESSAGE = 2000
+_RUNS_AT_ONCE = 100  # in a record
 _CHECK_BYTES = 21  # of a first line: `,"check":"…"}` and the end of the line
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
@@ -43,7 +47,7 @@ _quote: Callable[[str], str] = encode_basestring_ascii
 
 def row_digest(ref: RunRef, action: Action, if_match: str | None = None) -> int:
     """Return a 32-bit digest, at least 2, of what a row asks for. Both must have been checked."""
-    what = action.name if isinstance(action, StatusAction) else _encode(_action(action))
+    what = action.name if not isinstance(action, Update) else _encode(_action(action))
     text = f"{ref.account_id}/{ref.project_id}/{ref.target_group_id}/{ref.fielding_run_id}/{what}"
     if if_match is not None:
         text = f"{text}/{if_match}"
@@ -76,7 +80,7 @@ def is_as_written(line: bytes) -> bool:
 def intent_line(number: int, digest: int, action: Action, base: FieldingRun, ref: RunRef | None = None) -> bytes:
     """Return the record of a write that is about to leave under the ETag of `base`. `ref` must have been checked."""
     # formatted by hand, in half the time of the encoder: there is one for every write
-    what = f'"{action.name}"' if isinstance(action, StatusAction) else _encode(_action(action))
+    what = f'"{action.name}"' if not isinstance(action, Update) else _encode(_action(action))
     parents = "" if ref is None else f'"parents":[{_parents(ref)}],'
     return (
         f'{{"intent":{number},"row":"{digest:08x}","action":{what},{parents}'
@@ -146,15 +150,32 @@ def failure_line(
     )
 
 
-def event_line(kind: EventKind, seconds: float | None, reason: str) -> bytes:
+def event_line(kind: JournalEventKind, seconds: float | None, reason: str) -> bytes:
     """Return the record of something that happened to the whole batch."""
-    return _line(
-        {
-            "event": kind,
-            "seconds": None if seconds is None else round(seconds, 3),
-            "reason": reason[:_LONGEST_MESSAGE],
-        }
-    )
+    return _line(_event(kind, seconds, reason))
+
+
+def pause_line(seconds: float, reason: str, *, began: datetime, ended: datetime, count: int) -> bytes:
+    """Return the record of `count` pauses of the session. `seconds`: how long they took together."""
+    times = {"began": to_text(began), "ended": to_text(ended), "count": count}
+    return _line({**_event("pause", seconds, reason), **times})
+
+
+def _event(kind: JournalEventKind, seconds: float | None, reason: str) -> dict[str, Any]:
+    return {
+        "event": kind,
+        "seconds": None if seconds is None else round(seconds, 3),
+        "reason": reason[:_LONGEST_MESSAGE],
+    }
+
+
+def resolved_lines(runs: ResolvedRuns) -> Iterator[bytes]:
+    """Yield the records of the run of each target group. All ids must have been checked."""
+    for (account_id, project_id), run_of in runs.items():
+        pairs = list(run_of.items())
+        for start in range(0, len(pairs), _RUNS_AT_ONCE):
+            some = dict(pairs[start : start + _RUNS_AT_ONCE])
+            yield _line({"resolved": [account_id, project_id], "runs": some})
 
 
 def _line(record: dict[str, Any]) -> bytes:

@@ -6,14 +6,15 @@ import math
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from fielding_async.core.errors import ConfigurationError
 
-from .chain import Head, head_of
+from .chain import Head, ends_in, head_of
 from .head_file import HeadFile
 from .lines import header_line
-from .reader import LONGEST_FIRST_LINE, read_lines
+from .reader import LONGEST_FIRST_LINE, ReadJournal, read_lines
 from .regular_file import belongs_to_another_user, check_single_name, open_regular
 from .replay import Replay, begins_a_journal
 from .values import Binding, is_same_exchange
@@ -33,20 +34,25 @@ def _refuse_other(name: str, wanted: Binding, found: Binding) -> None:
     ):
         if not same:
             raise ConfigurationError(
-                f"{name}: belongs to another {what}: it was begun for {theirs or 'a plan without a digest'},"
-                f" and this batch is for {ours or 'a plan without a digest'}"
+                f"{name}: belongs to another {what}: it was started for {theirs or 'a plan without a digest'},"
+                f" and this batch is for {ours or 'a plan without a digest'}: name another journal"
             )
+
+
+def _ignore(text: str) -> None:
+    """Stand in for who reports warnings."""
 
 
 class LockedFile:
     """The file of a journal that a batch writes. All calls block, and come from one thread.
 
-    `load_abandoned`: may be set by any thread, and ends a `load` that is under way. `warning`: what the user has to
+    `load_abandoned`: may be set by any thread, and ends a `load` that is in progress. `warning`: what the user has to
     know of a journal that was loaded, if anything.
     """
 
-    def __init__(self, path: str, name: str) -> None:
+    def __init__(self, path: str, name: str, known: ReadJournal | None = None) -> None:
         self._path = path
+        self._known = ReadJournal(path) if known is None else known
         self._name = name
         self._fd = -1
         self._is_new = False
@@ -55,8 +61,13 @@ class LockedFile:
         self._head = HeadFile(path, name)
         self._next_head: Head | None = None
         self._new_head: Head | None = None
+        self._last_head: Head | None = None
+        self._ended = 0  # rows
         self._head_written = -math.inf
         self._owner: tuple[int, int] | None = None  # of the head, where that is not this user
+        self._is_loss_reported = False
+        self.on_warning: Callable[[str], None] = _ignore
+        """Called with what the user has to know while the file is written."""
         self.warning: str = ""
         self.load_abandoned: bool = False
 
@@ -69,7 +80,9 @@ class LockedFile:
             self._load(binding, replay)
         except OSError as error:
             self.close()
-            raise ConfigurationError(f"{self._name}: cannot be used: {error.strerror or error}") from error
+            raise ConfigurationError(
+                f"{self._name}: cannot be used: {error.strerror or error}: name a file that can be written"
+            ) from error
         except BaseException:
             self.close()
             raise
@@ -88,27 +101,30 @@ class LockedFile:
             self._begin(binding, replay)
             return
         head = self._head.read()
-        for found in read_lines(self._fd, self._name, replay, head):
+        found = binding
+        for found in read_lines(self._fd, self._name, replay, head, self._known):
             _refuse_other(self._name, binding, found)
             if self.load_abandoned:
-                raise ConfigurationError(f"{self._name}: is no longer wanted")
+                raise ConfigurationError(f"{self._name}: is no longer wanted: the batch was left while it was read")
         if not is_foreign:
             _make_private(self._fd)
         if replay.good_bytes < size:
             os.ftruncate(self._fd, replay.good_bytes)
         _sync(self._fd)  # what was read may be in the cache only, and the batch relies on it
+        self._known.note_loaded(found, replay, self._fd)
         if is_foreign:
             status = os.fstat(self._fd)
             self._owner = status.st_uid, status.st_gid
+        self._ended = replay.counts().ended
         if replay.is_chained:
             if head is None:
                 self.warning = (
-                    f"{self._head.name} is missing: whether the journal was cut back at its end cannot be told; it"
+                    f"{self._head.name} is missing: it is not known whether the end of the journal was cut off; it"
                     f" ends with group {replay.commits}"
                 )
-                self._new_head = Head(replay.commits, replay.digest)
+                self._new_head = Head(replay.commits, replay.digest, self._ended)
             else:
-                self._write_head(Head(replay.commits, replay.digest))
+                self._write_head(Head(replay.commits, replay.digest, self._ended))
 
     def _begin(self, binding: Binding, replay: Replay) -> None:
         """Write the first line."""
@@ -117,7 +133,8 @@ class LockedFile:
             if self._is_new:
                 os.unlink(self._path)  # noqa: PTH108 - so that whoever puts it back finds its place free
             raise ConfigurationError(
-                f"{self._head.name} says that it had {head.groups} groups, and it is empty: put it back, or move the"
+                f"{self._head.name} says that the journal had {head.groups} groups, and it is empty: put it back,"
+                " or move the"
                 " head away too, to begin anew"
             )
         _make_private(self._fd)
@@ -125,6 +142,7 @@ class LockedFile:
         line = header_line(binding)
         replay.begin(line)
         self.write(line)
+        self._known.note_loaded(binding, replay, self._fd)
         _sync_folder(self._path)
         self._write_head(Head(0, replay.digest))
 
@@ -135,8 +153,17 @@ class LockedFile:
 
     def _write_head(self, head: Head) -> None:
         """Say how far the journal goes. Without a head nothing is lost, so that what keeps it away is passed over."""
-        with contextlib.suppress(OSError, ConfigurationError):
+        self._last_head, what = head, "it was written anew"
+        try:
             self._head.write(head, self._owner)
+        except (OSError, ConfigurationError) as error:
+            what = f"it cannot be written anew: {getattr(error, 'strerror', None) or error}"
+        if self._head.was_lost and not self._is_loss_reported:
+            self._is_loss_reported = True
+            self.on_warning(
+                f"{self._head.name} was removed, replaced or emptied while a batch writes the journal; {what}. Keep the"
+                " two files together"
+            )
 
     def _belongs_to_another_user(self) -> ConfigurationError:
         why = "belongs to another user, who could read and change it"
@@ -156,7 +183,9 @@ class LockedFile:
                     continue  # it was deleted a moment ago
             check_single_name(self._fd, self._name)
             if not lock(self._fd):
-                raise ConfigurationError(f"{self._name}: is in use by another batch, of this process or another")
+                raise ConfigurationError(
+                    f"{self._name}: is in use by another batch: wait for its end, or name another file"
+                )
             # it may have been deleted or replaced between opening and locking
             with contextlib.suppress(FileNotFoundError):
                 if os.path.samestat(os.lstat(self._path), os.fstat(self._fd)):
@@ -164,7 +193,7 @@ class LockedFile:
                     break
             self.close()
         else:
-            raise ConfigurationError(f"{self._name}: is replaced by another file all the time")
+            raise ConfigurationError(f"{self._name}: is replaced by another file all the time: stop what does that")
 
     def write(self, blob: bytes) -> None:
         """Append `blob` and make it durable. Raises `OSError`; after that, so does every later call."""
@@ -177,14 +206,17 @@ class LockedFile:
             _sync(self._fd)
             if self._counts_links and not os.fstat(self._fd).st_nlink:
                 raise FileNotFoundError(errno.ENOENT, "it was deleted")
+            self._known.note_added(blob)
         except OSError as error:
             self._problem = error
             raise
 
     def note_head_of(self, blob: bytes) -> None:
         """Take note that `blob`, which was written, is durable; the head says so soon, once `head_due` is over."""
-        if self._problem is None:
-            self._next_head = head_of(blob) or self._next_head
+        found = head_of(blob) if self._problem is None else None
+        if found is not None:
+            self._ended += ends_in(blob)
+            self._next_head = Head(found.groups, found.digest, self._ended)
         if self.head_due() == 0:
             self.write_next_head()
 
@@ -203,6 +235,8 @@ class LockedFile:
 
     def close(self) -> None:
         """Unlock and close. May be called more than once."""
+        if not self._head.is_in_place():
+            self._next_head = self._next_head or self._last_head
         self.write_next_head()
         with contextlib.suppress(OSError):
             self._head.close()

@@ -26,7 +26,7 @@ def open_regular(path: str, flags: int, name: str) -> int:
         raise
     try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise ConfigurationError(f"{name}: is not a regular file; name a file")
+            raise ConfigurationError(f"{name}: is not a regular file: name a file")
     except BaseException:
         os.close(fd)
         raise
@@ -36,7 +36,7 @@ def open_regular(path: str, flags: int, name: str) -> int:
 def _check_no_link(path: str, name: str) -> None:
     if os.path.islink(path):  # noqa: PTH114
         raise ConfigurationError(
-            f"{name}: is a symbolic link, through which another file would be read or changed; name the file itself"
+            f"{name}: is a symbolic link, through which another file would be read or changed: name the file itself"
         )
 
 
@@ -45,7 +45,7 @@ def check_single_name(fd: int, name: str) -> None:
     names = os.fstat(fd).st_nlink
     if names > 1:
         raise ConfigurationError(
-            f"{name}: has {names} names (hard links), under which another program may keep it; copy it to a file of its"
+            f"{name}: has {names} names (hard links), under which another program may keep it: copy it to a file of its"
             " own, and name that"
         )
 

@@ -2,47 +2,61 @@
 
 import json
 import re
-from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from hashlib import sha256
 from typing import Any, get_args
 
-from fielding_async.core.actions import Action, Update
+from attrs import evolve
+
+from fielding_async.core.actions import Action
 from fielding_async.core.models import FieldingRun, RunRef
 
 from .chain import DamagedError, GroupReader, Head
-from .records import begins_a_journal, read_action, read_binding, read_intent, text_of, time_of, unknown_record
-from .values import Binding, EndState, EventKind, JournalCounts, JournalEvent, JournalRow
+from .records import (
+    CODE_OF,
+    STATES,
+    RowStates,
+    add_runs,
+    begins_a_journal,
+    ended_counts,
+    read_binding,
+    read_event,
+    read_intent,
+    read_row,
+    text_of,
+    time_of,
+    unknown_record,
+)
+from .values import Binding, JournalCounts, JournalEvent, JournalEventKind, JournalRow, ResolvedRuns
 
 __all__ = ["DamagedError", "Replay", "begins_a_journal", "read_binding"]
 
-_MOST_ROWS = 1 << 27
-_STATES: tuple[EndState, ...] = ("done", "failed", "unknown", "skipped")
-_CODE_OF: dict[str, int] = {"accepted": 1, "already": 1, "unconfirmed": 1, "failed": 2, "unknown": 3, "skipped": 4}
 
 _QUICK = re.compile(
     rb'\{"(intent|end)":(\d{1,9}),"row":"([0-9a-f]{8})",'
     rb'(?:"action":(?:"(?:launch-now|pause|resume|complete|relaunch)"|\["update",)|"as":"([a-z]+)","do":"([a-z?-]+)")'
 )
-_EVENTS = get_args(EventKind)
+_EVENTS = get_args(JournalEventKind)
 _Sent = tuple[FieldingRun, RunRef | None, datetime | None]  # the run under whose ETag, the run's ref, when
 
 
-class Replay:
+class Replay(RowStates):
     """The state of every row of a journal, from its lines. A row that ended takes five bytes of memory.
 
     `commits`: the number of the last group. `digest`: of all up to its end. `good_bytes`: the length of what could be
     read, in bytes; the rest is an incomplete end. `outcomes`: how many rows ended, by the name of the action and the
     outcome. `left`: the ETags that rows with an `if_match` left, under which later rows may have to be sent.
+    `resolved`: the runs of the target groups of a plan that names no runs.
     """
 
-    def __init__(self, *, keep: bool = False, keep_done: bool = False) -> None:
-        self._states = bytearray()
-        self._digests = array("I")
+    def __init__(self, *, keep: bool = False, keep_done: bool = False, notes_digest: bool = False) -> None:
+        super().__init__()
         self._keep = keep or keep_done
         self._keep_done = keep_done
         self._groups = GroupReader()
-        self._unread: dict[int, tuple[int, bytes]] = {}  # lines of intents, which are read at the end
+        self._groups.whole = sha256() if notes_digest else None
+        self._unread: dict[int, tuple[int, bytes, str]] = {}  # lines of intents, which are read when that is needed
         self._open: dict[int, tuple[Action, FieldingRun]] = {}
         self._sent: dict[int, _Sent] = {}  # with `keep`: the last intents of the rows without an end
         self._stuck: dict[int, JournalRow] = {}
@@ -51,6 +65,7 @@ class Replay:
         self.good_bytes: int = 0
         self.outcomes: dict[tuple[str, str], int] = {}
         self.left: dict[int, str] = {}
+        self.resolved: ResolvedRuns = {}
         self.rows: list[JournalRow] = []
         """With `keep`: the rows that did not end well, with `keep_done` all that ended, until the caller empties it."""
         self.events: list[JournalEvent] = []
@@ -72,14 +87,22 @@ class Replay:
 
         What a crash can have left of the last group is kept out, and lies beyond `good_bytes`.
         """
-        records = self._groups.feed(line)
-        for place, record in enumerate(records):
-            try:
-                if not self._take_quickly(record, place):
-                    self._apply(json.loads(record.decode()))  # from bytes it would detect the encoding first
-            except (ValueError, KeyError, TypeError, OverflowError):
-                raise unknown_record(self._groups.first_line + place) from None
+        self._take(self._groups.feed(line))
         self._advance()
+
+    def feed_group(self, line: bytes, following: Iterator[bytes]) -> bytes:
+        """Take the next line, and if it starts a group, its records from the lines that follow. Return the last one.
+
+        Does what `feed` does with these lines, in less time. Raises `DamagedError`.
+        """
+        records, is_taken = self._groups.feed_group(line, following)
+        if is_taken:
+            self._take(records)
+            self._advance()
+        else:
+            for each in (line, *records):
+                self.feed(each)
+        return records[-1] if records else line
 
     def end(self) -> None:
         """Check that the journal goes at least as far as its head says, and that what is open can be read.
@@ -104,13 +127,37 @@ class Replay:
 
         Raises `DamagedError` if one of them cannot be read.
         """
-        for number, (place, line) in self._unread.items():
-            try:
-                self._open[number] = read_intent(json.loads(line))
-            except (ValueError, KeyError, TypeError, OverflowError):
-                raise unknown_record(place) from None
-        self._unread.clear()
+        while self._unread:
+            self._read_intent(next(iter(self._unread)))
         return self._open
+
+    def _read_intent(self, number: int) -> None:
+        """Read the last intent of a row, if it was not read yet."""
+        place, line, time = self._unread.pop(number, (0, b"", ""))
+        if not line:
+            return
+        try:
+            record = json.loads(line.decode())
+            self._keep_intent(number, read_intent(record), record, time)
+        except (ValueError, KeyError, TypeError, OverflowError):
+            raise unknown_record(place) from None
+
+    @property
+    def digest_of_all(self) -> bytes | None:
+        """The SHA-256 of all that was fed; `None` if it was not noted, or if there is an incomplete end."""
+        groups = self._groups
+        return None if groups.whole is None or groups.problem else groups.whole.digest()
+
+    def adopt(self, other: "Replay") -> None:
+        """Take over what `other` has read of the same journal. The head stays that of this one."""
+        head = self._groups.head
+        vars(self).update(vars(other))
+        self._groups.head = head
+
+    @property
+    def incomplete(self) -> str:
+        """What is wrong with the incomplete end, if there is one; else empty."""
+        return self._groups.problem
 
     @property
     def is_chained(self) -> bool:
@@ -121,21 +168,35 @@ class Replay:
         groups = self._groups
         self.commits, self.digest, self.good_bytes = groups.groups, groups.digest, groups.good_bytes
 
+    def _take(self, records: Sequence[bytes]) -> None:
+        """Take records that were checked already."""
+        is_quick = bool(self._groups.time) and not self._keep_done
+        for place, record in enumerate(records, self._groups.first_line):
+            try:
+                if not (is_quick and self._take_quickly(record, place)):
+                    self._apply(json.loads(record.decode()))  # from bytes it would detect the encoding first
+            except (ValueError, KeyError, TypeError, OverflowError):
+                raise unknown_record(place) from None
+
     def _take_quickly(self, line: bytes, place: int) -> bool:
-        """Take a chained record of the most frequent kinds, which was checked already, without reading all of it."""
-        if self._keep or not self._groups.time:
-            return False
+        """Take a chained record of the most frequent kinds without reading all of it. Return whether it was taken."""
         found = _QUICK.match(line)
-        if found is None or (found[1] == b"end" and b',"if_match":' in line):  # its ETag is kept
+        if found is None:
             return False
-        number = self._keep_digest(int(found[2]), int(found[3], 16))
-        if found[1] == b"intent":
+        what, row, digest, outcome, action = found.groups()
+        if what == b"intent":
+            number = self.keep(int(row), int(digest, 16))
             if not self._states[number]:
-                self._unread[number] = self._groups.first_line + place, line
-                self._stuck.pop(number, None)
-        else:
-            outcome = found[4].decode()
-            self._end(number, _CODE_OF[outcome], (found[5].decode(), outcome))
+                self._unread[number] = place, line, self._groups.time
+                if self._stuck:
+                    self._stuck.pop(number, None)
+            return True
+        code = CODE_OF[outcome.decode()]
+        # the ETag that a guarded row left is kept
+        if (self._keep and code > 1) or b',"if_match":' in line:
+            return False
+        number = self.keep(int(row), int(digest, 16))
+        self._end(number, code, (action.decode(), outcome.decode()))
         return True
 
     def _apply(self, record: dict[str, Any]) -> None:
@@ -145,37 +206,48 @@ class Replay:
             self._apply_intent(record)
         elif "settled" in record:
             number = self._number(record["settled"], record)
+            if self._keep:
+                self._read_intent(number)  # the row may show under which ETag it was sent
             self._open.pop(number, None)
             self._unread.pop(number, None)
         elif "stuck" in record:
+            if self._keep:
+                self._read_intent(record["stuck"])
             row = self._row(record, record["stuck"], None)
             number = self._number(record["stuck"], record)
             if not self._states[number]:
                 self._stuck[number] = row
+        elif "resolved" in record:
+            add_runs(self.resolved, record, is_first=not self._states)
         elif record["event"] in _EVENTS:
             if self._keep:
-                self.events.append(self._event(record))
+                self.events.append(read_event(record, self._time()))
         else:
             raise ValueError(record["event"])
 
     def _apply_intent(self, record: dict[str, Any]) -> None:
         intent = read_intent(record)
         number = self._number(record["intent"], record)
-        if self._states[number]:
-            return
+        if not self._states[number]:
+            self._stuck.pop(number, None)
+            self._unread.pop(number, None)
+            self._keep_intent(number, intent, record, self._groups.time)
+
+    def _keep_intent(self, number: int, intent: tuple[Action, FieldingRun], record: dict[str, Any], time: str) -> None:
         self._open[number] = intent
-        self._stuck.pop(number, None)
         if self._keep:
             ref = None
             if "parents" in record:
                 account_id, project_id, target_group_id = record["parents"]
                 ref = RunRef(account_id, project_id, target_group_id, intent[1].id)
-            self._sent[number] = intent[1], ref, self._time()
+            self._sent[number] = intent[1], ref, time_of(time)
 
     def _apply_end(self, record: dict[str, Any]) -> None:
-        code = _CODE_OF[record["as"]]
+        code = CODE_OF[record["as"]]
         key = text_of(record["do"]), text_of(record["as"])
         number = record["end"]
+        if self._keep and code > 1:
+            self._read_intent(number)
         row = self._row(record, number, code) if self._keep and (code > 1 or self._keep_done) else None
         number = self._number(number, record)
         if not self._end(number, code, key):
@@ -199,83 +271,22 @@ class Replay:
 
     def _row(self, record: dict[str, Any], number: int, code: int | None) -> JournalRow:
         """Return the row of a record that says how it ended, or that it is stuck (`code` is `None`)."""
-        ref = record.get("ref")
-        ended = record["as"]
         before, sent_to, _ = self._sent.get(number, (None, None, None))
-        values: dict[str, Any] = {"state": "stuck" if code is None else _STATES[code - 1]}
-        if code == 1:
-            what = record.get("action", record["do"])
-            values |= {"effect": ended, "etag": record.get("etag") if ended == "accepted" else None}
-        else:
-            what = record["action"]
-            values |= {"error": text_of(record["error"]), "message": text_of(record["message"])}
-        return JournalRow(
-            number=number,
-            ref=RunRef(*ref) if ref else sent_to,
-            action=what and self._action(what, number),
-            trace_id=record["trace"],
-            time=self._time(),
-            before=before,
-            conflicts=int(record.get("conflicts", 0)),
-            if_match=record.get("if_match"),
-            **values,
-        )
-
-    def _action(self, what: Any, number: int) -> Action | None:
-        if what == Update.name:  # an update of format 1 that ended well: its intent has the dates
-            sent = self._open.get(number)
-            return sent and sent[0]
-        return read_action(what)
-
-    def _event(self, record: dict[str, Any]) -> JournalEvent:
-        time = self._time()
-        kind, seconds = record["event"], record["seconds"]
-        if time is None:
-            raise ValueError(kind)
-        return JournalEvent(
-            time=time, kind=kind, seconds=None if seconds is None else float(seconds), reason=text_of(record["reason"])
-        )
+        sent = self._open.get(number)
+        row = read_row(record, number, STATES[code - 1] if code else "stuck", sent and sent[0])
+        return evolve(row, ref=row.ref or sent_to, before=before, time=self._time())
 
     def _number(self, number: Any, record: dict[str, Any]) -> int:
         """Return the number of a row, and keep its digest. Raises `ValueError` if it is none."""
         if type(number) is not int:
             raise TypeError(number)
-        return self._keep_digest(number, int(record["row"], 16))
-
-    def _keep_digest(self, number: int, digest: int) -> int:
-        if not 0 <= number < _MOST_ROWS or not 0 < digest < 1 << 32:
-            raise ValueError(number)
-        missing = number + 1 - len(self._states)
-        if missing > 0:
-            self._states.extend(bytes(missing))
-            self._digests.extend([0] * missing)
-        self._digests[number] = digest
-        return number
-
-    def __len__(self) -> int:
-        """Return the highest number of a row on record, plus one."""
-        return len(self._states)
-
-    def differs(self, number: int, digest: int) -> bool:
-        """Whether another row is on record under this number."""
-        return number < len(self._digests) and self._digests[number] not in {0, digest}
-
-    def row_digest(self, number: int) -> int:
-        """Return the digest of the row on record under this number; 0 if there is none."""
-        return self._digests[number] if number < len(self._digests) else 0
-
-    def state(self, number: int) -> EndState | None:
-        """Return how a row ended; `None` if no end is on record."""
-        code = self._states[number] if number < len(self._states) else 0
-        return _STATES[code - 1] if code else None
+        return self.keep(number, int(record["row"], 16))
 
     def counts(self) -> JournalCounts:
         """Return how many rows ended in each way, and how many are in flight."""
-        by_state = dict.fromkeys(_STATES, 0)
-        for (_, outcome), rows in self.outcomes.items():
-            by_state[_STATES[_CODE_OF[outcome] - 1]] += rows
         in_flight = self._open.keys() | self._unread.keys()
-        return JournalCounts(**by_state, in_flight=len(in_flight - self._stuck.keys()), stuck=len(self._stuck))
+        in_flight -= self._stuck.keys()
+        return evolve(ended_counts(self.outcomes), in_flight=len(in_flight), stuck=len(self._stuck))
 
     def _time(self) -> datetime | None:
         return time_of(self._groups.time)

@@ -24,12 +24,19 @@ class JournalStorage(Protocol):
     """Where the lines of one journal are kept, for one batch.
 
     All calls come from one event loop, in this order: `load`, once; `write`, for each group of lines; `close`. The
-    next `write` or `close` may come while a write is under way: a storage keeps them in order.
+    next `write` or `close` may come while a write is in progress: a storage keeps them in order.
 
     `name`: what error messages call the journal, such as `journal='rows.journal'`.
+
+    `may_leave`: says whether a write that is on record here may leave now: nobody else may go on with the journal yet.
+    Asked right before each write leaves, so that it must return at once. `None` if the lock on the journal is held
+    until the process ends.
     """
 
     name: str
+
+    @property
+    def may_leave(self) -> Callable[[], bool] | None: ...
 
     async def load(self, binding: Binding, replay: Replay) -> None:
         """Lock the journal, and have `replay` read it.

@@ -5,8 +5,9 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from threading import Thread
 from types import TracebackType
-from typing import Self, cast
+from typing import Any, Self, cast
 
+from .control.door import Door
 from .request_pipeline import RequestPipeline
 from .server import Server
 from .serving.host_check import HostCheck, is_wildcard
@@ -21,6 +22,7 @@ class ServerLifecycle:
     def __init__(self, pipeline: RequestPipeline, host: str, port: int, hosts: tuple[str, ...]) -> None:
         self._pipeline = pipeline
         self._hosts = HostCheck(host, hosts)
+        self._door: Door | None = None
         self._host, self._port = host, port
         self._origin: str | None = None
         self._server: Server | None = None
@@ -29,7 +31,7 @@ class ServerLifecycle:
 
     async def __aenter__(self) -> Self:
         self._check_idle()
-        self._server = Server(self._pipeline, self._hosts)
+        self._server = Server(self._pipeline, self._hosts, self._door)
         try:
             self._set_origin(await self._server.start(self._host, self._port))
         except BaseException:
@@ -42,7 +44,10 @@ class ServerLifecycle:
     ) -> None:
         server, self._server, self._origin = self._server, None, None
         if server is not None:
-            await server.stop()
+            try:
+                await server.stop()
+            finally:
+                self._pipeline.failures.raise_all(error)
 
     def start(self) -> Self:
         """Serve from a thread of its own, and return when it listens.
@@ -56,8 +61,9 @@ class ServerLifecycle:
         ready: Future[tuple[int, Callable[[], None]]] = Future()
 
         async def serve() -> None:
-            server, stop = Server(self._pipeline, self._hosts), asyncio.Event()
+            server, stop = Server(self._pipeline, self._hosts, self._door), asyncio.Event()
             loop = asyncio.get_running_loop()
+            loop.set_exception_handler(self._on_loop_error)
             try:
                 port = await server.start(self._host, self._port)
             except OSError as error:
@@ -71,9 +77,12 @@ class ServerLifecycle:
             try:
                 asyncio.run(serve())
             except BaseException as error:
-                if ready.done():
+                if not ready.done():
+                    ready.set_exception(error)
+                elif isinstance(error, Exception):
+                    self._pipeline.failures.add(error, "in its thread")
+                else:
                     raise
-                ready.set_exception(error)
 
         thread = Thread(target=run, name="fielding-sandbox", daemon=True)
         thread.start()
@@ -90,13 +99,25 @@ class ServerLifecycle:
         """Stop the server that `start()` started, and wait for its thread. Requests in progress are dropped.
 
         Does nothing if it is not running in a thread. Does not check for unused faults; `assert_faults_used`
-        does.
+        does. Raises an `ExceptionGroup` of `failures` if exceptions were raised inside the sandbox.
         """
+        self._stop(None)
+
+    def _stop(self, error: BaseException | None) -> None:
         thread, self._thread = self._thread, None
         if thread is not None and self._stop_thread is not None:
             self._origin = None
             self._stop_thread()
             thread.join()
+            self._pipeline.failures.raise_all(error)
+
+    def _on_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Keep an exception that nobody awaits, such as one of a transport. A client that disconnects is none."""
+        error = context.get("exception")
+        if isinstance(error, Exception) and not isinstance(error, ConnectionError):
+            self._pipeline.failures.add(error, f"on its event loop: {context.get('message')}")
+        else:
+            loop.default_exception_handler(context)
 
     def __enter__(self) -> Self:
         return self.start()
@@ -104,7 +125,7 @@ class ServerLifecycle:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stop()
+        self._stop(error)
 
     def _check_idle(self) -> None:
         if self._server is not None or self._thread is not None:

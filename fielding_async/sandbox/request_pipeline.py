@@ -13,12 +13,16 @@ from threading import RLock
 
 from attrs import evolve, frozen
 
+from fielding_async.core.errors import ConfigurationError, briefly
 from fielding_async.core.models import RunRef
 
-from .fault_script import Script
-from .faults import ExchangePauses, Fault, Repeat, SecondWriter, Status
-from .faults import Reply as ReplyFault
+from .catalog.catalog import Catalog
+from .failures import Failures
+from .faults.script import Script
+from .faults.values import ExchangePauses, Fault, Repeat, SecondWriter, Status
+from .faults.values import Reply as ReplyFault
 from .serving.bound import Kept
+from .serving.checks import header_value
 from .serving.host_check import Refused
 from .serving.ids import IdGenerator
 from .serving.replies import Reply, RetryAfter, error_reply, retry_after_text, too_many_requests
@@ -26,14 +30,25 @@ from .serving.request_form import Request
 from .serving.request_log import RequestLog
 from .serving.routes import Operation, Route, find_route
 from .serving.trace_headers import trace_headers
+from .serving.traffic import Traffic
 from .world.behaviour import Behaviour
 from .world.job_faults import JobFails, JobOmits
 from .world.rate_limits import Limiter
 from .world.rules_engine import Answer, RulesEngine
 
-__all__ = ["IncomingRequest", "RequestPipeline"]
+__all__ = ["IncomingRequest", "RequestPipeline", "checked_time"]
 
 _ACCOUNT = re.compile(r"[0-9]{1,10}")
+_LATEST = datetime(9000, 1, 1, tzinfo=UTC)  # of the clock, so that times after it are of the calendar too
+_END = datetime.max.replace(tzinfo=UTC)
+_BEGIN = datetime.min.replace(tzinfo=UTC)
+
+
+def checked_time(moment: object) -> datetime:
+    """Return the time that a function told, in UTC. Raises `ConfigurationError` unless it is an aware datetime."""
+    if not isinstance(moment, datetime) or moment.utcoffset() is None:
+        raise ConfigurationError(f"Sandbox(clock=…): must return an aware datetime, not {briefly(moment)}")
+    return moment.astimezone(UTC)
 
 
 @frozen(kw_only=True)
@@ -48,6 +63,7 @@ class IncomingRequest:
     ref: RunRef | None = None
     faults: tuple[Fault, ...] = ()
     reply: Reply | None = None
+    is_in_flight: bool = False
     trace_headers: tuple[tuple[str, str], ...] = ()
 
 
@@ -70,25 +86,40 @@ class RequestPipeline:
         self.token: str | None = None
         if require_token:
             self.token = require_token if isinstance(require_token, str) else f"sandbox.{token_urlsafe(32)}"
+        # of its own, so that other made-up ids do not depend on what is in the catalog
+        catalog_ids = IdGenerator(Random(f"catalog/{seed}"))  # noqa: S311 - ids, not secrets
+        catalog = Catalog(seed, catalog_ids, kept)
         self.engine: RulesEngine = RulesEngine(
-            self.ids, behaviour, token=self.token, token_lifetime=token_lifetime, kept=kept
+            self.ids, behaviour, catalog, token=self.token, token_lifetime=token_lifetime, kept=kept
         )
         self.script: Script = Script()
+        self.failures: Failures = Failures()
         self.limiter: Limiter | None = None
         self.retry_after: RetryAfter = "seconds"
+        self.in_flight_limit: int | None = None
+        self.in_flight_retry_after: RetryAfter = "absent"
+        self.latency: tuple[float, float] = (0.0, 0.0)
+        self.traffic: Traffic = Traffic()
         self.requests: RequestLog = RequestLog(kept)
-        self._pauses: list[tuple[RunRef, int]] = []
+        self._dice = Random(f"latency/{seed}")  # noqa: S311 - no secret
+        self._pauses: list[tuple[RunRef, int, str]] = []
         self._clock = clock
         self._advanced = timedelta(0)
 
     def now(self) -> datetime:
         """Return the time by the sandbox's clock, in UTC."""
-        return (self._clock().astimezone(UTC) if self._clock else datetime.now(UTC)) + self._advanced
+        return (checked_time(self._clock()) if self._clock else datetime.now(UTC)) + self._advanced
 
     def advance(self, seconds: float) -> None:
-        """Move the clock forward, and apply what is due."""
+        """Move the clock forward, and apply what is due. Raises `ConfigurationError` rather than pass the last time."""
         with self.lock:
-            self._advanced += timedelta(seconds=seconds)
+            now, step = self.now(), timedelta(seconds=seconds)
+            if step > max(_LATEST - now, timedelta(0)):
+                raise ConfigurationError(
+                    f"advance(seconds={seconds!r}): must not move the clock, now {now:%Y-%m-%d}, beyond the year"
+                    f" {_LATEST.year}: pass less, or make another sandbox"
+                )
+            self._advanced += step
             self.engine.catch_up(self.now())
 
     def receive(
@@ -114,20 +145,31 @@ class RequestPipeline:
             parent, state, trace_id = trace_headers(joined.get("traceparent"), joined.get("tracestate"), self.ids)
             trace = (("traceparent", parent), ("tracestate", state))
             is_token = isinstance(found, Route) and found.operation.kind == "token"
-            if not is_token and (limited := self._limited(received_at)) is not None:
+            limited = None if is_token else self._limited(received_at)
+            self.traffic.arrived(received_at, is_refused=limited is not None)
+            if limited is not None:
                 return IncomingRequest(request_id=number, reply=limited, trace_headers=trace)
             if not isinstance(found, Route):
                 return IncomingRequest(request_id=number, reply=self._no_route(found.allowed), trace_headers=trace)
-            faults = self._faults(found.operation, method, ref)
+            faults = self._faults(found.operation, ref)
             request = Request(
                 operation=found.operation,
                 ids=found.ids,
                 headers=joined,
+                query=path.partition("#")[0].partition("?")[2],
                 body=body,
                 trace_id=trace_id,
                 request_id=number,
             )
-            return IncomingRequest(request_id=number, request=request, ref=ref, faults=faults, trace_headers=trace)
+            self.traffic.in_flight += not is_token
+            return IncomingRequest(
+                request_id=number,
+                request=request,
+                ref=ref,
+                faults=faults,
+                is_in_flight=not is_token,
+                trace_headers=trace,
+            )
 
     def refuse(
         self, refused: Refused, method: str, path: str, headers: tuple[tuple[str, str], ...], received_at: float
@@ -145,6 +187,16 @@ class RequestPipeline:
             )
             reply = error_reply(refused.status, self.ids, detail=refused.detail)
             return IncomingRequest(request_id=number, reply=reply)
+
+    def leave(self, incoming: IncomingRequest) -> None:
+        """Record that a request is in progress no more."""
+        with self.lock:
+            self.traffic.in_flight -= incoming.is_in_flight
+
+    def wait_of_latency(self) -> float:
+        """Return for how many seconds a request waits before it is handled."""
+        seconds, jitter = self.latency
+        return seconds + self._dice.uniform(-jitter, jitter) if jitter else seconds
 
     def handle(self, incoming: IncomingRequest, request: Request) -> Reply:
         """Let the engine handle a request, with the faults that apply at this point; return the reply."""
@@ -168,6 +220,7 @@ class RequestPipeline:
         """Record the status of the reply to a request."""
         with self.lock:
             self.requests.set_status(request_id, status)
+            self.traffic.answered(status)
 
     def _answer(self, incoming: IncomingRequest, request: Request) -> Answer:
         now = self.now()
@@ -181,43 +234,47 @@ class RequestPipeline:
         second = self.engine.handle(request, now, job_faults)
         return Answer((first if repeat == "first" else second).reply, first.applied or second.applied)
 
-    def pause_after_requests(self, ref: RunRef, requests: int) -> None:
+    def pause_after_requests(self, ref: RunRef, requests: int, reason: str) -> None:
         """Let the exchange pause the run once so many more requests about it were handled."""
-        self._pauses.append((ref, requests))
+        self._pauses.append((ref, requests, reason))
 
     def _count_towards_pauses(self, ref: RunRef | None) -> None:
         if not self._pauses:
             return
-        counted = [(run, left - (run == ref)) for run, left in self._pauses]
-        self._pauses = [(run, left) for run, left in counted if left]
+        counted = [(run, left - (run == ref), reason) for run, left, reason in self._pauses]
+        self._pauses = [entry for entry in counted if entry[1]]
         now = self.now()
-        for run, left in counted:
+        for run, left, reason in counted:
             if not left:
-                self.engine.pause_by_exchange(run, now, now)
+                self.engine.pause_by_exchange(run, now, now, reason)
 
     def _others(self, incoming: IncomingRequest, when: str) -> None:
         """Let others than the client change the run."""
         for fault in incoming.faults:
             if isinstance(fault, ExchangePauses) and fault.when == when and incoming.ref is not None:
                 now = self.now()
-                self.engine.pause_by_exchange(incoming.ref, now, now)
+                self.engine.pause_by_exchange(incoming.ref, now, now, fault.reason)
             if not isinstance(fault, SecondWriter) or fault.when != when or incoming.ref is None:
                 continue
             now = self.now()
             end = fault.end_fielding_at
             if fault.status is None and fault.start_fielding_at is None and end is None:
                 run = self.engine.runs.accepted(incoming.ref)
-                end = run.end + fault.shift_end if run else None
+                end = _moved(run.end, fault.shift) if run else None
             self.engine.touch(incoming.ref, fault.status, fault.start_fielding_at, end, now)
 
-    def _faults(self, operation: Operation, method: str, ref: RunRef | None) -> tuple[Fault, ...]:
+    def _faults(self, operation: Operation, ref: RunRef | None) -> tuple[Fault, ...]:
         run_exists = ref is not None and self.engine.runs.accepted(ref) is not None
-        makes_job = operation.kind in {"draft", "bulk"}
-        return self.script.take(method, operation.name, ref, run_exists=run_exists, makes_job=makes_job)
+        return self.script.take(operation, ref, run_exists=run_exists)
 
     def _limited(self, at: float) -> Reply | None:
-        wait = self.limiter.hit(at) if self.limiter else None
-        return None if wait is None else too_many_requests(retry_after_text(self.retry_after, wait, self.now()))
+        form, wait = self.retry_after, self.limiter.hit(at) if self.limiter else None
+        if wait is None:
+            if self.in_flight_limit is None or self.traffic.in_flight < self.in_flight_limit:
+                return None
+            form, wait = self.in_flight_retry_after, 1.0
+        text = retry_after_text(form, wait, self.now())
+        return too_many_requests(None if text is None else header_value("rate_limit", "retry_after", text))
 
     def _no_route(self, allowed: tuple[str, ...]) -> Reply:
         if not allowed:
@@ -239,6 +296,11 @@ class RequestPipeline:
         named = {name.lower() for name, _ in extra}
         kept = tuple((name, value) for name, value in reply.headers if name.lower() not in named)
         return evolve(reply, headers=(*kept, *extra))
+
+
+def _moved(moment: datetime, by: timedelta) -> datetime:
+    """Return the time moved, not beyond the calendar."""
+    return moment + min(max(by, _BEGIN - moment), _END - moment)
 
 
 def _ref(ids: dict[str, str]) -> RunRef | None:

@@ -1,45 +1,52 @@
-"""The public class `Sandbox`: adds runs and drafts, inspects the state, and sets clock, rate limit and faults."""
+"""The public class `Sandbox`: its settings, tokens, runs, assistants and clock."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from time import monotonic
-from typing import Literal
+from secrets import token_urlsafe
 
-from fielding_async.core.errors import ConfigurationError
-from fielding_async.core.models import FieldingRun, RunRef, RunStatus
+from fielding_async.core.errors import ConfigurationError, briefly
+from fielding_async.core.models import FieldingRun, RunRef, RunStatus, as_ref
 
-from .fault_control import FaultControl
-from .request_pipeline import RequestPipeline
+from .control.door import Door
+from .observation import Observation
+from .population import Population
+from .request_pipeline import RequestPipeline, checked_time
+from .serving import checks
 from .serving.bound import Kept
+from .serving.checks import aware
 from .serving.dates import MILLISECOND, floor
 from .serving.host_check import checked_names
-from .serving.replies import RETRY_AFTER_FORMS, RetryAfter
-from .serving.request_form import PROJECT_ID
+from .serving.run_handles import RunHandle
+from .token_control import check_token
+from .world.assistants import AssistantState
 from .world.behaviour import Behaviour
-from .world.rate_limits import LimiterKind, make_limiter
-from .world.records import DraftRef, JobFailure
+from .world.records import DraftRef
 from .world.rules import known_status
 
 __all__ = ["Sandbox"]
 
 _DAY, _WEEK = timedelta(days=1), timedelta(days=7)
+_RUN_ID = re.compile(r"(?!\.{1,2}$)[^/?#%\\\s\x00-\x1f\x7f\ud800-\udfff]+")
 
 
-class Sandbox(FaultControl):
-    """A local HTTP server that behaves as the exchange does: runs, ETags, jobs, a clock, faults and a rate limit.
+class Sandbox(Population):
+    """A local HTTP server that behaves as the exchange does: runs, ETags, jobs, lists, a clock, faults, a rate limit.
 
     Either `async with Sandbox() as sandbox:`, on the running event loop; or `with Sandbox() as sandbox:`, or
     `start()` and `stop()`, with a thread and an event loop of its own. It may be started again after it was
     stopped: its state is kept, and `port=0` picks a new port. All other methods may be called at any time and
     from any thread.
 
-    `host`, `port`: the address to listen on; port 0 picks a free port. `seed`: for the ids it makes up.
+    `host`, `port`: the address to listen on; port 0 picks a free port. `seed`: for the ids and statistics it makes up.
     `clock`: a function that returns the time as an aware datetime, `None` for the real time; `advance` adds
     to it. `require_token`: with `True` every request needs the made-up `token`, another one for each sandbox,
     with a string that one. `token_lifetime`: of tokens from `token_url`, in seconds of its clock. `behaviour`:
     settings for what is unknown of the real exchange. `keep`, `keep_bytes`: how many of the latest requests and
     of the latest writes are kept, and how many bytes of each; `None` for no bound. `dropped_requests` and
     `dropped_writes` count the others.
+
+    `control`: whether it has a control door for other processes, and a page; a string is the token of the door.
 
     It answers only requests whose `Host` is a loopback name, `host` (for `0.0.0.0` and `::` the address that the
     request came to), or one of `hosts` (names or addresses without port, such as that of a container), with any
@@ -64,66 +71,71 @@ class Sandbox(FaultControl):
         keep: int | None = None,
         keep_bytes: int | None = 256 << 20,
         hosts: tuple[str, ...] = (),
+        control: bool | str = False,
     ) -> None:
+        call = "Sandbox"
+        checks.text(call, "host", host, "an address to listen on, such as '127.0.0.1'")
+        checks.whole(call, "port", port, 0, 65_535)
+        checks.whole(call, "seed", seed, -(2**63), 2**63)
         for name, value in (("keep", keep), ("keep_bytes", keep_bytes)):
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):  # pyright: ignore[reportUnnecessaryIsInstance]
                 raise ConfigurationError(f"Sandbox({name}={value!r}): must be a whole number of 1 or more, or None")
-        if clock is not None and clock().tzinfo is None:
-            raise ConfigurationError("Sandbox(clock=…): must tell the time as an aware datetime")
+        for name, token in (("require_token", require_token), ("control", control)):
+            if isinstance(token, str):
+                check_token(call, name, token)
+            else:
+                checks.flag(call, name, token)
+        if behaviour is None:
+            behaviour = Behaviour()
+        checks.instance(call, "behaviour", behaviour, Behaviour, "Behaviour(read_lag=0.2)")
+        checks.seconds(call, "token_lifetime", token_lifetime, above=True)
+        if clock is not None:
+            if not callable(clock):
+                raise checks.wrong(call, "clock", clock, "a function that returns the time as an aware datetime")
+            checked_time(clock())
         pipeline = RequestPipeline(
             seed=seed,
             clock=clock,
-            behaviour=behaviour or Behaviour(),
+            behaviour=behaviour,
             require_token=require_token,
             token_lifetime=token_lifetime,
             kept=Kept(keep, keep_bytes),
         )
         super().__init__(pipeline, host, port, checked_names(hosts))
-        self._project = pipeline.ids.ulid()
+        self._control_token: str | None = None
+        if control:
+            self._control_token = control if isinstance(control, str) else f"control.{token_urlsafe(32)}"
+            self._door = Door(self, Observation(pipeline), self._control_token)
 
-    # Tokens and ids
+    def __repr__(self) -> str:
+        return f"<Sandbox {self._origin + '/v1' if self._origin else 'not started'}, {self._pipeline.engine.counts()}>"
 
-    @property
-    def token(self) -> str | None:
-        """The token that requests need; `None` unless `require_token` was given."""
-        return self._pipeline.token
-
-    @property
-    def project_id(self) -> str:
-        """The project that `add_run` and `add_draft` use by default."""
-        return self._project
-
-    def add_client(self, client_id: str, client_secret: str) -> None:
-        """Let a client fetch tokens at `token_url`. From now on every request needs a token."""
-        with self._pipeline.lock:
-            self._pipeline.engine.tokens.add_client(client_id, client_secret)
-
-    def expire_tokens(self) -> None:
-        """Expire every token issued so far, `token` too: they are answered with 403 from now on."""
-        with self._pipeline.lock:
-            self._pipeline.engine.tokens.expire(self._pipeline.now())
-
-    def refuse(self, token: str, status: Literal[401, 403] = 401) -> None:
-        """Answer requests with this token with `status` from now on, as if it had been revoked."""
-        with self._pipeline.lock:
-            self._pipeline.engine.tokens.refuse(token, status)
+    # Control
 
     @property
-    def token_lifetime(self) -> float:
-        """The lifetime of tokens issued from now on, in seconds of the sandbox's clock."""
-        return self._pipeline.engine.tokens.lifetime
+    def control_token(self) -> str | None:
+        """The token of the control door; `None` unless `control` was given."""
+        return self._control_token
 
-    @token_lifetime.setter
-    def token_lifetime(self, seconds: float) -> None:
-        self._pipeline.engine.tokens.lifetime = seconds
+    @property
+    def control_url(self) -> str:
+        """The URL of the control door. Raises `RuntimeError` if it has none, or is not started."""
+        if self._control_token is None:
+            raise RuntimeError("the sandbox has no control door: pass control=True")
+        return f"{self._require_origin()}/control"
 
-    # Runs, drafts, writes, requests and jobs
+    @property
+    def page_url(self) -> str:
+        """The URL of the page, with the token of the control door. Raises `RuntimeError` as `control_url` does."""
+        return f"{self.control_url.removesuffix('control')}#{self._control_token}"
+
+    # Runs
 
     def add_run(
         self,
         status: RunStatus | str = RunStatus.SCHEDULED,
         *,
-        account_id: int = 101,
+        account_id: int | None = None,
         project_id: str | None = None,
         target_group_id: str | None = None,
         fielding_run_id: str | None = None,
@@ -132,9 +144,10 @@ class Sandbox(FaultControl):
         version: int = 1,
         goal_reached: bool = False,
     ) -> RunRef:
-        """Add a run with its target group, and return its ids.
+        """Add a run, with its target group, project and account where there is none, and return its ids.
 
-        Ids left out are made up; without `project_id` the run is in the project `Sandbox.project_id`. By
+        `target_group_id` may name a target group that was added without a run; account and project may then be left
+        out. Ids have the defaults of `add_target_group`. By
         default a scheduled run starts in a day, any other started a day ago; it ends a week after now or, if
         that is later, a week after its start. Dates are cut to `Behaviour.date_precision` (milliseconds by
         default). `goal_reached`: a paused or completed run has reached its completes goal, so that it cannot
@@ -142,72 +155,62 @@ class Sandbox(FaultControl):
 
         The clock applies at once: a scheduled run with a start in the past becomes live, a live one with an
         end in the past completed. Raises `ConfigurationError` for a bad argument, or if the target group
-        exists already.
+        has a run already.
         """
         known = known_status(status)
         now = self._pipeline.now()
         if goal_reached and known not in {RunStatus.PAUSED, RunStatus.COMPLETED}:
-            raise ConfigurationError(f"add_run(goal_reached=True): a run that is {known} cannot have reached its goal")
-        if isinstance(version, bool) or version < 0:
-            raise ConfigurationError(f"add_run(version={version!r}): must be a whole number of 0 or more")
-        if fielding_run_id is not None and (not fielding_run_id or "/" in fielding_run_id):
-            raise ConfigurationError(f"add_run(fielding_run_id={fielding_run_id!r}): must be a text without '/'")
-        start = _aware("start_fielding_at", start_fielding_at)
-        end = _aware("end_fielding_at", end_fielding_at)
-        if start is None:
-            start = now + _DAY if known is RunStatus.SCHEDULED else now - _DAY
-            start = min(start, end - _DAY) if end else start
-        end = end or max(now, start) + _WEEK
+            raise ConfigurationError(
+                f"add_run(goal_reached=True): must go with status paused or completed, not {known}"
+            )
+        checks.whole("add_run", "version", version, 0)
+        checks.flag("add_run", "goal_reached", goal_reached)
+        if fielding_run_id is not None:
+            rule = "a str without '/', '?', '#', '%', '\\' and blanks"
+            checks.text("add_run", "fielding_run_id", fielding_run_id, rule)
+            if not _RUN_ID.fullmatch(fielding_run_id):
+                raise checks.wrong("add_run", "fielding_run_id", fielding_run_id, rule)
+        start = aware("start_fielding_at", start_fielding_at)
+        end = aware("end_fielding_at", end_fielding_at)
+        try:
+            if start is None:
+                start = now + _DAY if known is RunStatus.SCHEDULED else now - _DAY
+                start = min(start, end - _DAY) if end else start
+            end = end or max(now, start) + _WEEK
+        except OverflowError:
+            raise ConfigurationError(
+                "add_run: the other date would be beyond the years 1 to 9999: pass both dates"
+            ) from None
         if floor(end, self._pipeline.behaviour.date_precision) <= start:
             raise ConfigurationError("add_run: end_fielding_at must be after start_fielding_at")
         with self._pipeline.lock:
-            group = self._new_group(account_id, project_id, target_group_id)
+            group = self._group_ref(account_id, project_id, target_group_id)
+            if self._pipeline.engine.runs.run_of(group) is not None:
+                raise ConfigurationError(
+                    f"target_group_id={target_group_id!r}: must be of a target group without a run, and this has one"
+                )
             run_id = fielding_run_id or self._pipeline.ids.ulid()
             ref = RunRef(group.account_id, group.project_id, group.target_group_id, run_id)
             self._pipeline.engine.add_run(ref, known, start, end, version, now, goal_reached=goal_reached)
             self._pipeline.engine.catch_up(now)
         return ref
 
-    def add_draft(
-        self,
-        *,
-        account_id: int = 101,
-        project_id: str | None = None,
-        target_group_id: str | None = None,
-        failure: JobFailure | None = None,
-    ) -> DraftRef:
-        """Add a draft target group, which a job can launch or schedule, and return its ids.
+    def inspect(self, ref: RunRef | RunHandle) -> FieldingRun:
+        """Return the current state of the run, ETag included.
 
-        Ids left out are made up. With `failure` such a job fails with this code and these reasons. Raises
-        `ConfigurationError` for a bad argument, or if the target group exists already.
+        Raises `KeyError` if there is no such run, `ConfigurationError` for a value that is neither a `RunRef` nor a
+        `Run`. Wherever a method takes a `RunRef`, it takes a `Run` of a session as well.
         """
-        with self._pipeline.lock:
-            group = self._new_group(account_id, project_id, target_group_id)
-            self._pipeline.engine.add_draft(group, failure)
-        return group
-
-    def _new_group(self, account_id: int, project_id: str | None, target_group_id: str | None) -> DraftRef:
-        for name, value in (("project_id", project_id), ("target_group_id", target_group_id)):
-            if value is not None and not PROJECT_ID.fullmatch(value):
-                raise ConfigurationError(f"{name}={value!r}: must be 26 characters of 0-9 and A-Z")
-        if isinstance(account_id, bool) or not 0 <= account_id < 2**31:
-            raise ConfigurationError(f"account_id={account_id!r}: must be a whole number from 0 to 2147483647")
-        group = DraftRef(account_id, project_id or self._project, target_group_id or self._pipeline.ids.ulid())
-        if self._pipeline.engine.runs.has_group(group):
-            raise ConfigurationError(f"target_group_id={target_group_id!r}: exists already")
-        return group
-
-    def inspect(self, ref: RunRef) -> FieldingRun:
-        """Return the current state of the run, ETag included. Raises `KeyError` if there is no such run."""
+        ref = checks.run_ref("inspect", ref)
         with self._pipeline.lock:
             run = self._pipeline.engine.inspect(ref, self._pipeline.now())
         if run is None:
-            raise KeyError(f"no such run: {ref}")
+            raise KeyError(f"no such run: {ref}: use a ref that add_run returned")
         return run
 
     def touch(
         self,
-        ref: RunRef,
+        ref: RunRef | RunHandle,
         *,
         status: RunStatus | str | None = None,
         start_fielding_at: datetime | None = None,
@@ -218,16 +221,56 @@ class Sandbox(FaultControl):
         What is not given stays as it is; the version is raised in any case. Raises `KeyError` if there is no
         such run, `ConfigurationError` for a bad argument.
         """
+        ref = checks.run_ref("touch", ref)
         known = None if status is None else known_status(status)
-        start = _aware("start_fielding_at", start_fielding_at)
-        end = _aware("end_fielding_at", end_fielding_at)
+        start = aware("start_fielding_at", start_fielding_at)
+        end = aware("end_fielding_at", end_fielding_at)
         with self._pipeline.lock:
+            stored = self._pipeline.engine.runs.accepted(ref)
+            if stored is not None and (end or stored.end) <= (start or stored.start):
+                raise ConfigurationError("touch: end_fielding_at must be after start_fielding_at")
             run = self._pipeline.engine.touch(ref, known, start, end, self._pipeline.now())
         if run is None:
-            raise KeyError(f"no such run: {ref}")
+            raise KeyError(f"no such run: {ref}: use a ref that add_run returned")
         return run
 
-    # Clock and rate limit
+    # Assistants
+
+    def inspect_assistant(self, group: DraftRef | RunRef | RunHandle) -> AssistantState:
+        """Return the assignment of a target group's Fielding Assistant: its modules as JSON text, and its ETag.
+
+        `group`: a `RunRef`, `Run` or `DraftRef` of the target group. Raises `KeyError` if there is no such one.
+        """
+        with self._pipeline.lock:
+            return self._pipeline.engine.assistants.state(self._assistant_key(group))
+
+    def touch_assistant(self, group: DraftRef | RunRef | RunHandle, modules: str) -> AssistantState:
+        """Replace the assignment of an assistant as another user. `modules`: the JSON object of the API's PUT, as text.
+
+        Raises `KeyError` if there is no such target group, `ConfigurationError` for modules that the API would refuse.
+        """
+        checks.text("touch_assistant", "modules", modules, "the JSON object of the PUT, as a str")
+        with self._pipeline.lock:
+            key = self._assistant_key(group)
+            try:
+                return self._pipeline.engine.assistants.replace(key, modules)
+            except ValueError as problem:
+                raise ConfigurationError(f"touch_assistant(modules={briefly(modules)}): {problem}") from None
+
+    def _assistant_key(self, group: DraftRef | RunRef | RunHandle) -> tuple[int, str, str]:
+        group = as_ref(group)
+        if not isinstance(group, DraftRef | RunRef):
+            raise ConfigurationError(
+                f"group={briefly(group, 120)}: must be a RunRef, Run or DraftRef of the target group"
+            )
+        key = (group.account_id, group.project_id, group.target_group_id)
+        if self._pipeline.engine.catalog.group(*key) is None:
+            raise KeyError(
+                f"no such target group: {group}: use a ref that add_run, add_draft or add_target_group returned"
+            )
+        return key
+
+    # Clock
 
     @property
     def now(self) -> datetime:
@@ -237,40 +280,8 @@ class Sandbox(FaultControl):
     def advance(self, seconds: float) -> None:
         """Move the sandbox's clock forward: runs go live and complete, jobs are carried out, tokens expire.
 
-        Raises `ConfigurationError` for a negative number.
+        `seconds`: 0 to 1e10. Raises `ConfigurationError` for anything else, and if the clock would pass the start of
+        the year 9000; it then stays as it is.
         """
-        if seconds < 0:
-            raise ConfigurationError(f"advance({seconds!r}): the clock does not go back")
+        checks.seconds("advance", "seconds", seconds)
         self._pipeline.advance(seconds)
-
-    def rate_limit(
-        self,
-        per_second: float | None,
-        *,
-        kind: LimiterKind = "fixed-window",
-        burst: int | None = None,
-        retry_after: RetryAfter = "seconds",
-        window: float = 1.0,
-    ) -> None:
-        """Answer requests beyond `per_second` with 429; `None` removes the limit.
-
-        A new limit starts counting from zero. All requests but those for tokens count, by real time.
-        `window`: the length of a window in seconds, for the window limiters. `burst` is for the buckets: by
-        default the requests of one second for `"token-bucket"`, 1 (even spacing) for `"leaky-bucket"`.
-        `retry_after`: the form of the header (`"absent"`: none), or a function from the seconds to wait to its text,
-        or to `None`. Raises `ConfigurationError`.
-        """
-        if not callable(retry_after) and retry_after not in RETRY_AFTER_FORMS:
-            forms = ", ".join(map(repr, RETRY_AFTER_FORMS))
-            raise ConfigurationError(f"rate_limit(retry_after={retry_after!r}): must be one of {forms}, or a function")
-        limiter = None
-        if per_second is not None:
-            limiter = make_limiter(kind, per_second, burst=burst, window=window, start=monotonic())
-        with self._pipeline.lock:
-            self._pipeline.limiter, self._pipeline.retry_after = limiter, retry_after
-
-
-def _aware(name: str, moment: datetime | None) -> datetime | None:
-    if moment is not None and moment.tzinfo is None:
-        raise ConfigurationError(f"{name}={moment!r}: must be an aware datetime")
-    return moment

@@ -38,8 +38,9 @@ def address_of(url: str) -> Attributes:
 
 
 class Target(NamedTuple):
-    """The target of an attempt: method, URL (without query or user) and its template, the server's address.
+    """The target of an attempt: method, URL (without query or user), the template of its path, the server's address.
 
+    `template`: with the path of the base URL; empty for a request of the caller's own, whose path may be any.
     `resend`: how many times the request was sent before.
     """
 
@@ -51,6 +52,8 @@ class Target(NamedTuple):
 
     def labels(self) -> Attributes:
         """Return the attributes that spans and metrics share."""
+        if not self.template:
+            return {"http.request.method": self.method, **self.address}
         return {"http.request.method": self.method, "url.template": self.template, **self.address}
 
 
@@ -105,7 +108,7 @@ class AttemptTrace:
         if target.resend:
             attributes["http.request.resend_count"] = target.resend
         self._span = self._tracer.start_span(
-            f"{target.method} {target.template}",
+            f"{target.method} {target.template}" if target.template else target.method,
             context=trace.set_span_in_context(self._parent),
             kind=SpanKind.CLIENT,
             attributes=attributes,
@@ -119,7 +122,8 @@ class AttemptTrace:
         found: Attributes = {}
         if status is not None:
             found["http.response.status_code"] = status
-        if error_type is not None:
+        # A 412 is the answer that a conditional request provides for: the call handles it, or fails by itself.
+        if error_type is not None and error_type != "412":
             found["error.type"] = error_type
         with contained(self._call):
             if self._left:

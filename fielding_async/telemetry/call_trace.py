@@ -193,12 +193,12 @@ class CallTrace:
         self._count("lost_replies", {"fielding.operation": self.name, "error.type": error_type})
         write_line("lost reply", self, error_type=error_type)
 
-    def conflict(self, run: str, conflicts: int) -> None:
-        """Record that a write met a 412."""
+    def conflict(self, named: Mapping[str, str], conflicts: int) -> None:
+        """Record that a write met a 412. `named`: the `run` that it is on, or the `target_group` of an assistant."""
         self.counts.conflicts += 1
         self._event("fielding.conflict", {"fielding.conflicts": conflicts})
         self._count("conflicts", {"fielding.operation": self.name})
-        write_line("conflict", self, conflicts=conflicts, run=run)
+        write_line("conflict" if "run" in named else "assistant conflict", self, conflicts=conflicts, **named)
 
     def pausing(self, seconds: float) -> None:
         """Record that all requests pause after a 429."""

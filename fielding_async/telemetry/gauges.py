@@ -38,6 +38,7 @@ _READ: dict[str, Callable[[_Seen], Iterable[tuple[str | None, float | None]]]] =
     "fielding.client.turn_queue.length": lambda seen: [(None, seen.stats.waiting_turns)],
     "fielding.client.slot.usage": lambda seen: [(None, seen.stats.in_flight)],
     "fielding.client.slot.limit": lambda seen: [(None, seen.watch.slots)],
+    "fielding.client.members": lambda seen: [(None, seen.stats.members)],
     "fielding.client.etag_cache.size": lambda seen: [(None, seen.stats.runs_cached)],
 }
 """How the points of each gauge are read from a session: class, where points have one, and value, if there is one."""

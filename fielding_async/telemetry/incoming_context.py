@@ -11,19 +11,23 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, Trace
 from fielding_async.core.errors import ConfigurationError
 from fielding_async.core.wire.trace_headers import read_trace_context
 
-__all__ = ["Headers", "trace_context"]
+__all__ = ["IncomingHeaders", "trace_context"]
 
-Headers = Mapping[str, str] | Iterable[tuple[str | bytes, str | bytes]]
+IncomingHeaders = Mapping[str, str] | Iterable[tuple[str | bytes, str | bytes]]
 """The headers of a request: a mapping (repeated names included, where it has them), or pairs, as ASGI has them."""
 
 
 @contextmanager
-def trace_context(headers: Headers) -> Generator[None, None, None]:
+def trace_context(headers: IncomingHeaders) -> Generator[None, None, None]:
     """Continue the trace of an incoming request: calls of the SDK inside the block send its trace id.
+
+        from aiohttp import web
+        from fielding_async import trace_context
 
         async def handler(request: web.Request) -> web.Response:
             with trace_context(request.headers):
-                await fielding.run(ref).pause()
+                outcome = await fielding.run(ref).pause()
+            return web.Response(text=outcome.effect)
 
     Works with an OpenTelemetry SDK and without one. Does nothing inside a live OpenTelemetry context (of a framework
     that is instrumented), and for headers without a valid `traceparent`: bad ones never raise, as the W3C
@@ -57,7 +61,7 @@ def trace_context(headers: Headers) -> Generator[None, None, None]:
 trace_context.__module__ = "fielding_async"
 
 
-def _pairs(headers: Headers) -> Iterator[tuple[str, str]]:
+def _pairs(headers: IncomingHeaders) -> Iterator[tuple[str, str]]:
     given = cast("Any", headers)
     try:
         for name, value in given.items() if isinstance(headers, Mapping) else given:

@@ -31,6 +31,7 @@ LINES: dict[str, tuple[int, str]] = {
     "retry": (logging.INFO, "attempt %(attempt)d failed (%(error_type)s), next in %(seconds).2f s"),
     "lost reply": (logging.DEBUG, "no usable reply (%(error_type)s), may be applied"),
     "conflict": (logging.INFO, "412, conflict %(conflicts)d on run %(run)s"),
+    "assistant conflict": (logging.INFO, "412, conflict %(conflicts)d on the assistant of group %(target_group)s"),
     "pause": (logging.INFO, "429, all requests pause for %(seconds).2f s"),
     "poll": (logging.INFO, "poll failed (%(error_type)s), polling on"),
     "replay": (logging.INFO, "%(status)d, trying again with another token"),

@@ -11,7 +11,7 @@ from opentelemetry.metrics import Counter, Histogram, Meter, MeterProvider, UpDo
 from fielding_async.__about__ import __version__
 
 from .gauges import Gauges
-from .signal_names import METRICS, SESSION_NAME, Metric
+from .signal_names import METRICS, SCHEMA_URL, SESSION_NAME, Metric
 
 __all__ = ["MeterProvider", "Meters", "find_meters"]
 
@@ -23,7 +23,7 @@ _finding = Lock()  # sessions may be entered in several threads at once
 
 def find_meters(provider: MeterProvider | None) -> "Meters | None":
     """Return the instruments of a provider, or of the global one; `None` if they would record nothing."""
-    meter = metrics.get_meter("fielding_async", __version__, provider)
+    meter = metrics.get_meter("fielding_async", __version__, provider, SCHEMA_URL)
     if type(meter).__module__.startswith("opentelemetry.metrics"):
         return None  # the API's own meter records nothing
     with _finding:

@@ -13,6 +13,7 @@ from fielding_async.core.errors import ConfigurationError
 
 from .log_lines import contained
 from .session_stats import SessionCounts, SessionWatch
+from .signal_names import SCHEMA_URL
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
@@ -29,7 +30,10 @@ def check_providers(tracer_provider: object, meter_provider: object) -> None:
         ("meter_provider", meter_provider, "get_meter"),
     ):
         if provider is not None and not hasattr(provider, method):
-            raise ConfigurationError(f"{name}: must be a provider of OpenTelemetry, not {type(provider).__name__}")
+            raise ConfigurationError(
+                f"{name}: must be a provider of OpenTelemetry, not {type(provider).__name__}: leave it"
+                " out for the global one"
+            )
 
 
 class _OfTheSession:
@@ -43,7 +47,7 @@ class _OfTheSession:
 
 
 def _find_tracer(provider: TracerProvider | None) -> Tracer | None:
-    tracer = trace.get_tracer("fielding_async", __version__, provider)
+    tracer = trace.get_tracer("fielding_async", __version__, provider, SCHEMA_URL)
     if not hasattr(tracer, "start_span"):
         raise TypeError(f"the provider's tracer is a {type(tracer).__name__}")
     # the API's own tracer does nothing

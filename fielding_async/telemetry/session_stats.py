@@ -12,7 +12,7 @@ from attrs import define
 
 from fielding_async.core.models import SessionStats
 
-__all__ = ["LimiterState", "SessionCounts", "SessionWatch", "TurnsState"]
+__all__ = ["LimiterState", "MembershipState", "SessionCounts", "SessionWatch", "TurnsState"]
 
 _MOST_TRIES = 10  # at a snapshot, while another thread changes what is copied
 
@@ -56,6 +56,13 @@ class TurnsState(Protocol):
     def waiting(self) -> int: ...
 
 
+class MembershipState(Protocol):
+    """What is read of the membership of a session that shares its pace."""
+
+    @property
+    def members(self) -> int: ...
+
+
 class SessionWatch:
     """A view of one session, from any thread.
 
@@ -71,6 +78,7 @@ class SessionWatch:
         self.name: str | None = name
         self.slots: int = slots
         self.counts: SessionCounts = SessionCounts()
+        self.membership: MembershipState | None = None
         self._process = os.getpid()
         self._last = SessionStats()
         self._at_close: SessionStats | None = None
@@ -112,5 +120,6 @@ class SessionWatch:
             conflicts=counts.conflicts,
             lost_replies=counts.lost_replies,
             unknown=counts.unknown,
+            members=None if self.membership is None else self.membership.members,
             runs_cached=len(self._memory),
         )

@@ -17,12 +17,19 @@ __all__ = [
     "GAUGES",
     "METRICS",
     "REQUEST_ATTRIBUTES",
+    "SCHEMA_URL",
     "SESSION_NAME",
     "Event",
     "Metric",
     "WaitReason",
     "WriteResult",
 ]
+
+SCHEMA_URL = "https://opentelemetry.io/schemas/1.27.0"
+"""The version of the semantic conventions that the names follow, as the schema URL of the tracer and the meter.
+
+It is the lowest version that has all of them and belongs to the lowest version of the API that is supported.
+"""
 
 SESSION_NAME = "fielding.session.name"
 """The attribute that every metric has where the session has a name: `FieldingSession(name=…)`."""
@@ -218,6 +225,14 @@ GAUGES: dict[str, Metric] = {
         _length("turn_queue.length", "{call}", "Calls that wait for earlier ones on the same run."),
         _length("slot.usage", "{slot}", "Requests in flight."),
         _length("slot.limit", "{slot}", "The most requests in flight."),
+        Metric(
+            "gauge",
+            "fielding.client.members",
+            "{session}",
+            (),
+            "Sessions that share one pace; 0 while their store cannot be reached.",
+            of_several="lowest",
+        ),
         _length("etag_cache.size", "{run}", "Runs that are remembered."),
     )
 }

@@ -12,8 +12,8 @@ import pytest
 
 from fielding_async import (
     Action,
-    Batch,
     Done,
+    DoneWithError,
     FieldingSession,
     JournalError,
     OutcomeUnknownError,
@@ -25,6 +25,7 @@ from fielding_async import (
 from fielding_async.batch.options import Options
 from fielding_async.batch.perform_all import perform_all
 from tests.tools import virtual_time
+from tests.tools.batches import all_rows
 from tests.tools.fake_exchange import FakeExchange, ref_of, session_on
 from tests.tools.fake_storage import Disk, MemoryStorage
 from tests.tools.waits import HANG
@@ -46,10 +47,6 @@ def run_with_session(exchange: FakeExchange, act: Callable[[FieldingSession], Aw
 
 def batch_on_disk(fielding: FieldingSession, rows: Any, disk: Disk, **options: Any) -> PerformAll:
     return perform_all(fielding, rows, Options(**options), storage=lambda: MemoryStorage(disk))
-
-
-async def all_rows(batch: Batch) -> list[Done]:
-    return [done async for done in batch]
 
 
 def test_an_input_that_swallows_its_cancellation_does_not_block_leaving() -> None:
@@ -255,7 +252,7 @@ def test_nothing_is_written_to_a_journal_that_was_closed() -> None:
             async with perform_all(fielding, pauses(40), Options(), storage=lambda: storage) as batch:
                 others.append(asyncio.create_task(all_rows(batch)))
                 await asyncio.sleep(0.011)  # intents are being written
-                yield Done(*pauses(1)[0])
+                yield DoneWithError(*pauses(1)[0], ValueError())
 
         rows = consume()
         await anext(rows)

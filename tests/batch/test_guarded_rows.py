@@ -36,11 +36,6 @@ from tests.tools.sessions import END, applied, sent, session
 UPDATE = Update(end_fielding_at=END)
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "rows.journal"
-
-
 def etag_of(box: Sandbox, ref: RunRef) -> str:
     etag = box.inspect(ref).etag
     assert etag is not None
@@ -186,7 +181,7 @@ LOST: list[tuple[Action, list[Any], object, int]] = [  # the faults of each atte
     (Pause(), [Cut("after")], "unconfirmed", 1),
     (UPDATE, [Cut("headers")], "unconfirmed", 1),
     (Pause(), [(SecondWriter(), Cut("after"))], PreconditionFailedError, 0),
-    (UPDATE, [(SecondWriter(status="paused", shift_end=timedelta(0)), Cut("after"))], PreconditionFailedError, 0),
+    (UPDATE, [(SecondWriter(status="paused"), Cut("after"))], PreconditionFailedError, 0),
     (Pause(), [Cut("before"), SecondWriter()], PreconditionFailedError, 0),
     (Pause(), [(Cut("after"), SecondWriter(when="after"))], "unconfirmed", 1),
     (UPDATE, [(Cut("after"), SecondWriter(end_fielding_at=MOVED, when="after"))], OutcomeUnknownError, 1),

@@ -24,22 +24,12 @@ from fielding_async.core.wire.replies import Attempted
 from fielding_async.http.transport import Outgoing
 from fielding_async.sandbox import Sandbox
 from tests.tools import virtual_time
+from tests.tools.batches import performed
 from tests.tools.fake_exchange import FakeExchange, ref_of, session_on
 from tests.tools.fake_storage import Disk
 from tests.tools.journal_lives import one_process
-from tests.tools.sessions import session
 
 Rows = list[tuple[RunRef, Action]]
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "rows.journal"
-
-
-async def performed(box: Sandbox, rows: Any, path: Path, **arguments: Any) -> list[Done]:
-    async with session(box) as fielding, fielding.perform_all(rows, journal=path, **arguments) as batch:
-        return [done async for done in batch]
 
 
 class Archive(StatusAction):

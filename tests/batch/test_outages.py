@@ -4,16 +4,15 @@ In virtual time, with a journal on a disk in memory, unless a test says otherwis
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from random import Random
 from typing import Any
 
 import pytest
-from attrs import define, field
 
 from fielding_async import (
     Action,
     AuthenticationError,
-    Batch,
     ClientCredentials,
     ConfigurationError,
     Done,
@@ -33,95 +32,18 @@ from fielding_async import (
 )
 from fielding_async.batch.options import Options
 from fielding_async.batch.perform_all import perform_all
-from fielding_async.core.wire.replies import Attempted, NotSent, Response
+from fielding_async.core.wire.replies import Attempted, Response
 from fielding_async.http.transport import Outgoing
 from fielding_async.journal.replay import Replay
 from fielding_async.session import session_over
 from tests.tools import virtual_time
+from tests.tools.batches import collect_into
 from tests.tools.fake_exchange import FakeExchange, ref_of, session_on
 from tests.tools.fake_storage import Disk, MemoryStorage
 
-Rows = list[tuple[RunRef, Action]]
-Answer = Callable[[Outgoing, str, str], Attempted | None]
-PAGE = Response(404, {"Content-Type": "text/html"}, b"<h1>default backend - 404</h1>")
+from .troubled import AWAY, PAGE, Rows, TroubledExchange, applied_once, between, error_body, pauses, perform
 
-
-def error_body(status: int) -> Response:
-    return Response(status, {}, b'{"object":"so_it_is"}')
-
-
-class TroubledExchange(FakeExchange):
-    """Asks `trouble` for an answer to each request before it gives its own. `writes`: (run, If-Match) of those sent."""
-
-    def __init__(self, trouble: Answer) -> None:
-        super().__init__()
-        self.trouble = trouble
-        self.sent_writes: list[tuple[str, str]] = []
-        self.probes: list[float] = []
-
-    def answer(self, outgoing: Outgoing, name: str, action: str) -> Attempted:
-        if action == "get":
-            self.probes.append(asyncio.get_running_loop().time())
-        else:
-            self.sent_writes.append((name, outgoing.headers["If-Match"]))
-        return self.trouble(outgoing, name, action) or super().answer(outgoing, name, action)
-
-
-@define
-class Life:
-    """What a batch left behind: its rows by number, how long it took, and what it said of outages."""
-
-    rows: dict[int, Done] = field(factory=dict)
-    seconds: float = 0.0
-    stuck: int = 0
-    outage: Any = None
-    outages: list[Any] = field(factory=list)
-
-    def open_rows(self) -> list[int]:
-        return sorted(number for number, done in self.rows.items() if done.is_open)
-
-    def done_rows(self) -> list[int]:
-        return sorted(number for number, done in self.rows.items() if done.outcome is not None)
-
-
-def pauses(numbers: Iterable[int]) -> Rows:
-    return [(ref_of(number), Pause()) for number in numbers]
-
-
-def perform(
-    disk: Disk | None, exchange: FakeExchange, rows: Any, *, session: FieldingSession | None = None, **options: Any
-) -> Life:
-    """Perform rows in a process of their own."""
-    life = Life()
-
-    async def main() -> None:
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        storage = None if disk is None else lambda: MemoryStorage(disk)
-        async with session or session_on(exchange) as fielding:
-            async with perform_all(fielding, rows, Options(**options), storage=storage) as batch:
-                watching = loop.create_task(watch(batch))
-                async for done in batch:
-                    assert done.number not in life.rows
-                    life.rows[done.number] = done
-                watching.cancel()
-            life.seconds = loop.time() - began
-            life.stuck, life.outage = batch.stuck, batch.outage
-            assert batch.open == 0
-
-    async def watch(batch: Batch) -> None:
-        while True:
-            await asyncio.sleep(1)
-            if batch.outage is not None:
-                life.outages.append(batch.outage)
-
-    virtual_time.run(main())
-    return life
-
-
-async def collect_into(seen: list[Done], batch: Batch) -> None:
-    async for done in batch:
-        seen.append(done)
+pytestmark = pytest.mark.once
 
 
 def replay_of(disk: Disk) -> Replay:
@@ -131,22 +53,6 @@ def replay_of(disk: Disk) -> Replay:
     for line in lines:
         replay.feed(line)
     return replay
-
-
-def between(begin: float, end: float, answer: Attempted) -> Answer:
-    """Trouble from `begin` to `end`, in seconds of the loop's time after its start."""
-
-    def trouble(outgoing: Outgoing, name: str, action: str) -> Attempted | None:
-        return answer if begin <= asyncio.get_running_loop().time() - 1000 < end else None
-
-    return trouble
-
-
-def applied_once(exchange: FakeExchange, count: int) -> None:
-    assert sorted(exchange.applied) == sorted((f"run{number}", "pause") for number in range(count))
-
-
-AWAY = NotSent("could not connect")
 
 
 @pytest.mark.parametrize(
@@ -285,6 +191,37 @@ def test_a_row_alone_in_trouble_is_set_aside_after_three_tries(status: int, conc
     assert again.done_rows() == [500, 1000]
     assert exchange.times(500) == 2
     assert replay_of(disk).counts().stuck == 0
+
+
+def test_a_storm_of_429s_sets_no_row_aside_for_good() -> None:
+    """A 429 says nothing of a row: while others are accepted, one that it ends is tried again without a count."""
+    dice = Random(11)
+
+    def trouble(outgoing: Outgoing, name: str, action: str) -> Attempted | None:
+        if dice.random() < 0.2:
+            return None
+        return Response(429, {"Retry-After": f"{dice.uniform(0, 5):.1f}"}, b'{"object":"too_many_requests"}')
+
+    exchange, disk = TroubledExchange(trouble), Disk()
+    life = perform(disk, exchange, pauses(range(200)), wait=600.0, timeout=20.0)
+    assert life.stuck == 0
+    assert life.done_rows() == list(range(200))
+    applied_once(exchange, 200)
+
+
+def test_a_row_that_is_limited_for_ever_does_not_keep_a_batch_from_ending() -> None:
+    """Its 429s pause the session, so GETs fail too: after `wait` it is left open."""
+
+    def trouble(outgoing: Outgoing, name: str, action: str) -> Attempted | None:
+        if name != "run5" or action == "get":
+            return None
+        return Response(429, {"Retry-After": "30"}, b'{"object":"too_many_requests"}')
+
+    exchange, disk = TroubledExchange(trouble), Disk()
+    life = perform(disk, exchange, pauses(range(40)), wait=600.0, timeout=20.0)
+    assert life.open_rows() == [5]
+    assert life.done_rows() == [number for number in range(40) if number != 5]
+    assert life.seconds < 1000
 
 
 @pytest.mark.parametrize("wait", [0.0, 60.0])
@@ -477,7 +414,7 @@ def test_a_bad_wait_is_refused(wait: Any) -> None:
 
     async def main() -> None:
         async with session_on(FakeExchange()) as fielding:
-            with pytest.raises(ConfigurationError, match=r"wait=.*must be seconds"):
+            with pytest.raises(ConfigurationError, match=r"wait=.*must be a number of seconds"):
                 fielding.perform_all([], wait=wait)
 
     virtual_time.run(main())

@@ -5,6 +5,8 @@ import gc
 import weakref
 from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -14,10 +16,12 @@ from hypothesis import strategies as st
 from fielding_async import (
     Action,
     Batch,
+    Change,
     Complete,
     ConfigurationError,
     Done,
     FieldingError,
+    FieldingRun,
     FieldingSession,
     InvalidRunStateError,
     OutcomeUnknownError,
@@ -32,6 +36,7 @@ from fielding_async import (
 from fielding_async.core.wire.replies import Attempted
 from fielding_async.http.transport import Outgoing
 from tests.tools import virtual_time
+from tests.tools.batches import all_rows, collect_into
 from tests.tools.fake_exchange import FakeExchange, ref_of, session_on
 
 Rows = list[tuple[RunRef, Action]]
@@ -52,15 +57,6 @@ def run_with_session(exchange: FakeExchange, act: Callable[[FieldingSession], Aw
             return found
 
     return virtual_time.run(main())
-
-
-async def all_rows(batch: Batch) -> list[Done]:
-    return [done async for done in batch]
-
-
-async def collect_into(seen: list[Done], batch: Batch) -> None:
-    async for done in batch:
-        seen.append(done)
 
 
 def test_each_row_comes_back_once_with_its_outcome() -> None:
@@ -700,7 +696,7 @@ def test_a_row_cancelled_from_outside_ends_the_batch() -> None:
         async with fielding.perform_all(pauses(100), concurrency=3) as batch:
             others = asyncio.all_tasks()
             asyncio.get_running_loop().call_later(
-                1.5, lambda: next(iter({t for t in asyncio.all_tasks() - others if "RunAction" in repr(t)})).cancel()
+                1.5, lambda: next(iter({t for t in asyncio.all_tasks() - others if "WriteCall" in repr(t)})).cancel()
             )
             with pytest.raises(FieldingError, match="from outside"):
                 await all_rows(batch)
@@ -802,3 +798,62 @@ def test_without_a_journal_rows_go_on_behind_an_unforeseen_error() -> None:
     first, second = virtual_time.run(main())
     assert isinstance(first.error, ZeroDivisionError)
     assert second.result().effect == "accepted"
+
+
+def test_a_callable_change_stands_for_an_action() -> None:
+    """It gets the run as it is now, in each row; what it raises, or returns wrongly, is the error of its row."""
+    exchange = FakeExchange()
+    refs = [ref_of(number) for number in range(4)]
+
+    def longer(now: FieldingRun) -> Update:
+        assert now.end_fielding_at is not None
+        return Update(end_fielding_at=now.end_fielding_at + timedelta(days=1))
+
+    def broken(now: FieldingRun) -> Update:
+        raise LookupError(now.id)
+
+    rows: list[tuple[RunRef, Action | Change]] = [
+        (refs[0], longer), (refs[0], longer), (refs[1], broken), (refs[2], lambda now: None), (refs[3], Pause()),
+    ]  # fmt: skip
+    rows.append((refs[3], cast("Change", lambda now: now)))
+
+    async def perform(fielding: FieldingSession) -> list[Done]:
+        async with fielding.perform_all(rows, wait=60.0) as batch:
+            return sorted([each async for each in batch], key=lambda each: each.number)
+
+    done: list[Done] = run_with_session(exchange, perform)
+    assert [type(each.error) for each in done] == [
+        type(None), type(None), LookupError, type(None), type(None), ConfigurationError,
+    ]  # fmt: skip
+    first, second = done[0].result(), done[1].result()
+    assert first.end_fielding_at is not None
+    assert second.end_fielding_at == first.end_fielding_at + timedelta(days=1)
+    assert done[0].action is longer
+    assert done[3].result().effect == "already"
+
+
+async def test_a_callable_change_cannot_be_put_on_record(tmp_path: Path) -> None:
+    """With a journal it is a bad row that says why, and the other rows are performed."""
+    rows: list[tuple[RunRef, Action | Change]] = [(ref_of(0), lambda now: None), (ref_of(1), Pause())]
+    async with session_on(FakeExchange()) as fielding, fielding.perform_all(rows, journal=tmp_path / "j") as batch:
+        bad, good = sorted([each async for each in batch], key=lambda each: each.number)
+    assert isinstance(bad.error, ConfigurationError)
+    assert "a callable change cannot be put on record: pass an Update, or leave journal= out" in str(bad.error)
+    assert good.result().effect == "accepted"
+
+
+def test_only_a_run_serves_for_its_ref() -> None:
+    """Another value that has a `ref`, such as a `Done`, is a bad row that says what is taken."""
+
+    async def perform(fielding: FieldingSession) -> list[Done]:
+        run, other = fielding.run(ref_of(0)), Done(ref_of(1), Pause(), None, ValueError())  # type: ignore[operator]
+        rows: list[Any] = [(run, Pause()), (other, Pause())]
+        async with fielding.perform_all(rows) as batch:
+            return sorted([each async for each in batch], key=lambda each: each.number)
+
+    exchange = FakeExchange()
+    good, bad = run_with_session(exchange, perform)
+    assert (good.ref, good.result().effect) == (ref_of(0), "accepted")
+    assert isinstance(bad.error, ConfigurationError)
+    assert "must be a RunRef or a Run" in str(bad.error)
+    assert exchange.times(1) == 0

@@ -34,11 +34,6 @@ EARLIER = Update(start_fielding_at=END - timedelta(days=9000))
 UPDATE = Update(end_fielding_at=END)
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "rows.journal"
-
-
 def leave_journal_of_killed_process(box: Sandbox, path: Path, ref: RunRef, action: Action) -> None:
     """Leave the journal of a process that was killed with this write in flight."""
     records = [intent_line(0, row_digest(ref, action), action, box.inspect(ref))]
@@ -116,6 +111,7 @@ async def test_the_earlier_copy_is_never_taken_after_that(
     ("action", "status", "more"),
     [
         (Pause(), "scheduled", {}),
+        (Resume(), "scheduled", {}),
         (Relaunch(), "scheduled", {}),
         (Relaunch(), "paused", {}),
         (Relaunch(), "completed", {"goal_reached": True}),
@@ -145,6 +141,21 @@ async def test_a_copy_that_was_waiting_for_the_clock_is_why(path: Path) -> None:
         assert isinstance(done.error, OutcomeUnknownError)
         box.advance(1.5 * 86_400)
         assert await deliver_earlier_request(box, ref, Pause(), etag) == 204
+
+
+async def test_a_copy_that_was_waiting_for_a_pause_by_the_exchange_is_why(path: Path) -> None:
+    """A resume of a scheduled run is taken once the run went live and the exchange paused it, under the same ETag."""
+    behaviour = Behaviour(clock_steps_version=False, pause_steps_version=False, pause_steps_etag=False)
+    async with Sandbox(require_token=TOKEN, behaviour=behaviour) as box:
+        ref = box.add_run(status="scheduled")
+        etag = box.inspect(ref).etag
+        assert etag is not None
+        leave_journal_of_killed_process(box, path, ref, Resume())
+        (done,) = await resumed(box, path, (ref, Resume()))
+        assert isinstance(done.error, OutcomeUnknownError)
+        box.advance(1.5 * 86_400)
+        box.pause_by_exchange(ref)
+        assert await deliver_earlier_request(box, ref, Resume(), etag) == 204
 
 
 async def test_dates_that_are_refused_are_refused_for_good(sandbox: Sandbox, path: Path) -> None:

@@ -6,8 +6,8 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -98,6 +98,37 @@ def wait_until_read(reading: int) -> None:
         assert time.monotonic() < until
         time.sleep(0.01)
     time.sleep(0.1)  # until it is in its next call of read, where a signal ends it
+
+
+@contextmanager
+def full_pipe() -> Generator[tuple[int, Callable[[], None]]]:
+    """A pipe that nobody reads, with room for 4 KB: its writing end, and what waits until it is full."""
+    fcntl, termios = pytest.importorskip("fcntl"), pytest.importorskip("termios")
+    reading, writing = os.pipe()
+
+    def held() -> int:
+        return int.from_bytes(fcntl.ioctl(reading, termios.FIONREAD, bytes(4)), sys.byteorder)
+
+    try:
+        os.set_blocking(writing, False)
+        with suppress(BlockingIOError):
+            while True:
+                os.write(writing, bytes(4096))
+        os.set_blocking(writing, True)
+        os.read(reading, 4096)
+        before = held()
+
+        def wait_until_written() -> None:
+            until = time.monotonic() + HANG
+            while held() < before + 3000:
+                assert time.monotonic() < until
+                time.sleep(0.01)
+            time.sleep(0.3)  # until it is in the write that waits
+
+        yield writing, wait_until_written
+    finally:
+        os.close(reading)
+        os.close(writing)
 
 
 def terminal() -> tuple[int, int]:

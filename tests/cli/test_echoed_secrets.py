@@ -48,3 +48,20 @@ def test_doctor_shows_no_echoed_token(cli: Cli, monkeypatch: pytest.MonkeyPatch,
         box.script(Reply(403, body=json.dumps({"object": "o", "detail": text}).encode()), on="get")
         ended = cli("doctor", "--run", ref, *([form] if form else []))
         assert_not_shown(ended.out + ended.err)
+
+
+@pytest.mark.parametrize("form", ["--json", None])
+@pytest.mark.parametrize("offset", [0, 48, 49, 60])
+@pytest.mark.parametrize("command", [["list", "runs"], ["watch"]])
+def test_lists_show_no_echoed_token(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, command: list[str], offset: int, form: str | None
+) -> None:
+    """A token that the server echoes in a refusal is in no message of a list, nor of what is watched."""
+    text = "x" * offset + JWT
+    with Sandbox() as box:
+        monkeypatch.setenv("FIELDING_BASE_URL", box.url)
+        monkeypatch.setenv("FIELDING_TOKEN", JWT)
+        box.script(Reply(400, body=json.dumps({"object": text, "detail": text}).encode()), on="list-target-groups")
+        ended = cli(*command, f"101/{box.project_id}", *([form] if form else []))
+    assert ended.status == 1
+    assert_not_shown(ended.out + ended.err)

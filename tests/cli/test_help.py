@@ -34,12 +34,32 @@ def test_every_help_text_is_complete_and_fits_80_columns(path: tuple[str, ...]) 
     assert all(option.help for option in command.params if isinstance(option, click.Option))
 
 
+PATHS = [
+    (path, parameter.opts[0] if isinstance(parameter, click.Option) else parameter.metavar)
+    for path, command in COMMANDS.items()
+    for parameter in command.params
+    if isinstance(parameter.type, click.Path)
+]
+
+
+@pytest.mark.parametrize(("path", "name"), PATHS, ids=str)
+def test_an_empty_path_is_refused(path: tuple[str, ...], name: str) -> None:
+    """It is what a variable of a shell that is not set leaves, and would be the folder itself: exit 2, and its name."""
+    words = [name, "", "x", "y"] if name.startswith("-") else [""]
+    result = CliRunner().invoke(whole, [*path, *words])
+    assert result.exit_code == 2
+    assert f"Invalid value for '{name}': it is empty: name a file" in result.output
+    assert len(PATHS) >= 9
+
+
 def test_no_option_takes_a_secret() -> None:
-    """There is no option for a token or a secret: they come from the environment."""
+    """There is no option for a token or a secret: they come from the environment, or from a file."""
     options = {
         option: path for path, command in COMMANDS.items() for parameter in command.params for option in parameter.opts
     }
-    assert {name for name in options if "token" in name or "secret" in name} == {"--require-token"}
+    assert {name for name in options if "token" in name or "secret" in name} == {
+        *("--require-token", "--control-token-file", "--token-life"),
+    }
 
 
 def test_the_version_is_told(cli: Cli) -> None:

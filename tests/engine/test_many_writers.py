@@ -16,6 +16,8 @@ from tests.tools.fake_exchange import FakeExchange, ref_of, session_on
 from tests.tools.sessions import longer
 from tests.tools.virtual_time import run
 
+pytestmark = pytest.mark.once
+
 _T = TypeVar("_T")
 EACH = 10
 REF = ref_of(0)

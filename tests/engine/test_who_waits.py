@@ -275,7 +275,7 @@ def test_closing_ends_the_waits_of_every_class() -> None:
             await asyncio.sleep(1)
             assert all(box.waiting_by_class.values())
             assert fielding.engine().turns.waiting == 1
-            fielding.engine().turns.close(lambda: SessionClosedError("closed"))
+            fielding.engine().turns.close()
             ends = await watched
             assert {type(end) for end in ends} == {SessionClosedError}
             assert asyncio.get_running_loop().time() == 1005

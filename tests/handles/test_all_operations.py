@@ -1,4 +1,4 @@
-"""All 22 operations over a socket: success, and each documented error."""
+"""All operations over a socket: success, and each documented error."""
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -21,7 +21,7 @@ from fielding_async import (
     ServerError,
     Timeout,
 )
-from fielding_async.core.wire.operations import OPERATIONS
+from fielding_async.core.wire.operations import BY_NAME, DISCOVERY, OPERATIONS
 from fielding_async.sandbox import Sandbox, Status
 from tests.tools.sessions import END, sent, session
 
@@ -72,6 +72,19 @@ def calls() -> dict[str, Attempt]:
             .schedule_from_draft(start_fielding_at=END - timedelta(days=1), end_fielding_at=END)
         ),
     }
+    found |= {
+        "list-accounts": lambda f, p: f.list_accounts(),
+        "list-projects": lambda f, p: f.account(101).list_projects(),
+        "get-project": lambda f, p: f.project(101, p.ref.project_id).get(),
+        "project-overview": lambda f, p: f.project(101, p.ref.project_id).overview(),
+        "list-target-groups": lambda f, p: f.project(101, p.ref.project_id).list_target_groups(),
+        "target-group-overview": lambda f, p: (
+            f.project(101, p.ref.project_id).target_group(p.ref.target_group_id).overview()
+        ),
+        "list-changes": lambda f, p: (
+            f.project(101, p.ref.project_id).target_group(p.ref.target_group_id).list_changes()
+        ),
+    }
     for kind in ("launch", "schedule"):
         name = f"{kind}-from-draft"
         found[f"{name}-status"] = lambda f, p, kind=kind, name=name: f.draft_job(  # type: ignore[misc]
@@ -88,11 +101,14 @@ def calls() -> dict[str, Attempt]:
 
 
 CALLS = calls()
+ALL = (*OPERATIONS, *DISCOVERY)
 
 
 def documented_errors(name: str) -> list[int]:
     """Return the error statuses that the document lists for an operation."""
-    if name.startswith("bulk-"):
+    if name == "list-accounts":
+        return [400, 401, 403, 500]
+    if name.startswith("bulk-") or BY_NAME[name] in DISCOVERY:
         return [400, 401, 403, 404, 500]
     if name in {"launch-from-draft", "schedule-from-draft"}:
         return [400, 401, 403, 429, 500]
@@ -113,27 +129,27 @@ async def place(sandbox: Sandbox, fielding: FieldingSession, name: str) -> Place
     return Place(ref, draft, jobs)
 
 
-def test_there_are_22() -> None:
+def test_there_are_22_and_those_of_discovery() -> None:
     """The calls tried here are all there are."""
     assert len(OPERATIONS) == 22
-    assert set(CALLS) == {row.name for row in OPERATIONS}
+    assert set(CALLS) == {row.name for row in ALL}
 
 
-@pytest.mark.parametrize("name", [row.name for row in OPERATIONS])
+@pytest.mark.parametrize("name", [row.name for row in ALL])
 async def test_an_operation_succeeds(sandbox: Sandbox, name: str) -> None:
     """Each operation reaches its endpoint and gets the documented success."""
     async with session(sandbox) as fielding:
         stage = await place(sandbox, fielding, name)
         assert await CALLS[name](fielding, stage) is not None
     (request,) = sent(sandbox, name)
-    (row,) = [row for row in OPERATIONS if row.name == name]
+    row = BY_NAME[name]
     assert (request.method, request.status) == (row.method, row.success)
 
 
 @pytest.mark.parametrize(
     ("name", "status"),
-    [(row.name, status) for row in OPERATIONS for status in documented_errors(row.name)],
-    ids=[f"{row.name}-{status}" for row in OPERATIONS for status in documented_errors(row.name)],
+    [(row.name, status) for row in ALL for status in documented_errors(row.name)],
+    ids=[f"{row.name}-{status}" for row in ALL for status in documented_errors(row.name)],
 )
 async def test_an_operation_meets_each_documented_error(sandbox: Sandbox, name: str, status: int) -> None:
     """Each documented error of each operation becomes its class, with method, path, trace id and the body's fields."""
@@ -158,7 +174,7 @@ async def test_an_operation_meets_each_documented_error(sandbox: Sandbox, name: 
     assert error.object
     assert error.detail
     request = sent(sandbox, name)[-1]
-    assert (error.method, error.path) == (request.method, request.path.removeprefix("/v1"))
+    assert (error.method, error.path) == (request.method, request.path.removeprefix("/v1").partition("?")[0])
     assert error.trace_id is not None
     assert error.trace_id in (request.header("traceparent") or "")
 

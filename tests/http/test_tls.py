@@ -189,6 +189,7 @@ async def test_a_lost_write_before_a_certificate_that_is_not_trusted_stays_unkno
 
     async def lose(raw_server: RawServer, connection: Connection, request: RawRequest) -> None:
         raw_server.handle(request)
+        assert server.context is not None
         trustme.CA().issue_cert("127.0.0.1").configure_cert(server.context)
         connection.close()
 

@@ -17,6 +17,8 @@ from tests.tools.fake_storage import Disk
 from tests.tools.journal_lives import one_process
 from tests.tools.sessions import END
 
+pytestmark = [pytest.mark.slow, pytest.mark.once]
+
 Lines = list[bytes]
 ROWS: list[tuple[RunRef, Action]] = [
     (ref_of(number), Update(end_fielding_at=END) if number % 5 == 0 else Pause()) for number in range(150)
@@ -125,11 +127,32 @@ KINDS: dict[str, Callable[[], Iterator[Change]]] = {
 
 
 def read(lines: Lines, head: Head | None) -> Replay:
+    """Read line by line, and group by group as from a file: both find the same."""
+    found = [read_in_one_way(lines, head, by_group=by_group) for by_group in (False, True)]
+    if isinstance(found[0], Exception):
+        assert repr(found[1]) == repr(found[0])
+        raise found[0]
+    assert isinstance(found[1], Replay)
+    one, other = (
+        (each.commits, each.digest, each.good_bytes, each.outcomes, each.open) for each in (found[0], found[1])
+    )
+    assert one == other
+    return found[1]
+
+
+def read_in_one_way(lines: Lines, head: Head | None, *, by_group: bool) -> Replay | Exception:
     replay = Replay()
-    replay.begin(lines[0], head)
-    for line in lines[1:]:
-        replay.feed(line)
-    replay.end()
+    following = iter(lines)
+    try:
+        replay.begin(next(following), head)
+        for line in following:
+            if by_group:
+                replay.feed_group(line, following)
+            else:
+                replay.feed(line)
+        replay.end()
+    except (DamagedError, ConfigurationError) as error:
+        return error
     return replay
 
 

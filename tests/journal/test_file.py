@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +39,9 @@ from tests.tools.journal_text import WRITTEN, leave_head
 from tests.tools.sessions import TOKEN, applied, session
 from tests.tools.waits import HANG
 
+pytestmark = pytest.mark.once
+
 Rows = list[tuple[RunRef, Action]]
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "rows.journal"
 
 
 def rows_on_new_runs(sandbox: Sandbox, count: int = 20, *actions: Action) -> Rows:
@@ -132,7 +130,9 @@ async def test_another_exchange_is_refused(sandbox: Sandbox, path: Path) -> None
         with pytest.raises(ConfigurationError, match="another plan"):
             await performed(fielding, rows, path)
     async with FieldingSession("token", base_url="https://api.cint.com/v1") as fielding:
-        with pytest.raises(ConfigurationError, match=r"another exchange: it was begun for http://127.*api\.cint\.com"):
+        with pytest.raises(
+            ConfigurationError, match=r"another exchange: it was started for http://127.*api\.cint\.com"
+        ):
             await performed(fielding, rows, path, plan="digest 1")
     async with session(sandbox, api_version="2026-01-01") as fielding:
         with pytest.raises(ConfigurationError, match="another API version"):
@@ -266,20 +266,20 @@ async def test_entering_that_is_cancelled_does_not_read_to_the_end(
         await performed(fielding, rows, path)
     lines: list[bytes] = []
     reads, goes_on = asyncio.Event(), threading.Event()
-    loop, feed = asyncio.get_running_loop(), Replay.feed
+    loop, feed = asyncio.get_running_loop(), Replay.feed_group
 
-    def held(replay: Replay, line: bytes) -> None:
+    def held(replay: Replay, line: bytes, following: Iterator[bytes]) -> bytes:
         lines.append(line)
         loop.call_soon_threadsafe(reads.set)
         assert goes_on.wait(HANG)
-        feed(replay, line)
+        return feed(replay, line, following)
 
     async def enter() -> None:
         async with session(sandbox) as fielding, fielding.perform_all(rows, journal=path):
             raise AssertionError("it was entered")
 
     with monkeypatch.context() as patched:
-        patched.setattr(Replay, "feed", held)
+        patched.setattr(Replay, "feed_group", held)
         entering = asyncio.create_task(enter())
         await reads.wait()
         entering.cancel()

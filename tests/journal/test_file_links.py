@@ -15,11 +15,6 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="links and modes
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "rows.journal"
-
-
-@pytest.fixture
 def victim(tmp_path: Path) -> Path:
     """A file that another program keeps, empty as a lock file is: what a journal would fill."""
     file = tmp_path / "victim"

@@ -140,5 +140,7 @@ def test_a_newer_format_is_refused(tmp_path: Path) -> None:
     """What to do is said."""
     path = tmp_path / "rows.journal"
     path.write_bytes(FIXTURE.read_bytes().replace(b'"fielding_journal":1', b'"fielding_journal":3'))
-    with pytest.raises(ConfigurationError, match="format 3; this version reads formats 1 to 2; use a newer version"):
+    with pytest.raises(
+        ConfigurationError, match="format 3, and this version reads formats 1 to 2: use a newer version"
+    ):
         read_journal(path)

@@ -1,8 +1,11 @@
 """The head beside a journal: what it shows of one that was cut back, how it comes and goes, and that it is private."""
 
+import asyncio
 import os
 import stat
 import sys
+import threading
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,6 +14,7 @@ import pytest
 from fielding_async import Action, ConfigurationError, Done, Pause, Resume, RunRef, journal_rows, read_journal
 from fielding_async.journal.chain import Head, head_of
 from fielding_async.journal.head_file import HeadFile
+from fielding_async.journal.locked_file import LockedFile
 from fielding_async.sandbox import Sandbox
 from tests.tools.journal_text import leave_head
 from tests.tools.sessions import applied, session
@@ -19,18 +23,19 @@ Rows = list[tuple[RunRef, Action]]
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "rows.journal"
-
-
-@pytest.fixture
 def head(path: Path) -> Path:
     return path.with_name("rows.journal.head")
 
 
-async def performed(sandbox: Sandbox, rows: Rows, path: Path) -> list[Done]:
+async def performed(
+    sandbox: Sandbox, rows: Rows, path: Path, on_done: Callable[[Done], object] = lambda _: None
+) -> list[Done]:
+    found: list[Done] = []
     async with session(sandbox) as fielding, fielding.perform_all(rows, journal=path, concurrency=2) as batch:
-        return [done async for done in batch]
+        async for done in batch:
+            found.append(done)
+            on_done(done)
+    return found
 
 
 def new_rows(sandbox: Sandbox, count: int = 6) -> Rows:
@@ -124,14 +129,13 @@ async def test_a_missing_head_is_a_warning(sandbox: Sandbox, path: Path, head: P
     if left is not None:
         head.write_bytes(left)
     with pytest.warns(
-        UserWarning, match=r"its head .*rows.journal.head' is missing: whether .* cut back .* cannot be told"
+        UserWarning, match=r"its head .*rows.journal.head' is missing: it is not known whether .* was cut off"
     ):
         assert await performed(sandbox, rows, path) == []
     assert what_it_says(path) == last_group(path)
     assert await performed(sandbox, rows, path) == []
 
 
-@pytest.mark.filterwarnings("error:its head:UserWarning", "error:.*is missing:UserWarning")
 async def test_a_warning_that_is_an_error_is_told_again(sandbox: Sandbox, path: Path, head: Path) -> None:
     """The head is made after the warning, so that who was stopped by it is not let through the next time."""
     rows = new_rows(sandbox)
@@ -141,6 +145,94 @@ async def test_a_warning_that_is_an_error_is_told_again(sandbox: Sandbox, path: 
         with pytest.raises(UserWarning, match="is missing"):
             await performed(sandbox, rows, path)
         assert not head.exists()
+
+
+async def test_a_journal_that_cannot_be_used_is_free_once_that_is_raised(
+    sandbox: Sandbox, path: Path, head: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is unlocked by then, so that the same batch may be tried again at once."""
+    rows = new_rows(sandbox)
+    await performed(sandbox, rows, path)
+    head.unlink()
+    may_close = threading.Event()
+    closed: list[LockedFile] = []
+    close = LockedFile.close
+
+    def close_late(file: LockedFile) -> None:
+        assert may_close.wait(30)
+        close(file)
+        closed.append(file)
+
+    monkeypatch.setattr(LockedFile, "close", close_late)
+    async with session(sandbox) as fielding:
+        asyncio.get_running_loop().call_later(0.01, may_close.set)
+        with pytest.raises(UserWarning, match="is missing"):
+            async with fielding.perform_all(rows, journal=path):
+                pass
+        assert closed
+
+
+@pytest.mark.parametrize("what", ["removed", "emptied", "replaced", "cut"])
+async def test_a_head_that_is_lost_under_a_batch_is_written_anew(
+    sandbox: Sandbox, path: Path, head: Path, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next write of the head finds out, says so once, and makes one that says what is durable."""
+    monkeypatch.setattr("fielding_async.journal.locked_file._HEAD_EVERY", 0.0)
+    rows = new_rows(sandbox)
+
+    def lose(_: Done) -> None:
+        if what == "replaced":
+            head.with_suffix(".other").write_bytes(bytes(256))
+            head.with_suffix(".other").replace(head)
+        elif what == "removed":
+            head.unlink(missing_ok=True)
+        elif head.exists():
+            os.truncate(head, 0 if what == "emptied" else 128)
+
+    with pytest.warns(UserWarning, match="rows.journal.head' was removed, replaced or emptied .* written anew") as said:
+        await performed(sandbox, rows, path, lose)
+    assert len(said) == 1
+    assert what_it_says(path) == last_group(path)
+    assert stat.S_IMODE(head.stat().st_mode) == 0o600
+    assert await performed(sandbox, rows, path) == []
+
+
+def test_a_head_that_is_replaced_as_soon_as_it_is_made_is_found_lost(
+    path: Path, head: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What has its name by then is not taken for the file that was written."""
+    file = HeadFile(str(path), "journal")
+    replace = os.replace
+
+    def replace_twice(new: str, name: str) -> None:
+        replace(new, name)
+        head.with_suffix(".other").write_bytes(bytes(256))
+        replace(head.with_suffix(".other"), name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.replace", replace_twice)
+        file.write(Head(1, "a" * 32, 1))
+    assert not file.is_in_place()
+    file.write(Head(2, "b" * 32, 2))
+    file.close()
+    assert file.was_lost
+    assert what_it_says(path) == Head(2, "b" * 32, 2)
+
+
+async def test_a_head_that_cannot_be_written_anew_is_told_of(sandbox: Sandbox, path: Path, head: Path) -> None:
+    """A folder in its place: the batch goes on, as nothing is lost without a head."""
+    rows = new_rows(sandbox)
+
+    def put_in_the_way(done: Done) -> None:
+        if done.number == 2:
+            head.unlink()
+            (head / "in the way").mkdir(parents=True)
+
+    with pytest.warns(UserWarning, match="it cannot be written anew: "):
+        await performed(sandbox, rows, path, put_in_the_way)
+    (head / "in the way").rmdir()
+    head.rmdir()
+    assert read_journal(path).counts.done == 6
 
 
 async def test_a_journal_that_was_deleted_is_not_begun_anew_beside_its_head(
@@ -154,7 +246,7 @@ async def test_a_journal_that_was_deleted_is_not_begun_anew_beside_its_head(
         if text is not None:
             path.write_bytes(text)
         with pytest.raises(
-            ConfigurationError, match=r"says that it had \d+ groups, and it is empty: put it back, or move"
+            ConfigurationError, match=r"says that the journal had \d+ groups, and it is empty: put it back, or move"
         ):
             await performed(sandbox, rows, path)
         assert path.exists() == (text is not None)
@@ -200,6 +292,29 @@ async def test_one_slot_of_two_is_enough(sandbox: Sandbox, path: Path, head: Pat
         assert found is not None
         assert found.groups <= newest.groups
         assert read_journal(path).counts.done == 6
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="permissions do not hold root back")
+async def test_a_head_that_may_not_be_written_or_read(sandbox: Sandbox, path: Path, head: Path) -> None:
+    """A read-only one is replaced; in a read-only folder it stays behind, and the rows are done; an unreadable one is
+    refused, for nothing can be said of the journal's end.
+    """
+    rows = new_rows(sandbox)
+    await performed(sandbox, rows[:2], path)
+    head.chmod(0o400)
+    await performed(sandbox, rows[:4], path)
+    assert what_it_says(path) == last_group(path)
+    assert stat.S_IMODE(head.stat().st_mode) == 0o600
+    behind = what_it_says(path)
+    path.parent.chmod(0o500)
+    try:
+        await performed(sandbox, rows, path)
+        assert what_it_says(path) == behind != last_group(path)
+    finally:
+        path.parent.chmod(0o700)
+    assert read_journal(path).counts.done == 6
+    head.chmod(0)
+    await refused(sandbox, rows, path, r"rows.journal.head' cannot be read: Permission denied")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="links and modes of POSIX")

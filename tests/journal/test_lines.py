@@ -36,7 +36,8 @@ from tests.tools.journal_text import unchained_commit
 from tests.tools.sessions import END, REF, run_value
 
 ACTIONS: list[Action] = [LaunchNow(), Pause(), Resume(), Complete(), Relaunch(), Update(end_fielding_at=END)]
-ACTIONS += [Update(start_fielding_at=END), Update(datetime(2030, 1, 1, tzinfo=UTC), END)]
+ACTIONS += [Update(start_fielding_at=END)]
+ACTIONS += [Update(start_fielding_at=datetime(2030, 1, 1, tzinfo=UTC), end_fielding_at=END)]
 BASE = run_value(etag='W/"7 \\ \N{SNOWMAN}"', last_changed_by='a "b"')
 
 

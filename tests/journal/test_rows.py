@@ -8,7 +8,7 @@ import pytest
 
 from fielding_async import (
     Action,
-    Done,
+    DoneWithError,
     JournalEvent,
     Pause,
     RunRef,
@@ -97,8 +97,8 @@ async def test_a_row_that_is_stuck_is_taken_up_again(tmp_path: Path) -> None:
     error = ServerError("500: no", status=500, trace_id="c" * 32)
     journal = await opened(path, Clock())
     await asyncio.gather(journal.record_intent(0, digest, Pause(), run_value(), REF))
-    journal.record_stuck(digest, Done(REF, Pause(), error=error, number=0))
-    journal.record_stuck(digest, Done(REF, Pause(), error=error, number=1))
+    journal.record_stuck(digest, DoneWithError(REF, Pause(), error, number=0))
+    journal.record_stuck(digest, DoneWithError(REF, Pause(), error, number=1))
     await journal.aclose()
     counts = read_journal(path).counts
     assert (counts.stuck, counts.in_flight, counts.ended) == (2, 0, 0)
@@ -113,7 +113,7 @@ async def test_a_row_that_is_stuck_is_taken_up_again(tmp_path: Path) -> None:
     assert journal.replay.state(0) is journal.replay.state(1) is None
     assert list(journal.replay.open) == [0]  # gone on with under its ETag
     await asyncio.gather(journal.record_intent(1, digest, Pause(), run_value(), REF))
-    journal.record_end(digest, Done(REF, Pause(), error=error, number=0))
+    journal.record_end(digest, DoneWithError(REF, Pause(), error, number=0))
     await journal.aclose()
     counts = read_journal(path).counts
     assert (counts.stuck, counts.in_flight, counts.failed) == (0, 1, 1)

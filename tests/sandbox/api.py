@@ -1,6 +1,7 @@
 """A plain HTTP client for the tests, no part of the SDK: the sandbox is met as any client would meet it."""
 
 import json
+import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -116,10 +117,14 @@ def run_path(ref: RunRef) -> str:
 
 
 def status_of(sandbox: Sandbox, ref: RunRef) -> str:
-    """GET a run without an event loop."""
+    """GET a run without an event loop. Raises `HTTPError`, closed: an open one is reported from Python 3.14 on."""
     request = urllib.request.Request(sandbox.url + run_path(ref), headers={"Cint-API-Version": "2025-12-18"})
-    with urllib.request.urlopen(request, timeout=10) as reply:
-        return str(reply.read().decode())
+    try:
+        with urllib.request.urlopen(request, timeout=10) as reply:
+            return str(reply.read().decode())
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise
 
 
 @asynccontextmanager

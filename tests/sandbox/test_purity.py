@@ -7,7 +7,19 @@ from pathlib import Path
 import fielding_async.sandbox
 
 IMPURE = {"asyncio", "aiohttp", "time", "random", "threading", "socket", "os", "logging"}
-ADAPTERS = {"server", "lifecycle", "sandbox", "request_pipeline", "hold"}
+ADAPTERS = {
+    "server",
+    "lifecycle",
+    "sandbox",
+    "request_pipeline",
+    "hold",
+    "failures",
+    "traffic_control",
+    "token_control",
+    "observation",
+    "door",
+    "events",
+}
 
 
 def test_the_rules_are_pure() -> None:

@@ -52,7 +52,7 @@ def test_the_fixture_fails_a_test_that_leaves_faults(pytester: pytest.Pytester) 
     options = ("-o", "asyncio_default_fixture_loop_scope=function")
     result = pytester.runpytest_inprocess(*options, *plugin_option())
     result.assert_outcomes(passed=2, errors=1)
-    result.stdout.fnmatch_lines(["*scripted faults that never struck: Cut(at='after')*"])
+    result.stdout.fnmatch_lines(["*scripted faults that were never used: Cut(at='after')*"])
 
 
 def plugin_option() -> tuple[str, ...]:

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from fielding_async import FieldingSession
 from fielding_async.core.errors import ConfigurationError
-from fielding_async.sandbox import Sandbox
+from fielding_async.sandbox import Cut, Sandbox
 
 
 def test_bad_arguments_are_refused() -> None:
@@ -70,3 +71,19 @@ def test_start_and_end_left_out_fit_the_ones_given() -> None:
     assert late.end_fielding_at - late.start_fielding_at == timedelta(days=7)
     past = sandbox.inspect(sandbox.add_run("live", end_fielding_at=sandbox.now - timedelta(days=9)))
     assert past.status == "completed"
+
+
+def test_a_run_of_a_session_serves_as_its_ref() -> None:
+    """Every method that takes a `RunRef` takes a `Run`, and does the same."""
+    sandbox = Sandbox()
+    ref = sandbox.add_run("live")
+    run = FieldingSession("t").run(ref)
+    assert sandbox.inspect(run) == sandbox.inspect(ref)
+    assert sandbox.touch(run).version == 2
+    sandbox.script(Cut(), on="pause", ref=run)
+    assert sandbox.inspect_assistant(run) == sandbox.inspect_assistant(ref)
+    sandbox.pause_by_exchange(run)
+    assert sandbox.inspect(ref).status == "paused"
+    assert {write.ref for write in sandbox.history} == {ref}
+    with pytest.raises(KeyError, match=f"no such run: {ref}"):
+        Sandbox(seed=1).inspect(run)

@@ -17,7 +17,7 @@ from fielding_async.sandbox import Cut, Sandbox, SecondWriter, Status
 from fielding_async.telemetry.call_trace import CallTrace
 from fielding_async.telemetry.meters import find_meters
 from fielding_async.telemetry.otel_providers import Providers
-from fielding_async.telemetry.signal_names import GAUGES, METRICS
+from fielding_async.telemetry.signal_names import GAUGES, METRICS, SCHEMA_URL
 from tests.tools.fake_exchange import FakeExchange, ref_of, session_on
 from tests.tools.sessions import session
 from tests.tools.spans import Watched
@@ -39,7 +39,7 @@ def labels(sandbox: Sandbox, name: str, **others: Any) -> dict[str, Any]:
     row = operation(name)
     found = {
         "http.request.method": row.method,
-        "url.template": row.path,
+        "url.template": f"/v1{row.path}",
         "server.address": "127.0.0.1",
         "server.port": urlsplit(sandbox.url).port,
     }
@@ -122,7 +122,6 @@ async def test_the_metrics_of_a_bad_day(sandbox: Sandbox, watched: Watched) -> N
     assert {str(attributes.get("error.type")) for attributes, _ in requests} == {
         "None",
         "404",
-        "412",
         "429",
         "503",
         "connection",
@@ -149,6 +148,18 @@ async def test_the_metrics_of_a_bad_day(sandbox: Sandbox, watched: Watched) -> N
             ({"fielding.wait.reason": "pause"}, 1),
         ],
     )
+
+
+async def test_spans_and_metrics_name_the_version_of_the_conventions(sandbox: Sandbox) -> None:
+    """The scope of spans and that of metrics have the schema URL."""
+    watched = Watched()
+    async with session(sandbox, **watched.providers) as fielding:
+        await fielding.run(sandbox.add_run("live")).get()
+    data = watched.reader.get_metrics_data()
+    assert data is not None
+    scopes = [scope.scope for scope in data.resource_metrics[0].scope_metrics]
+    scopes += [span.instrumentation_scope for span in watched.spans() if span.instrumentation_scope is not None]
+    assert [(scope.name, scope.schema_url) for scope in scopes] == [("fielding_async", SCHEMA_URL)] * 3
 
 
 async def test_token_renewals_are_counted(sandbox: Sandbox, watched: Watched) -> None:

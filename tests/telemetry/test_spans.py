@@ -65,12 +65,14 @@ def attempt(sandbox: Sandbox, name: str, path: str, status: int | None, **others
     attributes = {found[key]: value for key, value in others.items()}
     if status is not None:
         attributes["http.response.status_code"] = status
-        if status >= 400:
+        if status >= 400 and status != 412:
             attributes["error.type"] = str(status)
     return Node(
-        f"{row.method} {row.path}",
+        f"{row.method} /v1{row.path}",
         "CLIENT",
-        request_attributes(row.method, sandbox.url + path, row.path, urlsplit(sandbox.url).port or 0, **attributes),
+        request_attributes(
+            row.method, sandbox.url + path, f"/v1{row.path}", urlsplit(sandbox.url).port or 0, **attributes
+        ),
         status="ERROR" if "error.type" in attributes else "UNSET",
     )
 
@@ -105,6 +107,33 @@ async def test_a_cold_action_and_a_warm_one(sandbox: Sandbox, watched: Watched) 
         (header,) = request.header_values("traceparent")
         assert header.startswith(f"00-{position}-")
     assert [format_trace_id(span.context.trace_id) for span in clients] == [cold.trace_id] * 2 + [warm.trace_id]
+
+
+async def test_pages_of_a_list_and_the_runs_that_are_found(sandbox: Sandbox, watched: Watched) -> None:
+    """Each page and each list of runs is a call, below the span around the iteration; no span shows a query."""
+    ref = sandbox.add_run("live")
+    group = {"fielding.target_group_id": ref.target_group_id}
+    counts = {"fielding.requests": 1, "fielding.conflicts": 0}
+    project = {"fielding.account_id": 101, "fielding.project_id": sandbox.project_id, **counts}
+    path = f"/demand/accounts/101/projects/{sandbox.project_id}/target-groups"
+    sandbox.add_draft()
+    async with session(sandbox, **watched.providers) as fielding:
+        with watched.tracers.get_tracer("mine").start_as_current_span("around"):
+            await fielding.project(101, sandbox.project_id).list_target_groups(page_size=1).all()
+            await fielding.project(101, sandbox.project_id).find_runs(search="target").all()
+    (around,) = watched.trees()
+    page = call(
+        "list-target-groups",
+        {"fielding.operation": "list-target-groups", **project},
+        attempt(sandbox, "list-target-groups", path, 200),
+    )
+    runs = call(
+        "list",
+        {"fielding.operation": "list", **group, **project},
+        attempt(sandbox, "list", f"{path}/{ref.target_group_id}/fielding-runs", 200),
+    )
+    assert around.children == [page, page, page, runs]
+    assert "search_string=target" in sandbox.requests[2].path
 
 
 async def test_an_action_with_a_conflict(sandbox: Sandbox, watched: Watched) -> None:
@@ -487,7 +516,7 @@ async def test_waiting_for_a_turn_and_a_slot_are_events(sandbox: Sandbox, watche
     first, second = sandbox.add_run("live"), sandbox.add_run("live")
     hold = Hold()
     sandbox.script(hold, on="pause", ref=first)
-    async with session(sandbox, limits=Limits(1, adaptive=False), **watched.providers) as fielding:
+    async with session(sandbox, limits=Limits(concurrency=1, adaptive=False), **watched.providers) as fielding:
         tasks = [asyncio.create_task(fielding.run(first).pause())]
         await hold.arrived()
         tasks += [asyncio.create_task(fielding.run(first).resume()), asyncio.create_task(fielding.run(second).pause())]

@@ -9,7 +9,7 @@ from attrs import define, evolve, field, frozen
 
 from fielding_async import FieldingError, Outcome, OutcomeUnknownError, RunRef, TransportError
 from fielding_async.sandbox import Sandbox
-from fielding_async.sandbox.fault_script import Script
+from fielding_async.sandbox.faults.script import Script
 
 __all__ = ["Called", "DiceScript", "Driven", "false_reports"]
 

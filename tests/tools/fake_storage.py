@@ -88,6 +88,10 @@ class MemoryStorage:
 
         asyncio.get_running_loop().call_later(disk.latency, end)
 
+    @property
+    def may_leave(self) -> Callable[[], bool] | None:
+        return None
+
     def close(self) -> "asyncio.Future[None]":
         closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         asyncio.get_running_loop().call_later(self._disk.latency, closed.set_result, None)

@@ -1,4 +1,4 @@
-"""The pattern of `--journal`: the path of a journal, with the date on which it is begun in its name. Pure."""
+"""The pattern of `--journal`: the path of a journal, with the date on which it is started in its name. Pure."""
 
 import re
 from datetime import date
@@ -28,7 +28,7 @@ class JournalPattern:
         return any(is_letter for _, is_letter in self.parts)
 
     def path(self, day: date) -> Path:
-        """Return the path of a journal that is begun on this day (UTC)."""
+        """Return the path of a journal that is started on this day (UTC)."""
         values = {"Y": f"{day.year:04}", "m": f"{day.month:02}", "d": f"{day.day:02}"}
         return self.folder / "".join(values[text] if is_letter else text for text, is_letter in self.parts)
 
@@ -63,5 +63,5 @@ def parse_pattern(path: Path) -> JournalPattern:
         elif letter in _DIGITS:
             parts.append((letter, True))
         else:
-            raise ConfigurationError(f"--journal {path}: {match[0]!r} is not known: {_RULE}")
+            raise ConfigurationError(f"--journal {path}: {match[0]!r} is not known: use only these: {_RULE}")
     return JournalPattern(Path(folder.replace("%%", "%")), tuple(parts))

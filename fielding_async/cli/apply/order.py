@@ -18,7 +18,7 @@ class Order:
     """The arguments and options of the command.
 
     `is_lasting`: the plan can be read again later, under this name. `is_dated`: the journal's name has a date.
-    `sandbox`: the server says that it is a sandbox. `check_runs`: of how many rows the run is looked at first.
+    `sandbox`: the server says that it is a sandbox. `check_runs`: of how many rows the run is fetched first.
     `words`: the command that continues the plan. `page`: where the report is
     written, if it is.
     """

@@ -8,11 +8,11 @@ from typing import Any
 
 from rich.table import Table
 
-from fielding_async import JournalCounts, JournalRow, JournalSummary, journal_rows, read_journal
+from fielding_async import JournalCounts, JournalRow, JournalSummary, journal_rows
 from fielding_async.cli.shared.exit_status import Exit
 from fielding_async.cli.shared.output import duration, printable, stdout_console, write_json, write_stderr, write_stdout
+from fielding_async.cli.shared.plan.cells.actions import ACTIONS
 from fielding_async.cli.shared.plan.checked_plan import CheckedPlan, ProblemKind
-from fielding_async.cli.shared.plan.row import ACTIONS
 from fielding_async.cli.shared.row_texts import error_text
 from fielding_async.cli.shared.value_texts import error_object, json_value
 from fielding_async.core.errors import ConfigurationError
@@ -37,7 +37,7 @@ def report(execution: Execution) -> int:
     order, checked = execution.order, execution.checked
     files = FailedRows(order, guarded=checked.guarded > 0)
     try:
-        summary = read_journal(order.journal)
+        summary = execution.summary()
         counts = summary.counts
         first, kinds = _collect_bad_rows(
             execution, files, has_any=counts.done < counts.ended + counts.in_flight + counts.stuck
@@ -193,7 +193,7 @@ def _lines(execution: Execution, summary: JournalSummary, written: dict[str, Pat
     if written.get("unknown"):
         lines.append(f"rows that may or may not have been applied, to be checked: {written['unknown']}")
     if counts.in_flight or unsent or counts.stuck:
-        lines += ["to go on:", f"  {order.again}"]
+        lines += ["to continue:", f"  {order.again}"]
         if not order.is_lasting:
             lines.append(f"  (with the same rows on {order.plan})")
     return [printable(line) for line in lines]
@@ -234,6 +234,7 @@ def _object(
         "base_url": order.base_url,
         "sandbox": order.sandbox,
         "rows": execution.checked.rows,
+        "resolved_runs": 0 if execution.runs is None else execution.runs.target_groups,
         **named,
         "stuck": counts.stuck,
         "open": unsent + counts.in_flight,

@@ -1,6 +1,5 @@
-"""`--check-runs`: looks at runs of a plan before anything is sent, and finds those that are not there."""
+"""`--check-runs`: fetches runs of a plan before anything is sent, and finds those that are not there."""
 
-import asyncio
 import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Literal
@@ -15,14 +14,16 @@ from fielding_async.cli.shared.plan.checked_plan import SHOWN, CheckedPlan, veri
 from fielding_async.cli.shared.plan.row import BadLine, PlanRow
 from fielding_async.cli.shared.signal_handling import run_async
 from fielding_async.core.credentials import resolve_auth
-from fielding_async.core.errors import FieldingError, NotFoundError
+from fielding_async.core.errors import NotFoundError
 from fielding_async.core.models import RunRef
 from fielding_async.journal.replay import Replay
 
 from .journal_files import read_replay
 from .order import Order
+from .rows.recorded_runs import RecordedRuns, known_run
+from .rows.side_by_side import for_each
 
-__all__ = ["look_at_runs", "spread"]
+__all__ = ["check_runs", "spread"]
 
 _HowMany = int | Literal["all"]
 """How many rows are checked."""
@@ -39,46 +40,49 @@ class _Missing:
 
 @frozen
 class _Found:
-    """What was found: how many runs were looked at, and which of them are missing, in the order of the plan."""
+    """What was found: how many runs were fetched, and which of them are missing, in the order of the plan."""
 
-    looked_at: int = 0
+    fetched: int = 0
     missing: list[_Missing] = field(factory=list[_Missing])
 
 
-def look_at_runs(
+def check_runs(
     order: Order,
     checked: CheckedPlan,
     earlier: JournalSummary | None,
     rows: Callable[[], Iterable[PlanRow | BadLine]],
+    found_runs: RecordedRuns | None = None,
 ) -> int | None:
-    """Look at runs of rows that have not ended, and end the command if one is missing.
+    """Fetch runs of rows that have not ended, and end the command if one is missing.
 
-    `rows` reads the plan again. Returns how many runs were looked at; `None` if none had to be.
+    `rows` reads the plan again. `found_runs`: the runs of a plan that names none. Returns how many runs were fetched;
+    `None` if none had to be.
     """
     if order.check_runs is None or (earlier is not None and earlier.counts.ended == checked.rows):
         return None
     resolve_auth(None, os.environ)
     silence_log()
     replay = Replay() if earlier is None else read_replay(order.journal)
-    named = ((row.line, row.ref) for row in verified_rows(rows(), checked))
+    known = found_runs.runs if found_runs is not None and found_runs.runs else replay.resolved
+    named = ((row.line, known_run(row.ref, known)) for row in verified_rows(rows(), checked))
     runs = _sample(named, checked.rows, order.check_runs, lambda number: replay.state(number) is not None)
     found = _Found()
 
     async def work() -> int:
         nonlocal found
-        found = await _check_runs(runs, order)
+        found = await _get_runs(runs, order)
         return Exit.USAGE if found.missing else Exit.DONE
 
     if run_async(work):
         _report_missing(order, found, rows=checked.rows, status=Exit.USAGE)
         raise click.exceptions.Exit(Exit.USAGE)
-    return found.looked_at
+    return found.fetched
 
 
 def _sample(
     rows: Iterable[tuple[int, RunRef]], count: int, how_many: _HowMany, has_ended: Callable[[int], bool]
 ) -> Iterator[tuple[int, RunRef]]:
-    """Return line and run of the rows to look at, each run once.
+    """Return line and run of the rows to check, each run once.
 
     `rows`: line and run of all rows of the plan, `count` of them; those that have ended, by their number, are left out.
     `how_many`: so many rows, evenly spread from the first to the last, or all.
@@ -111,43 +115,38 @@ def _distinct(
             yield line, ref
 
 
-async def _check_runs(runs: Iterator[tuple[int, RunRef]], order: Order) -> _Found:
-    """GET these runs, as many at once and as fast as the rows of the plan would be sent.
+async def _get_runs(runs: Iterator[tuple[int, RunRef]], order: Order) -> _Found:
+    """GET these runs, as many at once, as fast and in the same class of requests as the rows of the plan would be sent.
 
     A run is missing if the exchange itself answers with 404. Raises the `FieldingError` of any other failure.
     """
     missing: list[_Missing] = []
-    failed: FieldingError | None = None
-    looked_at = 0
-    async with FieldingSession(limits=Limits(concurrency=order.concurrency, rate=order.rate)) as fielding:
+    fetched = 0
+    # one slot more, as such requests leave one to calls
+    async with FieldingSession(limits=Limits(concurrency=order.concurrency + 1, rate=order.rate)) as fielding:
 
-        async def look() -> None:
-            nonlocal looked_at
-            for line, ref in runs:
-                looked_at += 1
-                try:
-                    await fielding.run(ref).get()
-                except NotFoundError as error:
-                    if error.object is None:
-                        raise  # the answer of something in between
-                    missing.append(_Missing(line, ref, error))
+        async def fetch(row: tuple[int, RunRef]) -> None:
+            nonlocal fetched
+            line, ref = row
+            fetched += 1
+            try:
+                await fielding.engine().get_run(ref, is_background=True)
+            except NotFoundError as error:
+                if error.object is None:
+                    raise  # the answer of something in between
+                missing.append(_Missing(line, ref, error))
 
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                for _ in range(order.concurrency):
-                    tasks.create_task(look())
-        except* FieldingError as group:
-            failed = next(error for error in group.exceptions if isinstance(error, FieldingError))
+        failed = await for_each(runs, fetch, concurrency=order.concurrency)
     if failed is not None:
         write_stderr("fielding: apply: nothing was sent, because not all runs could be checked (--check-runs):")
         raise failed
-    return _Found(looked_at, sorted(missing, key=lambda run: run.line))
+    return _Found(fetched, sorted(missing, key=lambda run: run.line))
 
 
 def _report_missing(order: Order, found: _Found, *, rows: int, status: int) -> None:
     """Write which runs are missing: to stderr the first of them, and with `--json` all as objects."""
     total = len(found.missing)
-    runs = f"{total:,} of {found.looked_at:,} runs checked {'does' if total == 1 else 'do'}"
+    runs = f"{total:,} of {found.fetched:,} runs checked {'does' if total == 1 else 'do'}"
     lines = [f"fielding: {printable(order.plan)}: {runs} not exist; nothing was sent"]
     lines += [f"  line {run.line}: {run.ref}: {printable(run.error.message)}" for run in found.missing[:SHOWN]]
     if total > SHOWN:
@@ -158,5 +157,5 @@ def _report_missing(order: Order, found: _Found, *, rows: int, status: int) -> N
     for run in found.missing:
         named = {"line": run.line, "ref": str(run.ref), "message": run.error.message, "trace_id": run.error.trace_id}
         write_json({"kind": "missing-run", "plan": order.plan, **named})
-    counts = {"runs_checked": found.looked_at, "runs_missing": total}
+    counts = {"runs_checked": found.fetched, "runs_missing": total}
     write_json({"kind": "check-runs", "plan": order.plan, "rows": rows, **counts, "exit_status": status})

@@ -17,7 +17,8 @@ _IN_A_ROW = 20  # failures of rows one after the other
 class Tally:
     """How the rows of this process have ended so far. The display reads it from another thread.
 
-    `open`: those that came back without an end, `last_open`: with which error at last.
+    `open`: those that came back without an end, `last_open`: with which error at last. `outcomes`: how many ended, by
+    the name of the action and the outcome, as a journal counts them.
     """
 
     began: float = field(factory=time.monotonic)
@@ -28,6 +29,7 @@ class Tally:
     open: int = 0
     conflicts: int = 0
     last_open: Exception | None = None
+    outcomes: dict[tuple[str, str], int] = field(factory=dict[tuple[str, str], int])
 
     @property
     def ended(self) -> int:
@@ -36,19 +38,26 @@ class Tally:
 
     def add(self, done: Done) -> None:
         """Count a row."""
-        error = done.error
+        error, outcome = done.error, done.outcome
         if done.is_open:
             self.open += 1
             self.last_open = error
-        elif error is None:
+            return
+        if outcome is not None:
             self.done += 1
-            self.conflicts += done.result().conflicts
+            self.conflicts += outcome.conflicts
+            ended: str = outcome.effect
         elif isinstance(error, OutcomeUnknownError):
             self.unknown += 1
+            ended = "unknown"
         elif isinstance(error, SkippedError):
             self.skipped += 1
+            ended = "skipped"
         else:
             self.failed += 1
+            ended = "failed"
+        key = done.action.name, ended
+        self.outcomes[key] = self.outcomes.get(key, 0) + 1
 
 
 @define
@@ -68,10 +77,7 @@ class MissingRuns:
         elif error is None:
             self.in_a_row = 0
         if self.in_a_row >= _IN_A_ROW and self.reason is None:
-            self.reason = (
-                f"{_IN_A_ROW} rows one after the other name runs that do not exist: look at the plan's ids, and at the"
-                " account"
-            )
+            self.reason = f"{_IN_A_ROW} rows one after the other name runs that do not exist: check the ids and account"
         return self.reason is not None
 
 

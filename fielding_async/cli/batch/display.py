@@ -1,63 +1,84 @@
-"""Progress of a bulk job on stderr, and its result as a table, lines or a JSON object."""
+"""A bulk job as texts of its progress, and its result as a table, lines or a JSON object."""
 
-import time
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
-from fielding_async.cli.shared.output import is_live, printable, stderr_console, write_stderr
+from fielding_async.cli.shared.exit_status import Exit
+from fielding_async.cli.shared.jobs.texts import Asked, ask_again, job_ids, job_lines
+from fielding_async.cli.shared.output import counted, printable, stdout_console, write_json, write_stdout
 from fielding_async.cli.shared.value_texts import json_value
 from fielding_async.core.job_results import BatchResult
 
 if TYPE_CHECKING:
     from fielding_async import BatchJob
 
-__all__ = ["JobProgress", "made_object", "result_lines", "result_object", "result_table"]
+__all__ = ["BatchView"]
 
 _ALL = 25  # up to so many target groups each has a row; of more, only those that were not updated
 
 
-class JobProgress:
-    """Shows a bulk job on stderr while it runs: one line redrawn on a terminal, else a line for each change."""
+class BatchView:
+    """Shows the jobs of one command on a project.
 
-    def __init__(self, doing: str, groups: int) -> None:
-        self._doing, self._groups = doing, groups
-        self._start = time.monotonic()
-        self._last = ""
-        self._console: Console = stderr_console()
-        self._status: Status | None = None
+    `groups`: how many target groups the job is for, and `send_again`: the command that makes the same job again, of a
+    command that makes one.
+    """
 
-    def __enter__(self) -> Self:
-        text = f"{self._doing}: job made, for {self._groups} target groups"
-        if is_live(self._console):
-            self._status = self._console.status(Text(text), spinner="line")
-            self._status.start()
-        else:
-            self._write(text)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    def __init__(
+        self, action: str, asked: Asked, project: str, groups: int | None = None, send_again: str | None = None
     ) -> None:
-        if self._status is not None:
-            self._status.stop()
+        self._action = action
+        self._asked = asked
+        self._project = project
+        self._groups = groups
+        self._send_again = send_again
 
-    def on_poll(self, result: BatchResult) -> None:
-        """Show the job as a poll returned it."""
-        text = f"{self._doing}: {printable(result.status)}, {len(result.updated)} updated, {len(result.failed)} failed"
-        if self._status is not None:
-            self._status.update(Text(f"{text}, {time.monotonic() - self._start:.0f} s"))
+    def begun(self, job: "BatchJob") -> str:
+        """Return the text of a job that is waited for."""
+        if self._groups is None:
+            return f"{self._asked.doing}: waiting for job {printable(job.job_id)}"
+        return f"{self._asked.doing}: job made, for {counted(self._groups, 'target group')}"
+
+    def polled(self, result: BatchResult) -> str:
+        """Return the text of a job as a poll returned it."""
+        counts = f"{len(result.updated)} updated, {len(result.failed)} failed"
+        return f"{self._asked.doing}: {printable(result.status)}, {counts}"
+
+    def write_made(self, job: "BatchJob") -> None:
+        """Write a job that was made and is not waited for."""
+        ask = ask_again("batch", self._action, f"{self._project}/{job.job_id}", self._asked)
+        if self._asked.as_json:
+            more = {"send_again": self._send_again, "ask_again": ask}
+            write_json({"kind": "job", "action": self._action, **job_ids(job), **more})
+            return
+        write_stdout(f"{self.begun(job)}; it continues on the exchange")
+        write_stdout("\n".join(job_lines(job, ask)))
+
+    def write_result(self, job: "BatchJob", result: BatchResult, more: Mapping[str, str]) -> int:
+        """Write a job as it is, and return the exit status for one that has ended."""
+        if self._asked.as_json:
+            write_json({**result_object(self._action, result, job), **more})
         else:
-            self._write(text)
+            table = result_table(result)
+            if table is not None:
+                stdout_console().print(table)
+            status = "" if result.status == "Completed" else f"{printable(result.status)}, "
+            write_stdout("\n".join(result_lines(f"{self._asked.doing}: {status}", result)))
+        is_failed = result.status == "Failed" or result.failed or result.missing
+        return Exit.FAILED if is_failed else Exit.DONE
 
-    def _write(self, text: str) -> None:
-        if text != self._last:
-            write_stderr(text)
-            self._last = text
+    def failure(self, _result: BatchResult) -> Mapping[str, Any]:
+        """Return nothing: the error says it all."""
+        return {}
+
+    def again(self, job: "BatchJob") -> Mapping[str, str]:
+        """Return the command that waits for the job again, by its name in objects."""
+        if self._send_again is not None:
+            return {"send_again": self._send_again}  # only it knows the target groups, and so which are missing
+        return {"ask_again": ask_again("batch", self._action, f"{self._project}/{job.job_id}", self._asked)}
 
 
 def result_table(result: BatchResult) -> Table | None:
@@ -82,26 +103,14 @@ def result_table(result: BatchResult) -> Table | None:
     return table
 
 
-def result_lines(doing: str, result: BatchResult) -> list[str]:
+def result_lines(start: str, result: BatchResult) -> list[str]:
     """Return the counts of the result, as lines."""
     counts = f"{len(result.updated)} updated, {len(result.failed)} failed, {len(result.missing)} missing"
-    return [f"{doing}: {counts} (job {printable(result.job_id)})"]
+    return [f"{start}{counts} (job {printable(result.job_id)})"]
 
 
 def result_object(action: str, result: BatchResult, job: "BatchJob") -> dict[str, Any]:
     """Return the result as a JSON object."""
-    names = ("job_id", "status", "created_at", "created_by", "updated", "failed", "missing")
+    names = ("status", "created_at", "created_by", "updated", "failed", "missing")
     shown = {name: json_value(getattr(result, name)) for name in names}
-    return {
-        "kind": "batch",
-        "action": action,
-        **shown,
-        "idempotency_key": job.idempotency_key,
-        "trace_id": job.trace_id,
-    }
-
-
-def made_object(action: str, job: "BatchJob", again: str) -> dict[str, Any]:
-    """Return a job that was made and is not waited for, as a JSON object. `again`: the command that waits for it."""
-    ids = {"job_id": job.job_id, "idempotency_key": job.idempotency_key, "trace_id": job.trace_id}
-    return {"kind": "job", "action": action, **ids, "send_again": again}
+    return {"kind": "batch", "action": action, **job_ids(job), **shown}

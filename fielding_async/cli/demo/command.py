@@ -2,8 +2,9 @@
 
 import click
 
+from fielding_async.cli.shared.arguments.numbers import WholeNumber
+from fielding_async.cli.shared.arguments.options import json_option
 from fielding_async.cli.shared.exit_status import Exit, perform
-from fielding_async.cli.shared.options import json_option
 from fielding_async.cli.shared.output import (
     is_live,
     stderr_console,
@@ -19,7 +20,7 @@ __all__ = ["demo"]
 @click.command()
 @click.option(
     "--runs",
-    type=click.IntRange(1, 200),
+    type=WholeNumber(1, 200),
     default=60,
     show_default=True,
     metavar="NUMBER",
@@ -27,7 +28,7 @@ __all__ = ["demo"]
 )
 @click.option(
     "--seed",
-    type=int,
+    type=WholeNumber(),
     default=1,
     show_default=True,
     metavar="NUMBER",

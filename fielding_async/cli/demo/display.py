@@ -108,6 +108,7 @@ def report_lines(report: Report) -> list[str]:
     lines = [
         f"Took {report.seconds:.1f} s. A colleague wrote to the same runs {verdict.by_colleague} times in between."
     ]
+    lines += [f"Remark: {remark}." for remark in report.remarks]
     if report.ok:
         asked = f"{verdict.requested} writes asked for"
         lines += ["The sandbox's own history of applied writes, checked:", f"{asked}, each applied exactly once."]

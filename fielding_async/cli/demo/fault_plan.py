@@ -1,4 +1,4 @@
-"""The faults of the demo, chosen by a seed: which replies are lost, and which runs the colleague changes."""
+"""The faults of the demo, chosen by a seed: which replies are lost, and when the colleague changes which runs."""
 
 from random import Random
 
@@ -14,6 +14,7 @@ ACTIONS = ("launch-now", "update", "pause", "resume", "complete")
 
 _STATUS_ACTIONS = tuple(name for name in ACTIONS if name != "update")
 _LOST_EVERY = 3  # one run in so many loses a reply
+_WRITES = 2  # of the colleague, to each of the other runs
 
 _PROVEN_ACTIONS = tuple(name for name in _STATUS_ACTIONS if name != "resume")
 
@@ -40,14 +41,20 @@ class PlannedFault:
 
 @frozen
 class FaultPlan:
-    """`faults`: those of single requests. `colleague_runs`: the runs that the colleague changes at random moments."""
+    """`faults`: the replies that are lost. `colleague`: the writes of the colleague.
+
+    Both go by requests, not by time, so that a slow machine meets the same as a fast one.
+    """
 
     faults: tuple[PlannedFault, ...]
-    colleague_runs: tuple[RunRef, ...]
+    colleague: tuple[PlannedFault, ...]
 
 
 def make_fault_plan(refs: tuple[RunRef, ...], seed: int) -> FaultPlan:
-    """Let every third run lose a reply, in each way and on each action in turn; the colleague changes the others."""
+    """Let every third run lose a reply, in each way and on each action in turn.
+
+    The colleague moves the end of each other run by a minute, before or after each of two requests for an action.
+    """
     random = Random(seed)  # noqa: S311 - no secret
     first = [random.randrange(len(actions)) for _, actions in _WAYS]
     lost = refs[::_LOST_EVERY]
@@ -56,11 +63,17 @@ def make_fault_plan(refs: tuple[RunRef, ...], seed: int) -> FaultPlan:
         turn, way = divmod(number, len(_WAYS))
         faults, actions = _WAYS[way]
         planned.append(PlannedFault(ref, actions[(first[way] + turn) % len(actions)], faults))
-    return FaultPlan(tuple(planned), tuple(ref for ref in refs if ref not in set(lost)))
+    colleague = [
+        PlannedFault(ref, action, (SecondWriter(when=random.choice(("before", "after"))),))
+        for ref in refs
+        if ref not in set(lost)
+        for action in random.sample(ACTIONS, _WRITES)
+    ]
+    return FaultPlan(tuple(planned), tuple(colleague))
 
 
 def script_faults(sandbox: Sandbox, plan: FaultPlan) -> None:
     """Script the planned faults in a sandbox, and a lost reply to the request that makes the bulk job."""
-    for entry in plan.faults:
+    for entry in (*plan.faults, *plan.colleague):
         sandbox.script(entry.faults, on=entry.action, ref=entry.ref)
     sandbox.script(Cut("after"), on="bulk-relaunch")

@@ -39,7 +39,7 @@ class Row:
 
 @frozen(kw_only=True)
 class Report:
-    """The figures, the verdict on the history, and all problems."""
+    """The figures, the verdict on the history, all problems, and remarks, which are none."""
 
     runs: int
     seed: int
@@ -47,6 +47,7 @@ class Report:
     rows: tuple[Row, ...]
     verdict: Verdict
     problems: tuple[str, ...]
+    remarks: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -78,6 +79,7 @@ def make_report(scenario: Scenario) -> Report:
         rows=tuple(rows),
         verdict=verdict,
         problems=tuple(problems),
+        remarks=tuple(_remarks(rows)),
     )
 
 
@@ -143,9 +145,13 @@ def _problems(scenario: Scenario, rows: list[Row], received: int) -> Iterator[st
     unused = len(scenario.sandbox.unused_faults)
     if unused:
         yield f"{unused} of the faults that were planned never struck"
+    yield from (f"inside the sandbox: {type(error).__name__}: {error}" for error in scenario.failures)
+
+
+def _remarks(rows: list[Row]) -> Iterator[str]:
     for figure, what in (("conflicts", "no conflict"), ("rate_limited", "no 429"), ("lost", "no lost reply")):
         if not any(getattr(row, figure) for row in rows):
-            yield f"{what} was met, so that nothing is shown about them"
+            yield f"{what} was met, so nothing is shown about them"
 
 
 def report_object(report: Report) -> dict[str, Any]:
@@ -164,4 +170,5 @@ def report_object(report: Report) -> dict[str, Any]:
             "writes_by_colleague": report.verdict.by_colleague,
         },
         "problems": list(report.problems),
+        "remarks": list(report.remarks),
     }

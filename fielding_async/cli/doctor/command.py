@@ -4,15 +4,16 @@ import os
 import platform
 from contextlib import suppress
 from datetime import UTC, datetime
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 import click
 from attrs import asdict
 
 from fielding_async.__about__ import __version__
+from fielding_async.cli.shared.arguments.options import json_option, run_ref
 from fielding_async.cli.shared.exit_status import Exit, perform
-from fielding_async.cli.shared.options import json_option, run_ref
-from fielding_async.cli.shared.output import write_json, write_stdout
+from fielding_async.cli.shared.output import counted, text_width, write_json, write_stdout
 from fielding_async.core.errors import ConfigurationError
 from fielding_async.core.models import RunRef
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["doctor"]
 
 _SETTINGS = {"base URL", "token", "settings", "proxy"}
+_OF_REPLIES = ("access", "clock", "between", "ETags")
 
 
 @click.command()
@@ -29,16 +31,16 @@ _SETTINGS = {"base URL", "token", "settings", "proxy"}
     "--run",
     "run_id",
     metavar="RUN",
-    help="Look at this run too (ACCOUNT/PROJECT/TARGET-GROUP/RUN), to see whether ETags come back as they should.",
+    help="Fetch this run too (ACCOUNT/PROJECT/TARGET_GROUP/RUN), to check that its ETag arrives unchanged.",
 )
 @json_option
 def doctor(run_id: str | None, as_json: bool) -> None:
     """Check settings, network, TLS, token, clock and ETags.
 
-    Each line says ok, warning or failed, and what to do about it. Nothing is changed on the server: a run is looked
-    at, or one is asked for that does not exist. No secret is ever shown.
+    Each line says ok, warning, failed or skipped, and what to do about it. Nothing is changed on the server: the
+    accounts of the token, or the run that --run names, are fetched. No secret is ever shown.
 
-    Exit status: 0 no check failed, 1 one failed, 2 the settings will not do.
+    Exit status: 0 no check failed, 1 one failed, 2 a setting cannot be used.
 
     \b
     Examples:
@@ -67,22 +69,34 @@ class _Report:
             if self._as_json:
                 write_json({"kind": "check"} | asdict(check))
             else:
-                advice = f"\n{'':20}{check.advice}" if check.advice else ""
-                write_stdout(f"{check.state:8} {check.name:10} {check.text}{advice}")
+                write_stdout("\n".join(_lines_of(check, text_width())))
         return all(check.state != "failed" for check in checks)
 
     def end(self, *, sandbox: bool) -> int:
         """Write the counts; return the exit status."""
         failed = [check for check in self.checks if check.state == "failed"]
-        warnings = sum(check.state == "warning" for check in self.checks)
+        warnings, skipped = (sum(check.state == state for check in self.checks) for state in ("warning", "skipped"))
         if self._as_json:
-            write_json({"kind": "doctor", "sandbox": sandbox, "failed": len(failed), "warnings": warnings})
+            counts = {"failed": len(failed), "warnings": warnings, "skipped": skipped}
+            write_json({"kind": "doctor", "sandbox": sandbox} | counts)
         else:
             well = "nothing failed" if not failed else f"{len(failed)} failed"
-            write_stdout(f"\n{'SANDBOX: ' * sandbox}{well}, {warnings} warning{'' if warnings == 1 else 's'}")
+            text = f"\n{'SANDBOX: ' * sandbox}{well}, {counted(warnings, 'warning')}"
+            write_stdout(text + (f", {skipped} not checked" if skipped else ""))
         if any(check.name in _SETTINGS for check in failed):
             return Exit.USAGE
         return Exit.FAILED if failed else Exit.DONE
+
+
+def _lines_of(check: "Check", width: int | None) -> list[str]:
+    """Return a check as lines of at most `width` characters; a path or URL that is longer is not broken."""
+    lines: list[str] = []
+    for text, indent in ((check.text, 20), (check.advice, 22)):
+        if text:
+            room = None if width is None else max(20, width - indent)
+            parts = [text] if room is None else wrap(text, room, break_long_words=False, break_on_hyphens=False)
+            lines += [f"{'':{indent}}{part}" for part in parts]
+    return [f"{check.state:8} {check.name:10} {lines[0].strip()}", *lines[1:]]
 
 
 async def _examine(report: _Report, ref: RunRef | None) -> int:
@@ -90,16 +104,17 @@ async def _examine(report: _Report, ref: RunRef | None) -> int:
     from fielding_async.http.client_sessions import AIOHTTP_VERSION
     from fielding_async.http.proxies import resolve_proxies
 
-    from .checks import Check, origin_of, proxy_check, settings_checks
+    from .checks import Check, not_checked, origin_of, proxy_check, settings_checks
     from .connections import Origin
     from .probe import Probe
+    from .replies import server_check
 
     python = f"{platform.python_implementation()} {platform.python_version()}"
     report.add(Check("version", "ok", f"fielding-async {__version__}, {python}, aiohttp {AIOHTTP_VERSION}"))
     base, *others = settings_checks(os.environ, datetime.now(UTC))
     report.add(base, *others)
     if base.state == "failed":
-        report.add(Check("network", "warning", "not checked, nor what comes after it: the base URL comes first"))
+        report.add(not_checked("network", "the base URL cannot be used, so nothing more could be checked"))
         return report.end(sandbox=False)
     base_url = resolve_base_url(None, os.environ)
     probe, urls = Probe(base_url), _urls(base_url)
@@ -107,7 +122,7 @@ async def _examine(report: _Report, ref: RunRef | None) -> int:
         proxies = resolve_proxies(None, None, os.environ, urls)
     except ConfigurationError as error:
         report.add(Check("proxy", "failed", error.message))
-        report.add(Check("network", "warning", "not checked, nor what comes after it: the proxy comes first"))
+        report.add(not_checked("network", "the proxy cannot be used, so nothing more could be checked"))
         return report.end(sandbox=False)
     choices = [proxies.choice(url) for _, url in urls]
     for (_, url), (proxy, why) in zip(urls, choices, strict=True):
@@ -117,13 +132,13 @@ async def _examine(report: _Report, ref: RunRef | None) -> int:
         origin = Origin(url, name, proxy)
         is_connected &= report.add(await origin.reach()) and report.add(await origin.tls())
     if not is_connected:
-        report.add(Check("access", "warning", "not checked, nor clock and ETags: there is no connection"))
+        report.add(*(not_checked(name, "there is no connection") for name in _OF_REPLIES))
     elif not _has_token():
-        report.add(Check("access", "warning", "not checked, nor clock and ETags: there is no token"))
+        report.add(*(not_checked(name, "there is no token") for name in _OF_REPLIES))
     else:
-        report.add(*await probe.get_run(ref))
-    if probe.sandbox:
-        report.add(Check("server", "ok", "this is a SANDBOX: nothing done here happens on the exchange"))
+        report.add(*await probe.examine(ref))
+    if probe.replies:
+        report.add(server_check(base_url, is_sandbox=probe.sandbox))
     return report.end(sandbox=probe.sandbox)
 
 

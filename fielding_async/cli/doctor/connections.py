@@ -42,9 +42,9 @@ class Origin:
         where = "the proxy " * (self.proxy is not None)
         target = self.proxy.url if self.proxy else self.url
         host, port = _host_and_port(target)
-        advice = f"look at {self.setting} and at your network"
+        advice = f"check {self.setting} and your network"
         if self.proxy:
-            advice = f"look at {self.proxy.source}, or unset it"
+            advice = f"check {self.proxy.source}, or unset it"
         try:
             async with asyncio.timeout(_TIMEOUT):
                 found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)

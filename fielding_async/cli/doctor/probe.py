@@ -1,4 +1,4 @@
-"""The requests of `fielding doctor`: GETs of a run. It never writes."""
+"""The requests of `fielding doctor`: GETs of the accounts and of a run. It never writes."""
 
 from attrs import define, field
 
@@ -16,24 +16,17 @@ from fielding_async.core.redaction import CleanHeaders
 from fielding_async.http.caller_session import ClientSession
 from fielding_async.http.client_sessions import TimedReply, recording_session
 
-from .checks import (
-    Check,
-    access_check,
-    clock_check,
-    etag_check,
-)
+from .checks import Check, not_checked
+from .replies import access_check, between_check, clock_check, etag_check, run_check
 
 __all__ = ["Probe"]
-
-NO_SUCH_RUN = RunRef(0, "0" * 26, "0" * 26, "fielding-doctor")
-"""A run that does not exist: a GET of it shows whether the token is accepted, and shows nobody's data."""
 
 _INVALID_TOKEN = "fielding-doctor-asks-with-no-token-of-anybody"  # noqa: S105 - as it says
 
 
 @define
 class Probe:
-    """Checks token, clock and ETags by the replies of a server."""
+    """Checks path, token, clock, ETags and what is between, by the replies of a server."""
 
     base_url: str
     replies: list[TimedReply] = field(factory=list)  # pyright: ignore[reportUnknownVariableType]
@@ -43,39 +36,65 @@ class Probe:
         """Whether a reply said that the server is a sandbox."""
         return any(names_sandbox(reply.headers.get("Server")) for reply in self.replies)
 
-    async def get_run(self, ref: RunRef | None) -> list[Check]:
-        """GET a run twice, or (`None`) one that does not exist, and check token, clock and ETags by the replies."""
+    async def examine(self, ref: RunRef | None) -> list[Check]:
+        """GET the accounts, or a run twice, and check path, token, clock, ETags and what is between by the replies."""
+        runs: list[TimedReply] = []
         async with recording_session(self.base_url, self.replies.append) as http:
-            error = await self._get(http, None, ref or NO_SUCH_RUN, times=2 if ref else 1)
-            checks_token = False
-            if isinstance(error, NotFoundError) and error.object is not None:
-                # a server may answer 404 without checking the token
-                refusal = await self._get(http, _INVALID_TOKEN, ref or NO_SUCH_RUN)
-                checks_token = isinstance(refusal, AuthenticationError | PermissionDeniedError)
-        checks = [access_check(error, ref, checks_token=checks_token)]
+            if ref is None:
+                access = await self._examine_accounts(http)
+            else:
+                error = await self._get_run(http, ref)
+                runs = self.replies[-2:] if error is None else []
+                accounts = await self._examine_accounts(http) if isinstance(error, NotFoundError) else None
+                access = run_check(error, ref, accounts)
+        checks = [access]
         if not self.replies:
-            return [*checks, Check("clock", "warning", "not checked: there was no reply")]
-        checks.append(clock_check(self.replies[0]))
+            reason = "there was no reply"
+            return [*checks, *(not_checked(name, reason) for name in ("clock", "between", "ETags"))]
+        checks += [clock_check(self.replies[0]), between_check(self.replies)]
         if ref is None:
-            advice = "name a run to look at: fielding doctor --run ACCOUNT/PROJECT/TARGET-GROUP/RUN"
-            checks.append(Check("ETags", "warning", "not checked: that takes a run", advice))
-        elif len(self.replies) >= 2 and all(reply.status == 200 for reply in self.replies[-2:]):
-            checks.append(etag_check(self.replies[-2:]))
+            advice = "name a run to fetch: fielding doctor --run ACCOUNT/PROJECT/TARGET_GROUP/RUN"
+            checks.append(not_checked("ETags", "that takes a run", advice))
+        elif len(runs) == 2:
+            checks.append(etag_check(runs))
         else:
-            checks.append(Check("ETags", "warning", "not checked: the run could not be read"))
+            checks.append(not_checked("ETags", "the run could not be read"))
         return checks
 
-    async def _get(self, http: ClientSession, token: str | None, ref: RunRef, times: int = 1) -> FieldingError | None:
-        """GET a run, with this token or (`None`) that of the settings; return the error if there was one."""
-        retry, timeout = Retry(max_attempts=2), Timeout(total=30)
-        async with FieldingSession(token, http=http, retry=retry, timeout=timeout) as fielding:
+    async def _examine_accounts(self, http: ClientSession) -> Check:
+        found = await self._get_accounts(http, None)
+        checks_token: bool | None = None
+        if isinstance(found, int):  # a server may answer without checking the token
+            refusal = await self._get_accounts(http, _INVALID_TOKEN)
+            checks_token = isinstance(refusal, AuthenticationError | PermissionDeniedError)
+        return access_check(found, self.base_url, checks_token=checks_token, is_sandbox=self.sandbox)
+
+    async def _get_accounts(self, http: ClientSession, token: str | None) -> int | FieldingError:
+        """GET the accounts, with this token or (`None`) that of the settings; return their number, or the error."""
+        async with self._session(http, token) as fielding:
             try:
-                for _ in range(times):
+                return len(await fielding.list_accounts().all())
+            except FieldingError as error:
+                return error
+            finally:
+                self._clean(fielding)
+
+    async def _get_run(self, http: ClientSession, ref: RunRef) -> FieldingError | None:
+        async with self._session(http, None) as fielding:
+            try:
+                for _ in range(2):
                     await fielding.run(ref).get()
             except FieldingError as error:
                 return error
             finally:
-                redactor = fielding.engine().secrets.redactor
-                for reply in self.replies:  # they come past the session
-                    reply.headers = CleanHeaders(reply.headers, redactor)
+                self._clean(fielding)
         return None
+
+    @staticmethod
+    def _session(http: ClientSession, token: str | None) -> FieldingSession:
+        return FieldingSession(token, http=http, retry=Retry(max_attempts=2), timeout=Timeout(total=30))
+
+    def _clean(self, fielding: FieldingSession) -> None:
+        redactor = fielding.engine().secrets.redactor
+        for reply in self.replies:  # they come past the session
+            reply.headers = CleanHeaders(reply.headers, redactor)

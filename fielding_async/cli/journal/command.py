@@ -1,29 +1,19 @@
 """`fielding journal …`: shows what a journal holds, without a lock and without a request."""
 
-import csv
-import io
-from collections.abc import Iterable, Iterator
 from datetime import datetime
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from fielding_async.cli.shared.arguments.options import FilePath
 from fielding_async.cli.shared.exit_status import Exit, reporting_errors
-from fielding_async.cli.shared.options import json_option, timestamp
-from fielding_async.cli.shared.output import printable, stdout_console, write_json, write_stderr, write_stdout
-from fielding_async.core.ids import check_plain_id, check_ulid
+from fielding_async.cli.shared.output import printable, write_json, write_stderr, write_stdout
+from fielding_async.cli.shared.rows.options import check_filters, filter_options
 
+from .arguments import from_journal
 from .undo import undo
 
-if TYPE_CHECKING:
-    from fielding_async import JournalRow
-
 __all__ = ["journal"]
-
-_MOST = 1000  # rows of a table: the widths of its columns are known only after all of them
-_EFFECTS = ("accepted", "already", "unconfirmed", "failed", "unknown", "skipped", "stuck", "in-flight")
 
 
 @click.group()
@@ -38,20 +28,8 @@ journal.add_command(undo)
 
 
 @journal.command()
-@click.argument("file", metavar="FILE", type=click.Path(readable=False, path_type=str))
-@click.option("--target-group", metavar="ID", help="Only rows of this target group.")
-@click.option("--run", metavar="ID", help="Only rows of this fielding run.")
-@click.option("--since", callback=timestamp, metavar="TIME", help="Only rows that ended at this time or later.")
-@click.option("--until", callback=timestamp, metavar="TIME", help="Only rows that ended before this time.")
-@click.option(
-    "--effect",
-    "effects",
-    type=click.Choice(_EFFECTS),
-    multiple=True,
-    help="Only rows with this effect. May be given several times.",
-)
-@json_option
-@click.option("--csv", "as_csv", is_flag=True, help="Write CSV to stdout, safe to open in a spreadsheet.")
+@click.argument("file", metavar="FILE", type=FilePath(str))
+@filter_options()
 def show(
     file: str,
     target_group: str | None,
@@ -68,11 +46,11 @@ def show(
     0), its target group and run, its action, the changed values before and after, its effect, trace id and error.
     Times are RFC 3339 with a zone, such as 2026-08-31T18:00:00Z.
 
-    Effects: accepted, already (the run was there), unconfirmed (it is there, and a reply was lost), failed, unknown
-    (it cannot be told whether the write was applied), skipped, stuck (tried three times, and tried again by the same
-    command), in-flight (no end is on record).
+    Effects: accepted, already (the run was already as the action leaves it), unconfirmed (it is so now, and a reply
+    was lost), failed, unknown (it is unknown whether the write was applied), skipped, stuck (tried three times; the
+    same command tries it again), in-flight (no end is recorded).
 
-    Exit status: 0 also if no row is selected, 2 bad arguments, or FILE is no journal that can be read.
+    Exit status: 0 the rows were shown, also if there are none, 2 bad arguments, or FILE is not a readable journal.
 
     \b
     Examples:
@@ -82,70 +60,29 @@ def show(
       fielding journal show plan.csv.journal --csv > rows.csv
     """
     from fielding_async import journal_rows
+    from fielding_async.cli.shared.rows.display import Form, RowsDisplay, selection_of
 
-    from .selection import Selection
-
-    if as_json and as_csv:
-        raise click.UsageError("--json and --csv exclude each other: give one of them.")
-    if since is not None and until is not None and until <= since:
-        raise click.UsageError("--until must be after --since.")
+    check_filters(as_json=as_json, as_csv=as_csv, since=since, until=until)
     with reporting_errors(doing="journal show", as_json=as_json):
-        selection = Selection(
-            target_group=None if target_group is None else check_ulid("--target-group", target_group),
-            run=None if run is None else check_plain_id("--run", run),
-            since=since,
-            until=until,
-            effects=[effect.replace("-", " ") for effect in effects],
-        )
-        seen = untold = found = 0
-
-        def selected() -> "Iterator[JournalRow]":
-            nonlocal seen, untold, found
-            for row in journal_rows(file, all=True):
-                seen += 1
-                is_shown = selection.has(row)
-                untold += is_shown is None
-                if is_shown:
-                    found += 1
-                    yield row
-
-        rows = selected()
-        if as_json:
-            _write_objects(rows)
-        elif as_csv:
-            _write_csv(rows)
-        else:
-            _write_table(rows)
-        if untold:
-            write_stderr(
-                f"fielding: journal show: {untold:,} more rows may belong here: the journal does not say when they"
-                " ended, or of which run they are (a journal of an earlier version, or a row that is not valid)"
-            )
-        if not found:
-            write_stderr(f"fielding: journal show: {_none(seen)}")
-        elif not as_json and not as_csv:
-            shown = f", {_MOST:,} of them shown: narrow it down, or give --csv or --json" if found > _MOST else ""
-            write_stdout(f"{found:,} of {seen:,} rows{shown}")
+        selection = selection_of(target_group, run, since, until, effects)
+        form: Form = "json" if as_json else "csv" if as_csv else "table"
+        display = RowsDisplay(selection, form, doing="journal show", holder="the journal")
+        for row in journal_rows(file, all=True):
+            display.add(row)
+        display.end()
     raise click.exceptions.Exit(Exit.DONE)
 
 
 @journal.command()
-@click.argument("file", metavar="FILE", type=click.Path(readable=False, path_type=Path))
-@click.option(
-    "--output",
-    metavar="PAGE",
-    type=click.Path(readable=False, path_type=Path),
-    help="Where to write the page. [default: FILE.html]",
-)
-@json_option
+@from_journal(to="PAGE", text="Where to write the page. [default: FILE.html]")
 def report(file: Path, output: Path | None, as_json: bool) -> None:
     """Write a report of a journal: one HTML page that needs no network.
 
-    The page shows the rows over time, their effects, conflicts and outages, why rows are not done, and all rows
-    in a table that can be searched and sorted. It holds ids, dates and messages, and no token. Only its owner can
-    read the file. An older report is replaced; any other file is left, and is an error.
+    The page shows the rows over time, their effects, conflicts, pauses and outages, why rows are not done, and all
+    rows in a table that can be searched and sorted. It holds ids, dates and messages, and no token. Only its owner can
+    read the file. An older report is replaced. Any other file is not overwritten: the command fails.
 
-    Exit status: 0 written, 1 it could not be written, 2 bad arguments, or FILE is no journal that can be read.
+    Exit status: 0 written, 1 it could not be written, 2 bad arguments, or FILE is not a readable journal.
 
     \b
     Example:
@@ -169,41 +106,3 @@ def report(file: Path, output: Path | None, as_json: bool) -> None:
     else:
         write_stdout(printable(f"{len(found.rows):,} rows: {path}"))
     raise click.exceptions.Exit(Exit.DONE)
-
-
-def _none(seen: int) -> str:
-    return f"none of the journal's {seen:,} rows is selected" if seen else "the journal has no rows yet"
-
-
-def _write_objects(rows: Iterable["JournalRow"]) -> None:
-    from fielding_async.cli.shared.row_texts import row_object
-
-    for row in rows:
-        write_json(row_object(row))
-
-
-def _write_csv(rows: Iterable["JournalRow"]) -> None:
-    from .table import CSV_COLUMNS, csv_cells
-
-    line = io.StringIO(newline="")
-    writer = csv.writer(line, lineterminator="")
-
-    def write(cells: Iterable[str]) -> None:
-        writer.writerow(cells)
-        write_stdout(line.getvalue())
-        line.seek(0)
-        line.truncate()
-
-    write(CSV_COLUMNS)
-    for row in rows:
-        write(csv_cells(row))
-
-
-def _write_table(rows: Iterator["JournalRow"]) -> None:
-    from .table import table
-
-    first = list(islice(rows, _MOST))
-    if first:
-        stdout_console().print(table(first))
-    for _ in rows:
-        pass  # counts the rest

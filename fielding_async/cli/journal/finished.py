@@ -1,6 +1,7 @@
-"""Reads a journal whose plan is finished: no row of it is under way, stuck or unsent, and no batch writes it."""
+"""Reads a journal whose plan is finished: no row of it is in progress, stuck or unsent, and no batch writes it."""
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from attrs import frozen
@@ -19,7 +20,7 @@ _SUFFIX = ".journal"
 
 @frozen
 class FinishedJournal:
-    """A journal and all its rows. `is_whole`: its plan was found beside it, and every row of that is on record."""
+    """A journal and all its rows. `is_whole`: its plan was found, and every row of that is on record."""
 
     summary: JournalSummary
     rows: tuple[JournalRow, ...]
@@ -31,16 +32,23 @@ def plan_of(journal: Path) -> Path | None:
     return journal.with_suffix("") if journal.suffix == _SUFFIX and journal.stem else None
 
 
-def read_finished(journal: Path) -> FinishedJournal:
+def read_finished(journal: Path, plan: Path | None = None) -> FinishedJournal:
     """Return a journal whose plan is finished, as far as can be told.
 
-    Raises `ConfigurationError` if it is not, if a batch uses the journal, or if it cannot be read.
+    `plan`: the path of the plan; left out, it is looked for beside the journal. Raises `ConfigurationError` if the plan
+    is not finished, if `plan` is not that of the journal, if a batch uses the journal, or if it cannot be read.
     """
     with held(journal):
         summary = read_journal(journal)
         rows = tuple(journal_rows(journal, all=True))
     counts = summary.counts
-    planned = _rows_of_plan(journal, summary.plan)
+    beside = plan or plan_of(journal)
+    planned = None if beside is None else _rows_of_plan(beside, summary.plan, rows)
+    if plan is not None and planned is None:
+        raise ConfigurationError(
+            f"--plan {plan}: is not the plan of {journal}, or was changed since; name the file that was applied, or"
+            " leave --plan out"
+        )
     last = max((row.number for row in rows), default=-1) + 1
     unsent = max(planned or 0, last) - len({row.number for row in rows})
     left = [
@@ -49,8 +57,8 @@ def read_finished(journal: Path) -> FinishedJournal:
         if count
     ]
     if left:
-        plan = plan_of(journal)
-        command = f": {shlex.join(['fielding', 'apply', str(plan)])}" if planned is not None else ""
+        is_found = plan is None and planned is not None
+        command = f": {shlex.join(['fielding', 'apply', str(beside)])}" if is_found else ""
         raise ConfigurationError(
             f"{journal}: its plan is not finished ({', '.join(left)}), so not all its changes are known; first continue"
             f" the plan, with the command that began it{command}"
@@ -58,14 +66,16 @@ def read_finished(journal: Path) -> FinishedJournal:
     return FinishedJournal(summary, rows, planned is not None)
 
 
-def _rows_of_plan(journal: Path, digest: str | None) -> int | None:
-    """Return how many rows the plan of a journal has; `None` if it is not beside the journal, or cannot be told."""
-    plan = plan_of(journal)
-    if plan is None or digest is None or not plan.is_file():
+def _rows_of_plan(plan: Path, digest: str | None, rows: Sequence[JournalRow]) -> int | None:
+    """Return how many rows a plan has; `None` if it is not there, is not that of the digest, or cannot be known."""
+    if digest is None or not plan.is_file():
         return None
+    # what --account and --project said of rows that name none; the digest shows whether it is right
+    account, project = next(((row.ref.account_id, row.ref.project_id) for row in rows if row.ref), (None, None))
+    defaults = Defaults(account, project, ignores_extra=True)
     try:
         with PlanFile(str(plan)) as file:
-            checked = check_plan(file.rows(Defaults(ignores_extra=True)))
+            checked = check_plan(file.rows(defaults))
     except ConfigurationError:
         return None
     return checked.rows if checked.digest == digest and not checked.bad else None

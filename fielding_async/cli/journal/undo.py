@@ -7,58 +7,59 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fielding_async.cli.shared.arguments.options import FilePath
 from fielding_async.cli.shared.exit_status import Exit, reporting_errors
-from fielding_async.cli.shared.options import json_option
-from fielding_async.cli.shared.output import printable, stdout_console, write_json, write_stderr, write_stdout
+from fielding_async.cli.shared.output import counted, printable, write_json, write_stderr, write_stdout
 from fielding_async.core.errors import ConfigurationError
 
+from .arguments import from_journal
+
 if TYPE_CHECKING:
-    from rich.table import Table
+    from fielding_async.journal.undo.undo_plan import UndoPlan
 
     from .finished import FinishedJournal
-    from .undo_plan import NotUndone, UndoPlan
 
 __all__ = ["undo"]
 
-_SHOWN = 100  # rows that are not taken back and are shown one by one
-
 
 @click.command()
-@click.argument("file", metavar="FILE", type=click.Path(readable=False, path_type=Path))
+@from_journal(to="PLAN", text="Where to write the plan. [default: FILE without .journal and .csv, with .undo.csv]")
 @click.option(
-    "--output",
-    metavar="PLAN",
-    type=click.Path(readable=False, path_type=Path),
-    help="Where to write the plan. [default: FILE without .journal and .csv, with .undo.csv]",
+    "--plan",
+    "applied",
+    metavar="APPLIED",
+    type=FilePath(Path),
+    help="The plan that was applied. [default: FILE without .journal]",
 )
-@json_option
-def undo(file: Path, output: Path | None, as_json: bool) -> None:
-    """Write the plan that takes back what a plan did. Nothing is sent.
+def undo(file: Path, output: Path | None, applied: Path | None, as_json: bool) -> None:
+    """Write a plan that takes back what an applied plan did. Nothing is sent.
 
     FILE is the journal of a finished plan. Rows that ended accepted are taken back, the last one of each run first: a
-    pause by a resume, a resume by a pause, an update by an update to the former dates. A run is taken back up to its
-    last row that cannot be: a launch, a complete or a relaunch, or a row that did not end accepted. All rows that are
-    not taken back are listed, with the reason.
+    pause by a resume, a resume by a pause, an update by an update to the former dates. A launch, a complete, a relaunch
+    and a row that did not end accepted cannot be taken back, nor can earlier rows of the same run. All rows that are
+    not taken back are listed, with the reason. The command needs the applied plan to know whether rows were never sent.
+    The plan is beside its journal, as apply leaves it, or named with --plan.
 
-    Each row of the new plan names the ETag that the run must have (column if_match): that which our last write left,
-    or, as `previous`, that which the row before it on the same run leaves. So a run that somebody else has written to
-    since is refused, and what they wrote stands.
+    Each row of the new plan names the ETag that the run must have (column if_match): the ETag after the plan's last
+    write to the run, or `previous`, the ETag after the row before it on the same run. So if somebody else has written
+    to a run since, its rows are refused, and that write is kept.
 
     Exit status: 0 the plan was written, 1 there is nothing to take back, or it could not be written, 2 bad arguments,
-    or FILE is in use, of a plan that is not finished, or no journal.
+    or FILE is in use, belongs to a plan that is not finished, or is not a journal.
 
     \b
     Example:
       fielding journal undo plan.csv.journal
       fielding apply plan.undo.csv
     """
-    from .finished import read_finished
-    from .undo_file import undo_path, write_undo
-    from .undo_plan import undo_plan
+    from fielding_async.cli.shared.rows.undo_file import write_undo
+    from fielding_async.journal.undo.undo_plan import undo_plan
 
-    path = output or undo_path(file)
+    from .finished import read_finished
+
+    path = output or _undo_path(file)
     with reporting_errors(doing="journal undo", as_json=as_json):
-        found = read_finished(file)
+        found = read_finished(file, applied)
         plan = undo_plan(found.rows)
         if plan.rows:
             try:
@@ -82,16 +83,10 @@ def undo(file: Path, output: Path | None, as_json: bool) -> None:
 def _write_objects(
     file: Path, found: "FinishedJournal", plan: "UndoPlan", path: Path, command: str, status: Exit
 ) -> None:
+    from fielding_async.cli.shared.rows.undo_texts import not_undone_object
+
     for row in plan.listed:
-        write_json(
-            {
-                "kind": "not-undone",
-                "number": row.number,
-                "ref": None if row.ref is None else str(row.ref),
-                "action": None if row.action is None else row.action.name,
-                "reason": row.reason,
-            }
-        )
+        write_json(not_undone_object(row))
     summary: dict[str, Any] = {
         "kind": "undo",
         "journal": str(file),
@@ -109,36 +104,27 @@ def _write_objects(
 
 
 def _write_lines(file: Path, found: "FinishedJournal", plan: "UndoPlan", path: Path, command: str) -> None:
-    if plan.listed:
-        stdout_console().print(_table(plan.listed[:_SHOWN]))
-    left = plan.listed[_SHOWN:]
-    lines = [f"and {len(left):,} more rows that are not taken back; all of them: --json"] if left else []
-    total = len(found.rows)
-    lines.append(
-        f"{file}: of {total:,} row{'' if total == 1 else 's'} {len(plan.rows):,} can be taken back,"
-        f" {len(plan.listed):,} cannot"
-    )
+    from fielding_async.cli.shared.rows.undo_texts import actions_text, write_not_undone
+
+    write_not_undone(plan)
+    can = f"{len(plan.rows):,} can be taken back, {len(plan.listed):,} cannot"
+    lines = [f"{file}: of {counted(len(found.rows), 'row')} {can}"]
     if not found.is_whole:
-        lines.append("the plan itself was not found beside its journal: rows of it that were never sent are not seen")
+        lines.append(
+            "the plan was not found beside its journal, so it is not known whether rows of it were never sent"
+            " (name it with --plan)"
+        )
     if plan.rows:
-        actions = Counter(row.action.name for row in plan.rows)
-        each = ", ".join(f"{count:,} {name}" for name, count in sorted(actions.items()))
-        lines += [f"written to {path}: {each}, for {found.summary.base_url}", "to take them back:", f"  {command}"]
+        lines += [
+            f"written to {path}: {actions_text(plan)}, for {found.summary.base_url}",
+            "to take them back:",
+            f"  {command}",
+        ]
     else:
         lines.append("nothing was written")
     write_stdout("\n".join(printable(line) for line in lines))
 
 
-def _table(rows: "tuple[NotUndone, ...]") -> "Table":
-    from rich.box import HORIZONTALS
-    from rich.table import Table
-
-    table = Table(box=HORIZONTALS, pad_edge=False)
-    table.add_column("Row", justify="right", no_wrap=True)
-    table.add_column("Run", overflow="fold")
-    table.add_column("Action", no_wrap=True)
-    table.add_column("Not taken back, because", overflow="fold")
-    for row in rows:
-        run = "not known" if row.ref is None else printable(row.ref.fielding_run_id)
-        table.add_row(f"no. {row.number}", run, "?" if row.action is None else row.action.name, printable(row.reason))
-    return table
+def _undo_path(journal: Path) -> Path:
+    """Return where the plan that takes back a journal is written: `plan.undo.csv` beside `plan.csv.journal`."""
+    return journal.with_name(f"{journal.name.removesuffix('.journal').removesuffix('.csv')}.undo.csv")

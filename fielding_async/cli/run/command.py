@@ -1,46 +1,51 @@
 """`fielding run …`: reads one run, or acts on it."""
 
 import asyncio
-from collections.abc import Awaitable
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
-from fielding_async.cli.shared.exit_status import Exit, perform, report_cancelled
-from fielding_async.cli.shared.options import (
+from fielding_async.cli.shared.arguments.options import (
     json_option,
     on_conflict_option,
     run_argument,
-    run_ref,
+    run_or_group,
     timeout_option,
     timestamp,
 )
+from fielding_async.cli.shared.exit_status import Exit, perform, report_cancelled
 from fielding_async.cli.shared.output import write_json, write_stdout
 from fielding_async.cli.shared.value_texts import outcome_lines, outcome_object, run_lines, run_object
 from fielding_async.core.actions import Action, Complete, LaunchNow, Pause, Relaunch, Resume, StatusAction, Update
 from fielding_async.core.models import OnConflict, RunRef
 
+from .run_of_group import TimeLeft, run_of
+
+if TYPE_CHECKING:
+    from fielding_async.cli.shared.arguments.places import GroupRef
+
 __all__ = ["run"]
 
-_TIMEOUT = timeout_option("Give up after so many seconds. [default: 60, counted from the first request]")
+_TIMEOUT = timeout_option("Give up after this many seconds. [default: 60, counted from the first request]")
 
 
 @click.group()
 def run() -> None:
-    """Look at one fielding run, or act on it.
+    """Show one fielding run, or act on it.
 
-    A run is named by its four ids, either as one text or with options:
+    Name a run by its four ids, in one argument or with options; or by its target group, which has at most one run:
 
     \b
-      fielding run get ACCOUNT/PROJECT/TARGET-GROUP/RUN
+      fielding run get ACCOUNT/PROJECT/TARGET_GROUP/RUN
       fielding run get --account 101 --project ID --target-group ID RUN
+      fielding run get ACCOUNT/PROJECT/TARGET_GROUP
 
     Settings come from the environment: FIELDING_TOKEN (or FIELDING_CLIENT_ID and FIELDING_CLIENT_SECRET) and, for
     another server than the exchange itself, FIELDING_BASE_URL.
 
-    ETags, conflicts with other writers, lost replies and rate limits are taken care of. Exit status: 0 done, 1 failed,
-    2 bad arguments or settings, 3 it cannot be told whether the action was applied.
+    The command handles ETags, conflicts with other writers, lost replies and rate limits. Exit status: 0 done, 1
+    failed, 2 bad arguments or settings, 3 it is unknown whether the action was applied.
     """
 
 
@@ -59,35 +64,43 @@ def get(
     """Show a run as it is now.
 
     \b
-    Example:
+    Examples:
+      fielding run get 101/01J...P0/01J...P1
       fielding run get --json 101/01J...P0/01J...P1/01J...P2
     """
-    ref = run_ref(run_id, account, project, target_group)
+    place = run_or_group(run_id, account, project, target_group)
 
     async def work() -> int:
         from fielding_async import FieldingSession
 
+        time = TimeLeft(timeout)
         async with FieldingSession() as fielding:
-            handle = fielding.run(ref)
-            found = await (handle.get() if timeout is None else handle.get(timeout=timeout))
+            run = await run_of(fielding, place, time)
+            found = await run.get(**time.limit())
             if as_json:
-                write_json(run_object(found, ref))
+                write_json(run_object(found, run.ref))
             else:
-                write_stdout("\n".join(run_lines(found, ref)))
+                write_stdout("\n".join(run_lines(found, run.ref)))
         return Exit.DONE
 
     perform(work, doing="run get", as_json=as_json)
 
 
-def _act(ref: RunRef, action: Action, on_conflict: OnConflict, timeout: float | None, *, as_json: bool) -> None:
+def _act(
+    place: "RunRef | GroupRef", action: Action, on_conflict: OnConflict, timeout: float | None, *, as_json: bool
+) -> None:
     async def work() -> int:
         from fielding_async import FieldingSession
 
-        limit: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
+        time = TimeLeft(timeout)
         async with FieldingSession() as fielding:
-            outcome = await _with_notes(
-                fielding.run(ref).perform(action, on_conflict=on_conflict, **limit), action.name
-            )
+            try:
+                run = await run_of(fielding, place, time)
+                outcome = await run.perform(action, on_conflict=on_conflict, **time.limit())
+            except asyncio.CancelledError as cancelled:
+                otherwise = f"{action.name} was cancelled before it was applied: nothing was changed"
+                report_cancelled(cancelled, otherwise=otherwise)
+                raise
             if as_json:
                 write_json(outcome_object(outcome))
             else:
@@ -97,16 +110,14 @@ def _act(ref: RunRef, action: Action, on_conflict: OnConflict, timeout: float | 
     perform(work, doing=f"run {action.name}", as_json=as_json)
 
 
-async def _with_notes(call: Awaitable[Any], name: str) -> Any:
-    try:
-        return await call
-    except asyncio.CancelledError as cancelled:
-        report_cancelled(cancelled, otherwise=f"{name} was cancelled before it was applied: nothing was changed")
-        raise
-
-
 def _status_command(kind: type[StatusAction], what: str) -> click.Command:
-    text = f"{what}\n\n\b\nExample:\n  fielding run {kind.name} 101/01J...P0/01J...P1/01J...P2"
+    text = f"""{what}
+
+    \b
+    Examples:
+      fielding run {kind.name} 101/01J...P0/01J...P1/01J...P2
+      fielding run {kind.name} 101/01J...P0/01J...P1
+    """
 
     @click.command(kind.name, help=text)
     @run_argument
@@ -122,7 +133,7 @@ def _status_command(kind: type[StatusAction], what: str) -> click.Command:
         timeout: float | None,
         as_json: bool,
     ) -> None:
-        _act(run_ref(run_id, account, project, target_group), kind(), on_conflict, timeout, as_json=as_json)
+        _act(run_or_group(run_id, account, project, target_group), kind(), on_conflict, timeout, as_json=as_json)
 
     return command
 
@@ -157,15 +168,18 @@ def update(
 ) -> None:
     """Change the dates of a run. What is not named stays as it is.
 
+    RUN is ACCOUNT/PROJECT/TARGET_GROUP/RUN, or ACCOUNT/PROJECT/TARGET_GROUP.
+
     \b
-    Examples (RUN is ACCOUNT/PROJECT/TARGET-GROUP/RUN):
+    Examples:
       fielding run update RUN --end 2026-08-31T18:00:00Z
       fielding run update RUN --start 2026-08-01T09:00:00+02:00 \\
         --end 2026-08-31T18:00:00+02:00
     """
-    ref = run_ref(run_id, account, project, target_group)
+    place = run_or_group(run_id, account, project, target_group)
     if start is None and end is None:
         raise click.UsageError("Nothing to change: give --start, --end or both.")
     if start is not None and end is not None and end <= start:
         raise click.UsageError("--end must be after --start.")
-    _act(ref, Update(start, end), on_conflict, timeout, as_json=as_json)
+    update = Update(start_fielding_at=start, end_fielding_at=end)
+    _act(place, update, on_conflict, timeout, as_json=as_json)

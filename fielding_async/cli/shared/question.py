@@ -1,25 +1,26 @@
-"""The question before the first write."""
+"""Asks whether to do something that cannot be undone."""
 
 import sys
 from contextlib import suppress
 
-import click
-
-from fielding_async.cli.shared.exit_status import Exit
-from fielding_async.cli.shared.output import write_stderr
-from fielding_async.cli.shared.signal_handling import Interrupted
 from fielding_async.core.errors import ConfigurationError
 
-__all__ = ["ask"]
+from .output import write_stderr
+from .signal_handling import Interrupted
+
+__all__ = ["is_agreed"]
 
 
-def ask() -> None:
-    """Ask before the first write of a plan. Ends the command unless the answer is yes."""
+def is_agreed(question: str, advice: str) -> bool:
+    """Ask on the terminal, and return whether the answer is yes.
+
+    Raises `ConfigurationError`, with `advice`, if stdin or stderr is no terminal.
+    """
     if not (sys.stdin and sys.stdin.isatty() and sys.stderr and sys.stderr.isatty()):  # pyright: ignore[reportUnnecessaryComparison]
-        raise ConfigurationError("nobody is there to be asked: give --yes to apply the plan; nothing was sent")
+        raise ConfigurationError(f"there is no terminal to ask on: {advice}")
     _discard_typed()
     try:
-        sys.stderr.write("Apply it? [y/N] ")
+        sys.stderr.write(question)
         sys.stderr.flush()
         answer = sys.stdin.readline()
     except UnicodeDecodeError:
@@ -29,9 +30,7 @@ def ask() -> None:
         raise
     if not answer.endswith("\n"):
         write_stderr("")
-    if answer.strip().lower() not in {"y", "yes"}:
-        write_stderr("fielding: apply: not applied; nothing was sent")
-        raise click.exceptions.Exit(Exit.FAILED)
+    return answer.strip().lower() in {"y", "yes"}
 
 
 def _discard_typed() -> None:

@@ -1,15 +1,16 @@
 """Rows of a journal as texts and as JSON objects: the effect, what was changed from what to what, the error. Pure."""
 
 import re
-from datetime import datetime
 from typing import Any
 
-from fielding_async import JournalRow
-from fielding_async.core.actions import Pause, Resume, Update
-from fielding_async.core.dates import to_text
-from fielding_async.core.models import FieldingRun
+from attrs import asdict, fields_dict
 
-from .value_texts import json_value
+from fielding_async import JournalRow
+from fielding_async.core.actions import Pause, Resume, StatusAction, Update
+from fielding_async.core.dates import to_text
+from fielding_async.core.models import FieldingRun, RunRef
+
+from .value_texts import json_value, time_text
 
 __all__ = ["EFFECTS", "after_object", "before_object", "change_text", "effect_of", "error_text", "row_object"]
 
@@ -53,7 +54,7 @@ def before_object(row: JournalRow) -> dict[str, Any] | None:
 def after_object(row: JournalRow) -> dict[str, Any] | None:
     """Return the run as the row's write left it, as a JSON object; `None` if the write is not known to be applied.
 
-    A date that the action may have changed, and that no reply told, is `None`.
+    A date that the action may have changed, and that no reply showed, is `None`.
     """
     if effect_of(row) not in _APPLIED or row.before is None or row.action is None:
         return None
@@ -84,20 +85,18 @@ def change_text(row: JournalRow) -> str:
     if run is None or action is None or effect not in _APPLIED | _NOT_TOLD:
         return ""
     mark = "?" if effect in _NOT_TOLD else ""
-    if not isinstance(action, Update):
+    if isinstance(action, StatusAction):
         return f"{run.status} -> {action.target}{mark}"
+    if not isinstance(action, Update):
+        return ""
     parts: list[str] = []
     for name, wanted, had in (
         ("start", action.start_fielding_at, run.start_fielding_at),
         ("end", action.end_fielding_at, run.end_fielding_at),
     ):
         if wanted is not None and wanted != had:
-            parts.append(f"{name} {_short(had)} -> {_short(wanted)}{mark}")
+            parts.append(f"{name} {time_text(had)} -> {time_text(wanted)}{mark}")
     return ", ".join(parts)
-
-
-def _short(time: datetime) -> str:
-    return to_text(time).replace(".000Z", "Z")
 
 
 def row_object(row: JournalRow) -> dict[str, Any]:
@@ -108,10 +107,7 @@ def row_object(row: JournalRow) -> dict[str, Any]:
         "number": row.number,
         "time": json_value(row.time),
         "ref": json_value(ref),
-        "account_id": None if ref is None else ref.account_id,
-        "project_id": None if ref is None else ref.project_id,
-        "target_group_id": None if ref is None else ref.target_group_id,
-        "fielding_run_id": None if ref is None else ref.fielding_run_id,
+        **(dict.fromkeys(fields_dict(RunRef)) if ref is None else asdict(ref)),
         "action": json_value(row.action),
         "before": before_object(row),
         "after": after_object(row),

@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from .output import write_stderr
+from .output import drop_stdout, write_stderr
 
-__all__ = ["Interrupted", "interrupting", "run_async"]
+__all__ = ["Interrupted", "interrupting", "interrupting_output", "run_async"]
 
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 """The signals that end a command. Windows has no SIGHUP."""
@@ -65,6 +65,20 @@ def interrupting() -> Generator[None]:
         yield
     finally:
         _restore(changed)
+
+
+@contextmanager
+def interrupting_output() -> Generator[None]:
+    """Raise `Interrupted` at a signal while the block writes to stdout, and drop what is not written yet.
+
+    A loop sees no signal while a write waits for a reader that does not read, such as a pager.
+    """
+    try:
+        with interrupting():
+            yield
+    except Interrupted:
+        drop_stdout()
+        raise
 
 
 def run_async(

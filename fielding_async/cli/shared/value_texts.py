@@ -2,17 +2,41 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from fielding_async.core.actions import StatusAction, Update
 from fielding_async.core.dates import to_text
 from fielding_async.core.errors import APIError, ConfigurationError, FieldingError, JobFailedError, OutcomeUnknownError
-from fielding_async.core.job_results import BatchResult
-from fielding_async.core.models import FailedTargetGroup, FieldingRun, InvalidParam, Outcome, RunRef
+from fielding_async.core.job_results import BatchResult, DraftResult
+from fielding_async.core.models import (
+    FailedTargetGroup,
+    Failure,
+    FailureDetail,
+    FieldingRun,
+    InvalidParam,
+    Outcome,
+    RunRef,
+)
 
-from .output import printable
+from .output import counted, printable
 
-__all__ = ["error_lines", "error_object", "json_value", "outcome_lines", "outcome_object", "run_lines", "run_object"]
+if TYPE_CHECKING:
+    from fielding_async import TargetGroupProgress
+
+__all__ = [
+    "error_lines",
+    "error_object",
+    "failure_lines",
+    "json_value",
+    "outcome_lines",
+    "outcome_object",
+    "progress_text",
+    "reached",
+    "run_lines",
+    "run_object",
+    "status_style",
+    "time_text",
+]
 
 _NOT_SHOWN = {"message", "result"}
 
@@ -39,10 +63,19 @@ def json_value(value: object) -> Any:
             return {"target_group_id": value.target_group_id, "code": value.code, "description": value.description}
         case InvalidParam():
             return {"name": value.name, "reason": value.reason}
+        case Failure():
+            return {"code": value.code, "description": value.description, "reasons": json_value(value.reasons)}
+        case FailureDetail():
+            return {"name": value.name, "reason": value.reason, "detail": value.detail}
         case tuple():
             return [json_value(item) for item in cast("tuple[object, ...]", value)]
         case _:
             return str(value)
+
+
+def time_text(time: datetime) -> str:
+    """Return a time as people read it: RFC 3339, without milliseconds where there are none."""
+    return to_text(time).replace(".000Z", "Z")
 
 
 def run_object(run: FieldingRun, ref: RunRef | None = None) -> dict[str, Any]:
@@ -76,6 +109,27 @@ def run_lines(run: FieldingRun, ref: RunRef) -> list[str]:
     ]
 
 
+_STYLES = {"live": "green", "active": "green", "paused": "yellow", "scheduled": "cyan", "completed": "dim"}
+
+
+def status_style(status: str) -> str:
+    """Return the style of a status on a terminal with colours."""
+    return _STYLES.get(status, "")
+
+
+def reached(progress: "TargetGroupProgress") -> int | None:
+    """Return how many of its goal a target group has: completes, or prescreens where these are counted."""
+    is_prescreens = progress.filling_strategy == "prescreens"
+    return progress.current_prescreens if is_prescreens else progress.current_completes
+
+
+def progress_text(reached: int | None, goal: int | None) -> str:
+    """Return the progress to a goal, such as `412 of 1,000`; nothing if it is not known."""
+    if reached is None:
+        return ""
+    return f"{reached:,}" if goal is None else f"{reached:,} of {goal:,}"
+
+
 def outcome_object(outcome: Outcome) -> dict[str, Any]:
     """Return the outcome of an action as a JSON object."""
     names = ("ref", "action", "effect", "etag", "requests", "conflicts", "trace_id")
@@ -85,8 +139,8 @@ def outcome_object(outcome: Outcome) -> dict[str, Any]:
 
 _EFFECTS = {
     "accepted": "done",
-    "already": "nothing to do, the run was there already",
-    "unconfirmed": "done, as far as can be told: a reply was lost, and the run is where it should be",
+    "already": "nothing to do, the run was already in the wanted state",
+    "unconfirmed": "done, probably: a reply was lost, and the run is in the wanted state",
 }
 
 
@@ -95,12 +149,17 @@ def outcome_lines(outcome: Outcome, name: str) -> list[str]:
     lines = [f"{name}: {_EFFECTS[outcome.effect]}", f"  run       {outcome.ref}"]
     if outcome.start_fielding_at is not None and outcome.end_fielding_at is not None:
         lines.append(f"  dates     {to_text(outcome.start_fielding_at)} to {to_text(outcome.end_fielding_at)}")
-    sent = f"{_count(outcome.requests, 'request')}, {_count(outcome.conflicts, 'conflict')}"
+    sent = f"{counted(outcome.requests, 'request')}, {counted(outcome.conflicts, 'conflict')}"
     return [*lines, f"  sent      {sent}", f"  trace id  {outcome.trace_id}"]
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")
+def failure_lines(failure: Failure) -> list[str]:
+    """Return why the job of a draft failed: what the exchange calls it, then each reason."""
+    return [f"{printable(failure.code)}: {printable(failure.description)}", *map(_reason, failure.reasons)]
+
+
+def _reason(reason: FailureDetail) -> str:
+    return ": ".join(printable(text) for text in (reason.name, reason.reason, reason.detail) if text)
 
 
 def error_object(error: FieldingError, **more: object) -> dict[str, Any]:
@@ -123,7 +182,6 @@ _HINTS = {
 
 # messages name arguments of the session; the command line reads these from environment variables
 _SETTINGS = {
-    "no token: pass auth=, or set ": "no token: set ",
     "token: ": "FIELDING_TOKEN: ",
     "client_id: ": "FIELDING_CLIENT_ID: ",
     "client_secret: ": "FIELDING_CLIENT_SECRET: ",
@@ -137,6 +195,7 @@ def error_lines(error: FieldingError, doing: str) -> list[str]:
         for argument, setting in _SETTINGS.items():
             if message.startswith(argument):
                 message = setting + message[len(argument) :]
+        message = message.removesuffix(", or pass auth=")
         return [f"fielding: {printable(message)}"]
     lines = [f"fielding: {doing}: {_class_name(error)}: {printable(error.message)}"]
     details: list[str] = []
@@ -151,6 +210,8 @@ def error_lines(error: FieldingError, doing: str) -> list[str]:
     result = error.result if isinstance(error, JobFailedError) else None
     if isinstance(result, BatchResult) and (result.updated or result.failed):
         details.append(f"{len(result.updated)} updated, {len(result.failed)} failed")
+    if isinstance(result, DraftResult) and result.failure is not None:
+        details += map(_reason, result.failure.reasons)
     if error.trace_id:
         details.append(f"trace id {error.trace_id}")
     return [*lines, *([f"  {'; '.join(details)}"] if details else [])]

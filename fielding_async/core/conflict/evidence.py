@@ -65,7 +65,7 @@ def proves_not_applied(sent: Action, base: FieldingRun, fresh: FieldingRun) -> b
         return False
     if isinstance(sent, StatusAction):
         return fresh.status == base.status != sent.target
-    return any(
+    return isinstance(sent, Update) and any(
         has == had and abs(wanted - had) >= _visible(fresh)
         for (wanted, has), (_, had) in zip(sent.bounds(fresh), sent.bounds(base), strict=True)
     )
@@ -87,4 +87,6 @@ def is_overtaken(wanted: Action, first: FieldingRun, base: FieldingRun, fresh: F
         return True
     if isinstance(wanted, StatusAction):
         return fresh.status != first.status
+    if not isinstance(wanted, Update):
+        return True
     return any(has != had for (_, has), (_, had) in zip(wanted.bounds(fresh), wanted.bounds(first), strict=True))

@@ -9,14 +9,14 @@ conflicts.
 
 1. The first round follows at once: there may have been one colleague.
 2. After the second 412 the ceiling of the wait is `conflict_base`, or the time of a request if that is longer. The wait
-   is anywhere up to it, so that writers that began together do not go on together.
+   is anywhere up to it, so that writers that started together do not go on together.
 3. Each further ceiling is the last one times a factor. The factor is 1 if the run was idle for 15 % of the time,
    more if it was less idle, less if it was more idle; where the versions do not tell, the ceiling doubles. The wait is
    anywhere in the upper half.
 4. A ceiling is at least the time of a request and at most that of 64 (or `conflict_base`, if that is longer), and at
    most `cap`. A ceiling is adjusted only after a wait: with longer waits the last writers would wait while nobody
    writes.
-5. A wait after which another two rounds would not fit before the deadline is shortened, or not begun: a write must not
+5. A wait after which another two rounds would not fit before the deadline is shortened or left out: a write must not
    be cut off by the deadline.
 
 The time of a request is that of the slower request of a round, with all that it waited for, as the median of the last
@@ -60,7 +60,7 @@ class RoundWaits:
     """How many writes a second there were between the last two GETs, if their versions tell."""
 
     def fetched(self, version: int | None, began: float, ended: float) -> None:
-        """Note a GET of the run, the version that it showed, and when it began and ended."""
+        """Note a GET of the run, the version that it showed, and when it started and ended."""
         self._get = (began, ended)
         before, self._shown = self._shown, None if version is None else (version, ended)
         self._written = None

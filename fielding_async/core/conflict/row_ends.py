@@ -1,9 +1,9 @@
-"""Whose trouble the failure of a row is: its own, so that the row has ended, or not, so that it stays open. Pure.
+"""Whether a row is the cause of its own failure, so that it has ended, or not, so that it stays open. Pure.
 
 E1  A row ends in a failure that the exchange, with its own error body, gives for what the row says: 400, 404 or 422 of
     a write, 404 of the run; 412 where that was asked for, or where somebody else changed the same since.
 E2  It ends as unknown after a GET that succeeded and could not tell. Where that GET shows the very ETag that the write
-    was sent under, the write can be gone on with; so the row stays open, unless the exchange refused the write.
+    was sent under, the write can be continued; so the row stays open, unless the exchange refused the write.
 E3  A row that is wrong in itself ends, and so does one that is not sent because an earlier one of its run ended badly.
 E4  Nothing else ends a row: no connection, 401, 403, 429, 5xx, other statuses, a reply that cannot be understood, time
     that ran out, an error page of something between here and the exchange, a closed session or journal.

@@ -2,55 +2,55 @@
 
 from attrs import field, frozen
 
-from fielding_async.core.actions import Action
 from fielding_async.core.models import Effect
 
 from .attempts import Attempts
+from .resource import Intent
 
 __all__ = ["Fail", "FetchAgain", "Finish", "Judged", "Refuse", "Send", "SendAgain", "Unknown", "Unreadable", "Verdict"]
 
 
 @frozen
 class Send:
-    """Send this action under the fetched ETag. `attempts`: those made under it before, if it is sent on."""
+    """Send this intent under the fetched ETag. `attempts`: those made under it before, if it is sent on."""
 
-    action: Action
+    intent: Intent
     attempts: Attempts | None = None
 
 
 @frozen
 class SendAgain:
-    """Send the same action again under the same ETag: it was not applied yet, and may still be."""
+    """Send the same intent again under the same ETag: it was not applied yet, and may still be."""
 
-    action: Action
+    intent: Intent
 
 
 @frozen
 class Finish:
-    """The run is there: the call succeeds."""
+    """The resource is there: the call succeeds."""
 
     effect: Effect
-    action: Action | None
+    intent: Intent | None
 
 
 @frozen
 class FetchAgain:
-    """Fetch again after a wait: the run is stale, or its ETag is the one that was refused."""
+    """Fetch again after a wait: the resource is stale, or its ETag is the one that was refused."""
 
 
 @frozen
 class Unreadable:
-    """Raise `ProtocolError`: nothing was applied, and no GET showed the run as it is."""
+    """Raise `ProtocolError`: nothing was applied, and no GET showed the resource as it is."""
 
 
 @frozen
 class Refuse:
-    """Raise `PreconditionFailedError`: the run is no longer what the caller's decision rests on.
+    """Raise `PreconditionFailedError`: the resource is no longer what the caller's decision rests on.
 
-    `overtaken`: nobody asked for that, but somebody else changed what the action names (R4).
+    `overtaken`: nobody asked for that, but somebody else changed what the intent names (R4).
     """
 
-    wanted: Action | None
+    wanted: Intent | None
     overtaken: bool = False
 
 
@@ -61,9 +61,9 @@ class Fail:
 
 @frozen
 class Unknown:
-    """Raise `OutcomeUnknownError`: it cannot be told whether the write was applied."""
+    """Raise `OutcomeUnknownError`: it is unknown whether the write was applied."""
 
-    reason: str = field(default="it cannot be told whether the write was applied")
+    reason: str = field(default="it is unknown whether the write was applied")
 
 
 Judged = Send | SendAgain | Finish | Unreadable | Refuse | Fail | Unknown

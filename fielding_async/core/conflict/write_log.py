@@ -1,6 +1,6 @@
 """The seam between a call and a durable record of it: what a restart after a crash would have to know."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from fielding_async.core.actions import Action
@@ -14,10 +14,15 @@ class WriteLog(Protocol):
 
     `resumed`: the write that an earlier process left in flight, if it did: the action that was sent, and the run under
     whose ETag it was sent. `in_doubt`: set when the call was cancelled and one of its writes may still be applied.
+    `may_leave`: asked each time, right before the first byte of a request, whether a write may leave now; `None` for a
+    record that stays valid.
     """
 
     resumed: tuple[Action, FieldingRun] | None
     in_doubt: bool
+
+    @property
+    def may_leave(self) -> Callable[[], bool] | None: ...
 
     def intend(self, action: Action, base: FieldingRun) -> Awaitable[None] | None:
         """Record that `action` is about to be sent under the ETag of `base`.

@@ -1,17 +1,20 @@
-"""The writes of one call on its run: under which ETag each was sent, and what of them may be applied."""
+"""The writes of one call on its resource: under which ETag each was sent, and what of them may be applied."""
 
 from collections.abc import Awaitable
+from typing import Any
 
 from attrs import define
 
-from fielding_async.core.actions import Action, Change, call_change
+from fielding_async.core.actions import Action
 from fielding_async.core.errors import APIError, FieldingError, PreconditionFailedError
-from fielding_async.core.models import FieldingRun, RunRef
-from fielding_async.core.wire.replies import Accepted, Answer, Failed, Response, run_after_write
-from fielding_async.core.wire.requests import Request, action_request
+from fielding_async.core.models import FieldingRun
+from fielding_async.core.wire.replies import Accepted, Answer, Failed, Response
+from fielding_async.core.wire.requests import Request
 
 from .attempts import Attempts, RequestEnd
-from .run_memory import RunMemory
+from .etag_memory import ETagMemory, Ref
+from .hinting import bare_run
+from .resource import Intent, Order, Resource, State
 from .verdicts import Send
 from .write_log import WriteLog
 
@@ -22,22 +25,35 @@ __all__ = ["WriteRecord"]
 class WriteRecord:
     """What a call has sent, and what the session's memory must know of it afterwards.
 
-    `fresh`: the run as last fetched, or as our write left it. `base`: the run under whose ETag the last write was sent;
-    `sent`: the action that it asked for. `may_be_applied`: an attempt under that ETag may have been applied, or may
-    still be. `resumed`: the same of an attempt of an earlier process. `first`: the run under whose ETag the first such
+    `fresh`: the state as last fetched, or as our write left it. `base`: the state under whose ETag the last write was
+    sent; `sent`: what it asked for. `may_be_applied`: an attempt under that ETag may have been applied, or may still
+    be. `resumed`: the same of an attempt of an earlier process. `first`: the state under whose ETag the first such
     attempt was sent; what somebody else changed since is not reversed. `under_way`: a write has started and not ended.
+    `bare`: the run of which nothing is known but the ETag of a hint (`hinting`), if a write was sent under one.
     """
 
-    memory: RunMemory
-    ref: RunRef
+    resource: Resource
+    memory: ETagMemory
+    ref: Ref
     log: WriteLog | None = None
-    fresh: FieldingRun | None = None
-    base: FieldingRun | None = None
-    sent: Action | None = None
+    fresh: State | None = None
+    base: State | None = None
+    sent: Intent | None = None
     may_be_applied: bool = False
     resumed: bool = False
-    first: FieldingRun | None = None
+    first: State | None = None
     under_way: bool = False
+    bare: FieldingRun | None = None
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether the last write was sent under the ETag of a hint."""
+        return self.bare is not None and self.base is self.bare
+
+    @property
+    def shown(self) -> State | None:
+        """The state as last fetched, or as our write left it; `None` if there is only a hint."""
+        return None if self.fresh is self.bare else self.fresh
 
     def resume(self, action: Action, base: FieldingRun) -> Send:
         """Go on with the write that an earlier process left in flight."""
@@ -46,26 +62,33 @@ class WriteRecord:
         self.sent = action
         return Send(action)
 
-    def under(self, base: FieldingRun, order: Action | Change) -> Send | None:
-        """Return what to send under the ETag of a run that is remembered; `None` if the run must be fetched first."""
-        action = call_change(order, base) if callable(order) else order
-        if action is None:
+    def under(self, base: State, order: Order) -> Send | None:
+        """Return what to send under the ETag of a state that is remembered; `None` if it must be fetched first."""
+        intent: Intent | None = self.resource.call_change(order, base) if callable(order) else order
+        if intent is None:
             return None  # whether there is nothing to do is not concluded from memory
         self.fresh = base
-        return Send(action)
+        return Send(intent)
 
-    def intend(self, action: Action) -> Awaitable[None] | None:
-        """Return what to await, if anything, before `action` is sent. If that raises, nothing is sent."""
-        if self.log is None or self.resumed or self.fresh is None:
+    def under_hint(self, etag: str, order: Any) -> Send:
+        """Return what to send under an ETag of a run of which nothing else is known."""
+        ref: Any = self.ref
+        self.fresh = self.bare = bare_run(ref, etag)
+        return Send(order)
+
+    def intend(self, intent: Any) -> Awaitable[None] | None:
+        """Return what to await, if anything, before `intent` is sent. If that raises, nothing is sent."""
+        base: Any = self.fresh
+        if self.log is None or self.resumed or base is None:
             return None
-        return self.log.intend(action, self.fresh)
+        return self.log.intend(intent, base)
 
-    def start(self, action: Action) -> Request:
-        """Return the request of a write under the ETag of the run as last fetched."""
-        assert self.fresh is not None  # noqa: S101 - an action is only ever sent under an ETag that was received
+    def start(self, intent: Intent) -> Request:
+        """Return the request of a write under the ETag of the resource as last fetched."""
+        assert self.fresh is not None  # noqa: S101 - nothing is ever sent but under a state that was received
         base = self.base = self.fresh
-        self.sent = action
-        request = action_request(self.ref, action, base)
+        self.sent = intent
+        request = self.resource.write_request(self.ref, intent, base)
         if self.memory.fetches:
             self.memory.write_started(self.ref)
         self.under_way = True
@@ -85,7 +108,7 @@ class WriteRecord:
         self._not_accepted(end.failure)
 
     def accept_as_fetched(self) -> None:
-        """Note that the run as fetched is as our write left it."""
+        """Note that the resource as fetched is as our write left it."""
         self.disprove()
         if self.base is not None and self.fresh is not None and self.fresh.etag != self.base.etag:
             self.memory.retire(self.ref, self.base)
@@ -113,7 +136,7 @@ class WriteRecord:
             self._accepted(answer.response)
         elif isinstance(answer, Failed):
             # a 412 proves that no earlier attempt under this ETag can be applied any more
-            moved = isinstance(answer.error, PreconditionFailedError)
+            moved = isinstance(answer.error, PreconditionFailedError) and not self.is_bare
             self.may_be_applied = not moved and (self.may_be_applied or answer.may_be_applied)
             self._not_accepted(answer.error)
         else:
@@ -124,22 +147,32 @@ class WriteRecord:
         base = self.base
         if base is None:
             return
-        # a lost attempt can be applied as long as the run has the ETag that it was sent under
-        if self.fresh is None or self.fresh is base or self.fresh.etag == base.etag:
+        # a lost attempt can be applied as long as the resource has the ETag that it was sent under; that of a hint may
+        # be one of a time to come
+        if self.fresh is None or self.fresh is base or self.fresh.etag == base.etag or self.is_bare:
             self.memory.doubt(self.ref, base)
 
     def _accepted(self, response: Response) -> None:
-        action, base = self.sent, self.base
-        assert action is not None  # noqa: S101 - set when the write started, as is the base
+        resource, intent, base = self.resource, self.sent, self.base
+        assert intent is not None  # noqa: S101 - set when the write started, as is the base
         assert base is not None  # noqa: S101
-        self.fresh = run_after_write(action, base, response)
-        self.memory.write_accepted(self.ref, base, self.fresh)
+        after: State = resource.after_write(intent, base, response)
+        self.fresh = after
+        if base is self.bare:
+            self.memory.write_accepted(self.ref, base, None, has_changed=after.etag != base.etag)
+            self.memory.keep_bare_etag(self.ref, after.etag)
+        elif resource.keeps_pair:
+            self.memory.write_accepted(self.ref, base, after)
+        else:
+            has_changed = after.etag != base.etag and not resource.is_there(intent, base)
+            self.memory.write_accepted(self.ref, base, None, has_changed=has_changed)
 
     def _not_accepted(self, failure: FieldingError | None) -> None:
         """Forget the pair, unless the write was refused in a way that leaves it valid."""
         moved = isinstance(failure, APIError) and failure.status in {404, 412, 422}
-        if isinstance(failure, PreconditionFailedError) and self.base is not None:
-            self.memory.retire(self.ref, self.base)
+        base = None if self.base is self.bare else self.base
+        if isinstance(failure, PreconditionFailedError) and base is not None:
+            self.memory.retire(self.ref, base)
         if self.may_be_applied or moved:
             self.memory.forget(self.ref)
         else:

@@ -63,7 +63,7 @@ D3  A Retry-After of 5 s on a window of 1 s: each refusal costs five windows, an
 D4  A step that lasts 1 to 2 s may cross the border of two windows. It is then sustained though it is above the limit,
     and the next refusals correct it, each at the cost of a pause.
 D5  Strays of a few percent with long pauses, where requests wait at all times, look like an amount until R13 tells.
-D6  A limit on what is in flight is met by a pace, not by a bound. That suits service times that vary little.
+D6  A limit on what is in flight is obeyed by a pace, not by a bound. That suits service times that vary little.
 D7  A limit that rises is found by the next probe (R10), up to 20 s later.
 D8  Sessions that share a limit do not agree on their parts. Each gets one, but a small one may be a fifth of an even
     part with two sessions, and an eighth with four.

@@ -46,7 +46,7 @@ class OutOfTimeError(Exception):
         """Return the error of a wait for a permission.
 
         `reason`: a `WaitReason`. `ahead`: how many requests were ahead. `pace`: requests a second, if that is known.
-        `seconds`: how long it waited; or `left`: the seconds that were left, if the wait was not begun.
+        `seconds`: how long it waited; or `left`: the seconds that were left, if the wait was not started.
         """
         facts: list[str] = []
         if ahead and reason != "pause":

@@ -11,22 +11,22 @@ A3  A configured `rate` is about right: off by a few percent, but not by a facto
 The rules
 ---------
 R1  Pause: after a 429 nothing is sent until its Retry-After. The end of the pause only moves later. 429s of requests
-    that were permitted before the pause began belong to the same burst, and start no new pause.
+    that were permitted before the pause started belong to the same burst, and start no new pause.
 R2  A Retry-After that is absent or unusable is a growing, jittered wait of at least 0.1 s. One above `max_pause` is cut
     to it. After both a single request probes; the others wait for its answer.
 R3  Permissions are spaced by `interval`. With a configured rate that is 1.01 / rate, as a network with jitter would
     otherwise deliver 101 requests in a second of 100; `burst` permissions may be given together after idle time.
 R4  A timer that fires up to 10 ms late (50 ms with a learned pace) costs nothing: the next permission counts from when
     this one was due. One that fires later costs the difference.
-R5  A permission is checked once more at the socket. Connections take different times to open, so that requests with
+R5  A permission is checked again at the socket. Connections take different times to open, so that requests with
     evenly spaced permissions could leave together; a late request may bring the next one closer by a quarter of the
     interval at most.
-R6  A configured rate that is refused is lowered by 2 % (by 15 % where it is far off) and raised again after 20 s
+R6  A configured rate that is refused is lowered by 2 % (by 15 % where it is much too high) and raised again after 20 s
     without a refusal.
 R7  Without a configured rate the interval is that of the rate learner, unless `adaptive` is off. Until the first
     refusal that is no stray six requests may be in flight whatever the interval, and up to 32 if they come one by one:
     steady demand must not queue, as it would then leave as a burst and be refused for that.
-R8  With a rate learner, a single request also follows a pause that began with nothing but 429s since the pause before
+R8  With a rate learner, a single request also follows a pause that started with nothing but 429s since the pause before
     (R2). The next such Retry-After is doubled, the one after it trebled, and so on, up to 8 s.
 
 What is doubtful
@@ -116,6 +116,11 @@ class Pacer:
     def interval(self) -> float:
         """The planned seconds between requests."""
         return self._interval
+
+    def take_over(self, *, due: float, paused_until: float) -> None:
+        """Go on where another pacer ends. `due`: when the first request may be sent. `paused_until`: as here."""
+        self._due = due
+        self.paused_until = paused_until
 
     def ready_at(self) -> float:
         """Return the time from which the next permission can be given: infinity until the probe (R2) is answered."""
@@ -219,7 +224,7 @@ class Pacer:
     def throttled(self, permit: Permit, retry_after: float | None, now: float) -> float | None:
         """Note a 429. `retry_after`: its seconds; `None` if the server named no usable time.
 
-        Returns the seconds of the pause that starts with it; `None` if one was under way.
+        Returns the seconds of the pause that starts with it; `None` if one was in progress.
         """
         was_paused = self.paused_until > now
         permit.refused = True

@@ -9,7 +9,7 @@ from attrs import define, field
 
 from .limit_evidence import Cycle, delivered, indicated, parting_speeds
 
-__all__ = ["RateLearner"]
+__all__ = ["RateLearner", "Trial"]
 
 _FIRST = 8.5  # requests a second, at the start of the opening (R3)
 _CARE = 8  # requests that may follow a pause in the time that it took (R4)
@@ -40,7 +40,7 @@ _IDLE = 1.0  # seconds without a request
 
 
 @define
-class _Trial:
+class Trial:
     """A pace that is tried in place of freedom.
 
     `free_rate`, `free_count`, `cycle_seconds`: what freedom delivered, what it accepted between two refusals, and how
@@ -96,13 +96,18 @@ class RateLearner:
     _is_careful: bool = True  # in freedom, after a pause (R4)
     _may_be_spacing: bool = True
     _is_spacing: bool = False  # the trial is one of R7
-    _trial: _Trial | None = None
+    _trial: Trial | None = None
     _last: float = -inf
 
     @property
     def is_strict(self) -> bool:
         """Whether the limit is taken for one on spacing, so that a late request must not bring the next one closer."""
         return self._is_spacing and self._trial is not None
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether a cycle has started that no refusal has ended."""
+        return self._cycle is not None and not self._is_over
 
     # -- observations
 
@@ -220,15 +225,17 @@ class RateLearner:
     def _try(
         self, pace: float, cycles: list[Cycle], now: float, *, refused: float = inf, is_spacing: bool = False
     ) -> None:
+        if pace > _OPEN:
+            return  # no limit worth a pace (R3); requests that come more slowly could never raise it
         self.pace, self._is_spacing, self._lossy = max(pace, _SLOWEST), is_spacing, []
         count = sum(cycle.accepted for cycle in cycles) / len(cycles)
         seconds = sum(cycle.seconds for cycle in cycles) / len(cycles)
         free_rate = max(min(self.pace, count / seconds), 0.1)
-        self._trial = _Trial(free_rate, count, seconds, self.pace, refused, cycles[-1].pause, now)
+        self._trial = Trial(free_rate, count, seconds, self.pace, refused, cycles[-1].pause, now)
 
     # -- trials
 
-    def _raise(self, trial: _Trial, now: float) -> None:
+    def _raise(self, trial: Trial, now: float) -> None:
         """Raise a pace that was held for long enough (R9, R10)."""
         seconds = now - trial.since
         if seconds < min(max(trial.cycle_seconds, _LEAST_HOLD), _LONGEST_HOLD) or trial.permits < _FEWEST:
@@ -251,7 +258,7 @@ class RateLearner:
             self._trial, self.pace = None, inf
         trial.hold_from(now)
 
-    def _step(self, trial: _Trial, seconds: float) -> bool:
+    def _step(self, trial: Trial, seconds: float) -> bool:
         """Raise a pace between the sustained and the refused one, or beyond, if it is time (R10)."""
         step = sqrt(trial.low * trial.high)
         gain = step / trial.low - 1.0
@@ -262,7 +269,7 @@ class RateLearner:
         trial.tried, self.pace, trial.has_failed = trial.high, step, False
         return True
 
-    def _end_held(self, trial: _Trial, cycle: Cycle, now: float) -> None:
+    def _end_held(self, trial: Trial, cycle: Cycle, now: float) -> None:
         trial.counts = [*trial.counts, cycle.accepted][-_REFUSALS:]
         trial.pause = cycle.pause
         held = min(cycle.sending, cycle.refused_at - trial.since)
@@ -280,13 +287,13 @@ class RateLearner:
         if is_pointless or trial.seconds_behind(now) > _PATIENCE * trial.cycle_seconds:
             self._let_go(trial, is_pointless=is_pointless)
 
-    def _step_back(self, trial: _Trial) -> None:
+    def _step_back(self, trial: Trial) -> None:
         trial.high, self.pace = self.pace, trial.low
         if trial.low * _CLOSE >= trial.tried:
             trial.caution = min(trial.caution * _LONGER, _PATIENT)
         trial.factor, trial.has_failed, trial.is_proven = _RAISE, True, False
 
-    def _lower(self, trial: _Trial) -> None:
+    def _lower(self, trial: Trial) -> None:
         recent = trial.lossy[-2:]
         cut = _CUT * self.pace
         if len(recent) > 1 and not self._is_spacing:
@@ -294,8 +301,10 @@ class RateLearner:
         trial.high = self.pace
         trial.low = self.pace = max(cut, delivered(recent), trial.free_rate / 2.0, _SLOWEST)
         trial.is_proven = False
+        if self.pace > _OPEN:
+            self._trial, self.pace = None, inf
 
-    def _let_go(self, trial: _Trial, *, is_pointless: bool) -> None:
+    def _let_go(self, trial: Trial, *, is_pointless: bool) -> None:
         """Drop the trial, as it did not deliver more than freedom (R12 to R14)."""
         if self._is_spacing:
             self._may_be_spacing = trial.was_proven

@@ -1,8 +1,8 @@
 """Which request gets the next permission: three classes, and within each first come, first served.
 
 1. GETs that settle a lost write.
-2. Calls: those under way, then first requests.
-3. The background (rows of batches, polls of jobs): those under way, then first requests.
+2. Calls: those in progress, then first requests.
+3. The background (rows of batches, polls of jobs): those in progress, then first requests.
 
 While the first two classes wait, the background gets one of ten permissions, so that neither keeps the other from
 going on. A request of the background moves up when a call comes to wait for it.
@@ -181,7 +181,7 @@ class Patience(Generic[W]):
         self.waiters: deque[tuple[W, float, int]] = deque()
 
     def enter(self, waiter: W, patience: float) -> None:
-        """Note that a request begins to wait. `patience`: seconds, the same for all."""
+        """Note that a request starts to wait. `patience`: seconds, the same for all."""
         self.waiters.append((waiter, waiter.since + patience, self._pauses))
 
     def leave(self) -> None:
@@ -190,7 +190,7 @@ class Patience(Generic[W]):
             self.waiters.popleft()
 
     def give_up(self, now: float, in_a_row: int) -> list[W]:
-        """Note that one more pause begins, of so many in a row, and return the requests that have waited too long.
+        """Note that one more pause starts, of so many in a row, and return the requests that have waited too long.
 
         While no request waits, pauses need not be noted.
         """

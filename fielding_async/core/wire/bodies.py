@@ -2,6 +2,7 @@
 
 import json
 from datetime import datetime
+from decimal import Decimal
 from sys import intern
 from typing import Any, cast
 
@@ -25,6 +26,8 @@ __all__ = [
     "decode_run_id",
     "decode_run_list",
     "encode",
+    "load_json",
+    "not_json",
 ]
 
 _MAX_SHOWN = 500
@@ -123,19 +126,23 @@ def encode(value: Any) -> bytes:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def _load_json(body: bytes, what: str) -> Any:
-    """Return the JSON value of a body; raises `ProtocolError`."""
+def load_json(body: bytes, what: str, *, exact: bool = False) -> Any:
+    """Return the JSON value of a body; raises `ProtocolError`. `exact`: a number with a point is a `Decimal`."""
     try:
-        return json.loads(body)
+        return json.loads(body, parse_float=Decimal) if exact else json.loads(body)
     except (ValueError, RecursionError) as error:
-        if body.lstrip()[:1] == b"<":
-            problem = (
-                f"{what}: an HTML page in place of JSON; it is from something between here and the exchange, such as a"
-                f" proxy, a filter or the login page of a network: {body[:80]!r}"
-            )
-        else:
-            problem = f"{what}: not JSON ({type(error).__name__}): {body[:80]!r}"
+        problem = not_json(body, what, error)
     raise ProtocolError(problem)
+
+
+def not_json(body: bytes, what: str, error: Exception) -> str:
+    """Return the text that says of a body that it is no JSON, and what it may be instead."""
+    if body.lstrip()[:1] == b"<":
+        return (
+            f"{what}: an HTML page in place of JSON; it is from something between here and the exchange, such as a"
+            f" proxy, a filter or the login page of a network: {body[:80]!r}"
+        )
+    return f"{what}: not JSON ({type(error).__name__}): {body[:80]!r}"
 
 
 def _run(
@@ -162,7 +169,7 @@ def decode_run(body: bytes, etag: str | None, asked: RunRef | None = None, repor
 
     `report`: as for `structure`, here and below.
     """
-    run = _run(_load_json(body, "fielding run"), etag, "fielding run", asked, report)
+    run = _run(load_json(body, "fielding run"), etag, "fielding run", asked, report)
     if asked is not None:
         for name, has, wanted in (
             ("id", run.id, asked.fielding_run_id),
@@ -178,17 +185,17 @@ def decode_run(body: bytes, etag: str | None, asked: RunRef | None = None, repor
 def decode_run_list(body: bytes, report: Report | None = None) -> list[FieldingRun]:
     """Read a `GetListFieldingRunsResponse`; raises `ProtocolError`."""
     what = "list of fielding runs"
-    return [_run(entry, None, what, report=report) for entry in structure(_load_json(body, what), _RunList, what).data]
+    return [_run(entry, None, what, report=report) for entry in structure(load_json(body, what), _RunList, what).data]
 
 
 def decode_run_id(body: bytes) -> str:
     """Read an `UpdateFieldingRunResponse`; raises `ProtocolError`."""
-    return structure(_load_json(body, "update reply"), _RunId, "update reply").id
+    return structure(load_json(body, "update reply"), _RunId, "update reply").id
 
 
 def decode_launched_dates(body: bytes) -> LaunchedDates:
     """Read a `LaunchNowFieldingRunResponse`; raises `ProtocolError`."""
-    data = _load_json(body, "launch-now reply")
+    data = load_json(body, "launch-now reply")
     if isinstance(data, dict):
         data = cast("dict[str, Any]", data)
         data["start_text"] = odd_text(data.get("start_fielding_at"))
@@ -198,7 +205,7 @@ def decode_launched_dates(body: bytes) -> LaunchedDates:
 
 def decode_batch_result(body: bytes, asked: tuple[str, ...], report: Report | None = None) -> BatchResult:
     """Read a `GetBulk…TargetGroupJobResponse`; `asked` are the ids of the job. Raises `ProtocolError`."""
-    job = structure(_load_json(body, "bulk job"), _BatchJob, "bulk job", report)
+    job = structure(load_json(body, "bulk job"), _BatchJob, "bulk job", report)
     updated = tuple(group.target_group_id for group in (job.updated_target_groups or _Updated()).data or ())
     failed = tuple(
         FailedTargetGroup(
@@ -225,7 +232,7 @@ def decode_batch_result(body: bytes, asked: tuple[str, ...], report: Report | No
 
 def decode_draft_result(body: bytes, report: Report | None = None) -> DraftResult:
     """Read a `Get…FieldingRunFromDraftJobResponse`; raises `ProtocolError`."""
-    job = structure(_load_json(body, "draft job"), _DraftJob, "draft job", report)
+    job = structure(load_json(body, "draft job"), _DraftJob, "draft job", report)
     failure = None
     if job.failure_reason is not None:
         reason: dict[str, Any] = {**job.failure_reason, "reasons": job.failure_reason.get("reasons") or []}

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from fielding_async.core.redaction import CleanHeaders, Redactor
 
+from .operations import ANY_SUCCESS
 from .replies import Accepted, Answer, Attempted, Lost, NotSent, Response, read, read_etag
 from .requests import Request
 
@@ -23,10 +24,11 @@ def read_clean(asked: Request, attempted: Attempted, redactor: Redactor, clock: 
             etag = attempted.etag = read_etag(attempted)  # nothing else is read of it
             if etag is not None and (len(etag) < redactor.shortest or not redactor.shows(etag)):
                 return Accepted(attempted)
-        answer = read(asked, attempted, _NO_TIME)
-        etag = attempted.etag
-        if etag is None or not redactor.shows(etag):
-            return answer
+        if asked.operation.success != ANY_SUCCESS:  # of such a reply the caller gets all headers
+            answer = read(asked, attempted, _NO_TIME)
+            etag = attempted.etag
+            if etag is None or not redactor.shows(etag):
+                return answer
     now = clock() if isinstance(attempted, Response) and attempted.status >= 400 else _NO_TIME
     return read(asked, clean_reply(attempted, redactor), now)
 
@@ -40,7 +42,9 @@ def clean_reply(attempted: Attempted, redactor: Redactor) -> Attempted:
     if isinstance(attempted, Response):
         attempted.headers = CleanHeaders(attempted.headers, redactor)
         if attempted.body:
-            attempted.body = redactor.body(attempted.body)
+            clean = redactor.body(attempted.body)
+            attempted.is_redacted = clean != attempted.body
+            attempted.body = clean
         return attempted
     reason = redactor.text(attempted.reason)
     if reason is attempted.reason:

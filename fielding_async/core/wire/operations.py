@@ -1,6 +1,7 @@
-"""The 22 operations of the Demand API that this SDK uses, one row each.
+"""The operations of the API that this SDK uses, one row each.
 
-Source: the published description of API version 2025-12-18, tags Fielding and Fielding (Batch).
+Source: the published description of API version 2025-12-18. `OPERATIONS` are the 22 of the tags Fielding and Fielding
+(Batch), `DISCOVERY` those that find what to act on, `ASSISTANT` those of the tag Fielding Assistant.
 """
 
 import re
@@ -8,14 +9,21 @@ from typing import Literal
 
 from attrs import field, frozen
 
-__all__ = ["BY_NAME", "OPERATIONS", "Operation", "operation"]
+__all__ = ["ANY_SUCCESS", "ASSISTANT", "BY_NAME", "DISCOVERY", "OPERATIONS", "Method", "Operation", "operation"]
 
-Precondition = Literal["none", "if-match", "idempotency-key"]
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+Precondition = Literal["none", "if-match", "if-match-or-none", "idempotency-key", "not known"]
+"""What a write must be sent with. `if-match-or-none`: `If-Match`, or `If-None-Match: *` for what does not exist yet."""
 
-_PROJECT = "/demand/accounts/{account_id}/projects/{project_id}"
+ANY_SUCCESS = 0
+"""In place of a status: any 2xx is a success, as which one is documented is not known."""
+
+_PROJECTS = "/demand/accounts/{account_id}/projects"
+_PROJECT = _PROJECTS + "/{project_id}"
 _TARGET_GROUP = _PROJECT + "/target-groups/{target_group_id}"
 _ID = re.compile(r"\{\w+\}")
 _RUN = _TARGET_GROUP + "/fielding-runs/{fielding_run_id}"
+_ASSISTANT = _TARGET_GROUP + "/fielding-assistant-assignment"
 
 
 @frozen
@@ -27,7 +35,7 @@ class Operation:
 
     name: str
     operation_id: str
-    method: Literal["GET", "POST", "PUT"]
+    method: Method
     path: str
     success: int
     precondition: Precondition = "none"
@@ -35,12 +43,18 @@ class Operation:
     is_write: bool = field(init=False, repr=False)
     """Whether it changes something on the server."""
     is_action: bool = field(init=False, repr=False)
-    """Whether it is a run action: a write with `If-Match`."""
+    """Whether it is a write under an ETag: a run action, or the update of an assistant."""
+    needs_etag: bool = field(init=False, repr=False)
+    """Whether its success is documented with an ETag, so that one without is not taken for a success as it is."""
+    is_sent_once: bool = field(init=False, repr=False)
+    """Whether it is a write of which a second one may do something else: nothing it has keeps that from happening."""
 
     def __attrs_post_init__(self) -> None:
         object.__setattr__(self, "pattern", _ID.sub("%s", self.path))
         object.__setattr__(self, "is_write", self.precondition != "none")
-        object.__setattr__(self, "is_action", self.precondition == "if-match")
+        object.__setattr__(self, "is_action", self.precondition in {"if-match", "if-match-or-none"})
+        object.__setattr__(self, "needs_etag", self.precondition == "if-match")
+        object.__setattr__(self, "is_sent_once", self.precondition == "not known")
 
 
 def _action(name: str, success: int = 204) -> Operation:
@@ -85,7 +99,29 @@ OPERATIONS: tuple[Operation, ...] = (
     *_bulk("relaunch"),
 )
 
-BY_NAME: dict[str, Operation] = {row.name: row for row in OPERATIONS}
+DISCOVERY: tuple[Operation, ...] = (
+    Operation("list-accounts", "get_user_accounts", "GET", "/accounts", 200),
+    Operation("list-projects", "list_account_projects", "GET", _PROJECTS, 200),
+    Operation("get-project", "get_project_by_id", "GET", _PROJECT, 200),
+    Operation("project-overview", "project_overview", "GET", f"{_PROJECT}/overview", 200),
+    Operation("list-target-groups", "get_list_target_groups", "GET", f"{_PROJECT}/target-groups", 200),
+    Operation("target-group-overview", "get_target_group_overview", "GET", f"{_TARGET_GROUP}/overview", 200),
+    Operation("list-changes", "get_target_group_changelog", "GET", f"{_TARGET_GROUP}/changelog", 200),
+)
+
+ASSISTANT: tuple[Operation, ...] = (
+    Operation("get-assistant", "get_fielding_assistant_assignment", "GET", _ASSISTANT, 200),
+    Operation(
+        "update-assistant",
+        "create_or_update_fielding_assistant_assignment",
+        "PUT",
+        _ASSISTANT,
+        204,
+        "if-match-or-none",
+    ),
+)
+
+BY_NAME: dict[str, Operation] = {row.name: row for row in (*OPERATIONS, *DISCOVERY, *ASSISTANT)}
 
 
 def operation(name: str) -> Operation:

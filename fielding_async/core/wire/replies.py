@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from attrs import define, field, frozen
 
-from fielding_async.core.actions import Action, LaunchNow, Update
+from fielding_async.core.actions import Action, LaunchNow, StatusAction, Update
 from fielding_async.core.errors import (
     APIError,
     AuthenticationError,
@@ -27,7 +27,8 @@ from fielding_async.core.errors import (
 from fielding_async.core.models import FieldingRun, RunInTheMaking
 
 from .bodies import ErrorBody, decode_error, decode_launched_dates, decode_run_id
-from .requests import Request
+from .operations import ANY_SUCCESS
+from .requests import Request, ids_to_check
 from .response_headers import is_aged, job_id_from_location, retry_after_seconds, sendable_etag
 
 __all__ = [
@@ -61,6 +62,7 @@ class Response:
     body: bytes = field(default=b"", repr=False)
     etag: str | None = field(default=None, init=False)  # as read for a run action
     is_documented: bool = False  # but for the ETag
+    is_redacted: bool = field(default=False, init=False)  # secrets were taken out of its body
 
 
 @frozen
@@ -141,24 +143,29 @@ def read(asked: Request, attempted: Attempted, now: datetime) -> Answer:
             if not is_action:
                 return Accepted(attempted)
             attempted.etag = read_etag(attempted)
-            if attempted.etag is not None:
+            if attempted.etag is not None or not asked.operation.needs_etag:
                 return Accepted(attempted)
             attempted.is_documented = True
             problem = ProtocolError(f"{status}: a reply without an ETag header that could be sent back")
+    elif asked.operation.success == ANY_SUCCESS and 200 <= status < 300:
+        return Accepted(attempted)
     elif status < 400:
-        problem = ProtocolError(f"{status}: {_undocumented(status)} ({asked.operation.success} expected)")
+        problem = ProtocolError(f"{status}: {_undocumented(status)} ({asked.operation.success or '2xx'} expected)")
     else:
         problem = None
     if problem is not None:
         problem.status = status
         return _unusable(asked, problem, attempted if is_action and 200 <= status < 300 else None)
     said = decode_error(attempted.body)
-    is_page = is_action and said.is_page and 400 <= status < 500 and status != 408  # that one may arrive later
+    is_judged = is_action or asked.operation.is_sent_once
+    is_page = is_judged and said.is_page and 400 <= status < 500 and status != 408  # that one may arrive later
     if is_page and status in _OF_PRECONDITION:
         what = f"{status}: a page in place of the exchange's error body"
         problem = ProtocolError(f"{what}; something between here and the exchange made it", status=status)
         return _unusable(asked, problem)
     refusal = _api_error(asked, status, said)
+    if status == 404 and came_from_a_cache(attempted):
+        refusal.is_aged = True
     seconds = retry_after_seconds(attempted.headers.get("Retry-After"), attempted.headers.get("Date"), now)
     if isinstance(refusal, RateLimitError):
         refusal.retry_after = seconds
@@ -222,8 +229,8 @@ def api_error(asked: Request, response: Response) -> APIError:
 
 
 def _api_error(asked: Request, status: int, said: ErrorBody) -> APIError:
-    message = f"{status} {said.object or ''}".rstrip()
-    message += f": {said.detail}" if said.detail else ""
+    message = f"{status} {said.object or ''}".rstrip() + (f": {said.detail}" if said.detail else "")
+    message += ids_to_check(asked.path) if status == 404 and said.object else ""
     if said.invalid_params:
         message += " (" + "; ".join(f"{param.name}: {param.reason}" for param in said.invalid_params) + ")"
     cls = _BY_STATUS.get(status) or api_error_class(status)
@@ -278,17 +285,17 @@ def run_after_write(action: Action, base: FieldingRun, response: Response) -> Fi
     etag = response.etag or read_etag(response)
     status, start_at, end_at = base.status, base.start_fielding_at, base.end_fielding_at
     start, end = base.start_text, base.end_text
-    if isinstance(action, Update):
-        if action.start_fielding_at is not None:
-            start_at, start = action.start_fielding_at, None
-        if action.end_fielding_at is not None:
-            end_at, end = action.end_fielding_at, None
-    else:
+    if isinstance(action, StatusAction):
         status = action.target
         if isinstance(action, LaunchNow):
             dates = decode_launched_dates(response.body)
             start_at, end_at = dates.start_fielding_at, dates.end_fielding_at
             start, end = dates.start_text, dates.end_text
+    elif isinstance(action, Update):
+        if action.start_fielding_at is not None:
+            start_at, start = action.start_fielding_at, None
+        if action.end_fielding_at is not None:
+            end_at, end = action.end_fielding_at, None
     version = None if base.version is None else base.version + (etag != base.etag)
     ids = base.account_id, base.project_id, base.target_group_id
     made: Any = RunInTheMaking(base.id, status, version, start_at, end_at, None, None, *ids, etag, start, end)

@@ -1,18 +1,30 @@
 """Requests as values, built from operations."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
+from urllib.parse import quote, urlencode
 
 from attrs import define, field
 
 from fielding_async.core.actions import Action, Update
+from fielding_async.core.assistant.assignment import AssistantRef, FieldingAssistant, assistant_body
 from fielding_async.core.errors import ProtocolError
 from fielding_async.core.models import FieldingRun, RunRef
 
 from .bodies import encode
 from .operations import BY_NAME, Operation
 
-__all__ = ["Request", "action_request", "request", "run_request"]
+__all__ = [
+    "Request",
+    "action_request",
+    "assistant_request",
+    "assistant_update",
+    "ids_to_check",
+    "request",
+    "request_to",
+    "run_request",
+]
 
 _GET = BY_NAME["get"]
 
@@ -29,13 +41,15 @@ _COMPRESSED = ("Accept-Encoding", "gzip, deflate")
 class Request:
     """One HTTP request, complete but for what each attempt adds (token, trace context).
 
-    `path` is relative to the base URL; `headers` holds what the operation itself needs.
+    `path` is relative to the base URL; `headers` holds what the operation itself needs. `query` is empty, or the
+    encoded query with its question mark; it may hold what users search for, so errors and telemetry do not show it.
     """
 
     operation: Operation
     path: str
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes | None = field(default=None, repr=False)
+    query: str = field(default="", repr=False)
 
 
 def request(
@@ -44,8 +58,9 @@ def request(
     *,
     headers: Sequence[tuple[str, str]] = (),
     body: Any = None,
+    params: Sequence[tuple[str, str]] = (),
 ) -> Request:
-    """Build the request of an operation; `ids` fill its path template."""
+    """Build the request of an operation; `ids` fill its path template, `params` are its query in this order."""
     content = (_COMPRESSED,) if body is None else (_COMPRESSED, ("Content-Type", "application/json"))
     fresh = (_FRESH,) if row.method == "GET" else ()
     return Request(
@@ -53,6 +68,7 @@ def request(
         row.path.format_map(ids),
         (*content, *fresh, *headers),
         None if body is None else encode(body),
+        f"?{urlencode(params, quote_via=quote)}" if params else "",
     )
 
 
@@ -77,3 +93,40 @@ def action_request(ref: RunRef, action: Action, base: FieldingRun) -> Request:
     start, end = action.texts(base)
     body = encode({"start_fielding_at": start, "end_fielding_at": end})
     return Request(row, path, (_AS_IT_IS, ("Content-Type", "application/json"), ("If-Match", base.etag)), body)
+
+
+def request_to(
+    row: Operation, path: str, query: str, headers: Sequence[tuple[str, str]], body: bytes | None
+) -> Request:
+    """Build a request to any path. Its ETag may count, so that its reply must come as it is."""
+    fresh = (_FRESH,) if row.method == "GET" else ()
+    content = () if body is None else (("Content-Type", "application/json"),)
+    return Request(row, path, (_AS_IT_IS, *fresh, *content, *headers), body, query)
+
+
+_PARENTS = {"accounts": "account", "projects": "project", "target-groups": "target group", "fielding-runs": "run"}
+
+
+def ids_to_check(path: str) -> str:
+    """Return the ids that a path names, as the remedy of a 404; nothing if it names none, or only an account."""
+    parts = path.strip("/").split("/")
+    ids = [f"{_PARENTS[name]} {value}" for name, value in pairwise(parts) if name in _PARENTS]
+    return f" (check the ids and their order: {', '.join(ids)})" if len(ids) > 1 else ""
+
+
+def _assistant_path(row: Operation, ref: AssistantRef) -> str:
+    return row.pattern % (ref.account_id, ref.project_id, ref.target_group_id)
+
+
+def assistant_request(ref: AssistantRef) -> Request:
+    """Build the GET of an assistant's assignment."""
+    row = BY_NAME["get-assistant"]
+    return Request(row, _assistant_path(row, ref), (_FRESH, _AS_IT_IS))
+
+
+def assistant_update(ref: AssistantRef, wanted: FieldingAssistant, base: FieldingAssistant) -> Request:
+    """Build the PUT of a whole assignment under the ETag of `base`; where there is none yet, if there is still none."""
+    row = BY_NAME["update-assistant"]
+    precondition = ("If-None-Match", "*") if base.etag is None else ("If-Match", base.etag)
+    headers = (_AS_IT_IS, ("Content-Type", "application/json"), precondition)
+    return Request(row, _assistant_path(row, ref), headers, assistant_body(wanted))

@@ -23,7 +23,7 @@ def retry_after_seconds(value: str | None, date: str | None, now: datetime) -> f
     """Return the seconds that a Retry-After asks for; `None` if it is absent, 0, past or junk.
 
     Whole or decimal seconds, or an HTTP date, which is read against the reply's own `Date` so that a wrong clock on
-    either side does no harm; against `now` (aware) if the reply has none. Source: RFC 9110, section 10.2.3.
+    either side has no effect; against `now` (aware) if the reply has none. Source: RFC 9110, section 10.2.3.
     """
     if value is None or len(value) > 100:
         return None

@@ -22,13 +22,14 @@ from fielding_async.core.errors import ProtocolError
 if TYPE_CHECKING:
     import cattrs
 
-__all__ = ["Report", "load_cattrs", "structure"]
+__all__ = ["Report", "clean_text", "load_cattrs", "structure"]
 
 Report = Callable[[str], None]
 """Called with the path of each field that could not be read and was left out, such as `$.data[].account_id`."""
 
 _T = TypeVar("_T")
 _MAX_SHOWN = 500
+_PLAIN = (str, int, float, bool, datetime)
 
 
 def _exactly(wanted: type) -> Callable[[Any, Any], Any]:
@@ -42,14 +43,17 @@ def _exactly(wanted: type) -> Callable[[Any, Any], Any]:
     return check
 
 
-def _text(value: Any, _: Any) -> str:
+def clean_text(text: str) -> str:
     """Return a text without lone surrogates, which JSON can hold and which no encoding can write."""
-    if type(value) is not str:
-        raise ValueError(f"must be str, not {type(value).__name__}")
-    text: str = value
     if text.isascii():
         return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _text(value: Any, _: Any) -> str:
+    if type(value) is not str:
+        raise ValueError(f"must be str, not {type(value).__name__}")
+    return clean_text(value)
 
 
 def _timestamp(value: Any, _: Any) -> datetime:
@@ -70,9 +74,12 @@ def _is_sequence(kind: Any) -> bool:
 
 
 @lru_cache(maxsize=64)
-def _informative(cls: Hashable) -> tuple[str, ...]:
-    """Return the fields of an attrs class that are `None` where they cannot be read."""
-    return tuple(name for name, kind in get_type_hints(cls).items() if _informative_type(kind) is not None)
+def _fields(cls: Hashable) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the fields of an attrs class that are `None` where they cannot be read, and those that may hold more."""
+    kinds = get_type_hints(cls)
+    informative = tuple(name for name, kind in kinds.items() if _informative_type(kind) is not None)
+    more = (name for name, kind in kinds.items() if name not in informative and kind not in _PLAIN)
+    return informative, tuple(more)
 
 
 def _informative_type(kind: Any) -> type | None:
@@ -92,14 +99,14 @@ def _unread(data: Any, value: Any, path: str) -> Iterator[str]:
         for entry, part in zip(cast("list[Any]", data), cast("list[Any]", value), strict=False):
             yield from _unread(entry, part, f"{path}[]")
     elif has(kind := _class(value)):
-        informative = _informative(kind)
-        for name, found in data.items():
-            part = getattr(value, name, None)
-            if part is None:
-                if found is not None and name in informative:
-                    yield f"{path}.{name}"
-            elif type(found) in {dict, list}:
-                yield from _unread(found, part, f"{path}.{name}")
+        informative, more = _fields(kind)
+        for name in informative:
+            if getattr(value, name) is None and data.get(name) is not None:
+                yield f"{path}.{name}"
+        for name in more:
+            found = data.get(name)
+            if type(found) in {dict, list}:
+                yield from _unread(found, getattr(value, name), f"{path}.{name}")
 
 
 @cache

@@ -40,7 +40,7 @@ def token_request_body(auth: ClientCredentials) -> SecretBytes:
 
 @frozen
 class _Said:
-    """The fields of a reply that are read; no error is raised where the whole reply is at hand."""
+    """The fields of a reply that are read; no error is raised where the whole reply is available."""
 
     is_object: bool = False
     error: str | None = None

@@ -15,8 +15,9 @@ _RFC3339 = re.compile(
 
 def floor(moment: datetime, step: timedelta) -> datetime:
     """Return the latest whole multiple of `step` (counted from 1970) that is not after `moment`, in UTC."""
-    since = moment.astimezone(UTC) - _EPOCH
-    return _EPOCH + since // step * step
+    since = (moment if moment.tzinfo is UTC else moment.astimezone(UTC)) - _EPOCH
+    rest = since % step
+    return _EPOCH + (since - rest if rest else since)
 
 
 def text(moment: datetime) -> str:

@@ -7,9 +7,9 @@ from typing import Any, cast
 
 from attrs import frozen
 
-from fielding_async.core.errors import ConfigurationError
+from fielding_async.core.errors import ConfigurationError, briefly
 
-__all__ = ["HostCheck", "Refused", "checked_names", "is_wildcard"]
+__all__ = ["LOOPBACK_ONLY", "HostCheck", "Refused", "checked_names", "is_wildcard"]
 
 _HOST = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._~-]+))(?::(?P<port>[0-9]{0,5}))?")
 _NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_.])?")
@@ -88,10 +88,10 @@ def checked_names(names: Any) -> tuple[str, ...]:
     """Return the names of hosts that a user gave. Raises `ConfigurationError`."""
     rule = "host names or addresses, without scheme or port"
     if not isinstance(names, tuple | list | set | frozenset):
-        raise ConfigurationError(f"hosts={names!r:.100}: must be a tuple of {rule}")
+        raise ConfigurationError(f"hosts={briefly(names, 100)}: must be a tuple of {rule}")
     for name in (found := tuple(cast("Iterable[object]", names))):
         if not isinstance(name, str) or not (_NAME.fullmatch(name) or _address(name)):
-            raise ConfigurationError(f"hosts={name!r:.100}: must be {rule}")
+            raise ConfigurationError(f"hosts={briefly(name, 100)}: must be {rule}")
     return cast("tuple[str, ...]", found)
 
 
@@ -106,3 +106,7 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
     except ValueError:
         return None
     return getattr(address, "ipv4_mapped", None) or address
+
+
+LOOPBACK_ONLY = HostCheck("127.0.0.1", ())
+"""For what only this machine may ask: no other name of a host is accepted, whatever is listened on."""

@@ -6,6 +6,8 @@ from uuid import UUID
 __all__ = ["IdGenerator", "RandomBits"]
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+# two characters for ten bits, the lower five first
+_PAIRS = [_ALPHABET[number & 31] + _ALPHABET[number >> 5] for number in range(1024)]
 
 
 class RandomBits(Protocol):
@@ -25,7 +27,7 @@ class IdGenerator:
     def ulid(self) -> str:
         """Return 26 characters of `[0-9A-Z]`."""
         bits = self._bits.getrandbits(130)
-        return "".join(_ALPHABET[bits >> 5 * place & 31] for place in range(26))
+        return "".join([_PAIRS[bits >> 10 * place & 1023] for place in range(13)])
 
     def uuid(self) -> str:
         """Return a version 4 UUID."""

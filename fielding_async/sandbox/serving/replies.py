@@ -27,8 +27,11 @@ InvalidParams = tuple[tuple[str, str], ...]
 """Pairs of a parameter's name and what is wrong with it."""
 
 RetryAfterForm = Literal["seconds", "decimal", "date", "absent", "zero"]
+"""The form of a Retry-After header: whole or decimal seconds, an HTTP date, no header, or 0."""
+
 RetryAfter = RetryAfterForm | Callable[[float], str | None]
 """The form of a Retry-After header, or a function from the seconds to wait to its text (`None` for no header)."""
+
 RETRY_AFTER_FORMS: tuple[str, ...] = get_args(RetryAfterForm)
 
 ERRORS: Mapping[int, tuple[str, str]] = {

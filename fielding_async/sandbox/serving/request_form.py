@@ -1,4 +1,4 @@
-"""The form of a request: its ids, headers and body are checked and read before any run or job is searched for."""
+"""The form of a request: its ids, headers, query and body are checked and read before anything is searched for."""
 
 import json
 import re
@@ -8,6 +8,7 @@ from typing import cast
 from attrs import frozen
 
 from .dates import parse
+from .query_form import NO_QUERY, Query, read_query
 from .replies import InvalidParams
 from .routes import Operation
 
@@ -22,11 +23,15 @@ _KEY_LENGTH = 255
 
 @frozen(kw_only=True)
 class Request:
-    """A request with a route, not yet checked. Header names are in lower case; repeated headers are joined."""
+    """A request with a route, not yet checked. Header names are in lower case; repeated headers are joined.
+
+    `query` is raw: as sent, without the question mark.
+    """
 
     operation: Operation
     ids: dict[str, str]
     headers: dict[str, str]
+    query: str = ""
     body: bytes = b""
     trace_id: str = ""
     request_id: int | None = None
@@ -36,8 +41,8 @@ class Request:
 class RequestForm:
     """The contents of a well-formed request. What its operation does not take is empty."""
 
-    account_id: int
-    project_id: str
+    account_id: int = 0
+    project_id: str = ""
     target_group_id: str = ""
     fielding_run_id: str = ""
     job_id: str = ""
@@ -46,12 +51,13 @@ class RequestForm:
     start: datetime | None = None
     end: datetime | None = None
     target_group_ids: tuple[str, ...] = ()
+    query: Query = NO_QUERY
 
 
 def read_form(request: Request) -> RequestForm | InvalidParams:
     """Check the form of a request. Return its contents, or everything that is wrong with it."""
     problems: list[tuple[str, str]] = []
-    account = _account(request.ids["account_id"])
+    account = _account(request.ids.get("account_id", "0"))
     if account is None:
         problems.append(("account_id", "must be a 32-bit integer"))
     problems += [
@@ -73,11 +79,12 @@ def read_form(request: Request) -> RequestForm | InvalidParams:
     elif request.operation.needs_key and len(key) > _KEY_LENGTH:
         problems.append(("Idempotency-Key", f"must have at most {_KEY_LENGTH} characters"))
     start, end, groups = _body(request, problems)
+    query = read_query(request.operation.name, request.query, problems)
     if problems or account is None:
         return tuple(problems)
     return RequestForm(
         account_id=account,
-        project_id=request.ids["project_id"],
+        project_id=request.ids.get("project_id", ""),
         target_group_id=request.ids.get("target_group_id", ""),
         fielding_run_id=request.ids.get("fielding_run_id", ""),
         job_id=request.ids.get("job_id", ""),
@@ -86,6 +93,7 @@ def read_form(request: Request) -> RequestForm | InvalidParams:
         start=start,
         end=end,
         target_group_ids=groups,
+        query=query,
     )
 
 
@@ -131,6 +139,8 @@ def _body(
     content = cast("dict[str, object]", raw)
     if kind == "ids":
         return None, None, _groups(content, problems)
+    if kind == "assistant":
+        return nothing  # `assistants` reads it, as its numbers count
     start = None if kind == "launch" else _moment(content, "start_fielding_at", problems)
     end = _moment(content, "end_fielding_at", problems)
     if kind == "schedule" and start is not None and end is not None and end <= start:

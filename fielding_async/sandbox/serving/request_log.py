@@ -81,6 +81,21 @@ class RequestLog:
         return self._count
 
     @property
+    def count(self) -> int:
+        """How many requests were received: the number of the latest."""
+        return self._count
+
+    def get(self, request_id: int) -> ReceivedRequest | None:
+        """Return a request that is kept."""
+        return self._requests.get(request_id)
+
+    def after(self, request_id: int, most: int) -> tuple[ReceivedRequest, ...]:
+        """Return the requests after this number that are kept, the latest `most` of them."""
+        first = max(request_id, self._count - most, self._count - len(self._requests)) + 1
+        found = (self._requests.get(number) for number in range(first, self._count + 1))
+        return tuple(request for request in found if request is not None)
+
+    @property
     def dropped(self) -> int:
         """How many requests are no longer kept."""
         return self._bound.dropped

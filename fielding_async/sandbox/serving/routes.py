@@ -1,4 +1,4 @@
-"""The 22 operations of the API and its token endpoint: names, methods, paths, and what a request must contain."""
+"""The operations of the API and its token endpoint: names, methods, paths, and what a request must contain."""
 
 import re
 from collections.abc import Mapping
@@ -22,8 +22,21 @@ __all__ = [
 
 TOKEN_PATH = "/oauth/token"  # noqa: S105 - a path, not a secret
 
-Kind = Literal["list", "get", "update", "action", "draft", "draft-status", "bulk", "bulk-status", "token"]
-BodyKind = Literal["none", "empty", "update", "launch", "schedule", "ids", "token"]
+Kind = Literal[
+    "list",
+    "get",
+    "update",
+    "action",
+    "draft",
+    "draft-status",
+    "bulk",
+    "bulk-status",
+    "discovery",
+    "assistant",
+    "assistant-update",
+    "token",
+]
+BodyKind = Literal["none", "empty", "update", "launch", "schedule", "ids", "assistant", "token"]
 
 ACTIONS = ("launch-now", "pause", "resume", "complete", "relaunch")
 BULK_ACTIONS = ("launch", "pause", "resume", "complete", "relaunch")
@@ -53,8 +66,8 @@ class Operation:
 
     @property
     def writes(self) -> bool:
-        """Whether it may change a run or make a job."""
-        return self.kind in {"update", "action", "draft", "bulk"}
+        """Whether it may change a run or an assistant, or make a job."""
+        return self.kind in {"update", "action", "draft", "bulk", "assistant-update"}
 
 
 def _draft(name: str, body: BodyKind) -> tuple[Operation, Operation]:
@@ -85,6 +98,23 @@ OPERATIONS: tuple[Operation, ...] = (
     *_draft("launch-from-draft", "launch"),
     *_draft("schedule-from-draft", "schedule"),
     *(operation for action in BULK_ACTIONS for operation in _bulk(action)),
+    Operation("list-accounts", "GET", "/v1/accounts", "discovery"),
+    Operation("list-projects", "GET", _PROJECT.rpartition("/")[0], "discovery"),
+    Operation("get-project", "GET", _PROJECT, "discovery"),
+    Operation("project-overview", "GET", _PROJECT + "/overview", "discovery"),
+    Operation("list-target-groups", "GET", _GROUP.rpartition("/")[0], "discovery"),
+    Operation("get-target-group", "GET", _GROUP, "discovery"),
+    Operation("target-group-overview", "GET", _GROUP + "/overview", "discovery"),
+    Operation("list-changes", "GET", _GROUP + "/changelog", "discovery"),
+    Operation("target-group-overview-by-id", "GET", "/v1/demand/target-groups/{target_group_id}/overview", "discovery"),
+    Operation("get-assistant", "GET", _GROUP + "/fielding-assistant-assignment", "assistant"),
+    Operation(
+        "update-assistant",
+        "PUT",
+        _GROUP + "/fielding-assistant-assignment",
+        "assistant-update",
+        body="assistant",
+    ),
     Operation("token", "POST", TOKEN_PATH, "token", "", "token"),
 )
 OPERATIONS_BY_NAME: Mapping[str, Operation] = {operation.name: operation for operation in OPERATIONS}

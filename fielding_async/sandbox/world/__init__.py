@@ -1,4 +1,4 @@
 """Runs, jobs, tokens and rate limits, and the rules that change them. The current time is always an argument.
 
-May be imported by `sandbox`. Imports `sandbox.serving`, `core.models` and `core.errors`.
+May be imported by `sandbox`. Imports `sandbox.catalog`, `sandbox.serving`, `core.models` and `core.errors`.
 """

@@ -2,52 +2,43 @@
 
 from collections.abc import Callable
 from datetime import timedelta
-from math import isfinite
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
-from attrs import Attribute, field, frozen
+from attrs import field, frozen
 
 from fielding_async.core.errors import ConfigurationError
+from fielding_async.sandbox.catalog.bodies import DateForm
+from fielding_async.sandbox.catalog.pages import EndlessLists, LastCursor
+from fielding_async.sandbox.serving import checks
+from fielding_async.sandbox.serving.checks import checked
 from fielding_async.sandbox.serving.dates import MILLISECOND
 
-__all__ = ["Behaviour", "KeyReuse", "LocationForm", "RepeatAnswer"]
+__all__ = ["BeforeFirst", "Behaviour", "KeyReuse", "LocationForm", "RepeatAnswer"]
 
 LocationForm = Literal["published", "url", "path", "id"]
+"""The form of the `Location` of a new job; see `Behaviour.location`."""
+
 RepeatAnswer = Literal["never", "first", "second"]
+"""Which answer a request that arrives twice gets; see `Behaviour.repeat_requests`."""
+
+BeforeFirst = Literal["404", "empty"]
+"""The answer to a GET of an assistant that nobody has set; see `Behaviour.assistant_before_first`."""
+
 KeyReuse = Literal["same-job", "refuse"]
+"""The answer to a second creation with one idempotency key; see `Behaviour.key_reuse`."""
 
 
 def _one_of(*allowed: str) -> Any:
-    def check(_owner: Any, attribute: "Attribute[Any]", value: Any) -> None:
-        if value not in allowed:
-            raise ConfigurationError(f"Behaviour({attribute.name}={value!r}): must be one of {', '.join(allowed)}")
-
-    return check
-
-
-def _seconds(_owner: Any, attribute: "Attribute[Any]", value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value) or value < 0:
-        raise ConfigurationError(f"Behaviour({attribute.name}={value!r}): must be seconds, 0 or more")
+    return checked(checks.one_of, allowed)
 
 
 def _whole(minimum: int) -> Any:
-    def check(_owner: Any, attribute: "Attribute[Any]", value: Any) -> None:
-        if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
-            raise ConfigurationError(
-                f"Behaviour({attribute.name}={value!r}): must be a whole number of {minimum} or more"
-            )
-
-    return check
+    return checked(checks.whole, minimum)
 
 
-def _flag_or_none(owner: Any, attribute: "Attribute[Any]", value: Any) -> None:
-    if value is not None:
-        _flag(owner, attribute, value)
-
-
-def _flag(_owner: Any, attribute: "Attribute[Any]", value: Any) -> None:
-    if not isinstance(value, bool):
-        raise ConfigurationError(f"Behaviour({attribute.name}={value!r}): must be True or False")
+_seconds = checked(checks.seconds)
+_flag = checked(checks.flag)
+_flag_or_none = checked(checks.optional(checks.flag))
 
 
 @frozen(kw_only=True)
@@ -70,12 +61,26 @@ class Behaviour:
     show the new state only this much later. `repeat_requests`: every write is handled twice, the second copy
     right after the first; the value says which of the two answers the client gets.
 
-    `location`: the form of a new job's `Location`: `"published"` (as in the documentation's examples, where
-    the last segment is right and the path is not), `"url"` (full URL on the real host), `"path"` (with `/v1`)
-    or `"id"`. `job_seconds` and `job_polls`: how long a job takes, and how many polls at least report it as
-    processing. `job_nulls`: whether fields of a draft job without a value are sent as `null` or left out.
-    `key_reuse`: the answer to an idempotency key that comes again at the same endpoint with another body: the
-    job already made, or 400.
+    `location`: the form of `Location` (of a new job, and where a draft was launched): `"published"` (as in the
+    documentation's examples, where the last segment is right and the path is not), `"url"` (full URL on the real
+    host), `"path"` (with `/v1`) or `"id"`. `job_seconds` and `job_polls`: how long a job takes, and how many polls
+    at least report it as processing. `job_nulls`: whether fields of a draft job without a value are sent as `null`
+    or left out. `key_reuse`: the answer to an idempotency key that comes again at the same endpoint with another
+    body: the job already made, or 400.
+
+    `last_cursor`: `next_cursor` on the last page of projects and target groups: `"absent"` (left out), `"null"`, or
+    `"empty"` (`""`, as change logs always send it). `endless_lists`: what follows the last page of a list, so that the
+    list never ends: `"same-cursor"` (that page again under its own cursor), `"first-page"`, or `"fresh-cursors"` (empty
+    pages, each with a new cursor). `has_more_backwards`: whether `has_more` of target groups is also true if there are
+    only earlier pages. `discovery_dates`: the form of dates of accounts, projects, target groups and changes:
+    `"milliseconds"` (three fractional digits and `Z`), `"seconds"` (no fraction) or `"offset"` (six fractional digits
+    and an offset). `discovery_nulls`: whether optional fields without a value are sent as `null` or left out.
+
+    `assistant_before_first`: the reply to a GET of an assistant that was never updated: `"404"`, or `"empty"` (an empty
+    object without ETag). `assistant_etag_on_write`: whether the reply to an update of an assistant has the new ETag.
+    `assistant_nulls`: whether modules that are not enabled are sent as `null` or left out. `assistant_adds_scale`:
+    whether amounts of money that were sent without `currency_scale` are returned with one.
+    `assistant_noop_steps_etag`: whether an update that changes nothing changes the ETag.
     """
 
     __module__ = "fielding_async.sandbox"
@@ -88,7 +93,9 @@ class Behaviour:
     pause_steps_version: bool = field(default=True, validator=_flag)
     pause_steps_etag: bool = field(default=True, validator=_flag)
     state_before_etag: bool = field(default=False, validator=_flag)
-    date_precision: timedelta = MILLISECOND
+    date_precision: timedelta = field(
+        default=MILLISECOND, validator=checked(checks.timedelta_above, least=timedelta(0))
+    )
     read_lag: float = field(default=0.0, validator=_seconds)
     apply_delay: float = field(default=0.0, validator=_seconds)
     repeat_requests: RepeatAnswer = field(default="never", validator=_one_of("never", "first", "second"))
@@ -97,20 +104,35 @@ class Behaviour:
     job_polls: int = field(default=0, validator=_whole(0))
     job_nulls: bool = field(default=False, validator=_flag)
     key_reuse: KeyReuse = field(default="same-job", validator=_one_of("same-job", "refuse"))
+    last_cursor: LastCursor = field(default="absent", validator=_one_of("absent", "null", "empty"))
+    endless_lists: EndlessLists = field(
+        default="never", validator=_one_of("never", "same-cursor", "first-page", "fresh-cursors")
+    )
+    has_more_backwards: bool = field(default=False, validator=_flag)
+    discovery_dates: DateForm = field(default="milliseconds", validator=_one_of("milliseconds", "seconds", "offset"))
+    discovery_nulls: bool = field(default=False, validator=_flag)
+    assistant_before_first: BeforeFirst = field(default="404", validator=_one_of("404", "empty"))
+    assistant_etag_on_write: bool = field(default=False, validator=_flag)
+    assistant_nulls: bool = field(default=True, validator=_flag)
+    assistant_adds_scale: bool = field(default=False, validator=_flag)
+    assistant_noop_steps_etag: bool = field(default=True, validator=_flag)
 
     def __attrs_post_init__(self) -> None:
-        if self.date_precision <= timedelta(0):
-            raise ConfigurationError(
-                f"Behaviour(date_precision={self.date_precision!r}): must be a timedelta above zero"
-            )
+        if not isinstance(self.etag, str) and not callable(self.etag):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise checks.wrong("Behaviour", "etag", self.etag, "a format string over {version}, or a function")
         try:
             first, second = self.etag_of(1), self.etag_of(2)
         except (LookupError, ValueError, TypeError) as error:
-            raise ConfigurationError(f"Behaviour(etag={self.etag!r}): {error}") from error
-        if not first or first == second:
+            raise ConfigurationError(
+                f"Behaviour(etag={self.etag!r}): must be a format string over {{version}}: {error!r}"
+            ) from error
+        if first == second:
             raise ConfigurationError(f"Behaviour(etag={self.etag!r}): must give a text that differs by version")
 
     def etag_of(self, version: int) -> str:
-        """Return the ETag of a version."""
+        """Return the ETag of a version. Raises `ConfigurationError` if the function of `etag` returns no text."""
         number = version + self.etag_offset
-        return self.etag.format(version=number) if isinstance(self.etag, str) else self.etag(number)
+        made: Any = self.etag.format(version=number) if isinstance(self.etag, str) else self.etag(number)
+        if not made or checks.header_value("Behaviour", "etag", made) != made.strip():
+            raise checks.wrong("Behaviour", "etag", made, "a text without blanks at its ends")
+        return cast("str", made)

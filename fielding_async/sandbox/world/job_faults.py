@@ -1,10 +1,19 @@
 """Faults of jobs: a job that fails as a whole, and a bulk job that leaves target groups out."""
 
+from typing import Any, cast
+
 from attrs import field, frozen
+
+from fielding_async.sandbox.serving import checks
+from fielding_async.sandbox.serving.checks import checked
 
 from .records import JobFailure
 
 __all__ = ["JobFails", "JobFault", "JobOmits"]
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(cast("list[Any]", value)) if isinstance(value, list | set | frozenset) else value
 
 
 @frozen
@@ -13,16 +22,22 @@ class JobFails:
 
     __module__ = "fielding_async.sandbox"
 
-    failure: JobFailure = field(factory=lambda: JobFailure("InternalError", "The job could not be carried out."))
+    failure: JobFailure = field(
+        factory=lambda: JobFailure("InternalError", "The job could not be carried out."),
+        validator=checked(checks.instance, JobFailure, "JobFailure('InternalError', 'Nothing was done.')"),
+    )
 
 
 @frozen
 class JobOmits:
-    """Let the bulk job that the request makes omit these target groups: not changed, and in neither list."""
+    """Let the bulk job that the request makes omit these target groups: not changed, and in neither list.
+
+    It applies only to requests that make a bulk job.
+    """
 
     __module__ = "fielding_async.sandbox"
 
-    target_group_ids: tuple[str, ...] = field(converter=tuple[str, ...])
+    target_group_ids: tuple[str, ...] = field(converter=_as_tuple, validator=checked(checks.texts))
 
 
 JobFault = JobFails | JobOmits

@@ -20,7 +20,7 @@ from .runs import Cause, Runs
 __all__ = ["Jobs"]
 
 _NOT_FOUND = JobFailure("TargetGroupNotFound", "There is no such target group.")
-_NO_RUN = JobFailure("TargetGroupInvalidState", "The target group is a draft: it has no run.")
+_NO_RUN = JobFailure("TargetGroupInvalidState", "The target group has no run.")
 _NO_DRAFT = JobFailure("TargetGroupInvalidState", "The target group is not a draft.")
 
 
@@ -165,7 +165,7 @@ class Jobs:
     def _draft_failure(self, job: JobRecord, group: DraftRef, at: datetime) -> JobFailure | None:
         if not self._runs.has_group(group):
             return _NOT_FOUND
-        if self._runs.run_of(group) is not None:
+        if not self._runs.is_draft(group):
             return _NO_DRAFT
         if (failure := self._runs.draft_failure(group)) is not None:
             return failure

@@ -1,15 +1,17 @@
 """Records of the state: ids of draft target groups, writes applied to runs, jobs made."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal, cast
 
 from attrs import field, frozen
 
 from fielding_async.core.models import RunRef
+from fielding_async.sandbox.serving import checks
+from fielding_async.sandbox.serving.checks import checked
 
-__all__ = ["By", "DraftRef", "FailureReason", "JobFailure", "JobRecord", "Write"]
+__all__ = ["DraftRef", "FailureReason", "JobFailure", "JobRecord", "Write", "WriteOrigin"]
 
-By = Literal["client", "colleague", "job", "clock", "exchange"]
+WriteOrigin = Literal["client", "colleague", "job", "clock", "exchange"]
 """The origin of a write: the client under test, another user, a draft or bulk job, the clock, or the exchange."""
 
 
@@ -30,9 +32,24 @@ class FailureReason:
 
     __module__ = "fielding_async.sandbox"
 
-    name: str | None = None
-    reason: str | None = None
-    detail: str | None = None
+    name: str | None = field(default=None, validator=checked(checks.optional(checks.text)))
+    reason: str | None = field(default=None, validator=checked(checks.optional(checks.text)))
+    detail: str | None = field(default=None, validator=checked(checks.optional(checks.text)))
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(cast("list[FailureReason]", value)) if isinstance(value, list) else value
+
+
+def _are_reasons(value: Any) -> bool:
+    return isinstance(value, tuple) and all(
+        isinstance(each, FailureReason) for each in cast("tuple[object, ...]", value)
+    )
+
+
+def _reasons(call: str, name: str, value: Any) -> None:
+    if not _are_reasons(value):
+        raise checks.wrong(call, name, value, "a tuple of FailureReason")
 
 
 @frozen
@@ -41,9 +58,9 @@ class JobFailure:
 
     __module__ = "fielding_async.sandbox"
 
-    code: str
-    description: str
-    reasons: tuple[FailureReason, ...] = ()
+    code: str = field(validator=checked(checks.text))
+    description: str = field(validator=checked(checks.text))
+    reasons: tuple[FailureReason, ...] = field(default=(), converter=_as_tuple, validator=checked(_reasons))
 
 
 @frozen(kw_only=True)
@@ -62,7 +79,7 @@ class Write:
     seq: int
     ref: RunRef
     operation: str
-    by: By
+    by: WriteOrigin
     at: datetime
     if_match: str | None = None
     etag_before: str | None

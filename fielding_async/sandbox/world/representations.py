@@ -11,7 +11,7 @@ from .behaviour import Behaviour
 from .records import JobFailure, JobRecord
 from .rules import StoredRun
 
-__all__ = ["accepted_reply", "job_body", "job_location", "run_body", "run_value"]
+__all__ = ["accepted_reply", "job_body", "job_location", "location", "run_body", "run_changes", "run_value"]
 
 _HOST = "https://api.cint.com"
 
@@ -48,6 +48,23 @@ def run_value(run: StoredRun, etag: str) -> FieldingRun:
     )
 
 
+def run_changes(before: StoredRun | None, after: StoredRun, reason: str | None) -> tuple[dict[str, Any], ...]:
+    """Return what changed between two states of a run, as the change log shows it; before its run it was a draft."""
+    items: list[dict[str, Any]] = []
+    was = "draft" if before is None else before.status
+    if was != after.status:
+        items.append({"object": "status_change", "new_value": after.status, "old_value": was})
+        items[0] |= {"reason_code": reason} if reason else {}
+    for name, old, new in (
+        ("start", before and before.start, after.start),
+        ("end", before and before.end, after.end),
+    ):
+        if old != new:
+            kind = f"fielding_period_{name}_date_change"
+            items.append({"object": kind, "new_value": text(new), "old_value": text(old) if old else None})
+    return tuple(items)
+
+
 def accepted_reply(action: str, run: StoredRun, etag: str) -> Reply:
     """Return the reply to an accepted update or action."""
     headers = (("ETag", etag),)
@@ -67,17 +84,22 @@ def job_location(job: JobRecord, behaviour: Behaviour) -> str:
     path = operation.template.format(
         account_id=job.account_id, project_id=job.project_id, target_group_id=job.target_group_ids[0]
     )
+    if behaviour.location == "published" and operation.kind == "bulk":
+        path = path.rpartition("/")[0] + f"/{operation.action}"
+    return location(f"{path}/{job.job_id}", job.job_id, behaviour)
+
+
+def location(path: str, resource_id: str, behaviour: Behaviour) -> str:
+    """Return the Location of a resource, in the form that `Behaviour.location` names."""
     match behaviour.location:
         case "published":
-            if operation.kind == "bulk":
-                path = path.rpartition("/")[0] + f"/{operation.action}"
-            return f"{path.removeprefix('/v1')}/{job.job_id}"
+            return path.removeprefix("/v1")
         case "url":
-            return f"{_HOST}{path}/{job.job_id}"
+            return _HOST + path
         case "path":
-            return f"{path}/{job.job_id}"
+            return path
         case "id":
-            return job.job_id
+            return resource_id
 
 
 def job_body(job: JobRecord, behaviour: Behaviour) -> dict[str, Any]:

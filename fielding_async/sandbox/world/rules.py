@@ -7,12 +7,38 @@ from attrs import evolve, frozen
 
 from fielding_async.core.errors import ConfigurationError
 from fielding_async.core.models import RunRef, RunStatus
+from fielding_async.sandbox.serving.checks import did_you_mean
 from fielding_async.sandbox.serving.dates import floor
 from fielding_async.sandbox.serving.replies import InvalidParams
 
 from .behaviour import Behaviour
 
-__all__ = ["STATUS_AFTER", "Refusal", "StoredRun", "after_action", "date_problems", "due", "known_status", "refusal"]
+__all__ = [
+    "REASONS",
+    "SOFT_LAUNCH_ENDED",
+    "STATUS_AFTER",
+    "Refusal",
+    "StoredRun",
+    "after_action",
+    "date_problems",
+    "due",
+    "known_reason",
+    "known_status",
+    "refusal",
+]
+
+
+SOFT_LAUNCH_ENDED = "past_soft_launch_end_date"
+"""The reason code of a pause by the exchange, unless another one is named."""
+
+REASONS = (
+    *("max_cpi_limit_reached", "live_respondent_unique_codes_exhausted", "past_scheduled_end_date"),
+    *("total_completes_reached", SOFT_LAUNCH_ENDED, "no_completes_in_several_days"),
+    *("no_completes_after_many_prescreens", "high_median_loi", "excessive_redirect_errors"),
+    *("excessive_encryption_errors", "excessive_qualification_setup_errors", "high_drop_rates", "low_epc"),
+    "high_client_side_termination_rate",
+)
+"""The reason codes that a change log may show for a change of status."""
 
 
 @frozen(kw_only=True)
@@ -98,9 +124,20 @@ def due(run: StoredRun) -> tuple[datetime, RunStatus] | None:
     return None
 
 
+def known_reason(reason: str) -> str:
+    """Return the reason code. Raises `ConfigurationError` if there is none of that name."""
+    if not isinstance(reason, str) or reason not in REASONS:  # pyright: ignore[reportUnnecessaryIsInstance]
+        hint = did_you_mean(reason, REASONS)
+        raise ConfigurationError(f"reason={reason!r}: must be one of {', '.join(REASONS)}{f'; {hint}' if hint else ''}")
+    return reason
+
+
 def known_status(status: RunStatus | str) -> RunStatus:
     """Return the status of that name. Raises `ConfigurationError` if there is none."""
     try:
         return RunStatus(status)
     except ValueError:
-        raise ConfigurationError(f"status={status!r}: must be one of {', '.join(RunStatus)}") from None
+        hint = did_you_mean(status, list(RunStatus))
+        raise ConfigurationError(
+            f"status={status!r}: must be one of {', '.join(RunStatus)}{f'; {hint}' if hint else ''}"
+        ) from None

@@ -5,13 +5,16 @@ from datetime import datetime
 from attrs import evolve, frozen
 
 from fielding_async.core.models import FieldingRun, RunRef, RunStatus
+from fielding_async.sandbox.catalog.catalog import Catalog
 from fielding_async.sandbox.serving.bound import Kept
 from fielding_async.sandbox.serving.dates import floor
 from fielding_async.sandbox.serving.ids import IdGenerator
 from fielding_async.sandbox.serving.replies import Reply, error_reply, json_reply
 from fielding_async.sandbox.serving.request_form import Request, RequestForm, read_form
 
+from .assistants import Assistants
 from .behaviour import Behaviour
+from .discovery import Discovery
 from .job_faults import JobFault
 from .jobs import Jobs
 from .records import DraftRef, JobFailure
@@ -25,23 +28,33 @@ __all__ = ["Answer", "RulesEngine"]
 
 @frozen
 class Answer:
-    """The reply to a request, and whether the request changed a run or made a job."""
+    """The reply to a request, and whether the request changed a run or an assistant, or made a job."""
 
     reply: Reply
     applied: bool = False
 
 
 class RulesEngine:
-    """Runs, jobs and tokens, and the rules between them. It has neither a clock nor a socket nor a lock."""
+    """Runs, jobs, tokens and the catalog, and the rules between them. It has no clock, no socket and no lock."""
 
     def __init__(
-        self, ids: IdGenerator, behaviour: Behaviour, *, token: str | None, token_lifetime: float, kept: Kept
+        self,
+        ids: IdGenerator,
+        behaviour: Behaviour,
+        catalog: Catalog,
+        *,
+        token: str | None,
+        token_lifetime: float,
+        kept: Kept,
     ) -> None:
         self.behaviour = behaviour
         self.ids = ids
-        self.runs: Runs = Runs(behaviour, kept)
+        self.catalog = catalog
+        self.runs: Runs = Runs(behaviour, kept, catalog)
         self.jobs: Jobs = Jobs(behaviour, self.runs, ids)
         self.tokens: Tokens = Tokens(ids, static=token, lifetime=token_lifetime)
+        self.assistants: Assistants = Assistants(catalog, behaviour, ids, kept)
+        self._discovery = Discovery(catalog, self.runs, behaviour, ids)
         self._user, self._colleague, self._system = ids.uuid(), ids.uuid(), ids.uuid()
 
     def add_run(
@@ -69,9 +82,14 @@ class RulesEngine:
         )
         self.runs.add(run)
 
-    def add_draft(self, group: DraftRef, failure: JobFailure | None) -> None:
+    def add_draft(self, group: DraftRef, failure: JobFailure | None, now: datetime) -> None:
         """Add a draft target group."""
-        self.runs.add_draft(group, failure)
+        self.runs.add_draft(group, failure, now)
+
+    def counts(self) -> str:
+        """Return how many runs and jobs there are, as a text."""
+        runs, jobs = self.runs.count(), len(self.jobs.records)
+        return f"{runs} run{'' if runs == 1 else 's'}, {jobs} job{'' if jobs == 1 else 's'}"
 
     def catch_up(self, now: datetime) -> None:
         """Apply everything that is due by now, in the order of its due times."""
@@ -117,13 +135,13 @@ class RulesEngine:
         self.catch_up(now)
         return run_value(after, self.runs.etag(after))
 
-    def pause_by_exchange(self, ref: RunRef, at: datetime, now: datetime) -> None:
+    def pause_by_exchange(self, ref: RunRef, at: datetime, now: datetime, reason: str) -> None:
         """Let the exchange pause the run by itself, now or at a later time, if it is live then."""
         self.catch_up(now)
         if at > now:
-            self.runs.schedule_pause(ref, at)
+            self.runs.schedule_pause(ref, at, reason)
         else:
-            self.runs.pause(ref, now, self._system)
+            self.runs.pause(ref, now, self._system, reason)
 
     def handle(self, request: Request, now: datetime, job_faults: tuple[JobFault, ...] = ()) -> Answer:
         """Answer one request. `job_faults` are for the job that it makes.
@@ -144,6 +162,10 @@ class RulesEngine:
                 return Answer(self._list(form, now))
             case "get":
                 return Answer(self._get(form, now))
+            case "assistant" | "assistant-update":
+                return Answer(*self.assistants.answer(request, form))
+            case "discovery":
+                return Answer(self._discovery.answer(request.operation.name, form, now))
             case "draft" | "bulk":
                 return self._make_job(request, form, now, job_faults)
             case "draft-status" | "bulk-status":

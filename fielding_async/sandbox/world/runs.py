@@ -7,10 +7,13 @@ from heapq import heappop, heappush
 from attrs import evolve, frozen
 
 from fielding_async.core.models import RunRef, RunStatus
+from fielding_async.sandbox.catalog.catalog import Catalog
+from fielding_async.sandbox.catalog.records import StoredGroup
 from fielding_async.sandbox.serving.bound import Bound, Kept
 
 from .behaviour import Behaviour
-from .records import By, DraftRef, JobFailure, Write
+from .records import DraftRef, JobFailure, Write, WriteOrigin
+from .representations import run_changes
 from .rules import StoredRun, due
 
 __all__ = ["Cause", "Runs"]
@@ -20,15 +23,19 @@ _ENTRY = 1024  # bytes of memory of a write beside its body, about
 
 @frozen(kw_only=True)
 class Cause:
-    """The cause of a write: its operation, who made it, and the request behind it."""
+    """The cause of a write: its operation, who made it, and the request behind it.
+
+    `reason`: the reason code that the change log shows for a change of status.
+    """
 
     operation: str
-    by: By
+    by: WriteOrigin
     user: str
     if_match: str | None = None
     trace_id: str | None = None
     body: bytes = b""
     request_id: int | None = None
+    reason: str | None = None
 
 
 class Runs:
@@ -38,49 +45,69 @@ class Runs:
     checked against the last one. States too old to be shown again are dropped.
     """
 
-    def __init__(self, behaviour: Behaviour, kept: Kept) -> None:
+    def __init__(self, behaviour: Behaviour, kept: Kept, catalog: Catalog) -> None:
         self.writes: deque[Write] = deque()
         self.bound: Bound = Bound(kept)
         self._behaviour = behaviour
+        self._catalog = catalog
         self._lag = timedelta(seconds=behaviour.read_lag)
         self._delay = timedelta(seconds=behaviour.apply_delay)
         self._states: dict[RunRef, deque[tuple[datetime, StoredRun]]] = {}
-        self._groups: dict[DraftRef, RunRef | JobFailure | None] = {}
-        self._projects: set[tuple[int, str]] = set()
+        self._failures: dict[DraftRef, JobFailure] = {}
         self._schedule: list[tuple[datetime, int, RunRef]] = []  # a heap; entries of runs changed since are stale
-        self._pauses: list[tuple[datetime, int, RunRef]] = []  # a heap: by the exchange itself
+        self._pauses: list[tuple[datetime, int, RunRef, str]] = []  # a heap: by the exchange itself, and its reason
         self._count = 0
 
-    def add_draft(self, group: DraftRef, failure: JobFailure | None) -> None:
+    def add_draft(self, group: DraftRef, failure: JobFailure | None, now: datetime) -> None:
         """Add a draft target group. A job that launches or schedules it fails with `failure`, if there is one."""
-        self._groups[group] = failure
-        self._projects.add((group.account_id, group.project_id))
+        self._catalog.add_group(group.account_id, group.project_id, group.target_group_id, now)
+        if failure is not None:
+            self._failures[group] = failure
 
     def add(self, run: StoredRun) -> None:
-        """Add a run, its target group and its project, without recording a write."""
-        ref = run.ref
-        self._groups[DraftRef(ref.account_id, ref.project_id, ref.target_group_id)] = ref
-        self._projects.add((ref.account_id, ref.project_id))
-        self._states[ref] = deque([(run.changed_at, run)])
+        """Add a run, with its target group and its project where there is none, without recording a write."""
+        now = run.changed_at
+        was_live = run.status is not RunStatus.SCHEDULED
+        until = min(now, run.end) if run.status is RunStatus.COMPLETED else now
+        self._catalog.set_run(
+            run.ref,
+            run.status,
+            now,
+            live_since=min(run.start, now) if was_live else now,
+            live_until=until,
+            reached=run.goal_reached,
+        )
+        self._states[run.ref] = deque([(now, run)])
         self._schedule_clock(run)
+
+    def count(self) -> int:
+        """Return how many runs there are."""
+        return len(self._states)
 
     def has_project(self, account_id: int, project_id: str) -> bool:
         """Return whether the account has the project."""
-        return (account_id, project_id) in self._projects
+        return self._catalog.project(account_id, project_id) is not None
 
     def has_group(self, group: DraftRef) -> bool:
         """Return whether the project has the target group."""
-        return group in self._groups
+        return self._stored(group) is not None
 
     def run_of(self, group: DraftRef) -> RunRef | None:
-        """Return the run of a target group; `None` for a draft and for an unknown target group."""
-        found = self._groups.get(group)
-        return found if isinstance(found, RunRef) else None
+        """Return the run of a target group; `None` for one without a run and for an unknown one."""
+        stored = self._stored(group)
+        return None if stored is None else stored.run
+
+    def is_draft(self, group: DraftRef) -> bool:
+        """Return whether there is such a target group, and it is a draft."""
+        stored = self._stored(group)
+        return stored is not None and stored.run is None and stored.status == "draft"
 
     def draft_failure(self, group: DraftRef) -> JobFailure | None:
         """Return the failure of a job on this draft, if it was set up to fail."""
-        found = self._groups.get(group)
-        return found if isinstance(found, JobFailure) else None
+        return self._failures.get(group)
+
+    def _stored(self, group: DraftRef) -> StoredGroup | None:
+        return self._catalog.group(group.account_id, group.project_id, group.target_group_id)
 
     def accepted(self, ref: RunRef) -> StoredRun | None:
         """Return the run as last accepted, which writes are checked against."""
@@ -152,17 +179,19 @@ class Runs:
         step = due(run)
         if step is None:
             return
-        cause = Cause(operation="start" if step[1] is RunStatus.LIVE else "end", by="clock", user=user)
+        ends = step[1] is RunStatus.COMPLETED
+        reason = "past_scheduled_end_date" if ends else None
+        cause = Cause(operation="end" if ends else "start", by="clock", user=user, reason=reason)
         at = max(at, run.changed_at)
         steps_version, steps_etag = self._behaviour.clock_steps_version, self._behaviour.clock_steps_etag
         if steps_etag is None:
             steps_etag = steps_version
         self.write(evolve(run, status=step[1]), at, cause, steps_version=steps_version, steps_etag=steps_etag)
 
-    def schedule_pause(self, ref: RunRef, at: datetime) -> None:
+    def schedule_pause(self, ref: RunRef, at: datetime, reason: str) -> None:
         """Let the exchange pause the run by itself at this time, if it is live then."""
         self._count += 1
-        heappush(self._pauses, (at, self._count, ref))
+        heappush(self._pauses, (at, self._count, ref, reason))
 
     def next_pause(self, now: datetime) -> datetime | None:
         """Return when the exchange pauses the next run, if that is by `now`; else `None`."""
@@ -170,18 +199,18 @@ class Runs:
 
     def pause_first(self, user: str) -> None:
         """Let the exchange pause the run that `next_pause` found, if it is live."""
-        at, _, ref = heappop(self._pauses)
-        self.pause(ref, at, user)
+        at, _, ref, reason = heappop(self._pauses)
+        self.pause(ref, at, user, reason)
 
-    def pause(self, ref: RunRef, now: datetime, user: str) -> None:
-        """Let the exchange pause the run, if it is live."""
+    def pause(self, ref: RunRef, now: datetime, user: str, reason: str) -> None:
+        """Let the exchange pause the run, if it is live. `reason`: the code that the change log shows."""
         run = self.accepted(ref)
         if run is None or run.status is not RunStatus.LIVE:
             return
         self.write(
             evolve(run, status=RunStatus.PAUSED),
             max(now, run.changed_at),
-            Cause(operation="exchange-pause", by="exchange", user=user),
+            Cause(operation="exchange-pause", by="exchange", user=user, reason=reason),
             steps_version=self._behaviour.pause_steps_version,
             steps_etag=self._behaviour.pause_steps_etag,
         )
@@ -191,7 +220,18 @@ class Runs:
             self._count += 1
             heappush(self._schedule, (step[0], self._count, run.ref))
 
+    def _note_change(self, before: StoredRun | None, after: StoredRun, now: datetime, cause: Cause) -> None:
+        """Let the target group follow its run, and write into its change log what changed."""
+        group = self._stored(DraftRef(after.ref.account_id, after.ref.project_id, after.ref.target_group_id))
+        if group is None:
+            return
+        if before is not None and before.status is not after.status:
+            self._catalog.set_status(group, after.status, now)
+        user = {"clock": "system", "exchange": "marketplace"}.get(cause.by, cause.user)
+        self._catalog.record_change(group, now, user, run_changes(before, after, cause.reason))
+
     def _record(self, before: StoredRun | None, after: StoredRun, now: datetime, cause: Cause) -> None:
+        self._note_change(before, after, now, cause)
         for _ in range(self.bound.add(_ENTRY + len(cause.body))):
             self.writes.popleft()
         self.writes.append(

@@ -33,9 +33,10 @@ class Tokens:
         self._clients[client_id] = client_secret
         self._required = True
 
-    def expire(self, now: datetime) -> None:
-        """Expire every token issued so far, the static one too."""
+    def expire(self, now: datetime) -> bool:
+        """Expire every token issued so far, the static one too. Return whether there was one."""
         self._expires_at = dict.fromkeys(self._expires_at, now)
+        return bool(self._expires_at)
 
     def refuse(self, token: str, status: int) -> None:
         """Answer this token with 401 or 403 from now on."""

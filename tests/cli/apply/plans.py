@@ -46,10 +46,10 @@ def journeys(box: Sandbox, rows: int, dice: Random) -> list[Row]:
     for number in range(-(-rows // 4)):
         closing = Update(end_fielding_at=CLOSING + timedelta(seconds=number))
         kind = number % 25
-        ref = box.add_run("scheduled" if kind == 0 else "paused" if kind == 1 else "live")
+        ref = box.add_run("paused" if kind <= 1 else "live")
         actions: Sequence[Action] = (closing, Pause(), Resume(), Complete())
-        if kind == 0:  # fails at the second row, and the rest is skipped
-            actions = (closing, Resume(), Complete(), Pause())
+        if kind == 0:  # fails at the second row, for what no clock changes, and the rest is skipped
+            actions = (closing, LaunchNow(), Complete(), Pause())
         elif kind == 1:  # the first is there already
             actions = (Pause(), Resume(), closing, Complete())
         elif kind == 2:

@@ -1,20 +1,39 @@
 """A plan that is applied again: what this command sent, what had ended before, and when the plan was finished."""
 
+import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from attrs import evolve
 
-from fielding_async import read_journal
+from fielding_async import Batch, read_journal
 from fielding_async.cli.apply.preview import finished_at
 from fielding_async.cli.shared.plan.checked_plan import check_plan
 from fielding_async.cli.shared.plan.row import PlanRow
-from fielding_async.core.actions import Pause
+from fielding_async.core.actions import Action, Complete, Pause
 from fielding_async.core.dates import to_text
+from fielding_async.core.models import RunRef
+from fielding_async.journal.records import DoneRows
 from fielding_async.sandbox import Sandbox
 from tests.cli.apply.plans import failing, live, write_plan
 from tests.cli.command_line import Cli
+from tests.tools.sessions import session
+
+
+def begun(box: Sandbox, folder: Path, rows: Sequence[tuple[RunRef, Action]], count: int) -> int:
+    """Perform the first rows of plan.csv, with its journal. Returns how many failed."""
+    digest = check_plan(PlanRow(number, *row) for number, row in enumerate(rows, 2)).digest
+
+    async def perform() -> int:
+        async with (
+            session(box) as fielding,
+            fielding.perform_all(rows[:count], journal=folder / "plan.csv.journal", plan=digest) as batch,
+        ):
+            return sum([done.error is not None async for done in batch])
+
+    return asyncio.run(perform())
 
 
 def test_a_finished_plan_says_to_machines_that_nothing_was_sent(box: Sandbox, cli: Cli, folder: Path) -> None:
@@ -78,3 +97,42 @@ def test_a_plan_of_its_heading_alone_is_done(box: Sandbox, cli: Cli, folder: Pat
     assert (folder / "j").read_bytes() == b"something else"
     assert box.requests == ()
     assert sorted(path.name for path in folder.iterdir()) == ["j", "plan.csv"]
+
+
+def test_a_long_plan_is_resumed_and_reported_without_reading_what_has_ended(
+    box: Sandbox, cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows on record as done are passed over by the block; the report counts what ended, and does not read it again."""
+    rows = live(box, 600)
+    write_plan(folder / "plan.csv", rows)
+    assert begun(box, folder, rows, 530) == 0
+    taken: list[object] = []
+    take = Batch.take
+
+    def noting(batch: Batch, pair: object) -> None:
+        taken.append(pair)
+        take(batch, pair)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Batch, "take", noting)
+        patched.setattr("fielding_async.cli.apply.execution.read_journal", None)
+        (ended,) = cli("apply", "plan.csv", "--yes", "--json").objects
+    assert [isinstance(pair, DoneRows) for pair in taken[:3]] == [True, True, False]
+    assert len(taken) == 2 + 600 - 512
+    assert (ended["ended_before"], ended["sent_now"], ended["done"], ended["exit_status"]) == (530, 70, 600, 0)
+    summary = read_journal(folder / "plan.csv.journal")
+    assert summary.counts.done == 600
+    assert summary.last_written_at is not None
+    assert ended["finished_at"] == to_text(summary.last_written_at)
+    assert ended["outcomes"] == [{"action": "pause", "outcome": "accepted", "rows": 600}]
+    assert len(box.history) == 600
+
+
+def test_a_run_that_failed_before_is_not_passed_over(box: Sandbox, cli: Cli, folder: Path) -> None:
+    """Later rows of a run that failed in an earlier go are skipped, whatever block of the plan they are in."""
+    bad, *good = [failing(box), *live(box, 299)]
+    rows = [bad, *good, (bad[0], Complete())]
+    write_plan(folder / "plan.csv", rows)
+    assert begun(box, folder, rows, 300) == 1
+    *_, ended = cli("apply", "plan.csv", "--yes", "--json").objects
+    assert (ended["done"], ended["failed"], ended["skipped"], ended["exit_status"]) == (299, 1, 1, 1)

@@ -1,10 +1,12 @@
 """`--journal` with a date in the name: which journal is gone on with, and when a new one is begun."""
 
+import contextlib
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 
+from fielding_async import JournalSummary, read_journal
 from fielding_async.cli.apply.journal_files import find_journal
 from fielding_async.cli.apply.journal_pattern import parse_pattern
 from fielding_async.cli.shared.plan.checked_plan import check_plan
@@ -101,6 +103,38 @@ def test_an_unfinished_journal_is_gone_on_with_and_a_finished_one_is_not(
     assert found(daily, box) == Path("plan-2026-11-20.journal")
     begin(cli, "plan-2026-11-20.journal", whole=True)
     assert found(daily, box) == Path("plan-2026-11-29.journal")
+
+
+def test_of_finished_journals_only_the_ends_are_read(
+    box: Sandbox, cli: Cli, folder: Path, daily: list[Row], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their heads count the rows that ended. A head that does not name the last group is not relied on."""
+    reads: list[Path] = []
+
+    def read(path: Path) -> JournalSummary:
+        reads.append(path)
+        return read_journal(path)
+
+    monkeypatch.setattr("fielding_async.cli.apply.journal_files.read_journal", read)
+    old, left = folder / "plan-2026-11-20.journal", folder / "plan-2026-11-21.journal"
+    begin(cli, old.name, whole=True)
+    begin(cli, left.name, whole=False)
+    assert found(daily, box) == Path(left.name)
+    assert reads == [Path(left.name)]
+    reads.clear()
+    begin(cli, left.name, whole=True)  # continued: the rows of both times count
+    assert found(daily, box) == Path("plan-2026-11-29.journal")
+    assert reads == []
+    whole = old.read_bytes()
+    for text in (whole[: whole.rindex(b'{"commit":')], whole[:-5]):
+        old.write_bytes(text)
+        with contextlib.suppress(ConfigurationError):  # it was cut back, or its last group is broken
+            found(daily, box)
+        assert reads.pop() == Path(old.name)
+    old.write_bytes(whole)
+    (folder / "plan-2026-11-20.journal.head").unlink()
+    assert found(daily, box) == Path("plan-2026-11-29.journal")
+    assert reads == [Path(old.name)]
 
 
 def test_a_journal_of_another_exchange_is_not_gone_on_with(box: Sandbox, cli: Cli, daily: list[Row]) -> None:

@@ -102,7 +102,12 @@ def test_a_damaged_journal_is_named_with_its_line(box: Sandbox, cli: Cli, folder
     for option in ("--yes", "--dry-run"):
         ended = cli("apply", "plan.csv", option)
         assert (ended.status, box.history) == (2, ())
-        assert "is damaged: line 2 cannot be read; nothing was sent or changed: put back the whole file" in ended.err
+        assert "is damaged: line 2 cannot be read: put back the whole file" in ended.err
+        assert ended.err.count("nothing was sent") == 1
+    shown = cli("journal", "show", journal)
+    assert shown.status == 2
+    assert "is damaged: line 2 cannot be read: put back the whole file" in shown.err
+    assert "nothing was sent" not in shown.err  # rows were sent, as far as this command knows
 
 
 @pytest.mark.parametrize("kind", ["failed", "unknown"])
@@ -169,7 +174,7 @@ def test_two_processes_are_kept_apart(box: Sandbox, rows: list[Row], tmp_path: P
         hold.release()
         assert end_of(child).status == 0
     assert (refused.status, refused.out) == (2, "")
-    assert "is in use by another batch, of this process or another" in refused.err
+    assert "is in use by another batch: wait for its end, or name another file" in refused.err
     assert len(box.history) == ROWS
 
 
@@ -189,7 +194,7 @@ def test_a_full_disk_stops_before_anything_is_sent_that_is_not_on_record(
     assert what.status in {1, 3}
     assert "stopped: " in what.err
     assert "File too large" in what.err
-    assert "to go on:" in what.out
+    assert "to continue:" in what.out
     assert 0 < len(box.history) < ROWS
     whole = apply(tmp_path / "plan.csv", environment(box))
     assert (whole.status, whole.counts) == (0, (ROWS, 0, 0, 0, 0, 0))

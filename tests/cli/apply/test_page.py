@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from fielding_async import journal_events
 from fielding_async.cli.shared.page.document import MARK
 from fielding_async.sandbox import Sandbox
 from tests.cli.apply.plans import Row, failing, write_plan, writes
@@ -32,6 +33,20 @@ def test_the_page_shows_lines_of_the_plan(
         assert sorted(row[0] for row in data["rows"]) == list(range(2, len(rows) + 3))
         assert "1 not done" in text
     assert writes(box) == len(rows)
+
+
+def test_the_page_shows_the_pauses_of_the_batch(box: Sandbox, cli: Cli, folder: Path, rows: list[Row]) -> None:
+    """A rate limit of the exchange: its pauses are on record and drawn, and none is left out."""
+    box.rate_limit(40, window=0.5)
+    assert cli("apply", "plan.csv", "--yes", "--report", "page.html").status == 0
+    assert writes(box) == len(rows)
+    events = list(journal_events(folder / "plan.csv.journal"))
+    assert {event.kind for event in events} == {"pause"}
+    text = (folder / "page.html").read_text(encoding="utf-8")
+    count = sum(event.count for event in events)
+    assert f'<svg class="band" role="img" aria-label="Pauses: {count}; ' in text
+    assert text.count('<rect class="pause"') == len(events)
+    assert "429" in text
 
 
 def test_without_the_option_no_page_is_written(cli: Cli, folder: Path, rows: list[Row]) -> None:
@@ -70,7 +85,7 @@ def test_a_page_that_cannot_be_written_changes_nothing_about_the_rows(
     def full(path: Path, text: str) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("fielding_async.cli.apply.page.write_page", full)
+    monkeypatch.setattr("fielding_async.cli.shared.page.files.write_page", full)
     ended = cli("apply", "plan.csv", "--yes", "--report", "page.html")
     assert ended.status == 0
     assert "the report could not be written to page.html: No space left on device" in ended.err

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fielding_async.cli.apply.plan_changes import changes_text
+from fielding_async.cli.apply.rows.plan_changes import changes_text
 from fielding_async.sandbox import Sandbox
 from tests.cli.apply.plans import Row, failing, live, write_plan
 from tests.cli.command_line import Cli

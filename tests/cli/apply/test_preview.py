@@ -37,7 +37,7 @@ def test_one_bad_line_and_nothing_is_sent(box: Sandbox, cli: Cli, folder: Path) 
         (["."], "fielding: .: cannot be read: Is a directory"),
         (["empty.csv"], "fielding: empty.csv: is empty: the first line of a plan names its columns"),
         (["lacking.csv"], "fielding: lacking.csv: line 1: column action is missing"),
-        (["plan.csv"], "fielding: nobody is there to be asked: give --yes"),
+        (["plan.csv"], "fielding: there is no terminal to ask on: give --yes"),
         (["-"], "fielding: a plan from standard input needs --journal FILE"),
         (["plan.csv", "--project", "x"], "fielding: project_id='x': must be a str of 26 characters"),
         (["plan.csv", "--account", "-1"], "fielding: account_id=-1: must be an int"),
@@ -92,7 +92,7 @@ def test_a_dry_run_says_what_would_be_sent_and_sends_nothing(
     assert ended.out.splitlines() == [
         f"plan.csv: 5 rows (4 pause, 1 resume), on {box.url}",
         "runs: 3; 1 row says the same as an earlier row, first on line 6",
-        "requests: about 8 (a GET of each run, a write for each row; conflicts and retries come on top)",
+        "requests: about 8 (a GET of each run, a write for each row; conflicts and retries add more)",
         "time: about 1 min 20 s at 0.1 requests a second",
         "dry run: nothing was sent",
     ]
@@ -121,7 +121,10 @@ def test_a_closed_standard_input_is_one_message(box: Sandbox, tmp_path: Path) ->
         ["sh", "-c", 'exec "$@" <&-', "sh", *words],
         env=environment(box), capture_output=True, text=True, timeout=HANG, check=False, cwd=tmp_path,
     )  # fmt: skip
-    assert (done.returncode, done.stderr) == (2, "fielding: standard input: cannot be read: it is closed\n")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "fielding: standard input: cannot be read: it is closed: redirect a file to it\n",
+    )
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="permissions do not hold root back")
@@ -131,7 +134,9 @@ def test_a_plan_that_may_not_be_read_is_told_to_machines_too(box: Sandbox, rows:
     with starting("--json", box=box, folder=tmp_path) as child:
         what = end_of(child)
     assert what.status == 2
-    assert [told["message"] for told in what.objects] == ["plan.csv: cannot be read: Permission denied"]
+    assert [told["message"] for told in what.objects] == [
+        "plan.csv: cannot be read: Permission denied: name a file that can be read"
+    ]
 
 
 def test_columns_that_no_plan_has_are_left_out_when_asked_for(box: Sandbox, cli: Cli, folder: Path) -> None:

@@ -13,6 +13,8 @@ from fielding_async.sandbox import Hold, Sandbox, Status
 from tests.cli.apply.plans import ROWS, Row, live, starting, write_plan
 from tests.cli.command_line import HANG, command, end_of, environment, line_with, process, shown_on, terminal
 
+pytestmark = pytest.mark.once
+
 
 class Terminal:
     """A process on a terminal of its own, and what it shows there."""
@@ -115,14 +117,14 @@ def test_after_ctrl_c_the_bar_is_drawn_once(box: Sandbox, rows: list[Row], tmp_p
         hold.wait_arrived(HANG)
     terminal.wait_for("4 of 40")
     terminal.child.send_signal(signal.SIGINT)
-    terminal.wait_for("once more: wait no longer)")
+    terminal.wait_for("a second signal ends the wait)")
     terminal.shown += shown_on(terminal.ours, "0 429s")  # the bar, drawn again
     lines = screen(terminal.shown)
     (told,) = [number for number, line in enumerate(lines) if "SIGINT: no more rows are started" in line]
     assert [number > told for number, line in enumerate(lines) if " of 40" in line] == [True]
     for hold in holds:
         hold.release()
-    lines = screen(terminal.wait_for("to go on:"))
+    lines = screen(terminal.wait_for("to continue:"))
     assert [line for line in lines if "━" in line and "plan.csv" in line] == []
     assert [line.split(";")[0] for line in lines if " of 40" in line] == ["6 of 40 rows have ended"]
     assert terminal.close() == 130
@@ -167,9 +169,9 @@ def test_a_pause_of_the_server_is_told_through_pipes_too(box: Sandbox, rows: lis
     with starting(box=box, folder=tmp_path) as child:
         line = line_with(child, "paused by the server")
         child.send_signal(signal.SIGINT)
-        asked = line_with(child, "once more: wait no longer")
+        asked = line_with(child, "a second signal ends the wait")
         child.send_signal(signal.SIGINT)
         what = end_of(child)
     assert re.search(r" of 40 rows; .* rows/s.*; paused by the server, \d\d s to go; \d in flight, .*, 1 429s\n$", line)
-    assert re.search(r"waiting for \d under way; paused by the server, \d\d s to go \(once more: ", asked)
+    assert re.search(r"waiting for \d under way; paused by the server, \d\d s to go \(a second signal ends ", asked)
     assert what.status == 130

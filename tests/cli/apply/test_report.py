@@ -11,6 +11,8 @@ from fielding_async.sandbox import Sandbox
 from tests.cli.apply.plans import CLOSING, ROWS, Row, apply, failing, live, starting, write_plan
 from tests.cli.command_line import Cli, command, end_of, environment
 
+pytestmark = pytest.mark.once
+
 
 def test_many_errors_are_told_in_a_few_lines(box: Sandbox, cli: Cli, folder: Path) -> None:
     """Rows that failed for the same reason are counted, with the lines they are on."""
@@ -39,6 +41,7 @@ def test_the_report_for_machines_tells_all(box: Sandbox, cli: Cli, folder: Path)
         "base_url": box.url,
         "sandbox": True,
         "rows": 3,
+        "resolved_runs": 0,
         "done": 2,
         "failed": 1,
         "unknown": 0,

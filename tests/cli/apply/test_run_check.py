@@ -2,6 +2,7 @@
 
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from attrs import evolve
@@ -9,6 +10,8 @@ from attrs import evolve
 from fielding_async.cli.apply.run_check import spread
 from fielding_async.core.actions import Pause, Resume
 from fielding_async.core.models import RunRef
+from fielding_async.engine.call import Call
+from fielding_async.engine.engine import Engine
 from fielding_async.sandbox import Hold, Sandbox, Status
 from tests.cli.apply.plans import Row, failing, live, starting, write_plan
 from tests.cli.command_line import HANG, Cli, end_of
@@ -75,6 +78,23 @@ def test_a_sample_is_looked_at_and_then_the_plan_is_applied(box: Sandbox, cli: C
     ended = cli("apply", "plan.csv", "--yes", "--check-runs", 3)
     assert (ended.status, len(box.history)) == (1, 5)
     assert "runs: 2 checked, all exist" in ended.err
+
+
+def test_runs_are_fetched_in_the_class_of_rows(
+    box: Sandbox, cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the rows of a batch, they let the calls of a session go first."""
+    classes: list[bool] = []
+    call = Engine.call
+
+    def observed(self: Engine, *arguments: Any, is_background: bool = False, **more: Any) -> Call:
+        classes.append(is_background)
+        return call(self, *arguments, is_background=is_background, **more)
+
+    monkeypatch.setattr(Engine, "call", observed)
+    write_plan(folder / "plan.csv", live(box, 5))
+    assert cli("apply", "plan.csv", "--dry-run", "--check-runs", "all").status == 0
+    assert (classes, gets(box)) == ([True] * 5, 5)
 
 
 def test_rows_that_have_ended_are_not_looked_at(box: Sandbox, cli: Cli, folder: Path) -> None:

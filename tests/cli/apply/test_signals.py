@@ -48,7 +48,7 @@ def test_a_first_signal_starts_no_more_rows_and_waits_for_those_under_way(
     assert f"{done} of {ROWS} rows have ended" in what.out
     assert f"{ROWS - done} were never sent" in what.out
     assert "under way" not in what.out
-    assert "to go on:\n  fielding apply plan.csv --concurrency 2 --yes\n" in what.out
+    assert "to continue:\n  fielding apply plan.csv --concurrency 2 --yes\n" in what.out
     whole = apply(tmp_path / "plan.csv", environment(box))
     assert (whole.status, whole.counts) == (0, (ROWS, 0, 0, 0, 0, 0))
     check_against_history(box, rows, whole.bad)
@@ -61,7 +61,7 @@ def test_a_second_signal_waits_no_longer(box: Sandbox, rows: list[Row], tmp_path
     with starting("--json", box=box, folder=tmp_path) as child:
         hold.wait_arrived(HANG)
         child.send_signal(signal.SIGINT)
-        line_with(child, "once more: wait no longer")
+        line_with(child, "a second signal ends the wait")
         child.send_signal(signal.SIGTERM)
         what = end_of(child)
     (*bad, whole) = what.objects

@@ -3,7 +3,10 @@
 import json
 import re
 import socket
+import subprocess
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.request import Request, urlopen
 
@@ -18,6 +21,8 @@ from fielding_async.sandbox import Hold, RawReply, Sandbox, Status
 from tests.cli.apply.plans import Row, live, write_plan
 from tests.cli.command_line import HANG, SECRET, Cli, end_of, environment, line_with, process
 
+pytestmark = pytest.mark.once
+
 
 def test_fail_fast_starts_no_more_rows(box: Sandbox, cli: Cli, folder: Path) -> None:
     """After the first row that fails no other is started; the rest is said to be left, with how to go on."""
@@ -27,7 +32,7 @@ def test_fail_fast_starts_no_more_rows(box: Sandbox, cli: Cli, folder: Path) -> 
     assert ended.status == 1
     assert "stopped at the first row that did not end well (--fail-fast)" in ended.err
     assert "200 were never sent" in ended.out
-    assert "to go on:\n  fielding apply plan.csv --concurrency 1 --yes\n" in ended.out
+    assert "to continue:\n  fielding apply plan.csv --concurrency 1 --yes\n" in ended.out
     assert cli("apply", "plan.csv", "--concurrency", 16, "--yes").status == 1
     assert len(box.history) == 200
 
@@ -119,7 +124,7 @@ def test_a_row_that_is_always_refused_is_stuck(box: Sandbox, cli: Cli, folder: P
     assert "line 22: pause: stuck: PermissionDeniedError: 403" in ended.err
     assert "1 are stuck: each failed three times" in ended.out
     assert "in all 0 open, 1 stuck, 0 failed or skipped" in ended.out
-    assert "to go on:\n  fielding apply plan.csv --yes\n" in ended.out
+    assert "to continue:\n  fielding apply plan.csv --yes\n" in ended.out
     assert sorted(path.name for path in folder.iterdir()) == ["plan.csv", "plan.csv.journal", "plan.csv.journal.head"]
     again = cli("apply", "plan.csv", "--yes", "--json")
     assert (again.status, again.objects[-1]["done"], again.objects[-1]["stuck"]) == (0, 60, 0)
@@ -147,58 +152,68 @@ def test_no_row_fails_for_an_answer_that_is_not_the_apis(box: Sandbox, cli: Cli,
     write_plan(folder / "plan.csv", live(box, 2))
     ended = cli("apply", "plan.csv", "--yes", "--wait", 0)
     assert ended.status == 3
-    assert "this is not the API's answer: look at FIELDING_BASE_URL, and at proxies" in ended.err
+    assert "this is not the API's answer: check FIELDING_BASE_URL, and proxies" in ended.err
     assert "in all 2 open, 0 stuck, 0 failed or skipped" in ended.out
     assert not box.history
     assert cli("apply", "plan.csv", "--yes").status == 0
 
 
-def test_an_exchange_that_is_stopped_and_started_again_costs_no_row(folder: Path) -> None:
-    """In one command: it says since when and what is tried, and applies each row once."""
+@pytest.mark.parametrize("status", [403, 404, 502])
+def test_a_short_plan_whose_writes_all_meet_a_page_is_open(box: Sandbox, cli: Cli, folder: Path, status: int) -> None:
+    """GETs are answered, and a proxy refuses each write: no row is stuck, and the same command applies them."""
+    page = f"HTTP/1.1 {status} No\r\nContent-Type: text/html\r\nContent-Length: 4\r\n\r\n<p/>"
+    box.script(*[RawReply(page.encode())] * 60, on="pause")
+    write_plan(folder / "plan.csv", live(box, 3))
+    ended = cli("apply", "plan.csv", "--yes", "--wait", 0)
+    assert ended.status == 3
+    assert "in all 3 open, 0 stuck, 0 failed or skipped" in ended.out
+    assert not box.history
+    box.clear_faults()
+    assert cli("apply", "plan.csv", "--yes").status == 0
+    assert len(box.history) == 3
+
+
+@contextmanager
+def stopped_under(folder: Path, *options: object, rows: int) -> "Iterator[tuple[Sandbox, subprocess.Popen[str]]]":
+    """A sandbox that was stopped in the middle of a plan, and the command that applies it."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     box = Sandbox(require_token=SECRET, port=port).start()
     try:
-        rows, hold = live(box, 800), Hold()
-        box.script(hold, on="pause", ref=rows[400][0])
-        write_plan(folder / "plan.csv", rows)
-        words = ("apply", "plan.csv", "--yes", "--json", "--concurrency", 8)
+        plan, hold = live(box, rows), Hold()
+        box.script(hold, on="pause", ref=plan[rows // 2][0])
+        write_plan(folder / "plan.csv", plan)
+        words = ("apply", "plan.csv", "--yes", "--concurrency", 8, *options)
         with process(*words, env=environment(box), cwd=folder) as child:
             hold.wait_arrived(HANG)
             box.stop()
-            said = line_with(child, "the exchange cannot be used since")
-            box.start()
-            ended = end_of(child)
+            yield box, child
+    finally:
+        box.stop()
+
+
+def test_an_exchange_that_is_stopped_and_started_again_costs_no_row(folder: Path) -> None:
+    """In one command: it says since when and what is tried, and applies each row once."""
+    with stopped_under(folder, "--json", rows=800) as (box, child):
+        said = line_with(child, "the exchange cannot be used since")
+        box.start()
+        ended = end_of(child)
         assert re.search(r"since \d\d:\d\d:\d\d \(.+\); (next try in|trying it now).* more at most; ", said)
         assert ended.status == 0
         assert (ended.objects[-1]["done"], len(box.history)) == (800, 800)
         assert len({write.ref for write in box.history}) == 800
         assert [event.kind for event in journal_events(folder / "plan.csv.journal")] == ["outage", "back"]
-    finally:
-        box.stop()
 
 
 def test_an_exchange_that_stays_away_leaves_rows_open_for_the_same_command(folder: Path) -> None:
     """After `--wait` it stops with exit 3; given again, it applies the rest."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    box = Sandbox(require_token=SECRET, port=port).start()
-    try:
-        rows, hold = live(box, 200), Hold()
-        box.script(hold, on="pause", ref=rows[100][0])
-        write_plan(folder / "plan.csv", rows)
-        env = environment(box)
-        with process("apply", "plan.csv", "--yes", "--concurrency", 8, "--wait", 0.5, env=env, cwd=folder) as child:
-            hold.wait_arrived(HANG)
-            box.stop()
-            ended = end_of(child)
+    with stopped_under(folder, "--wait", 0.5, rows=200) as (box, child):
+        ended = end_of(child)
         assert ended.status == 3
         assert "stopped: the exchange cannot be used: " in ended.err
         assert re.search(r"in all \d+ open, 0 stuck, 0 failed or skipped", ended.out)
-        assert "to go on:\n  fielding apply plan.csv --concurrency 8 --wait 0.5 --yes\n" in ended.out
+        assert "to continue:\n  fielding apply plan.csv --concurrency 8 --wait 0.5 --yes\n" in ended.out
         box.start()
-        with process("apply", "plan.csv", "--yes", env=env, cwd=folder) as child:
-            assert end_of(child).status == 0
+        with process("apply", "plan.csv", "--yes", env=environment(box), cwd=folder) as again:
+            assert end_of(again).status == 0
         assert len(box.history) == len({write.ref for write in box.history}) == 200
-    finally:
-        box.stop()

@@ -14,11 +14,11 @@ def test_a_signal_while_a_job_goes_on_tells_how_to_wait_again() -> None:
         ids = ["--account", 101, "--project", box.project_id, ref.target_group_id]
         with process("batch", "pause", *ids, env=settings) as child:
             assert child.stderr is not None
-            assert child.stderr.readline() == "batch pause: job made, for 1 target groups\n"
+            assert child.stderr.readline() == "batch pause: job made, for 1 target group\n"
             child.send_signal(signal.SIGTERM)
             what = end_of(child)
         assert what.status == 143
-        assert f"job {box.jobs[0].job_id} was made and goes on by itself" in what.err
+        assert f"job {box.jobs[0].job_id} was made and continues on the exchange" in what.err
         assert f"--idempotency-key {box.jobs[0].idempotency_key}" in what.err
 
 
@@ -33,7 +33,7 @@ def test_a_signal_while_a_job_is_made_tells_the_key(box: Sandbox) -> None:
         what = end_of(child)
     hold.release()
     assert (what.status, what.out) == (130, "")
-    assert "the job may or may not have been made" in what.err
+    assert "it is unknown whether the job was made" in what.err
     assert f"--idempotency-key {box.jobs[0].idempotency_key}" in what.err
 
 

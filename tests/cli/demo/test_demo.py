@@ -11,6 +11,8 @@ from fielding_async.cli.demo.fault_plan import ACTIONS
 from fielding_async.sandbox import Sandbox, Write
 from tests.cli.command_line import HANG, Cli, Ended, environment, process
 
+pytestmark = pytest.mark.once
+
 MISLEADING = {
     "FIELDING_TOKEN": "two words",
     "FIELDING_BASE_URL": "nonsense",
@@ -57,6 +59,7 @@ def test_the_demo_heals_all_it_meets_and_tells_the_truth(demos: dict[str, Ended]
     assert total["lost"] == total["healed"] == 7
     assert report["history"]["writes_asked_for"] == report["history"]["writes_applied"] == 18 * 5 + 12
     assert report["history"]["writes_by_colleague"] > 0
+    assert report["remarks"] == []
 
 
 def test_the_demo_for_people_is_plain_lines_of_80_columns(demos: dict[str, Ended]) -> None:

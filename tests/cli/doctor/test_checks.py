@@ -9,14 +9,13 @@ import pytest
 
 from fielding_async.cli.doctor.checks import (
     certificate_check,
-    clock_check,
-    etag_check,
     origin_of,
     proxy_check,
     proxy_refusal,
     settings_checks,
     untrusted_check,
 )
+from fielding_async.cli.doctor.replies import between_check, clock_check, etag_check
 from fielding_async.http.client_sessions import TimedReply
 from fielding_async.http.proxies import parse_proxy
 
@@ -35,9 +34,12 @@ def test_a_token_is_judged_by_what_it_says_of_itself() -> None:
         return f"head.{base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip('=')}.signature"
 
     at = NOW.timestamp()
-    assert check(jwt(exp=at - 1)) == ("failed", "from FIELDING_TOKEN, says that it ended at 2029-12-31T23:59:59.000Z")
-    assert check(jwt(exp=at + 600)) == ("warning", "from FIELDING_TOKEN, good for 10 minutes by what it says")
-    assert check(jwt(exp=at + 86_400)) == ("ok", "from FIELDING_TOKEN, good for 24 hours by what it says")
+    assert check(jwt(exp=at - 1)) == (
+        "failed",
+        "from FIELDING_TOKEN; its exp says that it expired at 2029-12-31T23:59:59.000Z",
+    )
+    assert check(jwt(exp=at + 600)) == ("warning", "from FIELDING_TOKEN, valid for 10 minutes by its exp")
+    assert check(jwt(exp=at + 86_400)) == ("ok", "from FIELDING_TOKEN, valid for 24 hours by its exp")
     for token in ("a.b.c", jwt(exp="x"), jwt(exp=1e300), jwt(), "a.bnVsbA.c", "plain-token"):
         assert check(token) == ("ok", "from FIELDING_TOKEN")
     assert check("plain-token", FIELDING_CLIENT_ID="me")[0] == "warning"
@@ -45,8 +47,10 @@ def test_a_token_is_judged_by_what_it_says_of_itself() -> None:
 
 def test_a_setting_with_a_wrong_name_is_pointed_out() -> None:
     """A variable that looks like a setting and is none is a warning that names the known ones."""
-    found = settings_checks({"FIELDING_TOKEN": "token", "FIELDING_URL": "x"}, NOW)
-    assert [(check.state, check.text) for check in found][2:] == [("warning", "unknown: FIELDING_URL")]
+    settings = {"FIELDING_TOKEN": "token", "FIELDING_BASEURL": "x", "FIELDING_PLANS_URL": "postgresql://x"}
+    (found,) = settings_checks(settings, NOW)[2:]
+    assert (found.state, found.text) == ("warning", "not known, and not read: FIELDING_BASEURL")
+    assert found.advice == "did you mean FIELDING_BASE_URL?"
 
 
 def test_client_credentials_are_named_and_not_shown() -> None:
@@ -63,7 +67,9 @@ def test_client_credentials_are_named_and_not_shown() -> None:
     found = settings_checks(secrets | {"FIELDING_TOKEN_URL": "http://auth.example/token"}, NOW)[1]
     assert (found.state, found.text.partition("=")[0]) == ("failed", "FIELDING_TOKEN_URL")
     found = settings_checks({"FIELDING_CLIENT_ID": "client-of-ours"}, NOW)[1]
-    assert found.text.startswith("no token: set FIELDING_CLIENT_SECRET (of FIELDING_CLIENT_ID and")
+    assert found.text.startswith(
+        "no token: FIELDING_CLIENT_ID is set, and FIELDING_CLIENT_SECRET is not: set FIELDING_CLIENT_SECRET"
+    )
 
 
 def _look(etag: str | None = None, *, off: float = 0.0, date: str | None = None) -> TimedReply:
@@ -75,7 +81,7 @@ def _look(etag: str | None = None, *, off: float = 0.0, date: str | None = None)
 @pytest.mark.parametrize(
     ("off", "state", "said"),
     [
-        (0, "ok", "the server's, as far as can be told (within 0.7 s)"),
+        (0, "ok", "the same as the server's (within 0.7 s)"),
         (3, "ok", "2.3 s ahead of the server's"),
         (-3, "ok", "2.6 s behind the server's"),
         (60, "warning", "59.3 s ahead of the server's"),
@@ -110,6 +116,24 @@ def test_etags_are_judged_by_two_looks(first: str, second: str | None, state: st
     assert etag_check([_look(first), _look(second)]).state == state
 
 
+def test_what_is_between_is_seen_in_the_replies() -> None:
+    """A cache that answers is a failure, a compression that nobody asked for a warning, a gateway no fault."""
+
+    def between(**headers: str) -> tuple[str, str]:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        found = between_check([_look(), TimedReply(200, named, 0.0, 0.0)])
+        return found.state, found.text
+
+    assert between() == ("ok", "no sign of a cache or a gateway in the replies")
+    assert between(Via="1.1 squid", Age="0") == (
+        "ok",
+        "replies come through 1.1 squid (header Via); none from a cache",
+    )
+    assert between(Age="30") == ("failed", "a cache answered in place of the server (Age: 30)")
+    assert between(Content_Encoding="gzip")[0] == "warning"
+    assert between_check([]).state == "skipped"
+
+
 def test_a_certificate_that_soon_ends_is_a_warning() -> None:
     """The issuer and how long the certificate lasts are told."""
     issuer = ((("countryName", "US"),), (("organizationName", "Trust Inc"),))
@@ -124,10 +148,10 @@ def test_a_certificate_that_soon_ends_is_a_warning() -> None:
 @pytest.mark.parametrize(
     ("code", "advice"),
     [
-        (62, "another server answers there: look at FIELDING_BASE_URL"),
-        (64, "another server answers there: look at FIELDING_BASE_URL"),
-        (10, "look at this machine's clock; if that is right"),
-        (9, "look at this machine's clock; if that is right"),
+        (62, "another server answers there: check FIELDING_BASE_URL"),
+        (64, "another server answers there: check FIELDING_BASE_URL"),
+        (10, "check this machine's clock; if that is right"),
+        (9, "check this machine's clock; if that is right"),
         (18, "behind a proxy that reads along"),
         (20, "behind a proxy that reads along"),
     ],

@@ -25,7 +25,8 @@ def line(ended: Ended, name: str) -> str:
     """A line of a report for people, with its advice if it has some."""
     lines = ended.out.splitlines()
     at = next(number for number, text in enumerate(lines) if text[9:].startswith(f"{name} "))
-    return " ".join(text.strip() for text in lines[at : at + 1 + lines[at + 1].startswith(" ")])
+    end = next(number for number, text in enumerate(lines) if number > at and not text.startswith(" "))
+    return " ".join(text.strip() for text in lines[at:end])
 
 
 def test_with_all_in_order_every_line_is_ok(box: Sandbox, cli: Cli) -> None:
@@ -33,30 +34,32 @@ def test_with_all_in_order_every_line_is_ok(box: Sandbox, cli: Cli) -> None:
     ended = cli("doctor", "--run", box.add_run("live"), "--json")
     assert ended.status == 0
     assert set(states(ended).values()) == {"ok"}
-    assert ended.objects[-1] == {"kind": "doctor", "sandbox": True, "failed": 0, "warnings": 0}
+    assert ended.objects[-1] == {"kind": "doctor", "sandbox": True, "failed": 0, "warnings": 0, "skipped": 0}
     assert box.history == ()
     assert {request.method for request in box.requests} == {"GET"}
 
 
 def test_without_a_run_it_says_what_was_not_checked(box: Sandbox, cli: Cli) -> None:
-    """ETags take a run: without one there is a warning that says how to name one."""
+    """ETags take a run: without one the line says that they were not checked, and how to name one."""
     ended = cli("doctor")
     assert (ended.status, ended.err) == (0, "")
-    assert "not checked: that takes a run name a run to look at: fielding doctor --run ACCOUNT" in line(ended, "ETags")
-    assert line(ended, "access") == (
-        "ok       access     the token is accepted (by the 404 for a run that does not exist)"
-    )
-    assert ended.out.splitlines()[-1] == "SANDBOX: nothing failed, 1 warning"
+    assert "not checked: that takes a run name a run to fetch: fielding doctor --run ACCOUNT" in line(ended, "ETags")
+    assert line(ended, "access") == ("ok       access     the token is accepted, and has access to 0 accounts")
+    assert ended.out.splitlines()[-1] == "SANDBOX: nothing failed, 0 warnings, 1 not checked"
 
 
 @pytest.mark.parametrize(
     ("settings", "name", "said"),
     [
         ({"FIELDING_TOKEN": ""}, "token", "no token: set FIELDING_TOKEN, or both"),
-        ({"FIELDING_TOKEN": f"Bearer {SECRET}"}, "token", "the token alone, without the word Bearer"),
-        ({"FIELDING_TOKEN": f"{SECRET}\n"}, "token", "has spaces or a line end around it"),
+        ({"FIELDING_TOKEN": f"Bearer {SECRET}"}, "token", 'leave out the word "Bearer"'),
+        ({"FIELDING_TOKEN": f"{SECRET}\n"}, "token", "must have no space and no line end around it"),
         ({"FIELDING_BASE_URL": "http://example.com/v1"}, "base URL", "plain http is for loopback hosts only"),
-        ({"FIELDING_BASE_URL": "example.com"}, "base URL", "must be a URL such as https://"),
+        (
+            {"FIELDING_BASE_URL": "example.com"},
+            "base URL",
+            "must start with https://: write a whole URL such as https://",
+        ),
     ],
 )
 def test_settings_that_will_not_do_exit_with_2(
@@ -82,7 +85,7 @@ def test_a_refused_token_is_a_failure_that_does_not_show_it(
     assert "some-other-token" not in ended.out + ended.err
     monkeypatch.setenv("FIELDING_TOKEN", SECRET)
     box.expire_tokens()
-    assert states(cli("doctor", "--json"))["access"] == "warning"
+    assert states(cli("doctor", "--json"))["access"] == "failed"
     ended = cli("doctor", "--run", box.add_run())
     assert (ended.status, line(ended, "access")[:25]) == (1, "failed   access     not a")
 
@@ -126,7 +129,7 @@ def test_a_server_that_is_not_there_is_said(cli: Cli, monkeypatch: pytest.Monkey
         monkeypatch.setenv("FIELDING_BASE_URL", f"http://127.0.0.1:{port}/v1")
         ended = cli("doctor")
     assert ended.status == 1
-    assert "the connection was refused look at FIELDING_BASE_URL" in line(ended, "network")
+    assert "the connection was refused check FIELDING_BASE_URL" in line(ended, "network")
     assert "there is no connection" in line(ended, "access")
     monkeypatch.setenv("FIELDING_BASE_URL", "https://nowhere.invalid/v1")
     assert "nowhere.invalid: the name has no address" in line(cli("doctor"), "network")
@@ -146,7 +149,7 @@ def test_a_proxy_is_told_without_its_password(cli: Cli, monkeypatch: pytest.Monk
     assert ended.status == 1
     assert "hush-hush" not in ended.out + ended.err
     assert f"http://127.0.0.1:{port} for https://nowhere.invalid (from https_proxy)" in line(ended, "proxy")
-    assert f"the proxy 127.0.0.1, port {port}: the connection was refused look at https_proxy" in line(ended, "network")
+    assert f"the proxy 127.0.0.1, port {port}: the connection was refused check https_proxy" in line(ended, "network")
 
 
 def test_a_server_on_this_machine_is_reached_without_a_proxy(
@@ -194,9 +197,9 @@ def test_a_proxy_that_wants_a_password_is_named_with_what_to_do(cli: Cli, monkey
         monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{port}")
         ended = cli("doctor")
     assert ended.status == 2
-    assert "wants another user and password: 407" in ended.out
-    assert "set https_proxy to http://USER:PASSWORD@HOST:PORT" in ended.out
-    assert "not checked, nor clock and ETags: there is no connection" in line(ended, "access")
+    said = " ".join(ended.out.split())
+    assert "wants another user and password: 407 set https_proxy to http://USER:PASSWORD@HOST:PORT" in said
+    assert "not checked: there is no connection" in line(ended, "access")
 
 
 def test_a_certificate_is_looked_at_through_a_proxy_too(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,14 +223,14 @@ def test_a_certificate_is_looked_at_through_a_proxy_too(cli: Cli, monkeypatch: p
         monkeypatch.setenv("SSL_CERT_FILE", trusted)
         good, wrong = asyncio.run(examine())
     assert good.startswith("ok TLSv1.3, certificate by trustme")
-    assert "another server answers there: look at FIELDING_BASE_URL" in wrong
+    assert "another server answers there: check FIELDING_BASE_URL" in wrong
 
 
 def test_an_answer_that_is_not_the_apis_is_a_failure(box: Sandbox, cli: Cli) -> None:
     """A web server's own 404, and what is no HTTP at all, do not pass for an accepted token."""
-    box.script(Reply(404, body=b"<html>not found</html>"), on="get")
+    box.script(Reply(404, body=b"<html>not found</html>"), on="list-accounts")
     assert "not in the form that the API has" in line(cli("doctor"), "access")
-    box.script(RawReply(b"220 mail\r\n"), RawReply(b"220 mail\r\n"), on="get")
+    box.script(RawReply(b"220 mail\r\n"), RawReply(b"220 mail\r\n"), on="list-accounts")
     ended = cli("doctor")
     assert (ended.status, line(ended, "access")[:8]) == (1, "failed  ")
     assert "not checked: there was no reply" in line(ended, "clock")
@@ -240,29 +243,29 @@ def test_a_run_that_does_not_exist_is_a_warning(box: Sandbox, cli: Cli) -> None:
     assert "not checked: the run could not be read" in line(ended, "ETags")
 
 
-def test_a_404_of_a_path_shows_nothing_of_the_token(box: Sandbox, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a wrong path every token gets the same 404: a warning that names the path, with a run named or without."""
+def test_a_wrong_path_is_told_from_a_right_one(box: Sandbox, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a wrong path every token gets the same 404: a failure that says which path to set, with a run or without."""
     monkeypatch.setenv("FIELDING_BASE_URL", f"{box.url.removesuffix('/v1')}/v2")
     monkeypatch.setenv("FIELDING_TOKEN", "some-other-token")
     for arguments in ((), ("--run", box.add_run("live"))):
         ended = cli("doctor", *arguments)
-        assert line(ended, "access").startswith("warning")
+        assert (ended.status, line(ended, "access")[:6]) == (1, "failed")
         assert "accepted" not in line(ended, "access")
-        assert "look at the path of FIELDING_BASE_URL (on the exchange it is /v1)" in line(ended, "access")
+        assert line(ended, "access").endswith(f"set FIELDING_BASE_URL to {box.url}")
     monkeypatch.setenv("FIELDING_BASE_URL", box.url)
     assert cli("doctor").status == 1
 
 
 def test_a_server_that_is_busy_or_unwell_is_not_blamed_on_the_settings(box: Sandbox, cli: Cli) -> None:
     """A 429 or 503 is a failure that time may mend."""
-    box.script(Status(429, retry_after="300"), on="get")
+    box.script(Status(429, retry_after="300"), on="list-accounts")
     ended = cli("doctor")
     assert (ended.status, line(ended, "access")[:6]) == (1, "failed")
     assert "try again later" in line(ended, "access")
-    box.script(Status(503), Status(503), on="get")
+    box.script(Status(503), Status(503), on="list-accounts")
     ended = cli("doctor")
     assert (ended.status, line(ended, "access")[:6]) == (1, "failed")
-    assert "answers 503: try again later" in line(ended, "access")
+    assert "try again later: the server, or a proxy in front of it, answers 503" in line(ended, "access")
     assert "FIELDING_BASE_URL" not in line(ended, "access")
 
 
@@ -312,7 +315,7 @@ def test_a_base_url_in_capitals_is_checked_as_any_other(
 def test_a_403_that_is_not_the_apis_is_a_failure(box: Sandbox, cli: Cli) -> None:
     """The page of a proxy or a firewall is not taken for the API's word on account 0."""
     page = b"HTTP/1.1 403 Forbidden\r\nContent-Type: text/html\r\nContent-Length: 4\r\n\r\n<p/>"
-    box.script(RawReply(page), on="get")
+    box.script(RawReply(page), on="list-accounts")
     ended = cli("doctor")
     assert ended.status == 1
     assert line(ended, "access").startswith("failed   access     a 403, but not in the form that the API has")
@@ -320,7 +323,25 @@ def test_a_403_that_is_not_the_apis_is_a_failure(box: Sandbox, cli: Cli) -> None
 
 def test_a_407_of_the_server_itself_is_not_blamed_on_the_base_url(box: Sandbox, cli: Cli) -> None:
     """What is in front of the server answers it."""
-    box.script(RawReply(REFUSAL), on="get")
+    box.script(RawReply(REFUSAL), on="list-accounts")
     ended = cli("doctor")
     assert ended.status == 1
-    assert "a proxy in front of the server wants a user and password" in line(ended, "access")
+    assert "a proxy in front of the server needs a user and password" in line(ended, "access")
+
+
+def test_lines_are_wrapped_to_the_terminal_and_no_path_is_broken(box: Sandbox, cli: Cli) -> None:
+    """At 80 columns no line is longer, but for one that a single path or URL makes longer."""
+    ref = f"101/{box.project_id}/{'9' * 26}/RUN"
+    ended = cli("doctor", "--run", ref)
+    lines = ended.out.splitlines()
+    assert all(len(text) <= 80 or text.strip() == ref for text in lines)
+    assert any(text.strip() == ref for text in lines)
+
+
+def test_a_server_that_accepts_any_token_is_a_sandbox_or_doubtful(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first command of the tutorial: the path is right, and nothing is claimed of the token."""
+    with Sandbox() as anybody:
+        monkeypatch.setenv("FIELDING_BASE_URL", anybody.url)
+        assert line(cli("doctor"), "access") == (
+            "ok       access     0 accounts can be read; the server accepts any token"
+        )

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from fielding_async import FieldingRun, JournalRow, Pause, RunRef, journal_rows
-from fielding_async.cli.journal.selection import Selection
-from fielding_async.cli.journal.table import CSV_COLUMNS, csv_cells
+from fielding_async.cli.shared.rows.selection import Selection
+from fielding_async.cli.shared.rows.table import CSV_COLUMNS, csv_cells
 from fielding_async.core.dates import to_text
 from fielding_async.sandbox import Sandbox, SecondWriter
 from tests.cli.command_line import Cli, Ended
@@ -127,7 +127,7 @@ def test_rows_of_a_former_format_are_counted_where_they_cannot_be_selected(cli: 
     )
     ended = cli("journal", "show", path, "--json", "--since", "2001-01-01T00:00:00Z")
     assert numbers(ended) == []
-    assert "2 more rows may belong here" in ended.err
+    assert "2 more rows may match" in ended.err
     assert numbers(cli("journal", "show", path, "--json", "--effect", "already")) == [1]
     assert "no time" in cli("journal", "show", path).out
 

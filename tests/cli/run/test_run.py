@@ -1,12 +1,20 @@
 """`fielding run`."""
 
+import json
 from datetime import UTC, datetime
 
 import pytest
 
 from fielding_async.cli.shared.output import printable
+from fielding_async.core.models import RunRef
 from fielding_async.sandbox import Cut, Reply, Sandbox, SecondWriter
 from tests.cli.command_line import Cli
+
+RUN_BODY = """{
+    "id": "", "status": "live", "version": 1, "start_fielding_at": "2030-01-01T08:00:00.000Z",
+    "end_fielding_at": "2031-01-01T08:00:00.000Z", "last_changed_at": "2029-12-31T00:00:00.000Z",
+    "last_changed_by": "somebody"
+}"""
 
 
 def test_get_shows_the_run_for_people_and_for_machines(box: Sandbox, cli: Cli) -> None:
@@ -44,7 +52,10 @@ def test_each_action_does_what_its_name_says(box: Sandbox, cli: Cli, before: str
 def test_an_action_already_done_is_a_success_that_says_so(box: Sandbox, cli: Cli) -> None:
     """Pausing a paused run sends no write, exits 0 and says that there was nothing to do."""
     ended = cli("run", "pause", box.add_run("paused"))
-    assert (ended.status, ended.out.splitlines()[0]) == (0, "pause: nothing to do, the run was there already")
+    assert (ended.status, ended.out.splitlines()[0]) == (
+        0,
+        "pause: nothing to do, the run was already in the wanted state",
+    )
     assert box.history == ()
 
 
@@ -87,10 +98,10 @@ def test_bad_arguments_of_update_are_refused_before_anything_is_sent(
     ("arguments", "said"),
     [
         (["RUN1"], "Missing --account and --project and --target-group"),
-        (["101/x"], "not of the form ACCOUNT/PROJECT/TARGET-GROUP/RUN"),
+        (["101/x"], "not of the form ACCOUNT/PROJECT/TARGET_GROUP[/RUN]"),
         (["one/x/y/z"], "not of the form"),
         (["101/x/y/z"], "project_id='x'"),
-        (["--account", "many", "RUN1"], "'many' is not a valid integer"),
+        (["--account", "many", "RUN1"], "'many' is not a whole number"),
         ([], "Missing argument 'RUN'"),
     ],
 )
@@ -190,3 +201,78 @@ def test_what_a_server_says_cannot_act_on_the_terminal(box: Sandbox, cli: Cli) -
     assert ended.status == 1
     assert "\x1b" not in ended.err
     assert printable("red \x1b[31m alert\n") == r"red \x1b[31m alert\n"
+
+
+def group_of(ref: RunRef) -> str:
+    """The target group of a run, as the command line takes it."""
+    return f"{ref.account_id}/{ref.project_id}/{ref.target_group_id}"
+
+
+def test_a_target_group_stands_for_its_one_run(box: Sandbox, cli: Cli) -> None:
+    """`run get` and each action take ACCOUNT/PROJECT/TARGET_GROUP, and name the run that was meant."""
+    ref = box.add_run("live")
+    assert cli("run", "get", group_of(ref)).out.splitlines()[0] == str(ref)
+    (outcome,) = cli("run", "pause", group_of(ref), "--json", "--timeout", "60").objects
+    assert (outcome["ref"], outcome["effect"], outcome["requests"]) == (str(ref), "accepted", 2)
+    assert f"  run       {ref}" in cli("run", "resume", group_of(ref)).out
+    assert cli("run", "update", group_of(ref), "--end", "2099-08-31T18:00:00Z").status == 0
+    assert [write.operation for write in box.history] == ["pause", "resume", "update"]
+
+
+def test_a_target_group_without_a_run_exits_with_1(box: Sandbox, cli: Cli) -> None:
+    """A draft has no run: the message says so, and what makes one. Nothing is written."""
+    draft = box.add_draft()
+    place = f"{draft.account_id}/{draft.project_id}/{draft.target_group_id}"
+    ended = cli("run", "pause", place, "--json")
+    (error,) = ended.objects
+    assert (ended.status, error["error"], error["target_group"]) == (1, "NoRunError", place)
+    assert ended.err == (
+        f"fielding: run pause: NoRunError: target group {place} has no fielding run; one that is a draft gets its run"
+        " by `fielding draft launch` or `fielding draft schedule`\n"
+    )
+    assert {request.method for request in box.requests} == {"GET"}
+
+
+def test_a_target_group_with_several_runs_exits_with_1_and_names_them(box: Sandbox, cli: Cli) -> None:
+    """Which run is meant cannot be told: the message names each with its status. Nothing is written."""
+    ref = box.add_run("live")
+    body = {"data": [json.loads(RUN_BODY) | {"id": f"RUN{number}"} for number in (1, 2)]}
+    box.script(Reply(200, body=json.dumps(body).encode()), on="list")
+    ended = cli("run", "pause", group_of(ref), "--json")
+    (error,) = ended.objects
+    runs = [f"{group_of(ref)}/RUN{number}" for number in (1, 2)]
+    assert (ended.status, error["error"], error["runs"]) == (1, "SeveralRunsError", runs)
+    assert f"has 2 fielding runs; name one of them: {runs[0]} (live), {runs[1]} (live)" in ended.err
+    assert box.history == ()
+
+
+def test_a_target_group_that_does_not_exist_exits_with_1(box: Sandbox, cli: Cli) -> None:
+    """The error of the list is the error of the command."""
+    ended = cli("run", "get", f"101/{box.project_id}/{'A' * 26}")
+    assert (ended.status, ended.out) == (1, "")
+    assert "NotFoundError" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["101/x/y"], "project_id='x'"),
+        (["one/x/y"], "'one/x/y' is not of the form ACCOUNT/PROJECT/TARGET_GROUP."),
+        (
+            ["101/x"],
+            "'101/x' is not of the form ACCOUNT/PROJECT/TARGET_GROUP[/RUN]; `fielding list runs ACCOUNT/PROJECT`",
+        ),
+        (["101/x/y", "--account", "1"], "RUN names 3 ids already; leave out --account"),
+        (["101/x/y/z", "--account", "1"], "RUN names 4 ids already; leave out --account"),
+        (["RUN1"], "Or name the run as ACCOUNT/PROJECT/TARGET_GROUP[/RUN], in one argument"),
+        (["101//y"], "project_id=''"),
+    ],
+)
+def test_a_target_group_that_is_not_named_well_is_a_usage_error(
+    box: Sandbox, cli: Cli, arguments: list[str], said: str
+) -> None:
+    """Malformed ids exit with 2 and say which; nothing is sent."""
+    ended = cli("run", "pause", *arguments)
+    assert (ended.status, ended.out) == (2, "")
+    assert said in ended.err
+    assert box.requests == ()

@@ -4,14 +4,18 @@ import json
 import re
 import signal
 import socket
+import stat
 import subprocess
 import urllib.error
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.cli.command_line import HANG, Cli, end_of, environment, process
+
+pytestmark = pytest.mark.once
 
 
 def printed(server: subprocess.Popen[str]) -> list[str]:
@@ -39,7 +43,7 @@ def test_the_sandbox_serves_until_it_is_stopped(signum: signal.Signals, status: 
         assert (what.status, what.out.splitlines()[0], what.err) == (0, "pause: done", "")
         server.send_signal(signum)
         what = end_of(server)
-    assert (what.status, what.out) == (status, "")
+    assert (what.status, what.out, what.err) == (status, "", "The sandbox has stopped.\n")
 
 
 def test_the_sandbox_for_people_can_be_followed_word_for_word() -> None:
@@ -149,3 +153,86 @@ def test_a_port_in_use_is_one_line_and_exit_2() -> None:
             what = end_of(child)
     assert (what.status, what.out, len(what.err.splitlines())) == (2, "", 1)
     assert f"port {port}: the port is in use" in what.err
+
+
+def asked(told: dict[str, Any], path: str) -> Any:
+    """GET from the control door of a sandbox."""
+    headers = {"Authorization": f"Bearer {told['control_token']}"}
+    request = urllib.request.Request(told["control_url"] + path, headers=headers)
+    with urllib.request.urlopen(request, timeout=HANG) as reply:
+        return json.loads(reply.read())
+
+
+def test_options_set_limits_faults_and_latency(tmp_path: Path) -> None:
+    """What the options say is what the control door shows; the token of the door is kept in a file of its owner."""
+    file = tmp_path / "token"
+    options = ("--rate", 5, "--limit", "token-bucket", "--burst", 3, "--retry-after", "date", "--in-flight", 9)
+    more = ("--latency", 0.2, "--jitter", 0.1, "--fault", "cut:after@pause", "--fault", "2*status:503@GET")
+    arguments = ["--json", "--runs", 1, "--drafts", 2, *options, *more, "--control-token-file", file]
+    with process("sandbox", *arguments, env=environment()) as server:
+        assert server.stdout is not None
+        told = json.loads(server.stdout.readline())
+        state = asked(told, "")
+        server.send_signal(signal.SIGINT)
+        assert end_of(server).status == 130
+    assert len(told["drafts"]) == 2
+    assert file.read_text().strip() == told["control_token"]
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert (state["rate_limit"], state["in_flight_limit"], state["latency"], state["jitter"]) == (5, 9, 0.2, 0.1)
+    assert len(state["unused_faults"]) == 3
+
+
+def test_a_token_of_the_caller_is_never_printed(tmp_path: Path) -> None:
+    """A control token that was in the file before opens the door, and is in no output; the file is named."""
+    file = tmp_path / "token"
+    file.write_text(f"{(token := 'secret-of-the-caller')}\n")
+    with process("sandbox", "--json", "--runs", 0, "--control-token-file", file, env=environment()) as server:
+        assert server.stdout is not None
+        out = server.stdout.readline()
+        told = json.loads(out)
+        assert asked(told | {"control_token": token}, "")["runs"] == 0
+        server.send_signal(signal.SIGINT)
+        err = end_of(server).err
+    assert token not in out + err
+    assert (told["control_token"], told["control_token_file"]) == (None, str(file))
+    assert re.fullmatch(r"http://127\.0\.0\.1:[0-9]+/", told["page_url"])
+    with process("sandbox", "--runs", 0, "--control-token-file", file, env=environment()) as server:
+        lines = printed(server)
+        server.send_signal(signal.SIGINT)
+        err = end_of(server).err
+    assert token not in "\n".join([*lines, err])
+    assert f"  {file}" in lines
+
+
+def test_a_client_fetches_its_tokens() -> None:
+    """With `--token-life` what is printed holds a client's id and secret, and the command line works with them."""
+    with process("sandbox", "--json", "--runs", 2, "--token-life", 60, env=environment()) as server:
+        assert server.stdout is not None
+        told = json.loads(server.stdout.readline())
+        names = {"FIELDING_BASE_URL", "FIELDING_CLIENT_ID", "FIELDING_CLIENT_SECRET", "FIELDING_TOKEN_URL"}
+        assert (set(told["environment"]), told["token"], told["token_required"]) == (names, None, True)
+        with process("run", "pause", told["runs"][1]["ref"], env=environment() | told["environment"]) as client:
+            assert end_of(client).status == 0
+        server.send_signal(signal.SIGTERM)
+        assert end_of(server).status == 143
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--fault", "cut:befor"), "did you mean 'before'?"),
+        (("--fault", "cut:after@puase"), "did you mean 'pause'?"),
+        (("--burst", 2), "--burst: needs --rate"),
+        (("--retry-after", "date"), "--retry-after: needs --rate or --in-flight"),
+        (("--rate", 5, "--burst", 2), "burst is for buckets only"),
+        (("--rate", 5, "--limit", "leaky-bucket", "--window", 2), "window is not for buckets"),
+        (("--jitter", 1), "--jitter: needs --latency"),
+        (("--latency", 1, "--jitter", 2), "at most seconds"),
+        (("--control-token-file", "/nowhere/token"), "--control-token-file"),
+    ],
+)
+def test_options_that_do_not_fit_are_exit_2(cli: Cli, arguments: tuple[object, ...], said: str) -> None:
+    """What an option would do silently, or never, is refused before anything is served."""
+    ended = cli("sandbox", *arguments)
+    assert (ended.status, ended.out) == (2, "")
+    assert said in ended.err

@@ -1,11 +1,13 @@
 """Output to closed pipes, full disks, terminals and streams that lack characters."""
 
+import io
 import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from fielding_async.cli.shared.output import stdout_has_reader, write_stdout
 from fielding_async.sandbox import Sandbox
 from tests.cli.command_line import HANG, Ended, command, end_of, environment, process, shown_on, terminal
 
@@ -62,3 +64,27 @@ def test_an_encoding_that_lacks_characters_is_no_trouble(box: Sandbox) -> None:
     assert what.status == 1
     assert what.out.isascii()
     assert "TargetGroupNotFound" in what.out
+
+
+def test_a_reader_that_has_left_is_found_without_writing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As a command needs it that writes only now and then; a file and a stream of the test have readers always."""
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "w") as pipe, (tmp_path / "file").open("w") as file:
+        for stream in (pipe, file, io.StringIO()):
+            monkeypatch.setattr("sys.stdout", stream)
+            assert stdout_has_reader()
+        os.close(reading)
+        monkeypatch.setattr("sys.stdout", pipe)
+        assert not stdout_has_reader()
+        monkeypatch.setattr("sys.stdout", None)
+        assert not stdout_has_reader()
+
+
+def test_a_write_says_whether_there_is_a_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first one that nobody reads says so."""
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "w") as pipe:
+        monkeypatch.setattr("sys.stdout", pipe)
+        assert write_stdout("read")
+        os.close(reading)
+        assert not write_stdout("not read")

@@ -300,7 +300,7 @@ def test_in_doubt_a_refusal_stands() -> None:
 
 def test_proof_that_nothing_was_applied_is_no_leave_to_send() -> None:
     """Of two bounds one is as it was, so ours was not applied; the other was moved by a colleague, and stays so."""
-    both = Update(BASE.start_fielding_at + HOUR, BASE.end_fielding_at + HOUR)
+    both = Update(start_fielding_at=BASE.start_fielding_at + HOUR, end_fielding_at=BASE.end_fielding_at + HOUR)
     moved = fresh(end_fielding_at=BASE.end_fielding_at + 5 * HOUR)
     assert judge(lost(order=both, sent=both, fresh=moved, first=BASE)) == Refuse(both, overtaken=True)
     assert judge(lost(order=both, sent=both, fresh=fresh(), first=BASE)) == Send(both)
@@ -433,3 +433,28 @@ def test_the_reply_s_etag_elsewhere_is_unknown() -> None:
     """The run has the reply's ETag and is not where the action leads: a write of ours was taken, and not done yet."""
     assert isinstance(judge(unclear(fresh=fresh())), Unknown)
     assert judge(unclear(fresh=fresh(), unclear=success('"9"'))) == Send(Pause())
+
+
+# -- hints
+
+
+def test_after_a_lost_reply_under_a_hint_nothing_is_proven() -> None:
+    """One version further with the old status is proof under a run that was read, and none under a hint."""
+    assert judge(lost()) == Send(Pause())
+    assert isinstance(judge(lost(is_hinted=True)), Unknown)
+    assert judge(lost(is_hinted=True, fresh=fresh(status="paused"))) == Finish("unconfirmed", Pause())
+
+
+def test_a_success_without_an_etag_under_a_hint_is_no_acceptance() -> None:
+    """That it is one version further than a hint says shows nothing."""
+    reply = Response(204, {})
+    reply.is_documented = True
+    unclear = {"why": Why.UNCLEAR, "unclear": reply, "fresh": fresh(status="paused")}
+    assert judge(lost(**unclear)) == Finish("accepted", Pause())
+    assert judge(lost(**unclear, is_hinted=True)) == Finish("unconfirmed", Pause())
+
+
+def test_an_etag_of_a_hint_that_was_refused_is_not_taken_for_old() -> None:
+    """The run may have got it since; one of a run that was read cannot come back."""
+    assert judge(situation(fresh=BASE)) == FetchAgain()
+    assert judge(situation(fresh=BASE, is_hinted=True)) == Send(Pause())

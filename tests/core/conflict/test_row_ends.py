@@ -148,6 +148,24 @@ def test_twenty_rows_with_the_same_refusal_are_a_streak() -> None:
     assert not is_full(streak)
 
 
+def test_all_rows_of_a_short_plan_are_a_streak() -> None:
+    """Two that met the same refusal are enough if there are no more; one if something in between made the answer."""
+    page, own = NotFoundError("a page", status=404), ServerError("500", status=500, object="error")
+    streak = RefusalStreak()
+    streak.add(0, own, 0.0)
+    assert not streak.is_of_all(1)
+    streak.add(1, own, 0.0)
+    assert streak.is_of_all(2)
+    assert not streak.is_of_all(3)
+    streak.add(2, page, 0.0)
+    assert streak.is_of_all(1)
+    unknown = OutcomeUnknownError("unknown")
+    unknown.__cause__ = page
+    streak.clear()
+    streak.add(0, unknown, 0.0)
+    assert streak.is_of_all(1)
+
+
 def test_rows_that_a_sleep_ended_together_are_no_streak() -> None:
     """Of rows that ran out of time, those do not count that were under way when a GET last succeeded."""
     streak = RefusalStreak()
@@ -155,7 +173,7 @@ def test_rows_that_a_sleep_ended_together_are_no_streak() -> None:
     for number in range(40):
         streak.add(number, late, 10.0)
     assert not is_full(streak)
-    streak.looked_at = 100.0
+    streak.answered_at = 100.0
     for number in range(40):
         streak.add(number, late, 99.0)
     assert not is_full(streak)

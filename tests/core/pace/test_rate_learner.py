@@ -3,7 +3,7 @@
 from math import inf
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fielding_async import Limits
@@ -302,6 +302,22 @@ class TestNeverStuck:
             ),
             max_size=40,
         )
+    )
+    @example(
+        history=[
+            (34, None, False, 0, 3.0),
+            (20, None, True, 0, 2.2),
+            (37, None, False, 0, 1.5),
+            (14, None, True, 0, 2.4),
+            (0, 29.7, True, 0, 1.2),
+            (17, 8e-262, True, 4, 0.7),
+            (38, None, False, 5, 8e-262),
+            (4, 15.4, True, 0, 1.6),
+            (37, 4.05, True, 2, 1.7),
+            (0, 2e-309, True, 3, 1.2),
+            (0, 26.2, True, 4, 2.1),
+            (0, 26.2, True, 4, 2.1),
+        ]
     )
     def test_any_history(self, history: list[tuple[int, float | None, bool, int, float]]) -> None:
         """Requests of which some were refused, while others waited or not, and idle times; then nothing but answers."""

@@ -29,7 +29,8 @@ class Server(Protocol):
 
 def limited(kind: LimiterKind, per_second: float, *, phase: float = 0.0, window: float = 1.0) -> Server:
     """Return a server that is `phase` of a window into its first one."""
-    return make_limiter(kind, per_second, burst=None, window=window, start=-phase * window)
+    told = None if "bucket" in kind else window
+    return make_limiter(kind, per_second, burst=None, window=told, start=-phase * window)
 
 
 class Free:

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from fielding_async.core.errors import ProtocolError
 from fielding_async.core.wire import bodies
 
+pytestmark = pytest.mark.once
+
 RUN: dict[str, Any] = {
     "id": "run-1",
     "status": "live",

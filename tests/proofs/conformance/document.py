@@ -1,6 +1,6 @@
-"""The vendor's published document, where it is at hand: operations, schemas, examples.
+"""The vendor's published documents, where they are at hand: operations, schemas, examples.
 
-It is no part of this project: it is looked for beside it, and what needs it is skipped where it is absent.
+They are no part of this project: they are looked for beside it, and what needs them is skipped where they are absent.
 """
 
 import re
@@ -8,17 +8,33 @@ from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from attrs import frozen
 
-__all__ = ["PATH", "Described", "Example", "examples", "formats", "needs_document", "operations", "problems"]
+__all__ = [
+    "PATHS",
+    "Described",
+    "Document",
+    "Example",
+    "all_operations",
+    "examples",
+    "formats",
+    "needs_document",
+    "operations",
+    "problems",
+]
 
-PATH = Path(__file__).resolve().parents[4] / "shared" / "api" / "fielding-openapi.yml"
+Document = Literal["fielding", "discovery"]
+_FOLDER = Path(__file__).resolve().parents[4] / "shared" / "api"
+PATHS: dict[Document, Path] = {
+    "fielding": _FOLDER / "fielding-openapi.yml",
+    "discovery": _FOLDER / "discovery-openapi.yml",
+}
 
 _LACKING = [
-    *([] if PATH.is_file() else ["the vendor's document (../shared/api/fielding-openapi.yml)"]),
+    *(f"the vendor's document (../shared/api/{path.name})" for path in PATHS.values() if not path.is_file()),
     *(name for name in ("yaml", "jsonschema") if find_spec(name) is None),
 ]
 
@@ -72,41 +88,43 @@ class Example:
 
 
 @cache
-def _document() -> dict[str, Any]:
+def _document(name: Document) -> dict[str, Any]:
     import yaml
 
-    loaded: dict[str, Any] = yaml.safe_load(PATH.read_text(encoding="utf-8"))
+    loaded: dict[str, Any] = yaml.safe_load(PATHS[name].read_text(encoding="utf-8"))
     return loaded
 
 
-def _resolved(value: Any) -> Any:
-    """Return a part of the document with every reference replaced by what it refers to."""
+def _resolved(document: dict[str, Any], value: Any) -> Any:
+    """Return a part of a document with every reference replaced by what it refers to."""
     if isinstance(value, list):
-        return [_resolved(entry) for entry in value]
+        return [_resolved(document, entry) for entry in value]
     if not isinstance(value, dict):
         return value
     if "$ref" not in value:
-        return {key: _resolved(entry) for key, entry in value.items()}
-    target: Any = _document()
+        return {key: _resolved(document, entry) for key, entry in value.items()}
+    target: Any = document
     for step in value["$ref"].removeprefix("#/").split("/"):
         target = target[step]
-    return {**_resolved(target), **{key: _resolved(entry) for key, entry in value.items() if key != "$ref"}}
+    beside = {key: _resolved(document, entry) for key, entry in value.items() if key != "$ref"}
+    return {**_resolved(document, target), **beside}
 
 
 @cache
-def operations() -> dict[str, Described]:
-    """Every operation of the document, by its id; none where the document is absent."""
+def operations(name: Document = "fielding") -> dict[str, Described]:
+    """Every operation of a document, by its id; none where the documents are absent."""
     if _LACKING:
         return {}
+    document = _document(name)
     found: dict[str, Described] = {}
-    for path, item in _document()["paths"].items():
+    for path, item in document["paths"].items():
         for method in ("get", "put", "post", "patch", "delete", "head", "options", "trace"):
             if method not in item:
                 continue
             row = item[method]
-            parameters = _resolved([*item.get("parameters", []), *row.get("parameters", [])])
-            body = _resolved(row["requestBody"]) if "requestBody" in row else {}
-            responses = {int(status): _resolved(reply) for status, reply in row["responses"].items()}
+            parameters = _resolved(document, [*item.get("parameters", []), *row.get("parameters", [])])
+            body = _resolved(document, row["requestBody"]) if "requestBody" in row else {}
+            responses = {int(status): _resolved(document, reply) for status, reply in row["responses"].items()}
             found[row["operationId"]] = Described(
                 operation_id=row["operationId"],
                 method=method.upper(),
@@ -118,15 +136,45 @@ def operations() -> dict[str, Described]:
     return found
 
 
-def examples() -> Iterator[Example]:
-    """Every example of a response body in the document."""
-    for row in operations().values():
+def all_operations() -> dict[str, Described]:
+    """Every operation of all documents, by its id."""
+    return {key: row for name in PATHS for key, row in operations(name).items()}
+
+
+def examples(name: Document = "fielding") -> Iterator[Example]:
+    """Every example of a response body in a document.
+
+    Where the success of a GET has none, one is composed of the examples of its fields.
+    """
+    for row in operations(name).values():
         for status, reply in row.responses.items():
             media = reply.get("content", {}).get("application/json", {})
-            if "example" in media:
-                yield Example(row.operation_id, status, "example", media["example"])
-            for name, example in media.get("examples", {}).items():
-                yield Example(row.operation_id, status, name, example["value"])
+            found = {"example": media["example"]} if "example" in media else {}
+            found |= {key: example["value"] for key, example in media.get("examples", {}).items()}
+            if not found and row.method == "GET" and "schema" in media and status < 300:
+                found = {"composed": _composed(media["schema"])}
+            for key, value in found.items():
+                yield Example(row.operation_id, status, key, value)
+
+
+def _composed(schema: dict[str, Any]) -> Any:
+    """Return an example of a schema: its own one, or one made of the examples of its parts."""
+    if "example" in schema:
+        return schema["example"]
+    parts = [_composed(part) for part in schema.get("allOf", ()) if part.keys() - {"nullable"}]
+    if parts:
+        return {key: value for part in parts for key, value in part.items()} if len(parts) > 1 else parts[0]
+    if "oneOf" in schema:
+        return _composed(schema["oneOf"][0])
+    if "enum" in schema:
+        return schema["enum"][0]
+    match schema.get("type"):
+        case "object":
+            return {key: _composed(part) for key, part in schema.get("properties", {}).items()}
+        case "array":
+            return [_composed(schema["items"])]
+        case other:
+            return {"string": "text", "integer": 1, "number": 0.5, "boolean": True}[str(other)]
 
 
 def formats() -> Any:

@@ -10,7 +10,6 @@ import json
 import os
 import sys
 import urllib.request
-from collections import Counter, defaultdict
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,16 +19,17 @@ import schemathesis
 from schemathesis.cli import schemathesis as command
 
 from fielding_async.core.models import RunRef
-from fielding_async.core.wire.operations import OPERATIONS, Operation
+from fielding_async.core.wire.operations import Operation
 from fielding_async.sandbox import Behaviour, FailureReason, JobFailure, Sandbox
 from tests.tools.waits import HANG
 
-from .document import PATH
+from .document import PATHS, operations
 from .faulty import FAULTS, Door
+from .fuzz_counts import ASTRAY, NAMES, TOKEN, VERSION, Counts, is_positive, phase_of
+from .fuzz_discovery import DiscoveryStage
+from .rows import OPERATIONS
 
-CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
-TOKEN = "the-token-of-the-fuzzer"
-VERSION = "2025-12-18"
+CONFIGURATIONS = Path(__file__).parent
 ROWS = {(row.method, row.path): row for row in OPERATIONS}
 FITTING = {
     "launch-now": ("scheduled",),
@@ -42,17 +42,13 @@ FITTING = {
     "list": ("scheduled", "live", "paused", "completed"),
 }
 FAILURE = JobFailure("TargetGroupInvalidState", "It cannot be launched.", (FailureReason("n", "r", "d"),))
-ASTRAY = 8  # one example in so many is left as it was generated, so that ids of nothing and stale ETags occur as well
 
 
-class Stage:
-    """Prepares what a request is about, and counts what came of it."""
+class Stage(Counts):
+    """Prepares runs, drafts and jobs that requests are about."""
 
     def __init__(self, sandbox: Sandbox) -> None:
-        self.sandbox = sandbox
-        self.calls: Counter[str] = Counter()
-        self.statuses: dict[str, dict[str, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
-        self.failures: dict[str, set[str]] = defaultdict(set)
+        super().__init__(sandbox)
         self._runs = {name: sandbox.add_run("live") for name in FITTING}
         self._jobs: dict[str, tuple[dict[str, Any], str]] = {}
 
@@ -61,9 +57,9 @@ class Stage:
         row = ROWS[case.operation.method.upper(), case.operation.path]
         self.calls[row.name] += 1
         number = self.calls[row.name]
-        phase = _phase(case)
+        phase = phase_of(case)
         astray = phase == "fuzzing" and number % ASTRAY == 0
-        if _is_positive(case, "path") and not astray and not (phase == "stateful" and self._exists(case)):
+        if is_positive(case, "path") and not astray and not (phase == "stateful" and self._exists(case)):
             ids = self._ids(row, number)
             case.path_parameters.update({name: ids[name] for name in case.path_parameters if name in ids})
         headers = case.headers
@@ -74,7 +70,7 @@ class Stage:
             headers["If-Match"] = headers["If-Match"] if stale else self.sandbox.inspect(self._runs[row.name]).etag
         if headers.get("idempotency-key") == "":
             headers["idempotency-key"] = f"key-{number}"
-        if isinstance(case.body, dict) and _is_positive(case, "body"):
+        if isinstance(case.body, dict) and is_positive(case, "body"):
             self._sensible(case.body)
 
     def _ids(self, row: Operation, number: int) -> dict[str, Any]:
@@ -134,16 +130,6 @@ class Stage:
         if isinstance(body.get("target_group_ids"), list):
             body["target_group_ids"].append(self._runs["get"].target_group_id)
 
-    def note_reply(self, case: Any, status: int) -> None:
-        """Count a reply."""
-        row = ROWS[case.operation.method.upper(), case.operation.path]
-        self.statuses[row.name][_phase(case)][str(status)] += 1
-
-    def note_failure(self, case: Any, failure: Any) -> None:
-        """Note what a check has found."""
-        row = ROWS[case.operation.method.upper(), case.operation.path]
-        self.failures[type(failure).__name__].add(row.name)
-
 
 def _of(ref: Any) -> dict[str, Any]:
     ids = {
@@ -162,20 +148,12 @@ def _in_year(text: str, year: int) -> str:
     return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
-def _phase(case: Any) -> str:
-    # the attribute without underscore would judge the case anew
-    return "none" if case._meta is None else str(case._meta.phase.name.value).lower()
-
-
-def _is_positive(case: Any, place: str) -> bool:
-    if case._meta is None:
-        return True
-    modes = {location.value: info.mode for location, info in case._meta.components.items()}
-    return place not in modes or modes[place].is_positive
+STAGES: dict[str, type[Counts]] = {"fielding": Stage, "discovery": DiscoveryStage}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--document", choices=sorted(PATHS), default="fielding", help="the document (fielding)")
     parser.add_argument("--examples", type=int, default=100, help="examples per operation in the fuzzing phase")
     parser.add_argument("--report", type=Path, help="write what was counted to this file, as JSON")
     parser.add_argument("--seed", type=int, default=1, help="of what is generated (1)")
@@ -187,7 +165,7 @@ def main() -> int:
         # Location in the form that can be followed, and jobs that are seen processing
         behaviour = Behaviour(location="path", job_polls=1)
         sandbox = ends.enter_context(Sandbox(require_token=TOKEN, keep=1000, behaviour=behaviour))
-        stage = Stage(sandbox)
+        stage = STAGES[arguments.document](sandbox)
 
         @schemathesis.hook
         def before_call(context: Any, case: Any, kwargs: Any) -> None:
@@ -199,11 +177,17 @@ def main() -> int:
 
         @schemathesis.hook
         def filter_failure(context: Any, failure: Any, case: Any, response: Any) -> bool:
+            if stage.is_known(case, failure, response):
+                return False
             stage.note_failure(case, failure)
             return True
 
         url = ends.enter_context(Door(sandbox.url, arguments.fault, TOKEN)).url if arguments.fault else sandbox.url
-        words = ["--config-file", str(CONFIGURATION), "run", str(PATH), "--url", url]
+        configuration = CONFIGURATIONS / stage.configuration
+        words = ["--config-file", str(configuration), "run", str(PATHS[arguments.document]), "--url", url]
+        for row in operations(arguments.document).values():
+            if (row.method, row.path) not in NAMES:  # not served yet
+                words += ["--exclude-operation-id", row.operation_id]
         words += ["--checks", "all", "--max-examples", str(arguments.examples), "--seed", str(arguments.seed)]
         words += ["--no-color", *arguments.others]
         try:

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from fielding_async.core.wire import bodies
-from fielding_async.core.wire.operations import OPERATIONS
 
 from .document import Example, examples, needs_document, operations, problems
+from .rows import OPERATIONS
 
 pytestmark = [pytest.mark.once, needs_document]
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from fielding_async import FieldingSession
-from fielding_async.core.wire.operations import OPERATIONS
 from fielding_async.sandbox import ReceivedRequest, Sandbox
 
 from .document import needs_document, operations, problems
+from .rows import OPERATIONS
 
 pytestmark = [pytest.mark.once, needs_document]
 

@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from fielding_async.core.wire.operations import OPERATIONS
-
-from .document import needs_document
+from .document import PATHS, needs_document, operations
+from .fuzz_counts import NAMES
 from .fuzz_runs import needs_schemathesis, run
 
 pytestmark = [pytest.mark.slow, pytest.mark.once, needs_document, needs_schemathesis]
@@ -23,20 +22,26 @@ SEEDED = [
     ("missing Cint-API-Version accepted", "resume_fielding_run", "MissingHeaderNotRejected"),
     ("missing If-Match accepted", "pause_fielding_run", "MissingHeaderNotRejected"),
     ("missing Idempotency-Key accepted", "create_bulk_launch_target_groups_job", "MissingHeaderNotRejected"),
+    ("no ETag", "get_project_by_id", "MissingHeaders"),
+    ("no Location", "get_target_group", "MissingHeaders"),
+    ("bad enum", "get_list_target_groups", "JsonSchemaError"),
 ]
 
 
 @pytest.mark.parametrize(("fault", "operation_id", "finding"), SEEDED)
 def test_a_seeded_fault_is_caught(tmp_path: Path, fault: str, operation_id: str, finding: str) -> None:
     """A fault in what the sandbox accepts or answers is found, at the operation that has it."""
-    ran = run(tmp_path, "--fault", fault, "--", "--phases", "coverage", "--include-operation-id", operation_id)
-    (row,) = (row for row in OPERATIONS if row.operation_id == operation_id)
+    (document,) = (name for name in PATHS if operation_id in operations(name))
+    row = operations(document)[operation_id]
+    words = ("--phases", "coverage", "--include-operation-id", operation_id)
+    ran = run(tmp_path, "--document", document, "--fault", fault, "--", *words)
     assert ran.code == 1, ran.output[-8_000:]
-    assert ran.findings[finding] == [row.name]
+    assert ran.findings[finding] == [NAMES[row.method, row.path]]
 
 
 def test_no_fault_is_found_where_none_was_seeded(tmp_path: Path) -> None:
     """Through the same door, with nothing wrong with it, nothing is found."""
-    included = (f"--include-operation-id={operation_id}" for operation_id in sorted({row[1] for row in SEEDED}))
+    seeded = sorted({row[1] for row in SEEDED} & operations().keys())
+    included = (f"--include-operation-id={operation_id}" for operation_id in seeded)
     ran = run(tmp_path, "--fault", "none", "--", "--phases", "coverage", *included)
     assert (ran.code, ran.findings) == (0, {}), ran.output[-8_000:]

@@ -1,15 +1,20 @@
 """The pages of the documentation as blocks of code, and what runs them.
 
-A comment before a block says what is special about it, and is seen by nobody who reads the page:
+Blocks are run as a reader types them, in the order of the page. Nothing is lent to them: a page defines its own names,
+exports its own settings and starts its own sandbox.
+
+- `sh` goes to a terminal (`terminal.py`) in an empty folder, where `fielding` and `python` are installed.
+- `python` goes, line by line, to the interactive interpreter (`repl.py`) of the page, as in `python -m asyncio`.
+- Python with tests goes to pytest.
+- A block of `text` behind one that runs is what it prints; in it `…` stands for anything.
+
+A comment before a block says what is special about it, and is not seen by readers:
 
 - `<!-- not run: why -->`;
 - `<!-- page: file NAME -->`: the block is a file, for a later block to use;
-- `<!-- page: serves -->`: shell commands that go on until the page has been run;
-- `<!-- page: run STATUS -->`: the run that the block acts on begins in this status (live, if not said).
+- `<!-- page: serves -->`: a second terminal, in which the command runs until the page has ended.
 
-Python with `asyncio.run(` is a program, Python with tests goes to pytest, any other is run as it stands, in one
-namespace for each page, with `fielding`, `run`, `ref`, `project` and `sandbox` at hand. A block of `text` after one
-that runs is what it prints; in it `…` stands for anything.
+Two things are not as the page has them: the port, of which a free one is taken, and the addresses of servers.
 """
 
 import re
@@ -19,8 +24,9 @@ from attrs import frozen
 
 ROOT = Path(__file__).parents[3] / "docs"
 PAGES = sorted(ROOT.rglob("*.md"))
+README = ROOT.parent / "README.md"
 RUNNABLE = {"python", "sh"}
-SHOWN = {"text", "json", "csv"}
+SHOWN = {"text", "json", "csv", "yaml"}
 _BLOCK = re.compile(
     r"^(?:<!-- (?P<mark>.*?) -->\n)?```(?P<language>[^\n]*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE
 )
@@ -40,7 +46,7 @@ class Block:
 
     @property
     def is_program(self) -> bool:
-        """Whether it brings an event loop of its own."""
+        """Whether it brings an event loop of its own. A reader makes it a file."""
         return self.language == "python" and "asyncio.run(" in self.text and not self.is_test
 
     @property

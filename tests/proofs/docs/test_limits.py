@@ -41,8 +41,8 @@ def block_with(text: str) -> CodeType:
 def page_session(monkeypatch: pytest.MonkeyPatch, exchange: FakeExchange, **more: Any) -> FieldingSession:
     """Return the session for a page, as the page makes it, over this exchange."""
 
-    def make(**arguments: Any) -> FieldingSession:
-        return session_over(exchange, auth="token", **{**arguments, **more})
+    def make(token: str, **arguments: Any) -> FieldingSession:
+        return session_over(exchange, auth=token, **{**arguments, **more})
 
     with monkeypatch.context() as patch:
         patch.setattr(fielding_async, "FieldingSession", make, raising=False)

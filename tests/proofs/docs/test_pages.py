@@ -4,13 +4,10 @@ import ast
 import asyncio
 import contextlib
 import hmac
-import inspect
-import io
 import logging
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -22,12 +19,12 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession, web
 
-from fielding_async import FieldingSession
-from fielding_async.core.models import RunRef
 from fielding_async.sandbox import Sandbox
 from tests.tools.waits import HANG
 
-from .pages import PAGES, ROOT, RUNNABLE, SHOWN, Block, blocks, matches
+from .pages import PAGES, README, ROOT, RUNNABLE, SHOWN, Block, blocks, matches
+from .repl import Repl
+from .terminal import Terminal
 
 pytestmark = [
     pytest.mark.slow,
@@ -35,87 +32,16 @@ pytestmark = [
     pytest.mark.skipif(not ROOT.exists(), reason="not run from a checkout"),
 ]
 
-PROJECT = "01BTGNYV6HRNK8K8VKZASZCFP0"
-REFS = [
-    RunRef(101, PROJECT, "01BTGNYV6HRNK8K8VKZASZCFP1", "01BTGNYV6HRNK8K8VKZASZCFP2"),
-    RunRef(101, PROJECT, "01BTGNYV6HRNK8K8VKZASZCFP3", "01BTGNYV6HRNK8K8VKZASZCFP4"),
-]
-MARKS = re.compile(r"file \S+|serves|run (scheduled|live|paused|completed)")
-TRIED_BELOW = {"app.py", "hooks.py"}  # files of pages with tests of their own
-PORT = "8080"  # as the pages have it; a free one is taken instead
-RUN = [page for page in PAGES if any(block.language in RUNNABLE for block in blocks(page))]
+MARKS = re.compile(r"file \S+|serves")
+TRIED_BELOW = {"app.py", "hooks.py", "plan_app.py", "plan_broker.py"}  # files of pages with tests of their own
+# the addresses on the pages, and the fixtures that start such a server
+SERVERS = {"redis://redis.example:6379/0": "redis_url", "postgresql://fielding@db.example/fielding": "postgres_url"}
+RUN = [page for page in (README, *PAGES) if any(block.language in RUNNABLE for block in blocks(page))]
 
 
-class Shell:
-    """Runs blocks of shell commands, one after the other, with the variables that earlier ones exported."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.bin = folder / ".bin"
-        self.bin.mkdir()
-        for name, command in (("fielding", "-m fielding_async"), ("python", "")):
-            script = self.bin / name
-            script.write_text(f'#!/bin/sh\nexec "{sys.executable}" {command} "$@"\n')
-            script.chmod(0o755)
-        self.state = folder / ".state"
-        self.state.touch()
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = str(free.getsockname()[1])
-        self.servers: list[subprocess.Popen[bytes]] = []
-
-    def _command(self, text: str) -> list[str]:
-        script = f"set -e; . {self.state}; {self.of_port(text)}\nexport -p > {self.state}"
-        return ["bash", "-c", script]
-
-    def of_port(self, text: str) -> str:
-        """Return the text with the port that is really in use."""
-        return text.replace(PORT, self.port)
-
-    def _environment(self) -> dict[str, str]:
-        path = f"{self.bin}{os.pathsep}{os.environ['PATH']}"
-        root = str(ROOT.parent)
-        return os.environ | {"PATH": path, "PYTHONPATH": root, "PYTHONUNBUFFERED": "1", "COLUMNS": "120"}
-
-    def run(self, text: str) -> str:
-        """Run commands to their end; return what they printed."""
-        ended = subprocess.run(
-            self._command(text),
-            cwd=self.folder,
-            env=self._environment(),
-            capture_output=True,
-            text=True,
-            timeout=HANG,
-            check=False,
-        )
-        assert ended.returncode == 0, f"{text}\n{ended.stdout}\n{ended.stderr}"
-        return ended.stdout
-
-    def serve(self, text: str) -> None:
-        """Start commands that go on, and wait until they listen."""
-        server = subprocess.Popen(
-            self._command(text),
-            cwd=self.folder,
-            env=self._environment(),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        self.servers.append(server)
-        until = time.monotonic() + HANG
-        while time.monotonic() < until:
-            assert server.poll() is None, f"ended: {text}"
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", int(self.port)), 1):
-                return
-            time.sleep(0.05)
-        raise AssertionError(f"does not listen: {text}")
-
-    def close(self) -> None:
-        """End what goes on, and whatever it started."""
-        for server in self.servers:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(server.pid, 15)
-            server.wait(HANG)
+def named(page: Path) -> str:
+    """Return the name of a page in reports."""
+    return page.name if page == README else str(page.relative_to(ROOT))
 
 
 @pytest.fixture(autouse=True)
@@ -129,45 +55,11 @@ def logging_as_it_was() -> Iterator[None]:
     ours.setLevel(before[2])
 
 
-@pytest.fixture
-def shell(tmp_path: Path) -> Iterator[Shell]:
-    """A shell in an empty folder."""
-    opened = Shell(tmp_path)
-    yield opened
-    opened.close()
-
-
-class PagesSandbox:
-    """The exchange that a page meets: two runs with known ids, and a fresh one for each block."""
-
-    def __init__(self) -> None:
-        self.sandbox = Sandbox()
-
-    def begin(self, block: Block) -> RunRef:
-        """Return the run for a block, after putting the known ones back to where a program expects them."""
-        for ref in REFS:
-            self.sandbox.touch(ref, status="scheduled")
-        return self.sandbox.add_run(block.about.split()[-1] if block.about.startswith("run ") else "live")
-
-
 def _compiled(block: Block, page: Path) -> CodeType:
     # so that a failure names the line of the page
     source = "\n" * block.line + block.text
     code: CodeType = compile(source, str(page), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
     return code
-
-
-async def _run_python(block: Block, page: Path, names: dict[str, Any]) -> str:
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        code = _compiled(block, page)
-        if block.is_program:
-            await asyncio.to_thread(exec, code, {"__name__": "__main__"})
-        else:
-            answer = eval(code, names)
-            if inspect.iscoroutine(answer):
-                await answer
-    return printed.getvalue()
 
 
 def _run_tests(tests: list[Block], folder: Path) -> None:
@@ -187,53 +79,49 @@ def _run_tests(tests: list[Block], folder: Path) -> None:
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
-@pytest.mark.parametrize("page", RUN, ids=lambda page: str(page.relative_to(ROOT)))
-async def test_the_code_on_the_page_runs(
-    page: Path, shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Every block of Python and shell runs, in the page's order, and prints what the page shows."""
-    if shutil.which("bash") is None and any(block.language == "sh" for block in blocks(page)):
+@pytest.fixture
+def terminal(page: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Terminal]:
+    """The terminals of a page, in an empty folder."""
+    text = page.read_text(encoding="utf-8")
+    if shutil.which("bash") is None and "```sh\n" in text:
         pytest.skip("there is no bash")
+    instead = {shown: request.getfixturevalue(name) for shown, name in SERVERS.items() if shown in text}
+    opened = Terminal(tmp_path, instead)
+    yield opened
+    opened.close()
+
+
+@pytest.mark.parametrize("page", RUN, ids=named)
+async def test_the_code_on_the_page_runs(
+    page: Path, terminal: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every block of Python and shell runs as it is typed, in the page's order, and prints what the page shows."""
     monkeypatch.chdir(tmp_path)
-    first, second = (str(ref).replace("/", ",") for ref in REFS)
-    plan = ["account,project,target_group,run,end", f"{first},2100-01-01T00:00:00+00:00", f"{second},", ""]
-    (tmp_path / "plan.csv").write_text("\n".join(plan))
-    world = PagesSandbox()
-    with world.sandbox as sandbox:
-        monkeypatch.setenv("FIELDING_BASE_URL", sandbox.url)
-        monkeypatch.setenv("FIELDING_TOKEN", "any-token")
-        for ref in REFS:
-            sandbox.add_run(
-                "scheduled",
-                project_id=ref.project_id,
-                target_group_id=ref.target_group_id,
-                fielding_run_id=ref.fielding_run_id,
-            )
-        async with FieldingSession() as fielding:
-            tests: list[Block] = []
-            names: dict[str, Any] = {"__name__": "page", "sandbox": sandbox, "fielding": fielding}
-            for block in blocks(page):
-                if block.language not in RUNNABLE or block.kind == "not run":
-                    continue
-                printed = ""
-                if block.about.startswith("file "):
-                    (tmp_path / block.about.removeprefix("file ")).write_text(block.text)
-                elif block.about == "serves":
-                    shell.serve(block.text)
-                elif block.language == "sh":
-                    printed = await asyncio.to_thread(shell.run, block.text)
-                elif block.is_test:
-                    tests.append(block)
-                else:
-                    ref = world.begin(block)
-                    names |= {"ref": ref, "run": fielding.run(ref)}
-                    names["project"] = fielding.project(ref.account_id, ref.project_id)
-                    printed = await _run_python(block, page, names)
-                if block.printed is not None:
-                    expected = shell.of_port(block.printed)
-                    assert matches(expected, printed), f"the page shows\n{expected}\nand it prints\n{printed}"
-            if tests:
-                await asyncio.to_thread(_run_tests, tests, tmp_path)
+    async with contextlib.AsyncExitStack() as stack:
+        repl = Repl()
+        stack.push_async_callback(repl.close)
+        tests: list[Block] = []
+        for block in blocks(page):
+            if block.language not in RUNNABLE or block.kind in {"not run", "test command"}:
+                continue
+            printed = ""
+            if block.about.startswith("file "):
+                (tmp_path / block.about.removeprefix("file ")).write_text(block.text)
+            elif block.about == "serves":
+                await asyncio.to_thread(terminal.serve, block.text)
+            elif block.language == "sh":
+                printed = await asyncio.to_thread(terminal.run, block.text)
+            elif block.is_test:
+                tests.append(block)
+            else:
+                for name, value in terminal.settings().items():
+                    monkeypatch.setenv(name, value)
+                printed = await repl.type(block)
+            if block.printed is not None:
+                expected = terminal.real(block.printed)
+                assert matches(expected, printed), f"the page shows\n{expected}\nand it prints\n{printed}"
+        if tests:
+            await asyncio.to_thread(_run_tests, tests, tmp_path)
 
 
 @contextlib.asynccontextmanager
@@ -288,13 +176,14 @@ async def test_the_webhook_answers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_no_block_is_passed_over() -> None:
     """A block in another language, or one that is not run, says why."""
-    for page in PAGES:
+    for page in (README, *PAGES):
         for block in blocks(page):
-            where = f"{page.relative_to(ROOT)}: block {block.number}"
+            where = f"{named(page)}: block {block.number}"
             assert block.language in RUNNABLE | SHOWN, f"{where} is {block.language or 'of no language'}"
-            assert block.kind in {"", "page", "not run"}, f"{where}: {block.kind}"
+            assert block.kind in {"", "page", "not run", "test command"}, f"{where}: {block.kind}"
             assert block.kind != "not run" or block.about, f"{where} does not say why it is not run"
             assert block.kind != "page" or MARKS.fullmatch(block.about), f"{where}: {block.about}"
+            assert block.kind or not block.is_program, f"{where} is a program: a reader makes it a file, and runs that"
             if block.about.startswith("file "):
                 name = block.about.removeprefix("file ")
                 later = [other.text for other in blocks(page) if other.number > block.number]

@@ -52,14 +52,18 @@ def box() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def start(box: Sandbox) -> Iterator[Start]:
-    """Start an example in a process of its own, with every warning an error; it is ended if the test does not."""
+    """Start an example in a process of its own, with every warning an error; it is ended if the test does not.
+
+    Instead of its file, `-m MODULE` may be named.
+    """
     kept = {name: value for name, value in os.environ.items() if not name.startswith("FIELDING_")}
     path = os.pathsep.join([str(ROOT), *filter(None, [kept.get("PYTHONPATH")])])
     settings = {"FIELDING_BASE_URL": box.url, "FIELDING_TOKEN": SECRET, "PYTHONPATH": path}
     with ExitStack() as stack:
 
         def begin(name: str, *arguments: object, **more: str) -> "subprocess.Popen[str]":
-            command = [sys.executable, "-W", "error", str(EXAMPLES / name), *map(str, arguments)]
+            what = name.split() if name.startswith("-m ") else [str(EXAMPLES / name)]
+            command = [sys.executable, "-W", "error", *what, *map(str, arguments)]
             pipe = subprocess.PIPE
             child = subprocess.Popen(command, env=kept | settings | more, text=True, stdout=pipe, stderr=pipe)
             stack.enter_context(child)

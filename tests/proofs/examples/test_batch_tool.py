@@ -150,7 +150,7 @@ def test_what_is_unknown_is_said_to_be(box: Sandbox, start: Start, tmp_path: Pat
     what = ended(start("batch_tool.py", write_plan(tmp_path, [(ref, "pause")])))
     assert what.status == 3
     assert "1 unknown" in what.out
-    assert "look at these runs" in what.out
+    assert "check these runs" in what.out
 
 
 def test_a_token_that_is_refused_does_not_fail_the_whole_plan(box: Sandbox, start: Start, tmp_path: Path) -> None:

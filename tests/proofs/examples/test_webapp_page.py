@@ -1,5 +1,6 @@
 """The page of the web app in a real browser, wide and narrow, light and dark, by keyboard and by mouse."""
 
+import re
 import subprocess
 import time
 from collections.abc import Iterator
@@ -8,10 +9,11 @@ import pytest
 from attrs import frozen
 
 from fielding_async import RunRef
-from fielding_async.sandbox import Cut, Sandbox, SecondWriter
+from fielding_async.sandbox import Cut, Sandbox, SecondWriter, Status
 from tests.tools.waits import HANG
 
 from .conftest import Start, ended
+from .served import FRAMEWORKS
 
 pytest.importorskip("playwright", reason="needs playwright")
 pytest.importorskip("axe_playwright_python", reason="needs axe-playwright-python")
@@ -45,11 +47,15 @@ class App:
     over: RunRef
 
 
-@pytest.fixture
-def app(box: Sandbox, start: Start) -> Iterator[App]:
-    """The app, with three runs; it looks at them by itself only when a webhook tells it to."""
+@pytest.fixture(params=FRAMEWORKS[:1])
+def app(box: Sandbox, start: Start, request: pytest.FixtureRequest) -> Iterator[App]:
+    """The app, with three runs; it fetches them again only when a webhook tells it to."""
+    if request.param == "fastapi":
+        pytest.importorskip("fastapi", reason="needs FastAPI")
+        pytest.importorskip("uvicorn", reason="needs Uvicorn")
+    file = {"aiohttp": "webapp.py", "fastapi": "fastapi_app.py"}[request.param]
     live, paused, over = box.add_run("live"), box.add_run("paused"), box.add_run("completed")
-    child = start("webapp.py", live, paused, over, "--port", 0, "--every", 3600, CINT_WEBHOOK_SECRET=WEBHOOK_SECRET)
+    child = start(file, live, paused, over, "--port", 0, "--every", 3600, CINT_WEBHOOK_SECRET=WEBHOOK_SECRET)
     assert child.stdout is not None
     yield App(child, child.stdout.readline().split()[0], box, live, paused, over)
     child.terminate()
@@ -66,6 +72,7 @@ def page(browser: Browser, app: App) -> Iterator[Page]:
     errors: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda line: errors.append(line.text) if is_refused_by_policy(line.text) else None)
     page.goto(app.url)
     expect(page.get_by_role("article")).to_have_count(3)
     yield page
@@ -74,11 +81,17 @@ def page(browser: Browser, app: App) -> Iterator[Page]:
     context.close()
 
 
+def is_refused_by_policy(text: str) -> bool:
+    """Whether the console tells of something that the page's own policy does not allow."""
+    return "Content Security Policy" in text or "Refused to" in text
+
+
 def card(page: Page, ref: RunRef) -> Locator:
     """Return what the page shows of a run."""
     return page.get_by_role("article").filter(has_text=ref.fielding_run_id)
 
 
+@pytest.mark.parametrize("app", FRAMEWORKS, indirect=True)
 def test_the_page_shows_the_runs_and_acts_on_them(app: App, page: Page) -> None:
     """Each run is there with its state; pause and resume are done, and shown to be."""
     live, paused = card(page, app.live), card(page, app.paused)
@@ -117,10 +130,23 @@ def test_a_click_on_what_is_no_longer_so_does_nothing(app: App, page: Page) -> N
     live = card(page, app.live)
     app.box.script(SecondWriter(), on="pause")
     live.get_by_role("button").click()
-    expect(live.get_by_role("status")).to_have_text("The run has changed since you looked at it.")
+    expect(live.get_by_role("status")).to_contain_text("Nothing was done: the run has changed")
     assert app.box.inspect(app.live).status == "live"
     live.get_by_role("button").click()
     expect(live.locator(".status")).to_have_text("paused")
+
+
+def test_in_a_pause_the_page_says_how_long(app: App, page: Page) -> None:
+    """A click that would wait too long is answered, with the seconds; the page counts them, and a new one does, too."""
+    app.box.script(Status(429, retry_after="100"), on="pause")
+    live = card(page, app.live)
+    live.get_by_role("button").click()
+    expect(live.get_by_role("status")).to_contain_text("Nothing was done: the exchange accepts no requests for now.")
+    expect(live.get_by_role("status")).to_have_text(re.compile(r"Try again in \d+ s\.$"))
+    expect(page.locator("#pause")).to_have_text(re.compile(r"accepts them\s+again: \d+ s left\.$"))
+    page.reload()
+    expect(page.locator("#pause")).to_be_visible()
+    assert Axe().run(page).violations_count == 0
 
 
 def test_what_is_unknown_is_said_to_be(app: App, page: Page) -> None:
@@ -128,7 +154,7 @@ def test_what_is_unknown_is_said_to_be(app: App, page: Page) -> None:
     app.box.script((Cut("after"), SecondWriter(status="completed", when="after")), on="pause")
     live = card(page, app.live)
     live.get_by_role("button").click()
-    expect(live.get_by_role("status")).to_contain_text("may or may not have been applied")
+    expect(live.get_by_role("status")).to_contain_text("It is not known whether this was done.")
     expect(live.locator(".status")).to_have_text("completed")
 
 
@@ -164,8 +190,8 @@ def test_an_app_that_is_gone_is_said_to_be(app: App, page: Page) -> None:
     expect(connection).to_have_text("up to date")
     app.child.terminate()
     app.child.wait(HANG)
-    expect(connection).to_have_text("connection lost, trying again…")
+    expect(connection).to_have_text("the app was stopped, trying again…")
     live = card(page, app.live)
     live.get_by_role("button").click()
-    expect(live.get_by_role("status")).to_contain_text("The app did not answer: it may or may not have been done.")
+    expect(live.get_by_role("status")).to_contain_text("The app did not answer. It is not known whether this was done.")
     expect(live.locator(".status")).to_have_text("live")

@@ -33,6 +33,7 @@ from fielding_async import (
 )
 from fielding_async.core.actions import Action, Change
 from fielding_async.sandbox import Cut, Fault, Sandbox, SecondWriter
+from fielding_async.sandbox.serving.routes import Operation
 from tests.tools.driven_calls import Called, DiceScript, Driven
 from tests.tools.sessions import TOKEN
 from tests.tools.waits import HANG
@@ -50,9 +51,7 @@ SECOND_WRITER = 0.05
 class Weather(DiceScript):
     """Every request may be lost, and every write be overtaken."""
 
-    def take(
-        self, method: str, operation: str, ref: RunRef | None, *, run_exists: bool, makes_job: bool
-    ) -> tuple[Fault, ...]:
+    def take(self, operation: Operation, ref: RunRef | None, *, run_exists: bool) -> tuple[Fault, ...]:
         """Return what strikes a request."""
         dice = self.dice(ref)
         faults: list[Fault] = []
@@ -66,9 +65,10 @@ class Weather(DiceScript):
             self.struck["lost after"] += 1
         overtaken = dice.random() < SECOND_WRITER
         flips, later = dice.random() < 0.3, dice.random() < 0.3
-        if method != "GET" and overtaken:
+        if operation.method != "GET" and overtaken:
             status = dice.choice(("live", "paused")) if flips else None
-            shift = timedelta(minutes=dice.randrange(1, 60))
+            minutes = timedelta(minutes=dice.randrange(1, 60))
+            shift = None if status else minutes
             faults.append(SecondWriter(status=status, shift_end=shift, when="after" if later else "before"))
             self.struck["second writers"] += 1
         return tuple(faults)

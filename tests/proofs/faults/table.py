@@ -40,7 +40,7 @@ from fielding_async.sandbox import (
     SetHeader,
     Status,
 )
-from fielding_async.sandbox.faults import Fault
+from fielding_async.sandbox.faults.values import Fault
 from tests.tools.sessions import ACTIONS, TOKEN, longer
 from tests.tools.waits import Clock
 
@@ -154,7 +154,7 @@ def _redirect(*, applied: bool) -> Make:
 
 
 ROWS: list[Row] = [
-    Row("nothing goes wrong"),
+    Row("no fault"),
     Row("the exchange cannot be reached", unreachable=True),
     Row(
         "a request is lost on its way, or the connection is reset",
@@ -214,7 +214,7 @@ ROWS: list[Row] = [
         [always(Cut("before"), Status(429, retry_after="60"))],
     ),
     Row(
-        "the write is applied, its reply is lost, and the exchange judges the state (422) before the ETag (412)",
+        "the write is applied, its reply is lost, and the exchange checks the state (422) before the ETag (412)",
         [runs_only(Cut("after"))],
         behaviour=Behaviour(state_before_etag=True),
     ),

@@ -11,6 +11,7 @@ from attrs import frozen
 
 from fielding_async import RunRef
 from fielding_async.sandbox import Cut, Fault, Hold, Refuse, SecondWriter, SetHeader, Status
+from fielding_async.sandbox.serving.routes import Operation
 from tests.tools.driven_calls import DiceScript
 
 __all__ = ["Arrival", "Weather"]
@@ -73,11 +74,9 @@ class Weather(DiceScript):
         self.waiting = 0
         self._slow_still: Counter[RunRef | None] = Counter()
 
-    def take(
-        self, method: str, operation: str, ref: RunRef | None, *, run_exists: bool, makes_job: bool
-    ) -> tuple[Fault, ...]:
+    def take(self, operation: Operation, ref: RunRef | None, *, run_exists: bool) -> tuple[Fault, ...]:
         """Return what strikes a request."""
-        dice = self.dice(ref)
+        dice, method = self.dice(ref), operation.method
         faults: list[Fault] = [*self._loss(dice, method, ref), *self._rival(dice, method)]
         self.arrivals.append(Arrival(self._written(), any(map(_loses, faults))))
         self.struck["requests"] += 1
@@ -113,7 +112,7 @@ class Weather(DiceScript):
         if method == "GET" or overtaken >= 0.06:
             return []
         status = "paused" if flips < 0.15 else "live" if flips < 0.3 else None
-        shift = timedelta(minutes=1 + int(minutes * 59))
+        shift = None if status else timedelta(minutes=1 + int(minutes * 59))
         return [SecondWriter(status=status, shift_end=shift, when="after" if later < 0.3 else "before")]
 
     def wake(self) -> None:

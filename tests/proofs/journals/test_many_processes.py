@@ -36,7 +36,7 @@ from fielding_async import (
 )
 from fielding_async.batch.options import Options
 from fielding_async.batch.perform_all import perform_all
-from fielding_async.core.config import DEFAULT
+from fielding_async.core.config import DEFAULT_TIMEOUT
 from fielding_async.core.wire.replies import Attempted, Lost, Response
 from fielding_async.http.transport import Outgoing
 from fielding_async.journal.replay import Replay
@@ -279,7 +279,7 @@ def random_options(dice: Random) -> Options:
         stop=dice.choice(["drain", "cancel"]),
         stop_on=dice.choice([None, None, None, stop_on]),
         on_conflict=dice.choice(["reapply", "reapply", "raise"]),
-        timeout=dice.choice([DEFAULT, DEFAULT, None, 0.02, 0.3, 1.5]),
+        timeout=dice.choice([DEFAULT_TIMEOUT, DEFAULT_TIMEOUT, None, 0.02, 0.3, 1.5]),
         wait=dice.choice([0.0, 0.0, 3.0, 600.0]),
     )
 

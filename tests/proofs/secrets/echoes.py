@@ -122,7 +122,9 @@ def operation_of(outgoing: Outgoing) -> str:
     """Return the name of the operation of a request."""
     if outgoing.url.endswith("/oauth/token"):
         return "token"
-    last = outgoing.url.rsplit("/", maxsplit=1)[-1]
+    last = outgoing.url.partition("?")[0].rsplit("/", maxsplit=1)[-1]
+    if last in {"target-groups", "changelog", "overview"}:
+        return last
     if "job" in outgoing.url:
         return "relaunch-job" if outgoing.method == "POST" else "job"
     if last == "fielding-runs":
@@ -177,6 +179,37 @@ def _list(fielding: FieldingSession, run: Run) -> Any:
     return fielding.project(101, "0" * 26).target_group("1" * 26).list_runs()
 
 
+def _groups(fielding: FieldingSession, run: Run) -> Any:
+    return fielding.project(101, "0" * 26).list_target_groups().all()
+
+
+def _found_runs(fielding: FieldingSession, run: Run) -> Any:
+    return fielding.project(101, "0" * 26).find_runs().all()
+
+
+def _changes(fielding: FieldingSession, run: Run) -> Any:
+    return fielding.project(101, "0" * 26).target_group("1" * 26).list_changes().all()
+
+
+def _overview(fielding: FieldingSession, run: Run) -> Any:
+    return fielding.project(101, "0" * 26).target_group("1" * 26).overview()
+
+
+def _group_page(**fields: Callable[[str], object]) -> Answer:
+    def answer(text: str) -> Attempted:
+        changes = {name: make(text) for name, make in fields.items()}
+        return json_reply(200, {"target_groups": [{"id": "1" * 26, "name": "n", **changes}], **changes})
+
+    return answer
+
+
+def _changed(make: Callable[[str], object]) -> Answer:
+    def answer(text: str) -> Attempted:
+        return json_reply(200, {"changelog": [{"changes": [{"object": "name_change", "new_value": make(text)}]}]})
+
+    return answer
+
+
 def _relaunch_job(fielding: FieldingSession, run: Run) -> Any:
     return fielding.project(101, "0" * 26).relaunch(["1" * 26])
 
@@ -194,6 +227,14 @@ def _checked_job(fielding: FieldingSession, run: Run) -> Any:
 
 def _draft_job(fielding: FieldingSession, run: Run) -> Any:
     return fielding.draft_job(101, "0" * 26, "1" * 26, "7", kind="launch").wait()
+
+
+def _request(fielding: FieldingSession, run: Run) -> Any:
+    async def shown() -> object:
+        reply = await fielding.request("POST", "/things", json={"a": 1})
+        return reply, list(reply.headers.items()), pickle.dumps(reply)
+
+    return shown()
 
 
 def _error(status: int, **fields: Callable[[str], object]) -> Answer:
@@ -290,6 +331,16 @@ PLACES: dict[str, Place] = {
     "bad runs of a list": Place(
         "list", lambda text: json_reply(200, {"data": [run_body(last_changed_at=text)]}), _list
     ),
+    "id of a target group": Place("target-groups", _group_page(id=_plain), _groups),
+    "name of a target group": Place("target-groups", _group_page(name=_plain), _groups),
+    "status of a target group": Place("target-groups", _group_page(status=lambda text: [text]), _groups),
+    "cursor of a list": Place("target-groups", _group_page(next_cursor=_plain), _groups),
+    "text in place of target groups": Place("target-groups", _body(200), _found_runs),
+    "id of a run that is found": Place("list", lambda text: json_reply(200, {"data": [run_body(id=text)]}), _list),
+    "value of a change": Place("changelog", _changed(_plain), _changes),
+    "key of a change": Place("changelog", _changed(lambda text: {text: [text]}), _changes),
+    "status of an overview": Place("overview", lambda text: json_reply(200, {"status": text}), _overview),
+    "detail of a missing overview": Place("overview", _error(404, object=_plain, detail=_plain), _overview),
     "ETag of a GET": Place("get", _header(200, "ETag", '"%s"', run_body()), _pause),
     "ETag of a GET that is returned": Place("get", _header(200, "ETag", "%s", run_body()), _get),
     "ETag of a write": Place("pause", _header(204, "ETag", '"%s"'), _pause),
@@ -336,6 +387,14 @@ PLACES: dict[str, Place] = {
         _draft_job,
     ),
     "trace id of a draft": Place("job", _job_body(lambda text: {"status": "Failed", "job_trace_id": text}), _draft_job),
+    "value of a reply to a request": Place("things", lambda text: json_reply(200, {"a": [text]}), _request),
+    "name in a reply to a request": Place("things", lambda text: json_reply(200, {text: 1}), _request),
+    "text in a reply to a request": Place("things", _body(200), _request),
+    "page in a reply to a request": Place("things", _body(403, "<html>%s</html>"), _request),
+    "header of a reply to a request": Place("things", _header(200, "X-Echo", "Bearer %s", {}), _request),
+    "header of a 204 to a request": Place("things", _header(204, "X-Echo"), _request),
+    "header's name to a request": Place("things", lambda text: Response(204, {text: "x"}), _request),
+    "reason of a lost reply to a request": Place("things", lambda text: Lost(f"ClientError: {text}"[:200]), _request),
     "reason of a lost reply": Place("get", lambda text: Lost(f"ClientError: {text}"[:200]), _get),
     "reason of a request not sent": Place("get", lambda text: NotSent(f"not HTTP: {text}"[:200]), _get),
 }

@@ -7,13 +7,15 @@ from collections import Counter
 from contextlib import suppress
 
 from .simulate import simulate
-from .world import World
+from .world import Hints, Resource, World
 
 
 def main() -> int:
     """Return 1 if a seed broke an invariant."""
     parser = argparse.ArgumentParser(prog="python -m tests.proofs.simulation", description=__doc__)
     parser.add_argument("--seed", type=int, help="replay this seed with its timeline")
+    parser.add_argument("--resource", choices=["runs", "assistants"], default="runs", help="what the calls are on")
+    parser.add_argument("--hints", choices=["none", "true", "garbage"], default="none", help="what sessions are told")
     parser.add_argument("--seeds", type=int, default=1000, help="how many seeds to search")
     parser.add_argument("--start", type=int, default=0, help="the first seed of a search")
     parser.add_argument("--most", type=int, default=20, help="stop after so many failing seeds")
@@ -25,13 +27,13 @@ def main() -> int:
     if options.measure:
         return measure(options.start, options.seeds)
     if options.seed is not None:
-        return replay(options.seed, options.run)
-    return search(options.start, options.seeds, options.most, options.skip)
+        return replay(options.seed, options.run, options.resource, options.hints)
+    return search(options.start, options.seeds, options.most, options.skip, options.resource, options.hints)
 
 
-def replay(seed: int, run: str | None) -> int:
+def replay(seed: int, run: str | None, resource: Resource, hints: Hints) -> int:
     """Print the timeline of a seed and what was wrong with it."""
-    simulation = simulate(seed, timeline=True)
+    simulation = simulate(seed, timeline=True, resource=resource, hints=hints)
     print(simulation.world)
     for line in simulation.timeline.lines:
         if run is None or run in line:
@@ -41,28 +43,35 @@ def replay(seed: int, run: str | None) -> int:
     return bool(simulation.violations)
 
 
-def search(start: int, seeds: int, most: int, skip: list[str]) -> int:
+def search(start: int, seeds: int, most: int, skip: list[str], resource: Resource, hints: Hints) -> int:
     """Run many seeds; print how each failing one can be replayed, and the counts."""
-    calls = requests = failing = 0
+    command = f"python -m tests.proofs.simulation --resource {resource} --hints {hints}"
+    calls = requests = failing = asked = told = 0
     ends: Counter[str] = Counter()
     done = 0
     with suppress(KeyboardInterrupt):
         for seed in range(start, start + seeds):
-            simulation = simulate(seed)
+            simulation = simulate(seed, resource=resource, hints=hints)
             done += 1
             calls += len(simulation.calls)
             requests += len(simulation.network.messages)
+            asked += sum(call.hints_asked for call in simulation.calls)
+            told += sum(len(call.hints) for call in simulation.calls)
             for call in simulation.calls:
                 ends[call.outcome.effect if call.outcome else type(call.error).__name__ if call.error else "read"] += 1
             breaches = [breach for breach in simulation.violations if not any(text in breach for text in skip)]
             if breaches:
                 failing += 1
-                print(f"python -m tests.proofs.simulation --seed {seed}   # {simulation.world.name}", flush=True)
+                print(
+                    f"{command} --seed {seed}   # {simulation.world.name}",
+                    flush=True,
+                )
                 for breach in breaches[:4]:
                     print(f"    {breach}", flush=True)
                 if failing >= most:
                     break
     print(f"{done} seeds, {calls} calls, {requests} requests, {failing} seeds with a breach")
+    print(f"{asked} hints asked for, {told} told")
     print(", ".join(f"{name} {count}" for name, count in ends.most_common()))
     return bool(failing)
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from itertools import groupby
 
+from .hints import is_under_hint
 from .records import BLIND_PAUSE, CallRecord
 from .server import Server
 from .world import World
@@ -98,7 +99,8 @@ def _check_budget(world: World, call: CallRecord, conflicts: int) -> Iterator[st
                     yield f"(g) {call.title}: {misses} GETs in a row without an answer, {most} allowed"
         elif len(sent) > most:
             yield f"(g) {call.title}: {len(sent)} writes under {etag}, {most} allowed"
-    refusals = conflicts + sum(message.got == 422 for message in call.writes)
+    by_hint = sum(message.got == 400 for message in call.writes if is_under_hint(call, message.if_match))
+    refusals = by_hint + conflicts + sum(message.got == 422 for message in call.writes)
     looks = sum(message.got == 200 and not message.got_age for message in call.reads)
     odd = sum(message.is_odd_success for message in call.writes)
     if looks > 2 + refusals + odd + len({message.if_match for message in call.writes if message.is_ambiguous}):

@@ -6,16 +6,18 @@ Each check takes the whole world and yields a text for each breach. Its docstrin
 from collections.abc import Callable, Iterator
 from math import inf
 
-from fielding_async import OutcomeUnknownError, ServerError, Update
+from fielding_async import FieldingAssistant, OutcomeUnknownError, ServerError, Update
 from fielding_async.core.actions import StatusAction
 
+from .assistant_checks import check_assistant_bases, check_assistant_outcomes, check_assistant_writes
 from .budget import check_deadlines, check_pauses, check_requests
 from .freshness import check_foreign_writes, check_pairs, check_seen
+from .hints import check_hints, is_ahead
 from .promises import check_conflict_counts, check_ends, check_refusals, check_reversals, check_server_errors
-from .records import CallRecord, Message
+from .records import NONE, CallRecord, Message
 from .server import Server
 from .sight import check_freshness, check_sight
-from .states import changes, is_there
+from .states import changes, is_there, wanted_of
 from .verdicts import check_doubt, check_error_classes, check_unknown
 from .world import World
 
@@ -30,7 +32,7 @@ def check_all(world: World, server: Server, calls: list[CallRecord]) -> list[str
     Where a load balancer repeats requests that is "not applied twice", and what is local. Where no ETag arrives as the
     exchange sent it, hardly any call can succeed: each must end, and truly.
     """
-    checks: list[Check] = [check_attempts_once, check_deadlines, check_pauses]
+    checks: list[Check] = [check_attempts_once, check_deadlines, check_pauses, check_hints]
     if not world.repeats:
         checks += [
             check_calls_once,
@@ -48,7 +50,11 @@ def check_all(world: World, server: Server, calls: list[CallRecord]) -> list[str
             check_conflict_counts,
         ]
     if not world.repeats and not world.breaks_etags:
-        checks += [check_unknown, check_foreign_writes, check_seen, check_pairs, check_requests]
+        checks += [check_requests]
+    if world.resource == "assistants" and not world.repeats:
+        checks += [check_assistant_writes, check_assistant_bases, check_assistant_outcomes]
+    elif not world.repeats and not world.breaks_etags:
+        checks += [check_unknown, check_foreign_writes, check_seen, check_pairs]
     return [breach for check in checks for breach in check(world, server, calls)]
 
 
@@ -92,7 +98,7 @@ def check_effects(world: World, server: Server, calls: list[CallRecord]) -> Iter
             yield from _check_acceptance(world, server, call, said)
             continue
         look = call.last_look_message
-        if look is not None and outcome.etag != look.got_etag:
+        if look is not None and (outcome.etag or NONE) != look.got_etag:
             yield f"(b) {said} names ETag {outcome.etag}, and the last look showed {look.got_etag}"
         if outcome.effect == "already" and made:
             yield f"(b) {said} was applied as {made[0].etag}"
@@ -111,12 +117,14 @@ def _check_acceptance(world: World, server: Server, call: CallRecord, said: str)
     elif not any(message.got is not None and message.got < 300 for message in group):
         yield f"(j) {said} its last write met {last.got}"
     elif last.is_accepted:
-        if etag != applied[0].etag and not world.breaks_etags:
+        if etag != applied[0].etag and not world.breaks_etags and (world.resource == "runs" or etag is not None):
             yield f"(b) {said} names ETag {etag} and not {applied[0].etag}"
     elif look is None or look.sent_at < last.sent_at:
         yield f"(j) {said} its last write met {last.got}, ETag {last.got_etag}, and nobody looked"
-    elif etag not in {state.etag for state in server.runs[call.run_id].states[applied[0].index :]} and (
-        not world.breaks_etags
+    elif (
+        world.resource == "runs"
+        and etag not in {state.etag for state in server.runs[call.run_id].states[applied[0].index :]}
+        and (not world.breaks_etags)
     ):
         yield f"(b) {said} names ETag {etag} and not {applied[0].etag}, or a later one"
 
@@ -134,14 +142,14 @@ def _has_doubts(call: CallRecord, calls: list[CallRecord]) -> bool:
 def _check_look(call: CallRecord, said: str) -> Iterator[str]:
     look, shown = call.last_look_message, call.last_look
     assert call.outcome is not None
-    action = call.outcome.action
+    action = wanted_of(call)
     if shown is None or look is None:
         yield f"(b) {said} it never looked"
     elif action is None:
         run, answer = call.asked[-1] if call.asked else (None, None)
-        if run is None or answer is not None or run.etag != look.got_etag:
+        if run is None or answer is not None or (run.etag or NONE) != look.got_etag:
             yield f"(b) {said} the callable was last asked about {run}, and the last look showed {look.got_etag}"
-    elif isinstance(action, StatusAction | Update) and not is_there(action, shown):
+    elif isinstance(action, StatusAction | Update | FieldingAssistant) and not is_there(action, shown):
         yield f"(b) {said} the last look showed {shown.status}, {shown.start} to {shown.end}"
 
 
@@ -175,6 +183,8 @@ def check_order(world: World, server: Server, calls: list[CallRecord]) -> Iterat
             if state.message is None or state.is_noop:
                 continue
             call = state.message.call
+            if is_ahead(server, run.id, state.message.if_match, state.message.sent_at):
+                continue  # it was sent under the ETag of a time to come, as a hint had it
             before = latest.get(call.session)
             if before is not None and before.order > call.order:
                 yield f"(e) {call.title} was applied after the later call {before.number}"

@@ -2,11 +2,13 @@
 
 import asyncio
 from datetime import datetime, timedelta
+from typing import Any
 
 from fielding_async import FieldingError, FieldingRun
 
+from .assistant_checks import is_assignment
 from .records import CURRENT, CallRecord
-from .scenario import Actor, moment, ref_of
+from .scenario import Actor, moment, ref_of, run_of
 from .server import Server, ServerRun
 from .world import World
 
@@ -37,18 +39,25 @@ async def check_at_rest(actors: list[Actor], server: Server, world: World) -> li
             "slots": engine.limiter.in_flight,
             "tasks": len(engine.sender.attempts.tasks),
             "sleepers": len(engine.sender._sleepers),
-            "looks": len(engine.memory.fetches),
+            "looks": len(engine.memory.fetches) + len(engine.assistants.fetches),
             "waiters": engine.limiter.waiting,
             "token fetches": int(engine.keeper._fetching is not None and not engine.keeper._fetching.done()),
         }
         found += [f"(f) session {actor.number} still holds {count} {name}" for name, count in held.items() if count]
         if not engine.closing:
             for memory in engine.memory._entries.values():
-                run = memory.run
+                run: Any = memory.run
                 if world.breaks_etags:
                     break
                 if run is not None and not pair_is_true(run, server.runs[run.id], world):
                     found.append(f"(f) session {actor.number} remembers a pair that never was: {run}")
+            for ref, memory in engine.assistants._entries.items():
+                known: Any = memory.run
+                states = server.runs[run_of(ref.target_group_id)].with_etag(known.etag) if known is not None else []
+                if world.breaks_etags:
+                    break
+                if known is not None and not any(is_assignment(known, state) for state in states):
+                    found.append(f"(f) session {actor.number} remembers an assignment that never was: {known}")
             found += await _still_works(actor, server)
         await actor.session.aclose()
     rest = asyncio.all_tasks() - {asyncio.current_task()}
@@ -61,7 +70,12 @@ async def _still_works(actor: Actor, server: Server) -> list[str]:
     for run_id in server.runs:
         CURRENT.set(CallRecord(-1, actor.number, run_id, "get", "get"))
         try:
-            await actor.session.run(ref_of(run_id)).get(timeout=None)
+            ref = ref_of(run_id)
+            if server.world.resource == "runs":
+                await actor.session.run(ref).get(timeout=None)
+            else:
+                group = actor.session.project(ref.account_id, ref.project_id).target_group(ref.target_group_id)
+                await group.assistant.get(timeout=None)
         except FieldingError as error:
             return [f"(f) session {actor.number} cannot read in the quiet: {type(error).__name__}: {error}"]
     return []

@@ -22,24 +22,26 @@ from fielding_async import (
     RunRef,
     ServerError,
 )
-from fielding_async.core.actions import Action, StatusAction
-from fielding_async.core.conflict import evidence, judgement, write_record
+from fielding_async.core.actions import Action, StatusAction, Update
+from fielding_async.core.conflict import evidence, judgement
 from fielding_async.core.conflict.attempts import RequestEnd
+from fielding_async.core.conflict.etag_memory import ETagMemory
 from fielding_async.core.conflict.judgement import Situation
-from fielding_async.core.conflict.run_memory import RunMemory
+from fielding_async.core.conflict.resource import RUNS
 from fielding_async.core.conflict.verdicts import Finish, Unknown, Verdict
 from fielding_async.core.conflict.write_record import WriteRecord
 from fielding_async.core.wire import clean_replies, requests
 from fielding_async.core.wire.replies import Accepted, Answer, Attempted, Failed, read, read_etag
 from fielding_async.core.wire.requests import Request
-from fielding_async.engine import run_action, run_fetch
-from fielding_async.engine.run_action import RunAction
-from fielding_async.engine.run_errors import RunErrors
+from fielding_async.engine import fetch
 from fielding_async.engine.sender import RequestSender
+from fielding_async.engine.writing import write_call
+from fielding_async.engine.writing.write_call import WriteCall
+from fielding_async.engine.writing.write_errors import WriteErrors
 
 from .records import CURRENT, CallRecord
 
-__all__ = ["MUTANTS"]
+__all__ = ["MUTANTS", "Mutant"]
 
 Mutant = Callable[[], Any]
 
@@ -67,7 +69,7 @@ def old_body_after_a_412() -> Generator[None]:
         old_action, old_base = first.setdefault(CURRENT.get(), (action, base))
         return original(ref, old_action, evolve(old_base, etag=base.etag))
 
-    with patch.object(write_record, "action_request", action_request):
+    with patch.object(type(RUNS), "write_request", staticmethod(action_request)):
         yield
 
 
@@ -78,7 +80,7 @@ def callables_dates_as_proof() -> Generator[None]:
 
     def settle(situation: Situation) -> Verdict | None:
         sent = situation.sent
-        if sent is not None and sent.is_there(situation.fresh):
+        if sent is not None and situation.resource.is_there(sent, situation.fresh):
             return Finish("unconfirmed", sent)
         return original(situation)
 
@@ -89,21 +91,21 @@ def callables_dates_as_proof() -> Generator[None]:
 @contextmanager
 def already_while_in_doubt() -> Generator[None]:
     """Nobody remembers that a cancelled or unknown write may still land."""
-    with patch.object(RunMemory, "in_doubt", lambda *_: False):
+    with patch.object(ETagMemory, "in_doubt", lambda *_: False):
         yield
 
 
 @contextmanager
 def refusal_after_a_lost_reply() -> Generator[None]:
     """A 400 or 403 that follows a lost reply is raised as itself."""
-    original = RunAction._settle
+    original = WriteCall._settle
 
-    async def settle(self: RunAction, ended: RequestEnd) -> Any:
+    async def settle(self: WriteCall, ended: RequestEnd) -> Any:
         if isinstance(ended.failure, BadRequestError | PermissionDeniedError):
             raise ended.failure
         return await original(self, ended)
 
-    with patch.object(RunAction, "_settle", settle):
+    with patch.object(WriteCall, "_settle", settle):
         yield
 
 
@@ -111,8 +113,8 @@ def refusal_after_a_lost_reply() -> Generator[None]:
 def slow_get_stores_an_old_etag() -> Generator[None]:
     """What a GET brings is remembered whatever happened since it was sent."""
     with (
-        patch.object(RunMemory, "_outdate_fetches", lambda *_: None),
-        patch.object(RunMemory, "is_past", lambda *_: False),
+        patch.object(ETagMemory, "_outdate_fetches", lambda *_: None),
+        patch.object(ETagMemory, "is_past", lambda *_: False),
     ):
         yield
 
@@ -144,17 +146,18 @@ def any_bound_as_leave_to_send() -> Generator[None]:
     def is_overtaken(wanted: Action, first: FieldingRun, base: FieldingRun, fresh: FieldingRun) -> bool:
         if isinstance(wanted, StatusAction):
             return fresh.status != first.status
+        assert isinstance(wanted, Update)
         bounds = zip(wanted.bounds(fresh), wanted.bounds(first), strict=True)
         return not any(has == had for (_, has), (_, had) in bounds)
 
-    with patch.object(judgement, "is_overtaken", is_overtaken):
+    with patch.object(type(RUNS), "is_overtaken", staticmethod(is_overtaken)):
         yield
 
 
 @contextmanager
 def proof_as_leave_to_send() -> Generator[None]:
     """A write that was not applied is sent again, whatever somebody else has changed since."""
-    with patch.object(judgement, "is_overtaken", lambda *_: False):
+    with patch.object(type(RUNS), "is_overtaken", staticmethod(lambda *_: False)):
         yield
 
 
@@ -181,7 +184,7 @@ def resume_proven_not_applied() -> Generator[None]:
             return evidence.is_next_version(base, fresh) and fresh.status == base.status
         return original(sent, base, fresh)
 
-    with patch.object(judgement, "proves_not_applied", proves):
+    with patch.object(type(RUNS), "proves_not_applied", staticmethod(proves)):
         yield
 
 
@@ -248,7 +251,7 @@ def success_without_etag_as_acceptance() -> Any:
 @contextmanager
 def age_ignored() -> Generator[None]:
     """What a cache answered is taken for the run as it is."""
-    with patch.object(run_fetch, "came_from_a_cache", lambda _: False):
+    with patch.object(fetch, "came_from_a_cache", lambda _: False):
         yield
 
 
@@ -269,7 +272,7 @@ def compressed_replies_asked_for() -> Generator[None]:
 @contextmanager
 def caches_asked_for_ever() -> Generator[None]:
     """A GET that shows an older state is repeated without end."""
-    with patch.object(run_action, "_PATIENCE", 1e9):
+    with patch.object(write_call, "_PATIENCE", 1e9):
         yield
 
 
@@ -279,27 +282,27 @@ def caches_asked_for_ever() -> Generator[None]:
 @contextmanager
 def out_of_time_as_refusal() -> Generator[None]:
     """Time that runs out among conflicts ends the call in the refusal of the last attempt."""
-    original = RunErrors._out_of_time
+    original = WriteErrors._out_of_time
 
-    def out_of_time(self: RunErrors, conflict: Any) -> FieldingError:
+    def out_of_time(self: WriteErrors, conflict: Any) -> FieldingError:
         error: DeadlineExceededError = original(self, conflict)
         return self.refused(conflict, self.writes.sent) if error.conflicts else error
 
-    with patch.object(RunErrors, "_out_of_time", out_of_time):
+    with patch.object(WriteErrors, "_out_of_time", out_of_time):
         yield
 
 
 @contextmanager
 def own_write_as_conflict() -> Generator[None]:
     """A 412 that may answer the call's own lost write is counted as a conflict."""
-    original = RunAction._settle
+    original = WriteCall._settle
 
-    async def settle(self: RunAction, ended: RequestEnd) -> Any:
+    async def settle(self: WriteCall, ended: RequestEnd) -> Any:
         if getattr(ended.failure, "status", 0) == 412 and self._writes.may_be_applied:
             self._count_conflict()
         return await original(self, ended)
 
-    with patch.object(RunAction, "_settle", settle):
+    with patch.object(WriteCall, "_settle", settle):
         yield
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from email.utils import formatdate
 from random import Random
 
@@ -11,7 +12,7 @@ from fielding_async.http.transport import HeldBack, Outgoing
 from .between import Between
 from .fates import Fate, draw_fate
 from .intermediaries import Intermediaries, has_error_body
-from .records import BLIND_PAUSE, CURRENT, Message
+from .records import BLIND_PAUSE, CURRENT, NONE, Message
 from .rivals import Rival
 from .server import EPOCH, Reply, Server, problem
 from .timeline import Timeline
@@ -20,6 +21,7 @@ from .world import World
 __all__ = ["TOKEN_URL", "Network", "SimTransport"]
 
 TOKEN_URL = "https://auth.sim.invalid/oauth/token"
+_ASSISTANT = re.compile(r"/target-groups/01SIMULATEDGROUP0*(RUN\d+)/fielding-assistant-assignment$")
 _THROTTLES = ("1", "3", "0.25", "date", "past", None, "0", "junk", "-1", "7200")
 
 
@@ -164,8 +166,9 @@ class Network:
         if reply.status >= 300:
             message.fate.kind = "ok"  # an error stays an error whatever its body looks like
             return reply
+        odd = b'{"id":7}' if self.world.resource == "runs" else b'["id",7]'
         if message.fate.choice < 0.4 and message.action in {"update", "launch-now", "get"}:
-            return Reply(reply.status, reply.headers, b"<html>" if message.fate.choice < 0.2 else b'{"id":7}')
+            return Reply(reply.status, reply.headers, b"<html>" if message.fate.choice < 0.2 else odd)
         return Reply(302 if message.fate.choice < 0.7 else 206, reply.headers, reply.body)
 
 
@@ -225,6 +228,8 @@ class SimTransport:
                 message.got_age = float(answer.headers.get("Age", 0))
                 message.got_error_body = answer.status >= 400 and has_error_body(answer.body)
                 message.ended_as = str(answer.status)
+                if message.shown is not None and message.shown.etag == NONE and answer.status in {200, 404}:
+                    message.got, message.got_etag = 200, NONE  # a GET that shows that there is none yet
             else:
                 message.ended_as = answer.reason
             return answer
@@ -236,22 +241,29 @@ class SimTransport:
             network.timeline.ended(message, loop.time())
 
     def _message(self, outgoing: Outgoing, fate: Fate, now: float) -> Message:
-        _, _, tail = outgoing.url.partition("/fielding-runs/")
-        run_id, _, verb = tail.partition("/")
-        action = "get" if outgoing.method == "GET" else verb or "update"
         dates: tuple[str, str] | None = None
-        if action == "update":
-            body = json.loads(outgoing.body or b"")
-            dates = body["start_fielding_at"], body["end_fielding_at"]
+        modules: str | None = None
         headers = outgoing.headers
+        if (group := _ASSISTANT.search(outgoing.url)) is not None:
+            run_id = group[1].lower()
+            action = "get" if outgoing.method == "GET" else "update-assistant"
+            modules = outgoing.body.decode() if outgoing.body is not None else None
+        else:
+            _, _, tail = outgoing.url.partition("/fielding-runs/")
+            run_id, _, verb = tail.partition("/")
+            action = "get" if outgoing.method == "GET" else verb or "update"
+            if action == "update":
+                body = json.loads(outgoing.body or b"")
+                dates = body["start_fielding_at"], body["end_fielding_at"]
         _, trace_id, span_id, _ = headers["traceparent"].split("-")
         return Message(
             call=CURRENT.get(),
             session=self._session,
             run_id=run_id,
             action=action,
-            if_match=headers.get("If-Match"),
+            if_match=NONE if headers.get("If-None-Match") == "*" else headers.get("If-Match"),
             dates=dates,
+            modules=modules,
             trace_id=trace_id,
             span_id=span_id,
             token=headers["Authorization"].removeprefix("Bearer "),

@@ -2,19 +2,23 @@
 
 from contextvars import ContextVar
 from math import inf
+from typing import Any
 
 from attrs import Factory, define
 
-from fielding_async import FieldingRun, Outcome, Update
+from fielding_async import FieldingAssistant, FieldingRun
 from fielding_async.core.actions import Action
 from fielding_async.core.models import OnConflict
 
 from .fates import Fate
 
-__all__ = ["BLIND_PAUSE", "CURRENT", "DOCUMENTED", "CallRecord", "Message", "State"]
+__all__ = ["BLIND_PAUSE", "CURRENT", "DOCUMENTED", "NONE", "CallRecord", "Message", "State"]
 
 DOCUMENTED = {"get": 200, "update": 202, "launch-now": 200}
 """The success statuses of the API; 204 for all others."""
+
+NONE = "(none)"
+"""What is written down as the ETag of an assistant that has no assignment yet."""
 
 BLIND_PAUSE = 0.1
 """The least pause after a 429 that names no usable time, in seconds."""
@@ -47,6 +51,7 @@ class Message:
     action: str  # "get" or the action's name
     if_match: str | None
     dates: tuple[str, str] | None
+    modules: str | None  # of an assistant, as JSON
     trace_id: str
     span_id: str
     token: str
@@ -92,7 +97,9 @@ class Message:
 
     @property
     def is_accepted(self) -> bool:
-        """Whether the reply is a success as documented: its status, a body that can be read, an ETag."""
+        """Whether the reply is a success as documented: its status, a body that can be read, for a run an ETag."""
+        if self.action == "update-assistant":
+            return self.got == 204
         if self.got is None or self.got != DOCUMENTED.get(self.action, 204) or self.got_etag is None:
             return False
         return self.action not in DOCUMENTED or self.fate.kind not in {"unreadable", "page"}
@@ -110,7 +117,10 @@ class Message:
 
 @define(eq=False)
 class CallRecord:
-    """One call, from the caller's side. `kind`: get, status, update, increment, at-least or raising."""
+    """One call, from the caller's side. `kind`: get, status, update, increment, at-least, raising or value.
+
+    On assistants an increment counts in a `module`, and a value replaces the whole by what is `wanted`.
+    """
 
     number: int
     session: int
@@ -119,7 +129,9 @@ class CallRecord:
     name: str
     action: Action | None = None
     delta: int = 0
-    seen: FieldingRun | None = None
+    seen: Any = None
+    module: str = ""
+    wanted: FieldingAssistant | None = None
     on_conflict: OnConflict = "reapply"
     timeout: float | str | None = "default"
     total: float | None = None  # seconds from the first request, unless it has a timeout of its own
@@ -128,11 +140,14 @@ class CallRecord:
     ended: float = -1.0
     first_permitted: float | None = None
     cancelled_at: float | None = None
-    outcome: Outcome | None = None
+    outcome: Any = None
     run: FieldingRun | None = None
     error: BaseException | None = None
     messages: list[Message] = Factory(list)
-    asked: list[tuple[FieldingRun, Update | None]] = Factory(list)  # what a callable got and returned
+    asked: list[tuple[Any, Any]] = Factory(list)  # what a callable got and returned
+    hints: list[FieldingRun] = Factory(list)  # those that it was told
+    hints_asked: int = 0
+    hinted_at: float = 0.0  # when it was told the last
 
     @property
     def deadline(self) -> float | None:
@@ -142,6 +157,11 @@ class CallRecord:
         if self.timeout is None or self.total is None or self.first_permitted is None:
             return None
         return self.first_permitted + self.total
+
+    @property
+    def may_go_by_hints(self) -> bool:
+        """Whether a hint may take the place of its first look."""
+        return self.kind == "status" and self.seen is None and self.on_conflict == "reapply"
 
     @property
     def is_callable(self) -> bool:

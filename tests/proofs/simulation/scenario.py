@@ -24,13 +24,14 @@ from fielding_async import (
 from fielding_async.core.actions import Action, Change
 from fielding_async.core.credentials import Auth, TokenSource
 from fielding_async.session import session_over
+from tests.tools.hints import share
 
 from .network import TOKEN_URL, Network, SimTransport
 from .records import CURRENT, CallRecord
 from .timeline import Timeline
 from .world import World
 
-__all__ = ["BASE_URL", "Actor", "Scenario", "SimError", "moment", "ref_of"]
+__all__ = ["BASE_URL", "Actor", "Scenario", "SimError", "moment", "ref_of", "run_of"]
 
 BASE_URL = "https://sim.invalid/v1"
 _STATUS_ACTIONS: tuple[Callable[[], Action], ...] = (LaunchNow, Pause, Pause, Resume, Resume, Complete, Relaunch)
@@ -44,6 +45,11 @@ class SimError(Exception):
 def ref_of(run_id: str) -> RunRef:
     """Return the full name of a simulated run."""
     return RunRef(101, "01SIMULATEDPROJECT00000000", f"01SIMULATEDGROUP{run_id:0>10}".upper(), run_id)
+
+
+def run_of(target_group_id: str) -> str:
+    """Return the id of the simulated run of a target group."""
+    return target_group_id.removeprefix("01SIMULATEDGROUP").lstrip("0").lower()
 
 
 class Actor:
@@ -63,9 +69,11 @@ class Actor:
             tracer_provider=NoOpTracerProvider(),
         )
 
-    async def open(self) -> None:
-        """Enter the session."""
+    async def open(self, hints: Any) -> None:
+        """Enter the session. `hints`: the store of hints that it uses, if there is one."""
         await self.session.__aenter__()
+        if hints is not None:
+            share(self.session, hints)
 
 
 def _auth(world: World, network: Network) -> str | Auth | TokenSource:
@@ -99,6 +107,7 @@ class Scenario:
         self.network = network
         self.timeline = timeline
         self.calls: list[CallRecord] = []
+        self.hints: Any = None
         self.actors: list[Actor] = []
         self._current: list[Actor] = []
         self._starts = starts
@@ -113,7 +122,7 @@ class Scenario:
     async def open_actor(self, slot: int) -> None:
         """Open a session in a slot, in the place of one before."""
         actor = Actor(len(self.actors), self.world, self.network, self.dice)
-        await actor.open()
+        await actor.open(self.hints)
         self.actors.append(actor)
         if slot == len(self._current):
             self._current.append(actor)
@@ -187,13 +196,19 @@ class Scenario:
 
     # -- calls
 
-    def _draw(self, actor: Actor) -> CallRecord:
+    def _begin(self, actor: Actor) -> CallRecord:
+        """Draw what every call has."""
         world, dice = self.world, self.dice
         run_id = f"run{dice.randrange(world.runs)}"
         call = CallRecord(len(self.calls), actor.number, run_id, "get", "get", total=world.timeout.total)
         self.calls.append(call)
         if dice.random() < world.own_timeouts:
             call.timeout = dice.choice([None, 0.001, world.latency * 3, 1.0, 10.0, 10.0])
+        return call
+
+    def _draw(self, actor: Actor) -> CallRecord:
+        world, dice = self.world, self.dice
+        call = self._begin(actor)
         if dice.random() < world.gets:
             return call
         if dice.random() < world.callables:
@@ -209,7 +224,7 @@ class Scenario:
             call.name = call.action.name
         if dice.random() < world.raises:
             call.on_conflict = "raise"
-        seen = self._last_seen.get((actor.number, run_id))
+        seen = self._last_seen.get((actor.number, call.run_id))
         if seen and dice.random() < world.seen:
             call.seen = dice.choice(seen) if dice.random() < world.old_seen else seen[-1]
         return call
@@ -237,28 +252,31 @@ class Scenario:
     async def _perform(self, actor: Actor, call: CallRecord) -> None:
         loop = asyncio.get_running_loop()
         CURRENT.set(call)
-        run = actor.session.run(ref_of(call.run_id))
         extra: dict[str, Any] = {} if call.timeout == "default" else {"timeout": call.timeout}
         call.begun = loop.time()
         call.order = next(self._order)
         self.timeline.begun(call, call.begun)
+        if self.world.forgets and self.dice.random() < self.world.forgets:
+            actor.session.engine().memory.forget(ref_of(call.run_id))
         try:
-            if call.kind == "get":
-                call.run = await run.get(**extra)
-                if call.run.etag is not None:
-                    self._last_seen.setdefault((actor.number, call.run_id), []).append(call.run)
-            elif call.action is not None:
-                call.outcome = await run.perform(call.action, seen=call.seen, on_conflict=call.on_conflict, **extra)
-            else:
-                call.outcome = await run.update(
-                    self._change(call), seen=call.seen, on_conflict=call.on_conflict, **extra
-                )
+            await self._carry_out(actor, call, extra)
         except asyncio.CancelledError as error:
             call.error = error
         except Exception as error:
             call.error = error
         call.ended = loop.time()
         self.timeline.finished(call, call.ended)
+
+    async def _carry_out(self, actor: Actor, call: CallRecord, extra: dict[str, Any]) -> None:
+        run = actor.session.run(ref_of(call.run_id))
+        if call.kind == "get":
+            call.run = await run.get(**extra)
+            if call.run.etag is not None:
+                self._last_seen.setdefault((actor.number, call.run_id), []).append(call.run)
+        elif call.action is not None:
+            call.outcome = await run.perform(call.action, seen=call.seen, on_conflict=call.on_conflict, **extra)
+        else:
+            call.outcome = await run.update(self._change(call), seen=call.seen, on_conflict=call.on_conflict, **extra)
 
 
 def moment(ms: int) -> datetime:

@@ -166,17 +166,20 @@ class Server:
 
     def _show(self, run: ServerRun, message: Message, now: float) -> Reply:
         """Answer a GET with the run as it is, or was."""
-        limit = now - max(message.fate.stale, self.world.visible_after)
-        shown = run.head
-        if limit < now:
-            shown = next((state for state in reversed(run.states) if state.since <= limit), run.states[0])
-        message.shown = shown
+        shown = message.shown = self._state_at(run, message, now)
         body = (
             f'{{"id":"{run.id}","status":"{shown.status}","version":{shown.version},'
             f'"start_fielding_at":"{to_text(shown.start)}","end_fielding_at":"{to_text(shown.end)}",'
             f'"last_changed_at":"{to_text(EPOCH)}","last_changed_by":"{shown.author}"}}'
         )
         return Reply(200, {"ETag": shown.etag}, body.encode())
+
+    def _state_at(self, run: ServerRun, message: Message, now: float) -> State:
+        """Return the state that a GET is answered with."""
+        limit = now - max(message.fate.stale, self.world.visible_after)
+        if limit >= now:
+            return run.head
+        return next((state for state in reversed(run.states) if state.since <= limit), run.states[0])
 
     def _write(self, run: ServerRun, message: Message, now: float) -> Reply:
         stale = message.if_match != run.head.etag

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-from fielding_async import DeadlineExceededError, ProtocolError, Update
+from fielding_async import DeadlineExceededError, FieldingAssistant, ProtocolError, Update
 from fielding_async.core.actions import StatusAction
 
-from .records import CallRecord, Message, State
+from .records import NONE, CallRecord, Message, State
 from .server import Server
-from .states import is_there
+from .states import is_there, wanted_of
 from .world import World
 
 __all__ = ["check_freshness", "check_sight", "looked_long"]
@@ -31,8 +31,8 @@ def check_sight(world: World, server: Server, calls: list[CallRecord]) -> Iterat
         if call.outcome is None or call.outcome.effect == "accepted" or look is None or look.shown is None:
             continue
         heads = _heads(server, look)
-        action = call.outcome.action
-        if isinstance(action, StatusAction | Update):
+        action = wanted_of(call)
+        if isinstance(action, StatusAction | Update | FieldingAssistant):
             true = any(is_there(action, state) for state in heads)
         else:
             true = look.shown in heads
@@ -101,7 +101,8 @@ def _check_explanation(call: CallRecord) -> Iterator[str]:
     if last is None or last.got != 412 or not isinstance(error, ProtocolError | DeadlineExceededError):
         return
     looks = [message for message in call.reads if message.sent_at > last.sent_at]
-    is_told = str(last.if_match) in error.message and "rewrites" in error.message
+    shown = "that there is none" if last.if_match == NONE else str(last.if_match)
+    is_told = shown in error.message and "rewrites" in error.message
     is_shown = all(
         look.got == 200 and look.got_etag == last.if_match and look.fate.kind != "unreadable" for look in looks
     )

@@ -7,6 +7,9 @@ from attrs import Factory, define
 
 from tests.tools.virtual_time import Deadlock, Livelock, VirtualTimeLoop, run
 
+from .assistant_calls import AssistantScenario
+from .assistants import AssistantRival, AssistantServer, as_assistants
+from .hints import SimHints
 from .invariants import check_all
 from .leaks import check_at_rest, check_while_quiet
 from .network import Network
@@ -15,7 +18,7 @@ from .rivals import Rival
 from .scenario import Scenario, moment
 from .server import EPOCH, Server
 from .timeline import Timeline
-from .world import World, draw_world
+from .world import Hints, Resource, World, draw_for_hints, draw_world
 
 __all__ = ["Simulation", "simulate"]
 
@@ -41,10 +44,25 @@ class Simulation:
         return self.scenario.calls
 
 
-def simulate(seed: int, *, world: World | None = None, timeline: bool = False) -> Simulation:
-    """Run one seed and check all invariants. With a `world`, the seed decides only what happens in it."""
+def simulate(
+    seed: int,
+    *,
+    world: World | None = None,
+    timeline: bool = False,
+    resource: Resource = "runs",
+    hints: Hints = "none",
+) -> Simulation:
+    """Run one seed and check all invariants. With a `world`, the seed decides only what happens in it.
+
+    `hints`: what the sessions of a world are told; with such there are two sessions at least.
+    """
     dice = Random(seed)
     drawn = draw_world(dice)
+    if resource == "assistants":
+        drawn = as_assistants(drawn, dice)
+    if hints != "none" and world is None:
+        drawn.hints = hints
+        draw_for_hints(drawn, Random(seed))
     simulation = _build(seed, world or drawn, dice, Timeline(kept=timeline))
     loop = VirtualTimeLoop()
     loop.on_jump = lambda: check_while_quiet(simulation.world, simulation.scenario.actors, simulation.violations)
@@ -58,7 +76,8 @@ def simulate(seed: int, *, world: World | None = None, timeline: bool = False) -
 
 
 def _build(seed: int, world: World, dice: Random, timeline: Timeline) -> Simulation:
-    server = Server(world, Random(dice.getrandbits(64)))
+    is_runs = world.resource == "runs"
+    server = (Server if is_runs else AssistantServer)(world, Random(dice.getrandbits(64)))
     clock = EPOCH + 1_000_000
     near = 5_000 if world.ends_near else _DAY
     starts = [clock + near + _DAY * (not world.ends_near) + world.step_ms * place for place in range(3)]
@@ -68,9 +87,9 @@ def _build(seed: int, world: World, dice: Random, timeline: Timeline) -> Simulat
         start = dice.choice(starts) if status == "scheduled" else clock - _DAY
         server.add_run(f"run{number}", status, start, dice.choice(ends), 0.0)
     delta = max(world.step_ms, world.grain)
-    rival = Rival(server, Random(dice.getrandbits(64)), starts, ends, delta)
+    rival = (Rival if is_runs else AssistantRival)(server, Random(dice.getrandbits(64)), starts, ends, delta)
     network = Network(world, Random(dice.getrandbits(64)), server, rival, timeline)
-    scenario = Scenario(
+    scenario = (Scenario if is_runs else AssistantScenario)(
         world,
         Random(dice.getrandbits(64)),
         network,
@@ -79,6 +98,8 @@ def _build(seed: int, world: World, dice: Random, timeline: Timeline) -> Simulat
         [moment(end) for end in ends],
         delta,
     )
+    if world.hints != "none":
+        scenario.hints = SimHints(world, server, Random(seed))
     return Simulation(seed, world, server, network, scenario, timeline)
 
 
@@ -134,7 +155,7 @@ async def _weather(simulation: Simulation) -> None:
     while world.spells and not network.quiet:
         await asyncio.sleep(dice.expovariate(world.spells))
         now = loop.time()
-        status = dice.choice([401, 403, 403, 404])
+        status = dice.choice([401, 403, 403, 404 if world.resource == "runs" else 403])
         run_id = dice.choice([None, f"run{dice.randrange(world.runs)}"])
         simulation.server.spells.append((now, now + dice.expovariate(1.0), status, run_id))
         simulation.timeline.note(now, "weather", f"a spell of {status} for {run_id or 'all'}")

@@ -1,13 +1,15 @@
 """A readable account of a world: virtual time, who, what, and the server's reaction. Kept only when asked for."""
 
-from fielding_async import FieldingRun
+from fielding_async import FieldingAssistant, FieldingRun
 
 from .records import CallRecord, Message
 
 __all__ = ["Timeline"]
 
 
-def _short(run: FieldingRun) -> str:
+def _short(run: FieldingRun | FieldingAssistant) -> str:
+    if isinstance(run, FieldingAssistant):
+        return f"{run.etag} {run.others}"
     dates = f"{run.start_fielding_at:%d %H:%M:%S.%f} to {run.end_fielding_at:%d %H:%M:%S.%f}"
     return f"{run.etag} v{run.version} {run.status} {dates}"
 

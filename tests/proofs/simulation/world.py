@@ -9,9 +9,11 @@ from fielding_async import Limits, Retry, Timeout
 
 from .between import Between, draw_between
 
-__all__ = ["FAULTS", "Auth", "World", "draw_world"]
+__all__ = ["FAULTS", "Auth", "Hints", "Resource", "World", "draw_for_hints", "draw_world", "hinted_duel"]
 
+Resource = Literal["runs", "assistants"]
 Auth = Literal["static", "callable", "credentials"]
+Hints = Literal["none", "true", "garbage"]
 
 FAULTS = (
     "refuse",  # the connection is refused
@@ -42,6 +44,7 @@ class World:
     """Everything that a seed fixes before the first call."""
 
     name: str
+    resource: Resource = "runs"
     faults: dict[str, float] = Factory(dict)
     # the exchange
     state_first: bool = False  # state is judged before the ETag
@@ -65,6 +68,10 @@ class World:
     repeats: float = 0.0  # requests that a load balancer repeats
     token_life: float = 1e9
     expired_status: int = 403
+    # assistants
+    answers_etag: bool = False  # the reply to a write bears the new ETag
+    shows_404: bool = True  # a GET of what is not there yet is answered with 404, else with an empty object
+    starts_absent: float = 0.0  # how many are not there at first
     # the network
     between: Between | None = None
     latency: float = 0.02
@@ -85,7 +92,9 @@ class World:
     old_seen: float = 0.3  # how many of these rest on an old look
     raises: float = 0.05
     restarts: float = 0.0
+    forgets: float = 0.0  # how many calls find that their run was forgotten, as after a job
     auth: Auth = "static"
+    hints: Hints = "none"  # of what other sessions have read: none, true ones, or anything at all
     step_ms: int = 3_600_000  # between the dates that updates choose from
     limits: Limits = field(factory=Limits)
     retry: Retry = field(factory=Retry)
@@ -133,6 +142,29 @@ def draw_world(dice: Random) -> World:
     if dice.random() < 0.3:
         _draw_pauses(world, dice)
     return world
+
+
+def hinted_duel() -> World:
+    """Return a world of lost replies under hints, with a colleague who answers at once what was applied."""
+    world = World("hinted duel", faults={"mute": 0.4, "rival-after": 0.5}, hints="garbage", sessions=2, workers=1)
+    world.steps, world.runs, world.gets, world.forgets = 60, 1, 0.05, 0.95
+    world.callables = world.dated = world.seen = world.raises = world.own_timeouts = 0.0
+    return world
+
+
+def draw_for_hints(world: World, dice: Random) -> None:
+    """Have several sessions that know little of their runs, and many plain status actions."""
+    world.sessions = dice.choice([2, 2, 3])
+    world.workers = min(world.workers, 4)
+    world.steps = max(2, 110 // (world.sessions * world.workers))
+    world.runs = dice.choice([1, 2, 2, 4])
+    world.callables, world.dated = 0.1, 0.15
+    world.restarts = dice.choice([0.02, 0.1, 0.2])
+    world.forgets = dice.choice([0.1, 0.5, 0.9])
+    if dice.random() < 0.3:
+        # replies are lost, and colleagues answer at once what was applied
+        world.faults = {"mute": 0.3, "rival-after": 0.6}
+        world.runs, world.rivals, world.dated, world.forgets = 1, 0.0, 0.05, 0.9
 
 
 def _draw_pauses(world: World, dice: Random) -> None:

@@ -119,6 +119,11 @@ async def test_writes_may_arrive_twice(answer: Any, status: int) -> None:
         {"repeat_requests": True},
         {"state_before_etag": "yes"},
         {"job_polls": -1},
+        {"last_cursor": None},
+        {"endless_lists": True},
+        {"has_more_backwards": 1},
+        {"discovery_dates": "iso"},
+        {"discovery_nulls": "no"},
     ],
 )
 def test_bad_switches_are_refused(settings: Any) -> None:

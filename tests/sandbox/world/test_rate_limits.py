@@ -8,7 +8,7 @@ from fielding_async.core.errors import ConfigurationError
 from fielding_async.sandbox.world.rate_limits import make_limiter
 
 
-def limiter(kind: Any, rate: float = 2.0, burst: int | None = None, window: float = 1.0) -> Any:
+def limiter(kind: Any, rate: float = 2.0, burst: int | None = None, window: float | None = None) -> Any:
     return make_limiter(kind, rate, burst=burst, window=window, start=100.0)
 
 

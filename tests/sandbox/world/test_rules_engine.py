@@ -7,6 +7,7 @@ import pytest
 
 from fielding_async.core.models import RunRef, RunStatus
 from fielding_async.sandbox import Behaviour
+from fielding_async.sandbox.catalog.catalog import Catalog
 from fielding_async.sandbox.serving.bound import Kept
 from fielding_async.sandbox.serving.dates import text
 from fielding_async.sandbox.serving.ids import IdGenerator
@@ -28,7 +29,8 @@ ELSEWHERE = RunRef(101, "0" * 26, "0" * 26, "nothing")
 
 
 def engine(status: str = "live", seed: int = 0, *, lasts: int = 50, **switches: object) -> RulesEngine:
-    made = RulesEngine(IdGenerator(Random(seed)), Behaviour(**switches), token=None, token_lifetime=60, kept=Kept())  # type: ignore[arg-type]
+    ids, behaviour = IdGenerator(Random(seed)), Behaviour(**switches)  # type: ignore[arg-type]
+    made = RulesEngine(ids, behaviour, Catalog(seed, ids, Kept()), token=None, token_lifetime=60, kept=Kept())
     end = NOON + lasts * SECOND
     made.add_run(REF, RunStatus(status), NOON - SECOND, end, 1, NOON, goal_reached=False)
     return made

@@ -21,15 +21,15 @@ from .values import Report
 __all__ = ["MARK", "page"]
 
 MARK = "<!doctype html>\n<!-- fielding journal report -->\n"
-"""How every page begins."""
+"""How every page starts."""
 
 _MOST = 50  # reasons, pauses and outages that are listed
 _NOTES = {
     "accepted": "the exchange took our write",
-    "already": "the run was there already",
+    "already": "the run was already in the wanted state",
     "unconfirmed": "the run is there, and a reply was lost",
     "failed": "refused",
-    "unknown": "it cannot be told whether the write was applied",
+    "unknown": "it is unknown whether the write was applied",
     "skipped": "not sent: an earlier row of the run is not done",
     "stuck": "tried three times; the same command tries again",
     "in flight": "no end is on record",
@@ -65,6 +65,7 @@ def page(report: Report) -> str:
         _timeline(report, counts),
         _reasons(report),
         _spans(report),
+        _notes(report),
         _rows(),
     )
     return (
@@ -166,7 +167,7 @@ def _reasons(report: Report) -> str:
     if not found:
         return _section("reasons", "Rows that are not done, by reason", "<p>There are none.</p>")
     lines = [
-        [f"{count:,}", f'<i class="e{EFFECTS.index(effect)}"></i>{effect}', _safe(action), _safe(error) or "none told"]
+        [f"{count:,}", f'<i class="e{EFFECTS.index(effect)}"></i>{effect}', _safe(action), _safe(error) or "none given"]
         for (effect, action, error), count in found[:_MOST]
     ]
     more = f"<p>And {len(found) - _MOST:,} more reasons: see the rows.</p>" if len(found) > _MOST else ""
@@ -182,7 +183,7 @@ def _spans(report: Report) -> str:
         [
             clock(span.start),
             span.kind,
-            duration((span.end - span.start).total_seconds()) + ("" if span.is_over else ", no end on record"),
+            span.length,
             escape(span.reason),
         ]
         for span in found[:_MOST]
@@ -190,6 +191,16 @@ def _spans(report: Report) -> str:
     more = f"<p>And {len(found) - _MOST:,} more.</p>" if len(found) > _MOST else ""
     table = _table(["From (UTC)", "Kind", "Length", "Reason"], lines, label="Table of pauses and outages")
     return _section("spans", "Pauses and outages", table + more)
+
+
+def _notes(report: Report) -> str:
+    if not report.notes:
+        return ""
+    left = len(report.notes) - _MOST
+    more = f"<p>And {left:,} more.</p>" if left > 0 else ""
+    listed = "".join(f"<li>{_safe(report.redact(note))}</li>" for note in report.notes[:_MOST])
+    why = "Another worker took these rows over. What the late one learned is evidence, and no part of the record."
+    return _section("notes", "Learned after a lease was over", f"<p>{why}</p><ul>{listed}</ul>{more}")
 
 
 def _rows() -> str:

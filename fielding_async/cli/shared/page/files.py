@@ -25,14 +25,16 @@ def check_page_path(option: str, path: Path) -> None:
             ) from None
         return
     except (OSError, ValueError) as error:
-        raise ConfigurationError(f"{name}: cannot be used: {getattr(error, 'strerror', None) or error}") from None
+        raise ConfigurationError(
+            f"{name}: cannot be used: {getattr(error, 'strerror', None) or error}: name another file"
+        ) from None
     if not stat.S_ISREG(found.st_mode):
         raise ConfigurationError(f"{name}: is not a regular file: name another file")
     try:
         with os.fdopen(open_unlinked(path), "rb") as file:
             is_page = file.read(len(MARK)) == MARK.encode()
     except OSError as error:
-        raise ConfigurationError(f"{name}: cannot be read: {error.strerror or error}") from None
+        raise ConfigurationError(f"{name}: cannot be read: {error.strerror or error}: name another file") from None
     if not is_page and found.st_size:
         raise ConfigurationError(f"{name}: is there already, and is no report: name another file, or remove it")
 

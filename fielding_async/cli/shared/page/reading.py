@@ -10,9 +10,9 @@ from fielding_async.core.redaction import Redactor
 
 from .values import Report
 
-__all__ = ["read_report"]
+__all__ = ["read_report", "redaction"]
 
-_SECRETS = ("FIELDING_TOKEN", "FIELDING_CLIENT_SECRET")
+_SECRETS = ("FIELDING_TOKEN", "FIELDING_CLIENT_SECRET", "FIELDING_PLANS_URL", "FIELDING_SHARED_URL")
 
 
 def read_report(path: Path | str, *, total: int | None = None, line_of: Callable[[int], int] | None = None) -> Report:
@@ -29,5 +29,10 @@ def read_report(path: Path | str, *, total: int | None = None, line_of: Callable
         total=total,
         line_of=line_of,
         # the session has taken them out of errors before they came into the journal; this is a second lock
-        redact=Redactor(filter(None, map(os.environ.get, _SECRETS))).text,
+        redact=redaction(),
     )
+
+
+def redaction() -> Callable[[str], str]:
+    """Return what takes the secrets of the environment out of a text."""
+    return Redactor(filter(None, map(os.environ.get, _SECRETS))).text

@@ -8,6 +8,7 @@ from html import escape
 
 from attrs import frozen
 
+from fielding_async import JournalEvent
 from fielding_async.cli.shared.output import duration
 from fielding_async.cli.shared.row_texts import EFFECTS, effect_of
 
@@ -19,6 +20,7 @@ _WIDTHS = (*(0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800), 
 _MOST_BINS = 120
 _BREAK = timedelta(hours=1)  # nothing on record for so long: the batch was not running
 _MOST_PARTS = 8
+_SHORT = 10.0  # seconds
 _HEIGHT = 100
 _DONE, _NOT_DONE = EFFECTS[:3], EFFECTS[3:]
 _CLASSES = {effect: f"e{number}" for number, effect in enumerate(EFFECTS)}
@@ -26,13 +28,34 @@ _CLASSES = {effect: f"e{number}" for number, effect in enumerate(EFFECTS)}
 
 @frozen
 class Span:
-    """A pause or an outage. `is_over` is false for an outage that the journal does not see the end of."""
+    """A pause, several pauses, or an outage.
+
+    `is_over` is false for an outage whose end is not on record. `count`: how many pauses it stands for; `paused`: how
+    many seconds they took together, which is less than from start to end if there are several.
+    """
 
     kind: str
     start: datetime
     end: datetime
     reason: str
     is_over: bool = True
+    count: int = 1
+    paused: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        """How long it took, without the time between several pauses."""
+        return (self.end - self.start).total_seconds() if self.paused is None else self.paused
+
+    @property
+    def length(self) -> str:
+        """How long it took, in words."""
+        took = f"{self.seconds:.1f} s" if self.seconds < _SHORT else duration(self.seconds)
+        if self.count == 1:
+            return took if self.is_over else f"{took}, no end on record"
+        return (
+            f"{took} in {self.count:,} pauses, {duration((self.end - self.start).total_seconds())} from first to last"
+        )
 
 
 def clock(time: datetime) -> str:
@@ -47,8 +70,7 @@ def spans_of(report: Report) -> list[Span]:
     last = max([time for time in (report.last_written_at, *_times(report)) if time is not None], default=None)
     for event in report.events:
         if event.kind == "pause":
-            # on record once it is over
-            found.append(Span("pause", event.time - timedelta(seconds=event.seconds or 0), event.time, event.reason))
+            found.append(_pause(event))
         elif event.kind == "outage":
             away = away or (event.time, event.reason)
         elif away is not None:
@@ -57,6 +79,12 @@ def spans_of(report: Report) -> list[Span]:
     if away is not None and last is not None:
         found.append(Span("outage", away[0], max(last, away[0]), away[1], is_over=False))
     return sorted(found, key=lambda span: span.start)
+
+
+def _pause(event: JournalEvent) -> Span:
+    end = event.ended_at or event.time
+    start = event.began_at or end - timedelta(seconds=event.seconds or 0)
+    return Span("pause", start, max(start, end), event.reason, count=event.count, paused=event.seconds)
 
 
 def _times(report: Report) -> list[datetime]:
@@ -192,11 +220,10 @@ def _bands(label: str, kind: str, spans: Sequence[Span], bins: _Bins) -> str:
         left, right = bins.place(span.start), bins.place(span.end)
         width = max(right - left, least)
         left = min(left, bins.count - width)
-        long = duration((span.end - span.start).total_seconds())
         drawn.append(
-            f"<g><title>{clock(span.start)}, {long}: {escape(span.reason)}</title>"
+            f"<g><title>{clock(span.start)}, {span.length}: {escape(span.reason)}</title>"
             f'<rect class="{kind}" x="{left:.3f}" y="0" width="{width:.3f}" height="{_HEIGHT}"/></g>'
         )
-    total = duration(sum((span.end - span.start).total_seconds() for span in found))
-    note = f"{len(found):,}; {total} in all"
+    total = duration(sum(span.seconds for span in found))
+    note = f"{sum(span.count for span in found):,}; {total} in all"
     return _lane(label, note, _svg(bins, f"{label}: {note}", "".join(drawn), kind="band"))

@@ -2,56 +2,55 @@
 
 from array import array
 from bisect import bisect_right
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from hashlib import blake2b, sha256
+from itertools import islice
+from typing import TypeVar
+from zlib import crc32
 
-from attrs import define, evolve, field, frozen
+from attrs import evolve, frozen
 
 from fielding_async.cli.shared.output import printable
 from fielding_async.core.errors import ConfigurationError
 
+from .cells.ids import NO_RUN
+from .cells.problems import ProblemKind
+from .hash_counts import cache_misses, distinct, first_again
+from .lines import Place
 from .row import BadLine, PlanRow, canonical_text
 
-__all__ = ["SHOWN", "CheckedPlan", "ProblemKind", "bad_plan_lines", "check_plan", "plan_object", "verified_rows"]
+__all__ = [
+    "SHOWN",
+    "Block",
+    "CheckedPlan",
+    "ProblemKind",
+    "bad_plan_lines",
+    "check_plan",
+    "plan_object",
+    "rows_left",
+    "verified_rows",
+]
 
 SHOWN = 20
 """How many bad lines are shown in full. The others are counted by kind of problem."""
 
 _BLOCK = 256  # rows that have a digest in common: all are verified before the first of them is used
 _REMEMBERED = 65_536  # runs whose ETags a session keeps by default
-_PARTS = 64
 _KINDS = 10
-_RANGES = 3
+_Passed = TypeVar("_Passed")
 
 
-@define
-class ProblemKind:
-    """One kind of problem: an example, how many lines have it, and the first ranges of these lines."""
+@frozen
+class Block:
+    """Rows that are verified together. `first`: the number of the first, from 0. `rows`: how many there are.
 
-    example: str
-    count: int = 0
-    ranges: list[tuple[int, int]] = field(factory=list)  # pyright: ignore[reportUnknownVariableType]
-    more: bool = False
+    `check_sum`: the CRC-32 of their digests, as an array of 32-bit numbers.
+    """
 
-    def add(self, line: int) -> None:
-        """Count a line."""
-        self.count += 1
-        if self.more:
-            return
-        if self.ranges and self.ranges[-1][1] == line - 1:
-            self.ranges[-1] = (self.ranges[-1][0], line)
-        elif len(self.ranges) < _RANGES:
-            self.ranges.append((line, line))
-        else:
-            self.more = True
-
-    @property
-    def where(self) -> str:
-        """The lines in short, such as `lines 2-400, 410, ...`."""
-        places = [f"{first}" if first == last else f"{first}-{last}" for first, last in self.ranges]
-        noun = "line" if self.count == 1 else "lines"
-        return f"{noun} {', '.join([*places, *(['...'] if self.more else [])])}"
+    first: int
+    rows: int
+    check_sum: int
 
 
 @frozen(kw_only=True)
@@ -63,9 +62,11 @@ class CheckedPlan:
     `distinct_runs`: how many runs the rows are of. `duplicates`: how many rows say what an earlier row says, the same
     action (and dates) on the same run. `first_duplicate`: the line of the first of them, if the plan has no bad lines.
     `digest`: of the canonical texts of all rows, so that it does not depend on how the file is written. `blocks`: a
-    digest for each block of rows. `guarded`: how many rows have an `if_match`. `places`: number and line of each row
-    that does not stand on the line after the row before it. `bad`: how many lines are not valid rows. `shown`: the
-    first bad lines. `kinds`: the problems of all bad lines.
+    digest for each block of rows. `ends`: the place behind each block, and the check sum of its rows; empty if they
+    are not known. `names_no_runs`: the rows name target groups, each of which has one run; then `distinct_runs` counts
+    these. `guarded`: how many rows have an `if_match`. `places`: number and line of each row that does not stand on
+    the line after the row before it. `bad`: how many lines are not valid rows. `shown`: the first bad lines. `kinds`:
+    the problems of all bad lines.
     """
 
     rows: int
@@ -76,7 +77,9 @@ class CheckedPlan:
     first_duplicate: int | None
     digest: str
     blocks: tuple[bytes, ...]
+    ends: "tuple[array[int], array[int], array[int]]"
     places: tuple["array[int]", "array[int]"]
+    names_no_runs: bool
     guarded: int
     bad: int
     shown: tuple[BadLine, ...]
@@ -90,6 +93,15 @@ class CheckedPlan:
         rows = "1 row says" if self.duplicates == 1 else f"{self.duplicates:,} rows say"
         return f"{rows} the same as an earlier row, first on line {self.first_duplicate}"
 
+    def block(self, number: int) -> Block:
+        """Return a block by its number, where `ends` are known."""
+        first = number * _BLOCK
+        return Block(first, min(_BLOCK, self.rows - first), self.ends[2][number])
+
+    def start(self, number: int) -> Place | None:
+        """Return where a block starts; `None` for the start of the plan."""
+        return Place(self.ends[0][number - 1], self.ends[1][number - 1]) if number else None
+
     def line(self, number: int) -> int:
         """Return the line of a row. `number`: of the row, counted from 0."""
         numbers, lines = self.places
@@ -97,17 +109,26 @@ class CheckedPlan:
         return lines[place] + number - numbers[place]
 
 
-def check_plan(lines: Iterable[PlanRow | BadLine], *, on_bad: Callable[[BadLine], None] | None = None) -> CheckedPlan:
-    """Read a plan to its end. `on_bad` is called with every bad line. Raises what reading raises."""
+def check_plan(
+    lines: Iterable[PlanRow | BadLine],
+    *,
+    on_bad: Callable[[BadLine], None] | None = None,
+    place: Callable[[], Place] | None = None,
+    row_digest: Callable[[PlanRow], int] | None = None,
+) -> CheckedPlan:
+    """Read a plan to its end. `on_bad` is called with every bad line. Raises what reading raises.
+
+    `place` returns where the plan was read up to, `row_digest` the digest of a row on 32 bits: with both, `rows_left`
+    can pass over rows without reading them.
+    """
     actions: Counter[str] = Counter()
     kinds: dict[str, ProblemKind] = {}
     shown: list[BadLine] = []
-    blocks: list[bytes] = []
-    known: OrderedDict[int, None] = OrderedDict()
-    runs, texts = array("q"), array("q")  # hashes: 16 bytes a row, where sets would take 140
-    whole, block = sha256(), blake2b(digest_size=16)
+    runs, hashes = array("q"), array("q")  # 16 bytes a row, where sets would take 140
     numbers, places = array("Q"), array("Q")
-    rows = requests = bad = last = guarded = 0
+    blocks = _Blocks(place, row_digest)
+    rows = bad = last = guarded = 0
+    names_no_runs = False
     for line in lines:
         if isinstance(line, BadLine):
             bad += 1
@@ -121,37 +142,29 @@ def check_plan(lines: Iterable[PlanRow | BadLine], *, on_bad: Callable[[BadLine]
         if (line.line != last + 1 or not rows) and not bad:
             numbers.append(rows)
             places.append(line.line)
+            names_no_runs = line.ref.fielding_run_id == NO_RUN  # as in all rows
         rows, last = rows + 1, line.line
         actions[line.action.name] += 1
         guarded += line.if_match is not None
-        # counted with as many remembered runs as a session has, so that the figure is right for long plans too
-        run = hash(line.ref)
-        requests += 1 if run in known else 2
-        known[run] = None
-        known.move_to_end(run)
-        if len(known) > _REMEMBERED:
-            known.popitem(last=False)
-        runs.append(run)
-        text = canonical_text(line.ref, line.action, line.if_match).encode()
-        texts.append(hash(text))
-        whole.update(text)
-        block.update(text)
-        if rows % _BLOCK == 0:
-            blocks.append(block.digest())
-            block = blake2b(digest_size=16)
-    if rows % _BLOCK:
-        blocks.append(block.digest())
-    distinct_texts, repeated = _distinct(texts)
+        runs.append(hash(str(line.ref)))  # of the text, as a ref keeps the hash that it once had to work out
+        text = canonical_text(line.ref, line.action, line.if_match)
+        hashes.append(hash(text))
+        blocks.add(line, text)
+    blocks.end()
+    distinct_texts, repeated = distinct(hashes)
+    distinct_runs, _ = distinct(runs)
     checked = CheckedPlan(
         rows=rows,
         actions=dict(actions),
-        requests=requests,
-        distinct_runs=_distinct(runs)[0],
+        requests=rows + cache_misses(runs, distinct_runs, _REMEMBERED),
+        distinct_runs=distinct_runs,
         duplicates=rows - distinct_texts,
         first_duplicate=None,
-        digest=whole.hexdigest(),
-        blocks=tuple(blocks),
+        digest=blocks.whole.hexdigest(),
+        blocks=tuple(blocks.digests),
+        ends=blocks.ends,
         places=(numbers, places),
+        names_no_runs=names_no_runs,
         guarded=guarded,
         bad=bad,
         shown=tuple(shown),
@@ -159,32 +172,44 @@ def check_plan(lines: Iterable[PlanRow | BadLine], *, on_bad: Callable[[BadLine]
     )
     if bad or not repeated:
         return checked
-    return evolve(checked, first_duplicate=checked.line(_first_again(texts, repeated)))
+    return evolve(checked, first_duplicate=checked.line(first_again(hashes, repeated)))
 
 
-def _distinct(hashes: "array[int]") -> tuple[int, set[int]]:
-    """Return how many hashes there are, and which are there more than once. A part at a time: a set of all is large."""
-    parts = [array("q") for _ in range(_PARTS)]
-    for value in hashes:
-        parts[value % _PARTS].append(value)
-    distinct, repeated = 0, set[int]()
-    for part in parts:
-        known = set(part)
-        distinct += len(known)
-        if len(known) < len(part):
-            repeated.update(value for value, count in Counter(part).items() if count > 1)
-    return distinct, repeated
+class _Blocks:
+    """Makes the digests of the blocks, and of the whole plan. The arguments are those of `check_plan`."""
 
+    def __init__(self, place: Callable[[], Place] | None, row_digest: Callable[[PlanRow], int] | None) -> None:
+        self._place = place
+        self._row_digest = row_digest
+        self._texts: list[str] = []  # of the rows of the block
+        self._row_digests = array("I")
+        self.whole = sha256()
+        self.digests: list[bytes] = []
+        self.ends = array("Q"), array("Q"), array("I")
 
-def _first_again(hashes: "array[int]", repeated: set[int]) -> int:
-    """Return the place of the first hash that was there before."""
-    known: set[int] = set()
-    for place, value in enumerate(hashes):
-        if value in known:
-            return place
-        if value in repeated:
-            known.add(value)
-    raise AssertionError("no hash is there twice")
+    def add(self, row: PlanRow, text: str) -> None:
+        """Add a row, and its canonical text."""
+        if self._row_digest is not None:
+            self._row_digests.append(self._row_digest(row))
+        self._texts.append(text)
+        if len(self._texts) == _BLOCK:
+            self.end()
+
+    def end(self) -> None:
+        """End the block, if it has rows."""
+        if not self._texts:
+            return
+        data = "".join(self._texts).encode()
+        self._texts.clear()
+        self.whole.update(data)
+        self.digests.append(blake2b(data, digest_size=16).digest())
+        if self._place is not None and self._row_digest is not None:
+            lines, position, check_sums = self.ends
+            place = self._place()
+            lines.append(place.lines)
+            position.append(place.bytes)
+            check_sums.append(crc32(self._row_digests.tobytes()))
+            del self._row_digests[:]
 
 
 def verified_rows(lines: Iterable[PlanRow | BadLine], checked: CheckedPlan) -> Iterator[PlanRow]:
@@ -192,41 +217,71 @@ def verified_rows(lines: Iterable[PlanRow | BadLine], checked: CheckedPlan) -> I
 
     Raises `ConfigurationError` before the first row of a block that has changed.
     """
-    block: list[PlanRow] = []
-    blocks = iter(checked.blocks)
-    for line in lines:
-        if isinstance(line, BadLine):
-            raise _changed(line.line)
-        block.append(line)
-        if len(block) == _BLOCK:
-            yield from _verified(block, next(blocks, None))
-            block = []
-    if block:
-        yield from _verified(block, next(blocks, None))
-    if next(blocks, None) is not None:
-        raise ConfigurationError("the plan has become shorter since it was checked; what is gone was not sent")
+    return rows_left(lambda _: lines, checked, _pass_none)
 
 
-def _verified(block: list[PlanRow], digest: bytes | None) -> list[PlanRow]:
-    found = blake2b(digest_size=16)
+def _pass_none(_block: Block) -> None:
+    return None
+
+
+def rows_left(
+    read: Callable[[Place | None], Iterable[PlanRow | BadLine]],
+    checked: CheckedPlan,
+    passed: Callable[[Block], _Passed | None],
+) -> Iterator[PlanRow | _Passed]:
+    """Yield what `verified_rows` yields, and for a block what `passed` returns for it, unless that is `None`.
+
+    `read` reads the plan from a place between two rows, or from its start. Nothing is read, and nothing verified,
+    of the blocks that are passed over.
+    """
+    lines: Iterator[PlanRow | BadLine] | None = None
+    for number, digest in enumerate(checked.blocks):
+        instead = None if not checked.ends[0] else passed(checked.block(number))
+        if instead is not None:
+            lines = None
+            yield instead
+            continue
+        if lines is None:
+            lines = iter(read(checked.start(number)))
+        yield from _verified(list(islice(lines, _BLOCK)), digest)
+    more = None if lines is None else next(lines, None)
+    if more is not None:
+        raise _changed(more.line)
+
+
+def _verified(block: list[PlanRow | BadLine], digest: bytes) -> Iterator[PlanRow]:
+    rows: list[PlanRow] = []
+    texts: list[str] = []
     for row in block:
-        found.update(canonical_text(row.ref, row.action, row.if_match).encode())
-    if found.digest() != digest:
-        raise _changed(block[0].line)
-    return block
+        if isinstance(row, BadLine):
+            raise _changed(row.line)
+        rows.append(row)
+        texts.append(canonical_text(row.ref, row.action, row.if_match))
+    if not rows:
+        raise ConfigurationError(
+            "the plan has become shorter since it was checked; what is gone was not sent: give the same command again"
+        )
+    if blake2b("".join(texts).encode(), digest_size=16).digest() != digest:
+        raise _changed(rows[0].line)
+    return iter(rows)
 
 
 def _changed(line: int) -> ConfigurationError:
-    return ConfigurationError(f"the plan was changed while it was being applied; nothing from line {line} on was sent")
+    return ConfigurationError(
+        f"the plan was changed while it was being applied; nothing from line {line} on was sent: give the same"
+        " command again"
+    )
 
 
-def bad_plan_lines(name: str, checked: CheckedPlan, *, all_of_them: str) -> list[str]:
+def bad_plan_lines(
+    name: str, checked: CheckedPlan, *, all_of_them: str, nothing: str = "nothing was sent"
+) -> list[str]:
     """Return the problems of a plan as lines: the first bad lines in full, then a count for each kind of problem.
 
-    `all_of_them` is the command that writes out every bad line.
+    `all_of_them` is the command that writes out every bad line. `nothing`: what did not happen.
     """
     total = f"{checked.bad:,} of {checked.bad + checked.rows:,} lines are" if checked.bad > 1 else "one line is"
-    lines = [f"fielding: {printable(name)}: {total} not right; nothing was sent"]
+    lines = [f"fielding: {printable(name)}: {total} not right; {nothing}"]
     lines += [f"  line {bad.line}: {bad.text}" for bad in checked.shown]
     left = checked.bad - len(checked.shown)
     if not left:

@@ -16,7 +16,7 @@ from fielding_async.core.errors import ConfigurationError
 
 from .file_kinds import check_head
 from .line_reader import read_lines
-from .lines import LONGEST
+from .lines import LONGEST, Lines, Place
 from .row import BadLine, Defaults, PlanRow
 
 __all__ = ["STDIN", "PlanFile"]
@@ -28,6 +28,7 @@ _OWN = re.compile(r"/dev/(stdin|fd/\d+)|/proc/(self|\d+)/fd/\d+")
 """Names that stand for another file in another process."""
 
 _HEAD = 64  # bytes by which files of other kinds are recognised
+_MARK = b"\xef\xbb\xbf"  # of UTF-8, which some programs write first
 
 
 class PlanFile:
@@ -42,6 +43,7 @@ class PlanFile:
         self.path: Path | None = None if name == STDIN else Path(name)
         self.is_lasting: bool
         self.size: int
+        self._counted = Lines(iter(()))  # those of the iterator in use
         try:
             self._file, self.is_lasting = _open(name)
             self.size = os.fstat(self._file.fileno()).st_size
@@ -56,23 +58,40 @@ class PlanFile:
     ) -> None:
         self._file.close()
 
-    def rows(self, defaults: Defaults, on_progress: Callable[[int], None] | None = None) -> Iterator[PlanRow | BadLine]:
-        """Yield the rows from the beginning. `on_progress` is called now and then with how many bytes have been read.
+    def rows(
+        self, defaults: Defaults, on_progress: Callable[[int], None] | None = None, *, start: Place | None = None
+    ) -> Iterator[PlanRow | BadLine]:
+        """Yield the rows from the start, or those from `start` on, which was the `place` between two rows.
 
-        Only one of these iterators can be in use. Raises `ConfigurationError` if the file cannot be a plan.
+        `on_progress` is called repeatedly with how many bytes have been read. Only one of these iterators can be in
+        use. Raises `ConfigurationError` if the file cannot be a plan.
         """
         try:
-            yield from read_lines(self._lines(on_progress), defaults)
+            self._file.seek(0)
+            head = self._file.read(_HEAD)
+            check_head(head)
+            first = len(_MARK) if head.startswith(_MARK) else 0
+            lines = self._counted = Lines(self._lines(first, on_progress), bytes=first)
+
+            def skip() -> None:
+                if start is not None:
+                    lines.inner = self._lines(start.bytes, on_progress)
+                    lines.number, lines.bytes = start
+
+            yield from read_lines(lines, defaults, None if start is None else skip)
         except ConfigurationError as error:
             raise ConfigurationError(f"{self.name}: {error.message}") from None
         except OSError as error:
             raise self._unreadable(error) from None
 
-    def _lines(self, on_progress: Callable[[int], None] | None) -> Iterator[str]:
-        self._file.seek(0)
-        check_head(self._file.read(_HEAD))
-        self._file.seek(0)
-        text = io.TextIOWrapper(self._file, "utf-8-sig", "surrogateescape", newline="")
+    @property
+    def place(self) -> Place:
+        """The place behind the last row that was taken from `rows`."""
+        return Place(self._counted.number, self._counted.bytes)
+
+    def _lines(self, start: int, on_progress: Callable[[int], None] | None) -> Iterator[str]:
+        self._file.seek(start)
+        text = io.TextIOWrapper(self._file, "utf-8", "surrogateescape", newline="")
         try:
             number = 0
             while line := text.readline(LONGEST + 1):
@@ -85,7 +104,8 @@ class PlanFile:
                 text.detach()  # else it would close the file when it is collected
 
     def _unreadable(self, error: OSError) -> ConfigurationError:
-        return ConfigurationError(f"{self.name}: cannot be read: {error.strerror or error}")
+        remedy = "redirect a file to it" if self.path is None else "name a file that can be read"
+        return ConfigurationError(f"{self.name}: cannot be read: {error.strerror or error}: {remedy}")
 
 
 def _open(name: str) -> tuple[IO[bytes], bool]:

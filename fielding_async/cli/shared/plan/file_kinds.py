@@ -1,4 +1,4 @@
-"""Tells files of other kinds by their first bytes or their first line, and says how to make a plan of them. Pure."""
+"""Knows files of other kinds by their first bytes or their first line, and says how to make a plan of them. Pure."""
 
 from fielding_async.core.errors import ConfigurationError
 
@@ -24,15 +24,15 @@ _HEADS = (
     (b"PAR1", "is a Parquet file, not CSV: duckdb -c \"COPY (FROM 'FILE.parquet') TO 'plan.csv'\""),
     (b"ARROW1", "is an Arrow (Feather) file, not CSV: pandas.read_feather(FILE).to_csv('plan.csv', index=False)"),
     (b"SQLite format 3\0", 'is an SQLite database, not CSV: sqlite3 -csv -header FILE "SELECT ..." > plan.csv'),
-    (b'{"fielding_journal"', "is the journal of a plan, not a plan"),
+    (b'{"fielding_journal"', "is the journal of a plan, not a plan: give the plan, and the journal with --journal"),
     (b"{\\rtf", "is a formatted document (RTF), not text: save it as plain text"),
-    (b"%PDF-", "is a PDF document, not CSV"),
+    (b"%PDF-", "is a PDF document, not CSV: export the table as CSV"),
 )
-_DUCKDB = "is a DuckDB database, not CSV: duckdb FILE -c \"COPY (SELECT ...) TO 'plan.csv'\""
+_DUCKDB = "is a DuckDB database, not CSV: run duckdb FILE -c \"COPY (SELECT ...) TO 'plan.csv'\""
 
 
 def check_head(head: bytes) -> None:
-    """Raise `ConfigurationError` if a file that begins with these bytes is of a kind that is no plan."""
+    """Raise `ConfigurationError` if a file that starts with these bytes is of a kind that is no plan."""
     for magic, problem in _HEADS:
         if head.startswith(magic):
             raise ConfigurationError(problem)
@@ -53,11 +53,11 @@ def check_first_line(number: int, line: str) -> None:
     text = line.strip()
     problem = None
     if text.startswith("["):
-        problem = "is a JSON array: a plan in JSON has one object on each line: jq -c '.[]' FILE > plan.jsonl"
+        problem = "is a JSON array: a plan in JSON has one object on each line: run jq -c '.[]' FILE > plan.jsonl"
         problem += ' (pandas: to_json(orient="records", lines=True); polars: write_ndjson)'
     elif text == "{":
         problem = "begins JSON that is written over several lines: a plan in JSON has one object on each line:"
-        problem += " jq -c . FILE > plan.jsonl"
+        problem += " run jq -c . FILE > plan.jsonl"
     elif text.startswith("#TYPE "):
         problem = "is written by Windows PowerShell: give Export-Csv -NoTypeInformation, or delete the line"
     elif text.startswith("#"):

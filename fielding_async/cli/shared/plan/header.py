@@ -1,25 +1,29 @@
 """The names of a plan's columns, and of the keys of a plan in JSON. Pure."""
 
+import re
 from difflib import get_close_matches
 from unicodedata import normalize
 
 from fielding_async.core.errors import ConfigurationError
 
+from .cells.actions import ACTIONS
+from .cells.ids import REF
+from .cells.problems import SHOWN
 from .file_kinds import LAID_OUT, shown
-from .row import ACTIONS, COLUMNS, ERROR, IF_MATCH, REF, Defaults
+from .row import COLUMNS, ERROR, IF_MATCH, Defaults
 
-__all__ = ["KNOWN", "column_name", "read_header", "unknown_names"]
+__all__ = ["KNOWN", "column_name", "is_guard", "read_header", "unknown_names"]
 
 KNOWN = frozenset({*COLUMNS, IF_MATCH, REF, ERROR})
 """The names that a column of a plan may have."""
 
 _OPTIONS = {"account_id": "--account", "project_id": "--project"}
-_NO_RUN = " (each row names its run by its id: list_runs of a target group tells it)"
 _QUOTES = "\u2018\u2019\u201a\u201b\u201c\u201d\u201e\u201f\u00ab\u00bb"
-_SHOWN = 40  # characters of a name that a message repeats
 _MOST = 10  # unknown names that a message lists
 _ALIKE = 0.6  # how alike a name must be that a message suggests
 _NEAR = 0.85  # how alike a name must be that is taken for a slip, and never left out
+_RUN = re.compile(r"(?:.*[^a-z])?run(?:[^a-z].*)?|.*(?:runid|fieldingrun).*", re.DOTALL)
+_GUARD = re.compile(r"(?:.*[^a-z])?(?:run|fielding|current)?e[ _-]?tag", re.DOTALL)
 
 
 def column_name(text: str) -> str:
@@ -45,8 +49,6 @@ def read_header(cells: list[str], line: int, text: str, defaults: Defaults) -> l
     if REF not in names:
         if "target_group_id" not in names:
             wrong.append("column target_group_id is missing")
-        if "fielding_run_id" not in names:
-            wrong.append(f"column fielding_run_id is missing{_NO_RUN}")
         for name, option in _OPTIONS.items():
             if name not in names and getattr(defaults, name) is None:
                 wrong.append(f"column {name} is missing (or give {option})")
@@ -60,38 +62,59 @@ def read_header(cells: list[str], line: int, text: str, defaults: Defaults) -> l
 def unknown_names(names: list[str], present: set[str], defaults: Defaults, what: str = "column") -> list[str]:
     """Return what is wrong with the names among these that are not a plan's.
 
-    With extra columns left out, a name is wrong only if it is almost that of a column that is not `present`.
+    With extra columns left out, a name is wrong only if it is almost that of a column that is not `present`, or if it
+    says that the column holds runs or ETags where the plan has none: without them a row would ask for something else.
     """
     unknown = [name for name in names if name not in KNOWN]
     if not unknown:
         return []
     if defaults.ignores_extra:
-        slips = [(name, _near(name, _NEAR, present)) for name in unknown]
-        return [f"{what} {name[:_SHOWN]!r} is not left out: did you mean {near}?" for name, near in slips if near]
-    told = [(name, _near(name, _ALIKE, set())) for name in unknown[:_MOST]]
+        slips = [(name, _near(name, _NEAR, present) or _meant(name, present)) for name in unknown]
+        return [f"{what} {name[:SHOWN]!r} is not left out: {_slip_text(near)}" for name, near in slips if near]
+    found = [(name, _meant(name, present) or _near(name, _ALIKE, set())) for name in unknown[:_MOST]]
     if len(unknown) == 1:
-        ((name, near),) = told
-        are = f"{what} {name[:_SHOWN]!r} is unknown" + (f" (did you mean {near}?)" if near else "")
+        ((name, near),) = found
+        if near and _meant(name, present):  # one that --ignore-columns refuses to leave out
+            return [f"{what} {name[:SHOWN]!r} is unknown: {_slip_text(near)}"]
+        are = f"{what} {name[:SHOWN]!r} is unknown" + (f" (did you mean {near}?)" if near else "")
     else:
-        texts = [f"{name[:_SHOWN]!r}" + (f" (did you mean {near}?)" if near else "") for name, near in told]
+        texts = [f"{name[:SHOWN]!r}" + (f" (did you mean {near}?)" if near else "") for name, near in found]
         texts += [f"{len(unknown) - _MOST} more"] if len(unknown) > _MOST else []
         are = f"{what}s {', '.join(texts)} are unknown"
-    if hint := _spoilt(unknown):
+    if hint := _damaged(unknown):
         return [f"{are}: {hint}"]
     if any(name.startswith("Unnamed: ") for name in unknown):
         return [f"{are}: pandas names row names so: write with to_csv(index=False), or give --ignore-columns"]
     return [f"{are}: remove {'it' if len(unknown) == 1 else 'them'}, or give --ignore-columns"]
 
 
+def is_guard(name: str) -> bool:
+    """Whether the name of a column or key says that it holds the ETag of a run."""
+    return _GUARD.fullmatch(name[:SHOWN].lower()) is not None
+
+
+def _meant(name: str, present: set[str]) -> str | None:
+    """Return the column that a name may stand for, where the plan does not have that."""
+    if IF_MATCH not in present and is_guard(name):
+        return IF_MATCH
+    if not present & {COLUMNS[3], REF} and _RUN.fullmatch(name[:SHOWN].lower()):
+        return COLUMNS[3]
+    return None
+
+
+def _slip_text(near: str) -> str:
+    return f"did you mean {near}? Rename it, or remove it"
+
+
 def _near(name: str, cutoff: float, present: set[str]) -> str | None:
-    plain = name[:_SHOWN].lower().replace(" ", "_").replace("-", "_")
+    plain = name[:SHOWN].lower().replace(" ", "_").replace("-", "_")
     return next(
         iter(get_close_matches(plain, [known for known in (*COLUMNS, IF_MATCH) if known not in present], 1, cutoff)),
         None,
     )
 
 
-def _spoilt(names: list[str]) -> str:
+def _damaged(names: list[str]) -> str:
     """Return what was done to names that would be a plan's own without it; empty if nothing was."""
     for name in names:
         if column_name(name.strip(_QUOTES)) in KNOWN and name.strip(_QUOTES) != name:
@@ -106,8 +129,8 @@ def _no_names(written: list[str], text: str) -> str:
     if len(KNOWN & {*text.split()}) > 1:
         return LAID_OUT
     first = "names no column of a plan"
-    if spoilt := _spoilt(written):
-        return f"{first}; {spoilt}"
+    if damaged := _damaged(written):
+        return f"{first}; {damaged}"
     such_as = f"such as: {','.join(COLUMNS)}"
     if {name.lower() for name in written} & {*ACTIONS}:
         return f"{first} but is a row; the line before it must name the columns (sqlite3 -header), {such_as}"

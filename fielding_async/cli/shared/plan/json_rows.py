@@ -2,16 +2,18 @@
 
 import json
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any, cast
 
 from fielding_async.core.errors import ConfigurationError
 
+from .cells.problems import NOTHING, Problem
 from .file_kinds import shown
-from .header import KNOWN, column_name, unknown_names
+from .header import KNOWN, column_name, is_guard, unknown_names
 from .lines import Lines, bad_line, text_lines
-from .row import ERROR, BadLine, Defaults, PlanRow, Problem, read_row
+from .row import ERROR, BadLine, Defaults, PlanRow, read_row
 
-__all__ = ["read_json"]
+__all__ = ["read_json", "read_objects"]
 
 _WHOLE = {
     "runs": "is one object with all runs, as fielding sandbox --json writes it: a plan has one object on each line:"
@@ -26,11 +28,11 @@ def read_json(first: str, lines: Lines, defaults: Defaults) -> Iterator[PlanRow 
     Raises `ConfigurationError` if the first line holds all rows at once.
     """
     row = _read_object(lines.number, first, defaults, is_first=True)
-    return _read_rest(row, lines, defaults)
+    return chain((row,), read_objects(lines, defaults))
 
 
-def _read_rest(row: PlanRow | BadLine, lines: Lines, defaults: Defaults) -> Iterator[PlanRow | BadLine]:
-    yield row
+def read_objects(lines: Lines, defaults: Defaults) -> Iterator[PlanRow | BadLine]:
+    """Yield what `read_json` yields, for the lines behind the first."""
     for line in text_lines(lines):
         if isinstance(line, BadLine):
             yield line
@@ -64,7 +66,9 @@ def _read_object(number: int, line: str, defaults: Defaults, *, is_first: bool =
         named = {column_name(name.strip()): cell for name, cell in row.items()}
         if len(named) < len(row):
             return bad_line(number, "names a key more than once, in several spellings", f": {shown(line)}")
-        wrong = unknown_names([*named], set(named), defaults, "key")
+        # a null ETag, as lists of runs have it, guards nothing
+        names = [name for name, cell in named.items() if cell not in NOTHING or not is_guard(name)]
+        wrong = unknown_names(names, set(named), defaults, "key")
         if wrong:
             return BadLine(number, tuple(Problem("has unknown keys", text) for text in wrong))
         row = named

@@ -3,7 +3,6 @@
 import csv
 import errno
 import os
-import re
 import stat
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,8 +10,8 @@ from itertools import chain, count
 from pathlib import Path
 from typing import IO
 
+from fielding_async.cli.shared.csv_output import formula_safe
 from fielding_async.cli.shared.new_files import open_beside, open_unlinked
-from fielding_async.cli.shared.output import printable
 from fielding_async.core.actions import Action, Update
 from fielding_async.core.dates import to_text
 from fielding_async.core.models import RunRef
@@ -20,22 +19,11 @@ from fielding_async.core.models import RunRef
 from .line_reader import FORMULA
 from .row import COLUMNS, ERROR, IF_MATCH
 
-__all__ = ["PlanWriter", "cells", "formula_safe"]
-
-_LONGEST = 1000  # characters of an error
-_STARTS = "=+\\-@\uff1d\uff0b\uff0d\uff20"
-_AFTER_A_MARK = re.compile(rf"([,;|\"]\s*)(?=[{_STARTS}])")
-_AT_START = re.compile(rf"\s*[{_STARTS}']")
+__all__ = ["PlanWriter", "cells", "plan_cells"]
 
 
-def formula_safe(text: str) -> str:
-    """Return a text that no spreadsheet takes for a formula, whatever delimiter it splits the line at."""
-    text = _AFTER_A_MARK.sub(r"\1'", printable(text)[:_LONGEST])
-    return f"'{text}" if _AT_START.match(text) else text
-
-
-def cells(ref: RunRef, action: Action, error: str, if_match: str | None = None) -> list[str]:
-    """Return the cells of a row: those of the plan's columns, its `if_match` unless that is `None`, and the error."""
+def plan_cells(ref: RunRef, action: Action) -> list[str]:
+    """Return the cells of a row for `COLUMNS`, the columns that each plan has."""
     start = action.start_fielding_at if isinstance(action, Update) else None
     end = action.end_fielding_at if isinstance(action, Update) else None
     return [
@@ -46,9 +34,13 @@ def cells(ref: RunRef, action: Action, error: str, if_match: str | None = None) 
         action.name,
         to_text(start) if start is not None else "",
         to_text(end) if end is not None else "",
-        *([] if if_match is None else [_unchanged(if_match)]),
-        formula_safe(error),
     ]
+
+
+def cells(ref: RunRef, action: Action, error: str, if_match: str | None = None) -> list[str]:
+    """Return the cells of a row: those of the plan's columns, its `if_match` unless that is `None`, and the error."""
+    guard = [] if if_match is None else [_unchanged(if_match)]
+    return [*plan_cells(ref, action), *guard, formula_safe(error)]
 
 
 def _unchanged(text: str) -> str:

@@ -63,8 +63,9 @@ def large_report(rows: int) -> Report:
     for number in range(rows):
         time += timedelta(milliseconds=dice.randrange(100))
         if number in {rows // 5, rows // 2}:
-            time += timedelta(seconds=12)
-            events.append(JournalEvent(time=time, kind="pause", seconds=12.0, reason="429"))
+            began, time = time, time + timedelta(seconds=12)
+            times: dict[str, Any] = {"began_at": began, "ended_at": time}
+            events.append(JournalEvent(time=time, kind="pause", seconds=12.0, reason="429", **times))
         if number == rows // 3:
             events.append(JournalEvent(time=time, kind="outage", seconds=None, reason="TransportError: refused"))
             time += timedelta(minutes=3)

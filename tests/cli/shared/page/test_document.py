@@ -150,22 +150,33 @@ def test_reasons_are_counted_most_frequent_first() -> None:
 def test_pauses_and_outages_are_spans_of_time() -> None:
     """An outage lasts until the exchange is back, or to the end of the journal where it is not."""
     second = timedelta(seconds=1)
+    pause: dict[str, Any] = {"began_at": BEGAN + 8 * second, "ended_at": BEGAN + 10.5 * second}
+    several: dict[str, Any] = {"began_at": BEGAN + 11 * second, "ended_at": BEGAN + 19 * second, "count": 3}
     events = (
         JournalEvent(time=BEGAN + 1 * second, kind="outage", seconds=None, reason="refused"),
         JournalEvent(time=BEGAN + 2 * second, kind="outage", seconds=None, reason="still"),
         JournalEvent(time=BEGAN + 7 * second, kind="back", seconds=6.0, reason=""),
-        JournalEvent(time=BEGAN + 8 * second, kind="pause", seconds=2.5, reason="429"),
+        JournalEvent(time=BEGAN + 12 * second, kind="pause", seconds=2.5, reason="429", **pause),
+        JournalEvent(time=BEGAN + 19.5 * second, kind="pause", seconds=5.5, reason="429", **several),
         JournalEvent(time=BEGAN + 20 * second, kind="outage", seconds=None, reason="reset"),
     )
     found = spans_of(report(row(30), events=events))
-    lengths = [(span.kind, (span.end - span.start).total_seconds(), span.reason, span.is_over) for span in found]
-    assert lengths == [
-        ("outage", 6.0, "refused", True),
-        ("pause", 2.5, "429", True),
-        ("outage", 10.0, "reset", False),
+    lengths = [
+        (span.kind, (span.start - BEGAN).total_seconds(), (span.end - BEGAN).total_seconds(), span.reason, span.is_over)
+        for span in found
     ]
-    shown = Reader(page(report(row(30), events=events))).shown
+    assert lengths == [
+        ("outage", 1.0, 7.0, "refused", True),
+        ("pause", 8.0, 10.5, "429", True),
+        ("pause", 11.0, 19.0, "429", True),
+        ("outage", 20.0, 30.0, "reset", False),
+    ]
+    text = page(report(row(30), events=events))
+    shown = Reader(text).shown
     assert "10 s, no end on record" in shown
+    assert "pause 2.5 s 429" in shown
+    assert "pause 5.5 s in 3 pauses, 8 s from first to last 429" in shown
+    assert 'aria-label="Pauses: 4; 8 s in all"' in text
 
 
 def test_the_timeline_has_a_part_for_each_time_that_the_batch_ran() -> None:

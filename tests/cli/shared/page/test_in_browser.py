@@ -8,6 +8,7 @@ import pytest
 pytest.importorskip("playwright", reason="needs playwright")
 pytest.importorskip("axe_playwright_python", reason="needs axe-playwright-python")
 
+from attrs import evolve
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
@@ -23,6 +24,12 @@ pytestmark = [pytest.mark.slow, pytest.mark.once]
 expect.set_options(timeout=1000 * HANG)
 ROWS = 2500
 LARGE = large_report(ROWS)
+NOTES = tuple(
+    f"row no. {number}: {'worker-on-a-host-with-a-long-name' * 2}:4711:ab12cd34 learned after its lease was over, at"
+    f" 2031-05-17 09:00:00 UTC: accepted, trace id {number:032x}; on record: unknown"
+    for number in range(3)
+)
+"""As a plan in PostgreSQL has them."""
 SIZES = {"wide": {"width": 1440, "height": 900}, "narrow": {"width": 400, "height": 800}}
 
 
@@ -127,8 +134,9 @@ def test_rows_are_sorted_by_keyboard(opened: Opened) -> None:
 @pytest.mark.parametrize("size", SIZES)
 def test_the_page_fits_and_can_be_read_by_all(opened: Opened, size: str, scheme: str) -> None:
     """It is no wider than its window, and has no fault that axe finds, contrast included."""
-    page = opened(LARGE, size=size, scheme=scheme)
+    page = opened(evolve(LARGE, name="a plan in PostgreSQL", notes=NOTES), size=size, scheme=scheme)
     expect(page.locator("#table tbody tr")).to_have_count(200)
+    expect(page.get_by_role("region", name="Learned after a lease was over").locator("li")).to_have_count(len(NOTES))
     assert page.evaluate("document.documentElement.scrollWidth") <= SIZES[size]["width"]
     assert page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches") == (scheme == "dark")
     faults = Axe().run(page)

@@ -1,5 +1,7 @@
 """A page is made of a journal alone."""
 
+import asyncio
+import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -28,15 +30,19 @@ async def test_what_befell_the_batch_is_on_the_page(tmp_path: Path) -> None:
     path = tmp_path / "plan.journal"
     journal = Journal(FileStorage(str(path)), Binding("https://fake.invalid/v1", "2025-12-18"), now=_minutes().__next__)
     await journal.open()
-    for kind, seconds, reason in (("outage", None, "refused"), ("back", 60.0, "it is back"), ("pause", 30.0, "429")):
-        journal.record_event(kind, seconds, reason)  # type: ignore[arg-type]
-        await journal.flush()
+    journal.record_event("outage", None, "refused")
+    await journal.flush()
+    journal.record_event("back", 60.0, "it is back")
+    await journal.flush()
+    now = asyncio.get_running_loop().time()
+    journal.record_pauses(30.0, "429", began=now - 40, ended=now - 5, count=2)
     await journal.aclose()
     found = read_report(path)
     assert [event.kind for event in found.events] == ["outage", "back", "pause"]
     text = page(found)
     assert "<title>2031-05-17 09:00:00, 1 min 00 s: refused</title>" in text
-    assert "<title>2031-05-17 09:01:30, 30 s: 429</title>" in text
+    drawn = "2 pauses, 35 s from first to last: 429</title>"
+    assert re.search(rf"<title>2031-05-17 09:01:(19|20), 30 s in {drawn}", text)
 
 
 async def test_a_journal_can_be_read_while_it_is_written(sandbox: Sandbox, tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from fielding_async.cli.shared.plan.row import ACTIONS, BadLine, Defaults, PlanRow, read_row
+from fielding_async.cli.shared.plan.cells.actions import ACTIONS
+from fielding_async.cli.shared.plan.row import BadLine, Defaults, PlanRow, read_row
 from fielding_async.core.actions import Action, Complete, LaunchNow, Pause, Relaunch, Resume, Update
 from fielding_async.core.models import RunRef
 from tests.cli.shared.plan.plan_files import END, GROUP, HEADER, PAUSE, PROJECT, REF, bad, read
@@ -26,7 +27,7 @@ def test_an_update_takes_one_date_or_both(tmp_path: Path) -> None:
     end = datetime(2031, 5, 17, 12, 30, 15, tzinfo=UTC)
     assert rows == [
         PlanRow(2, REF, Update(end_fielding_at=end)),
-        PlanRow(3, REF, Update(datetime(2031, 5, 1, tzinfo=UTC), end)),
+        PlanRow(3, REF, Update(start_fielding_at=datetime(2031, 5, 1, tzinfo=UTC), end_fielding_at=end)),
     ]
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fielding_async.cli.shared.plan.plan_dates import date_problem, read_plan_date
+from fielding_async.cli.shared.plan.cells.plan_dates import date_problem, read_plan_date
 from fielding_async.cli.shared.plan.row import COLUMNS, BadLine, Defaults, PlanRow, read_row
 from fielding_async.core.actions import LaunchNow, Pause, Update
 from fielding_async.core.errors import ConfigurationError

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fielding_async.cli.shared.plan.hints import MISSING, cell_hint
+from fielding_async.cli.shared.csv_output import formula_safe
+from fielding_async.cli.shared.plan.cells.hints import MISSING, cell_hint
 from fielding_async.cli.shared.plan.line_reader import read_lines
 from fielding_async.cli.shared.plan.row import COLUMNS, Defaults, PlanRow
-from fielding_async.cli.shared.plan.writer import PlanWriter, formula_safe
+from fielding_async.cli.shared.plan.writer import PlanWriter
 from fielding_async.core.actions import Action, Complete, LaunchNow, Pause, Update
 from fielding_async.core.models import RunRef
 from tests.cli.shared.plan.plan_files import GROUP, HEADER, PAUSE, PROJECT, REF

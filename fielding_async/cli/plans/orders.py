@@ -1,0 +1,168 @@
+"""`fielding plans pause`, `resume`, `cancel` and `delete`."""
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+import click
+
+from fielding_async.cli.shared.arguments.numbers import Number
+from fielding_async.cli.shared.arguments.options import json_option
+from fielding_async.cli.shared.exit_status import Exit, reporting_errors
+from fielding_async.cli.shared.output import counted, printable, write_json, write_stderr, write_stdout
+from fielding_async.cli.shared.question import is_agreed
+from fielding_async.cli.shared.signal_handling import Interrupted, interrupting
+
+from .arguments import plan_argument
+from .running import with_plans
+
+if TYPE_CHECKING:
+    from fielding_async.plans import PostgresPlans
+
+__all__ = ["cancel", "delete", "pause", "resume"]
+
+_yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
+
+
+@click.command()
+@plan_argument
+@json_option
+def pause(name: str, as_json: bool) -> None:
+    """Pause a plan: no more of its rows are started, and those in progress end.
+
+    All workers learn of it within seconds. It lasts until fielding plans resume.
+
+    Exit status: 0 it is paused, 2 bad settings, no such plan, or the plan has ended, 3 the database cannot be used now.
+
+    \b
+    Example:
+      fielding plans pause plan
+    """
+    _order(
+        name, "pause", lambda plans: plans.pause(name), "paused: no more rows are started", "is paused already", as_json
+    )
+
+
+@click.command()
+@plan_argument
+@json_option
+def resume(name: str, as_json: bool) -> None:
+    """Let a paused plan be worked on again.
+
+    Workers that wait for it (--until-done) continue within a minute.
+
+    Exit status: 0 it can be worked on, 2 bad settings, no such plan, or it was cancelled, 3 the database cannot be used
+    now.
+
+    \b
+    Example:
+      fielding plans resume plan
+    """
+    _order(name, "resume", lambda plans: plans.resume(name), "resumed: it can be worked on", "is not paused", as_json)
+
+
+@click.command()
+@plan_argument
+@_yes_option
+@json_option
+def cancel(name: str, yes: bool, as_json: bool) -> None:
+    """Cancel a plan, finally: no more of its rows are started, and those in progress end.
+
+    What was done stays done, and on record; fielding plans undo finds the rows that take it back.
+
+    Exit status: 0 it is cancelled, 1 not agreed to, 2 bad settings, no such plan, or it is finished, 3 the database
+    cannot be used now.
+
+    \b
+    Example:
+      fielding plans cancel plan --yes
+    """
+    if not yes:
+        advice = "give --yes to cancel the plan; nothing was changed"
+        _ask(f"Cancel plan {printable(name)} for good? [y/N] ", advice, doing="plans cancel", as_json=as_json)
+    done = "cancelled: no more rows are started"
+    _order(name, "cancel", lambda plans: plans.cancel(name), done, "was cancelled before", as_json)
+
+
+def _ask(question: str, advice: str, *, doing: str, as_json: bool) -> None:
+    """Ask, and end the command unless the answer is yes."""
+    with reporting_errors(doing=doing, as_json=as_json):
+        try:
+            with interrupting():
+                if is_agreed(question, advice):
+                    return
+        except Interrupted as interrupted:
+            write_stderr(f"fielding: {doing}: {interrupted.name}: nothing was changed")
+            raise click.exceptions.Exit(interrupted.status) from None
+    write_stderr(f"fielding: {doing}: nothing was changed")
+    raise click.exceptions.Exit(Exit.FAILED)
+
+
+def _order(
+    name: str,
+    doing: str,
+    act: "Callable[[PostgresPlans], Awaitable[bool]]",
+    done: str,
+    before: str,
+    as_json: bool,
+) -> None:
+    async def work(plans: "PostgresPlans") -> int:
+        is_changed = await act(plans)
+        if as_json:
+            write_json({"kind": doing, "plan": name, "changed": is_changed, "exit_status": int(Exit.DONE)})
+        else:
+            write_stdout(printable(f"{name}: {done}" if is_changed else f"{name}: {before}; nothing was changed"))
+        return Exit.DONE
+
+    with_plans(work, doing=f"plans {doing}", as_json=as_json)
+
+
+@click.command()
+@click.argument("name", metavar="[NAME]", required=False)
+@click.option(
+    "--older-than",
+    type=Number(min=0, max=36_500),
+    metavar="DAYS",
+    help="Delete all plans that ended, or were cancelled, so many days ago.",
+)
+@click.option("--force", is_flag=True, help="Delete the plan even if a worker holds a lease of it.")
+@_yes_option
+@json_option
+def delete(name: str | None, older_than: float | None, force: bool, yes: bool, as_json: bool) -> None:
+    """Delete a plan, or old ones, with all that is on record of them.
+
+    After that nobody can tell what the plan changed, and it cannot be taken back. A plan that is worked on is not
+    deleted, unless with --force: then what its workers have in progress is on record nowhere. A deletion that was
+    interrupted is completed by the same command.
+
+    Exit status: 0 deleted, 1 not agreed to, 2 bad arguments or settings, no such plan, or it is worked on, 3 the
+    database cannot be used now.
+
+    \b
+    Examples:
+      fielding plans delete plan --yes
+      fielding plans delete --older-than 90 --yes
+    """
+    if (name is None) == (older_than is None):
+        raise click.UsageError("give either NAME or --older-than DAYS.")
+    if older_than is not None and force:
+        raise click.UsageError("--force goes with NAME: plans that ended have no worker.")
+
+    async def work(plans: "PostgresPlans") -> int:
+        deleted: tuple[str, ...] = ()
+        if name is None:
+            deleted = await plans.delete_older_than(older_than or 0.0)
+        else:
+            await plans.delete(name, force=force)
+            deleted = (name,)
+        if as_json:
+            write_json({"kind": "delete", "plans": list(deleted), "exit_status": int(Exit.DONE)})
+        else:
+            shown = ": " + ", ".join(map(printable, deleted)) if deleted else ""
+            write_stdout(f"{counted(len(deleted), 'plan')} deleted{shown}")
+        return Exit.DONE
+
+    if not yes:
+        what = f"all plans that ended {older_than:g} days ago or earlier" if name is None else f"plan {printable(name)}"
+        question = f"Delete {what}, with all that is on record? [y/N] "
+        _ask(question, "give --yes to delete; nothing was deleted", doing="plans delete", as_json=as_json)
+    with_plans(work, doing="plans delete", as_json=as_json)

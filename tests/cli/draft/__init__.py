@@ -1,0 +1,1 @@
+"""`fielding draft`."""

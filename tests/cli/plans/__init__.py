@@ -1,0 +1,1 @@
+"""`fielding plans …` on a real PostgreSQL."""

@@ -1,0 +1,1 @@
+"""Sessions that share one pace and hints through Redis or Valkey."""

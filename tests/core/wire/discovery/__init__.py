@@ -1,0 +1,1 @@
+"""Tests of discovery as values: filters, pages, bodies."""

@@ -1,0 +1,1 @@
+"""Mistakes that a new user makes, and what each message says."""

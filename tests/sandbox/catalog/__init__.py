@@ -1,0 +1,1 @@
+"""Accounts, projects and target groups of the sandbox, over HTTP and as values."""
