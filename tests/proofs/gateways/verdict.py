@@ -11,7 +11,7 @@ from fielding_async.sandbox import Write
 from .drive import Call, Drive
 from .weather import Arrival
 
-__all__ = ["breaches", "copies"]
+__all__ = ["breaches", "copies", "reverses"]
 
 
 @frozen
@@ -62,16 +62,21 @@ def _reversing(driven: Drive) -> list[Write]:
     for position, write in enumerate(history):
         lost = first.get(write.trace_id or "")
         since = history[lost.writes : position] if lost is not None else ()
-        if any(other.ref == write.ref and _reverses(write, other) for other in since):
+        if any(other.ref == write.ref and reverses(write, other) for other in since):
             found.append(write)
     return found
 
 
-def _reverses(write: Write, other: Write) -> bool:
+def reverses(write: Write, other: Write) -> bool:
+    """Whether a write changed a value that its caller named, and that the other write had just set.
+
+    A launch names the status alone: that the exchange moves its end along is no order of the caller's.
+    """
+    named = ("start", "end") if write.operation == "update" else ("status",)
     return any(
         getattr(other, f"{name}_before") != getattr(other, f"{name}_after") == getattr(write, f"{name}_before")
         and getattr(write, f"{name}_after") != getattr(write, f"{name}_before")
-        for name in ("status", "start", "end")
+        for name in named
     )
 
 
