@@ -87,5 +87,8 @@ def _usage(error: click.ClickException) -> int:
         write_stderr(error.format_message())
     else:
         path = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "fielding"
-        write_stderr(f"{path}: {error.format_message()}\nTry '{path} --help'.")
+        text = error.format_message()
+        if isinstance(error, click.NoSuchOption) and error.option_name == "--token":  # other users see arguments
+            text = "there is no option --token: set the environment variable FIELDING_TOKEN."
+        write_stderr(f"{path}: {text}\nTry '{path} --help'.")
     return int(Exit.USAGE)

@@ -75,7 +75,10 @@ def _problem_of(value: str) -> str | None:
     if scheme not in {"http", "https"}:
         return f"must start with https://, not {scheme[:20]}://"
     if "@" in parts.netloc:
-        return "must have no user and password: leave them out, and pass the token as auth= or FIELDING_TOKEN"
+        return (
+            "must have no user and password: leave them out; credentials go into auth=, FIELDING_TOKEN, or"
+            " FIELDING_CLIENT_ID and FIELDING_CLIENT_SECRET"
+        )
     if not host:
         return f"must name a host after {scheme}://, as {BASE_URL} does"
     return None if _has_port(parts) else "must have a port from 1 to 65535, or none: correct or leave out the port"

@@ -72,7 +72,8 @@ def test_the_version_is_told(cli: Cli) -> None:
     [
         (["nope"], "No such command 'nope'"),
         (["run", "nope"], "No such command 'nope'"),
-        (["run", "get", "--token", "x"], "No such option"),
+        (["run", "get", "--token", "x"], "there is no option --token: set the environment variable FIELDING_TOKEN."),
+        (["run", "get", "--tokn", "x"], "No such option"),
         (["sandbox", "--port", "99999"], "--port"),
         (["sandbox", "--rate", "0"], "--rate"),
         (["demo", "--runs", "0"], "--runs"),

@@ -83,6 +83,9 @@ def _not_of_the_api(error: APIError) -> Check:
 
 def _refusal(error: FieldingError) -> Check:
     text = printable(error.message)
+    if error.method == "POST" and not isinstance(error, AuthenticationError):  # the checks themselves are all GETs
+        advice = "check FIELDING_TOKEN_URL, and the network and proxies on the way to it"
+        return Check("access", "failed", text, advice)
     if isinstance(error, PermissionDeniedError) and error.object is None:
         return _not_of_the_api(error)
     if isinstance(error, AuthenticationError):

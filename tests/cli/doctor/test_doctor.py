@@ -187,6 +187,17 @@ def test_each_origin_is_looked_at_by_its_own_way(cli: Cli, monkeypatch: pytest.M
     assert "hush-hush" not in ended.out
 
 
+def test_a_wrong_token_endpoint_is_named(box: Sandbox, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the token endpoint answers sends one to its own variable, not to that of the API."""
+    monkeypatch.setenv("FIELDING_TOKEN", "")
+    monkeypatch.setenv("FIELDING_CLIENT_ID", "client")
+    monkeypatch.setenv("FIELDING_CLIENT_SECRET", "secret-of-the-client")
+    monkeypatch.setenv("FIELDING_TOKEN_URL", f"{box.url}/nothing-here")
+    ended = cli("doctor")
+    said = " ".join(ended.out.split())
+    assert "failed access no token: 404 from the token endpoint check FIELDING_TOKEN_URL, and the network" in said
+
+
 REFUSAL = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"
 
 

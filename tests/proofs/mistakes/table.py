@@ -170,7 +170,8 @@ MISTAKES = [
     _base_url("https://api.cint.com/v1#top", ": must have no fragment: leave out the # and what follows it"),
     _base_url(
         "https://me:hush@api.cint.com/v1",
-        ": must have no user and password: leave them out, and pass the token as auth= or FIELDING_TOKEN",
+        ": must have no user and password: leave them out; credentials go into auth=, FIELDING_TOKEN, or"
+        " FIELDING_CLIENT_ID and FIELDING_CLIENT_SECRET",
     ),
     _base_url(
         "http://api.cint.com/v1",

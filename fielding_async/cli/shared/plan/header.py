@@ -74,7 +74,7 @@ def unknown_names(names: list[str], present: set[str], defaults: Defaults, what:
     found = [(name, _meant(name, present) or _near(name, _ALIKE, set())) for name in unknown[:_MOST]]
     if len(unknown) == 1:
         ((name, near),) = found
-        if near and _meant(name, present):  # one that --ignore-columns refuses to leave out
+        if near and near not in present:
             return [f"{what} {name[:SHOWN]!r} is unknown: {_slip_text(near)}"]
         are = f"{what} {name[:SHOWN]!r} is unknown" + (f" (did you mean {near}?)" if near else "")
     else:

@@ -129,7 +129,7 @@ def test_all_that_is_wrong_with_a_line_is_said_at_once(tmp_path: Path) -> None:
         ("[]", "is not a JSON object"),
         ('{"action": }', "is not JSON: Expecting value, at character 12"),
         ('{"action": "pause", "action": "resume"}', "names a key more than once"),
-        ('{"acton": "pause"}', "key 'acton' is unknown (did you mean action?)"),
+        ('{"acton": "pause"}', "key 'acton' is unknown: did you mean action? Rename it"),
         ('{"account_id": true}', "account_id 'True' is not an account id"),
         ('{"account_id": 1.5}', "account_id '1.5' is not an account id"),
         ('{"action": ["pause"]}', "is not an action"),
