@@ -37,7 +37,7 @@ class Row:
     write of it may be applied. `has_intent`: this try has made a write of its own. `pending`: the last write that may
     be applied. `tries`: how often the row was tried while it alone failed. `accepted_before`: how many rows had been
     accepted when it last failed. `problem_met`: the error of its last try, while the row is open. `started_at`: when
-    that try started. `done`: how the row ended.
+    that try started. `change_error`: what its callable change raised. `done`: how the row ended.
     """
 
     number: int
@@ -57,7 +57,21 @@ class Row:
     accepted_before: int = 0
     problem_met: Exception | None = None
     started_at: float = 0.0
+    change_error: Exception | None = None
     done: Done | None = None
+
+    @property
+    def order(self) -> Action | Change:
+        """What is sent: the action, or the callable change with a note of what it raises."""
+        return self.action if isinstance(self.action, Action) else self._change
+
+    def _change(self, run: FieldingRun) -> Update | None:
+        assert not isinstance(self.action, Action)  # noqa: S101 - see `order`
+        try:
+            return self.action(run)
+        except Exception as error:
+            self.change_error = error
+            raise
 
     def intend(self, action: Action, base: FieldingRun) -> Awaitable[None] | None:
         """Return what to wait for before `action` leaves under the ETag of `base`. If that raises, nothing leaves."""
@@ -192,8 +206,9 @@ def outcome_unknown_if_unjudged(row: Row, error: Exception) -> Exception:
 
 def _is_of_change(row: Row, error: Exception) -> bool:
     """Whether the row's callable change raised the error, or returned something else than an `Update` or `None`."""
-    return not isinstance(row.action, Action) and (
-        isinstance(error, ConfigurationError) or not isinstance(error, FieldingError)
+    return error is row.change_error or (
+        not isinstance(row.action, Action)
+        and (isinstance(error, ConfigurationError) or not isinstance(error, FieldingError))
     )
 
 

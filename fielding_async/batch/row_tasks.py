@@ -181,7 +181,7 @@ class RowTasks:
         engine, options = self._engine, self._options
         row.started_at = engine.loop.time()
         call = WriteCall(
-            *(engine, row.checked_ref, row.action, None, options.on_conflict, options.timeout),
+            *(engine, row.checked_ref, row.order, None, options.on_conflict, options.timeout),
             log=row,
             is_background=True,
             if_match=row.if_match and self._guards.etag_for(row),

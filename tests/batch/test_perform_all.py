@@ -31,6 +31,7 @@ from fielding_async import (
     RunRef,
     SessionClosedError,
     SkippedError,
+    TransportError,
     Update,
 )
 from fielding_async.core.wire.replies import Attempted
@@ -830,6 +831,30 @@ def test_a_callable_change_stands_for_an_action() -> None:
     assert second.end_fielding_at == first.end_fielding_at + timedelta(days=1)
     assert done[0].action is longer
     assert done[3].result().effect == "already"
+
+
+def test_an_error_of_this_library_that_a_change_raises_is_no_outage() -> None:
+    """It says nothing of the exchange: the row ends in it at once, and the other rows go on."""
+    exchange = FakeExchange()
+    raised = TransportError("the caller's own")
+
+    def broken(now: FieldingRun) -> Update:
+        raise raised
+
+    rows: list[tuple[RunRef, Action | Change]] = [(ref_of(0), broken), (ref_of(1), Pause())]
+
+    async def perform(fielding: FieldingSession) -> tuple[list[Done], float]:
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        async with fielding.perform_all(rows, wait=60.0) as batch:
+            ended = sorted([each async for each in batch], key=lambda each: each.number)
+        return ended, loop.time() - started
+
+    (bad, good), seconds = run_with_session(exchange, perform)
+    assert bad.error is raised
+    assert not bad.is_open
+    assert good.result().effect == "accepted"
+    assert seconds < 1
 
 
 async def test_a_callable_change_cannot_be_put_on_record(tmp_path: Path) -> None:
