@@ -93,15 +93,18 @@ def text_of_alias(name: str) -> list[str]:
 def _attributes(cls: type) -> list[str]:
     """Return a list of the attributes of a class that have texts of their own, which autodoc looks for elsewhere."""
     owners = [base for base in reversed(cls.__mro__) if base.__module__.startswith("fielding_async")]
-    texts: dict[tuple[str, str], str] = {}
+    texts: dict[tuple[type, str], str] = {}
     for module in [name for name in sys.modules if name.startswith("fielding_async")]:
-        for key, found in ModuleAnalyzer.for_module(module).find_attr_docs().items():
-            texts[key] = " ".join(found).strip()
+        for (owner, name), found in ModuleAnalyzer.for_module(module).find_attr_docs().items():
+            for base in owners:
+                # several modules have a class of one name, such as `Reply` and `PlanTasks`
+                if owner == base.__name__ and vars(sys.modules[module]).get(owner) is base:
+                    texts[base, name] = " ".join(found).strip()
     shown = {
-        name: texts[base.__name__, name]
+        name: texts[base, name]
         for base in owners
         for name in inspect.get_annotations(base)
-        if not name.startswith("_") and (base.__name__, name) in texts
+        if not name.startswith("_") and (base, name) in texts
     }
     return [f"- `{name}`: {text}" for name, text in shown.items()]
 

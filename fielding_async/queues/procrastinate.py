@@ -34,15 +34,14 @@ _EVERY_MINUTE = "* * * * *"
 
 @frozen
 class PlanTasks:
-    """The tasks that `add_plan_tasks` has added to an app.
-
-    `work`: works on the plan `plan` for a slice, as job number `lane`, from 0. `ensure`: defers `work` for each plan
-    that is not finished; it is periodic. `lanes`: how many jobs of one plan wait in the queue at most.
-    """
+    """The tasks that `add_plan_tasks` has added to an app."""
 
     work: "Task[Any, Any, Any]"
+    """The task that works on the plan `plan` for a slice, as job number `lane`, from 0."""
     ensure: "Task[Any, Any, Any]"
+    """The periodic task that defers `work` for each plan that is not finished."""
     lanes: int
+    """How many jobs of one plan wait in the queue at most, 1 to 1000."""
 
     async def start(self, plan: str) -> int:
         """Defer the jobs of a plan now, without a wait for `ensure`. Return how many were not in the queue yet."""

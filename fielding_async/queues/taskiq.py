@@ -39,15 +39,14 @@ _LEAST_ROOM = 60.0  # seconds that the redelivery time is longer than a slice: a
 
 @frozen
 class PlanTasks:
-    """The tasks that `add_plan_tasks` has added to a broker.
-
-    `work`: works on the plan `plan` for a slice, as job number `lane`, from 0. `ensure`: sends `work` for each plan
-    that is not finished; it is scheduled. `lanes`: how many jobs of one plan wait in the stream at most.
-    """
+    """The tasks that `add_plan_tasks` has added to a broker."""
 
     work: "AsyncTaskiqDecoratedTask[[str, int], Any]"
+    """The task that works on the plan `plan` for a slice, as job number `lane`, from 0."""
     ensure: "AsyncTaskiqDecoratedTask[[], Any]"
+    """The scheduled task that sends `work` for each plan that is not finished."""
     lanes: int
+    """How many jobs of one plan wait in the stream at most, 1 to 1000."""
     _broker: "RedisStreamBroker"
 
     async def start(self, plan: str) -> int:

@@ -39,44 +39,46 @@ _FINAL = {
 
 @frozen
 class UndoRow:
-    """A row of the plan that takes rows back.
-
-    `number`: of the row that it takes back, from 0. `if_match`: the only ETag that it is sent under, or `previous` for
-    the ETag that the row before it on the same run leaves.
-    """
+    """A row of the plan that takes rows back."""
 
     __module__ = "fielding_async.plans"
 
     number: int
+    """The number of the row that it takes back, from 0."""
     ref: RunRef
+    """The run."""
     action: Action
+    """The action that takes the row back."""
     if_match: str
+    """The only ETag that it is sent under, or `previous` for the ETag that the row before it on the same run leaves."""
 
 
 @frozen
 class NotUndone:
-    """A row that is not taken back, and why. `number`: its number, from 0. `ref`, `action`: `None` if not on record."""
+    """A row that is not taken back, and why."""
 
     __module__ = "fielding_async.plans"
 
     number: int
+    """The row's number, from 0."""
     ref: RunRef | None
+    """The run of the row; `None` if it is not on record."""
     action: Action | None
+    """The action of the row; `None` if it is not on record."""
     reason: str
+    """Why the row is not taken back, in words."""
 
 
 @frozen
 class UndoPlan:
-    """What takes back the rows of a plan.
-
-    `rows`: those to send, in the order in which they are to be sent. `listed`: the rows that are not taken back, by
-    number.
-    """
+    """What takes back the rows of a plan."""
 
     __module__ = "fielding_async.plans"
 
     rows: tuple[UndoRow, ...]
+    """The rows to send, in the order in which they are to be sent."""
     listed: tuple[NotUndone, ...]
+    """The rows that are not taken back, by number."""
 
     @property
     def pairs(self) -> tuple[tuple[RunRef, Guarded], ...]:

@@ -38,79 +38,86 @@ def check_days(value: object) -> float:
 
 @frozen(kw_only=True)
 class Submitted:
-    """What `submit` did. `rows`: how many the plan has. `is_new`: whether it was stored now, not before."""
+    """What `submit` did."""
 
     __module__ = "fielding_async.plans"
 
     name: str
+    """The plan's name."""
     rows: int
+    """How many rows the plan has, 0 or more."""
     is_new: bool
+    """Whether the plan was stored now, not before."""
 
 
 @frozen(kw_only=True)
 class Worked:
-    """What a call of `work` did, and what is left of the plan.
-
-    `rows`: how many rows ended in this call. `left`: how many of the plan have not ended. `held`: how many of those are
-    leased by other workers. `wait`: the seconds before another call is of use, 0 or more; 0 also if nothing is left.
-    """
+    """What a call of `work` did, and what is left of the plan."""
 
     __module__ = "fielding_async.plans"
 
     rows: int
+    """How many rows ended in this call."""
     left: int
+    """How many rows of the plan have not ended; 0 if the call found the plan cancelled."""
     held: int
+    """How many of the rows in `left` are leased by other workers."""
     wait: float
+    """Seconds before another call is of use, 0 or more; 0 also if nothing is left."""
 
 
 @frozen(kw_only=True)
 class PlanWorker:
-    """A worker of a plan. `holder`: its name, with host and process. `shards`: how many it holds.
-
-    `lease_left`: the seconds until the first of its leases is over, by the server's clock, 0 or more; 0 if one has run
-    out, as that of a worker that crashed. `last_written_at`: when it last committed a record, aware and in UTC, by the
-    server's clock; `None` if it has not yet.
-    """
+    """A worker of a plan."""
 
     __module__ = "fielding_async.plans"
 
     holder: str
+    """The worker's name, with host and process."""
     shards: int
+    """How many shards the worker holds."""
     lease_left: float
+    """Seconds until the first of its leases is over, by the server's clock, 0 or more; 0 if one has run out, as that of
+    a worker that crashed."""
     last_written_at: datetime | None
+    """When the worker last committed a record, aware, in UTC, by the server's clock; `None` if it has not yet."""
 
 
 @frozen(kw_only=True)
 class PlanStatus:
-    """How far a plan is. All times are aware, in UTC, and by the server's clock.
-
-    `state` is `"sealed"` (it may be worked on), `"paused"`, `"cancelled"` (finally) or `"deleting"` (a deletion was
-    interrupted; `delete` completes it). `digest` is that of all rows in order: of what they ask for. `rows`: how
-    many it has. `counts`: how many of them ended in each way, are in flight or are stuck, as the workers' last commits
-    say. `shards` is in how many parts workers take it, `shards_finished` how many of those have no row left. `workers`:
-    who holds leases, by name.
-
-    `began_at`: when it was first worked on, `None` if it was not yet; `finished_at`: when its last row ended, or it was
-    cancelled, `None` before; `last_written_at`: when a worker last committed a record. `base_url` and `api_version` are
-    those of the exchange that it was first worked off at, `None` before.
-    """
+    """How far a plan is."""
 
     __module__ = "fielding_async.plans"
 
     name: str
+    """The plan's name."""
     state: PlanState
+    """`"sealed"` (it may be worked on), `"paused"`, `"cancelled"` (finally) or `"deleting"` (a deletion was
+    interrupted; `delete` completes it)."""
     digest: str
+    """The SHA-256 digest of what all rows ask for, in order, in 64 hexadecimal digits."""
     rows: int
+    """How many rows the plan has."""
     counts: JournalCounts
+    """How many rows ended in each way, are in flight or are stuck, as the workers' last commits say."""
     shards: int
+    """In how many shards workers take the plan, 0 to 128."""
     shards_finished: int
+    """How many of the shards have no row left."""
     workers: tuple[PlanWorker, ...]
+    """The workers that hold leases, by name."""
     submitted_at: datetime
+    """When the plan was submitted, aware, in UTC, by the server's clock."""
     began_at: datetime | None
+    """When the plan was first worked on, aware, in UTC, by the server's clock; `None` if it was not yet."""
     finished_at: datetime | None
+    """When the plan's last row ended, or it was cancelled, aware, in UTC, by the server's clock; `None` before."""
     last_written_at: datetime | None
+    """When a worker last committed a record, aware, in UTC, by the server's clock; `None` before there is one."""
     base_url: str | None
+    """The base URL of the exchange that the plan was first worked on at; `None` before."""
     api_version: str | None
+    """The version of the API that the plan was first worked on with; `None` before."""
 
     @property
     def left(self) -> int:

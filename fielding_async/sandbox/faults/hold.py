@@ -10,7 +10,7 @@ __all__ = ["Hold"]
 
 
 class Hold:
-    """Hold one request: `when="before"` it is handled, or `"after"` it is handled and before its reply is sent.
+    """Hold one request until `release` is called.
 
     A `Hold` is for one request, and can be scripted once. All methods may be called from any thread. A request still
     held when the sandbox stops is dropped. Raises `ConfigurationError` for another `when`.
@@ -18,10 +18,15 @@ class Hold:
 
     __module__ = "fielding_async.sandbox"
 
+    when: Literal["before", "after"]
+    """When the request is held: `"before"` it is handled, or `"after"` it is handled and before its reply is sent."""
+    is_scripted: bool
+    """Whether it was passed to `Sandbox.script`."""
+
     def __init__(self, when: Literal["before", "after"] = "before") -> None:
         one_of("Hold", "when", when, ("before", "after"))
         self.when = when
-        self.is_scripted: bool = False
+        self.is_scripted = False
         self._arrived: Future[None] = Future()
         self._released: Future[None] = Future()
 

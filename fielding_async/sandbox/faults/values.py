@@ -67,89 +67,85 @@ class Refuse:
 
 @frozen
 class Cut:
-    """Close the connection.
-
-    `at`: `"before"` the request is handled (nothing is applied); `"after"` it is handled, before the first
-    byte of the reply; in the middle of the reply's `"headers"`; or of its `"body"` (of the headers, if the
-    reply has no body).
-    """
+    """Close the connection."""
 
     __module__ = "fielding_async.sandbox"
 
     at: Literal["before", "after", "headers", "body"] = field(
         default="after", validator=checked(checks.one_of, ("before", "after", "headers", "body"))
     )
+    """Where the connection is closed: `"before"` the request is handled (nothing is applied); `"after"` it is handled,
+    before the first byte of the reply; in the middle of the reply's `"headers"`; or of its `"body"` (of the headers, if
+    the reply has no body)."""
 
 
 @frozen
 class Delay:
-    """Wait `seconds` (0 to 86400) of real time.
-
-    `when`: `"before"` the request is handled, or `"after"` it and before its reply is sent.
-    """
+    """Wait for a number of seconds."""
 
     __module__ = "fielding_async.sandbox"
 
     seconds: float = field(validator=checked(checks.seconds, most=_LONGEST_DELAY))
+    """Seconds of real time, 0 to 86400."""
     when: Literal["before", "after"] = field(default="before", validator=checked(checks.one_of, _MOMENTS))
+    """When the wait is: `"before"` the request is handled, or `"after"` it and before its reply is sent."""
 
 
 @frozen
 class Status:
-    """Answer with a status (200 to 999) in place of the real answer.
-
-    With `applied=True` the request is handled as well. The body is the exchange's usual one for the status, unless
-    `body` is given. `retry_after` is the text of a Retry-After header, of any form. `headers` are added.
-    """
+    """Answer with a status in place of the real answer."""
 
     __module__ = "fielding_async.sandbox"
 
     code: int = field(validator=checked(checks.whole, 200, 999))
+    """The status, 200 to 999."""
     applied: bool = field(default=False, validator=checked(checks.flag))
+    """Whether the request is handled as well."""
     retry_after: str | None = field(default=None, validator=checked(checks.optional(checks.header_value)))
+    """The text of a `Retry-After` header, of any form; `None` adds no such header."""
     headers: tuple[tuple[str, str], ...] = field(default=(), converter=_pairs, validator=checked(checks.headers))
+    """Headers that are added, as pairs of name and value; a dict is made into pairs."""
     body: bytes | None = field(default=None, validator=checked(checks.optional(checks.data)))
+    """The body; `None` for the exchange's usual one for the status."""
 
 
 @frozen
 class Reply:
-    """Answer with exactly this status, these headers and this body. A missing Date or length is added.
-
-    With `applied=True` the request is handled as well.
-    """
+    """Answer with exactly this status, these headers and this body. A missing Date or length is added."""
 
     __module__ = "fielding_async.sandbox"
 
     status: int = field(default=200, validator=checked(checks.whole, 200, 999))
+    """The status, 200 to 999."""
     headers: tuple[tuple[str, str], ...] = field(default=(), converter=_pairs, validator=checked(checks.headers))
+    """The headers of the reply, as pairs of name and value; a dict is made into pairs."""
     body: bytes = field(default=b"", validator=checked(checks.data))
+    """The body of the reply."""
     applied: bool = field(default=False, validator=checked(checks.flag))
+    """Whether the request is handled as well."""
 
 
 @frozen
 class RawReply:
-    """Write these bytes to the connection, whatever they are, and close it.
-
-    With `applied=True` the request is handled as well.
-    """
+    """Write these bytes to the connection, whatever they are, and close it."""
 
     __module__ = "fielding_async.sandbox"
 
     data: bytes = field(validator=checked(checks.data))
+    """The bytes that are written to the connection."""
     applied: bool = field(default=False, validator=checked(checks.flag))
+    """Whether the request is handled as well."""
 
 
 @frozen
 class DropHeader:
-    """Leave a header out of the reply, whatever the case of its name.
-
-    It must be one that replies of the sandbox have: ETag, Location, Retry-After, Date, Server, Content-Type,
-    Content-Length, Allow, Cache-Control, traceparent or tracestate.
-    """
+    """Leave a header out of the reply, whatever the case of its name."""
 
     __module__ = "fielding_async.sandbox"
 
     name: str = field(validator=checked(checks.header_name))
+    """The name of a header that replies of the sandbox have: ETag, Location, Retry-After, Date, Server, Content-Type,
+    Content-Length, Allow, Cache-Control, traceparent or tracestate."""
 
     def __attrs_post_init__(self) -> None:
         known = {name.lower(): name for name in _OWN_HEADERS}
@@ -165,27 +161,33 @@ class SetHeader:
     __module__ = "fielding_async.sandbox"
 
     name: str = field(validator=checked(checks.header_name))
+    """The header's name."""
     value: str = field(validator=checked(checks.header_value))
+    """The header's value, without line breaks."""
 
 
 @frozen(kw_only=True)
 class SecondWriter:
-    """Write to the run as another user just `"before"` the request is handled, or just `"after"` it.
+    """Write to the run as another user, just before or just after the request is handled.
 
-    What is not given stays as it is. With neither status nor dates given, the end moves by `shift_end`, at most 36500
-    days forward or back; a minute if that is not given either. It does not move beyond the year 9999. It applies only
-    to requests about a run that exists.
+    It applies only to requests about a run that exists.
     """
 
     __module__ = "fielding_async.sandbox"
 
     status: RunStatus | None = field(default=None, converter=optional(known_status))
+    """The status that the run gets; `None` leaves it as it is."""
     start_fielding_at: datetime | None = field(default=None, validator=checked(_aware))
+    """When fielding starts, aware; `None` leaves it as it is."""
     end_fielding_at: datetime | None = field(default=None, validator=checked(_aware))
+    """When fielding ends, aware; `None` leaves it as it is, or moves it by `shift_end`."""
     shift_end: timedelta | None = field(
         default=None, validator=checked(checks.optional(checks.timedelta_within), _MOST_SHIFT)
     )
+    """By how much the end moves if neither status nor dates are given, at most 36500 days forward or back, and not
+    beyond the year 9999; `None` for a minute."""
     when: Literal["before", "after"] = field(default="before", validator=checked(checks.one_of, _MOMENTS))
+    """When the write is made: `"before"` or `"after"` the request is handled."""
 
     def __attrs_post_init__(self) -> None:
         start, end = self.start_fielding_at, self.end_fielding_at
@@ -205,23 +207,25 @@ class SecondWriter:
 
 @frozen
 class ExchangePauses:
-    """Let the exchange pause the run by itself just `"before"` the request is handled, or just `"after"` it.
+    """Let the exchange pause the run by itself, just before or just after the request is handled.
 
-    A run that is not live then is left as it is. With `"after"` nothing happens if the request is not handled. It
-    applies only to requests about a run that exists. `Behaviour` says whether version and ETag step. For
-    example, a resume that is applied, whose reply is lost, and after which the exchange pauses the run:
-    `script((Cut("after"), ExchangePauses("after")), on="resume")`. `reason`: the code that the change log shows.
+    A run that is not live then is left as it is. It applies only to requests about a run that exists. `Behaviour` says
+    whether version and ETag step. For example, a resume that is applied, whose reply is lost, and after which the
+    exchange pauses the run: `script((Cut("after"), ExchangePauses("after")), on="resume")`.
     """
 
     __module__ = "fielding_async.sandbox"
 
     when: Literal["before", "after"] = field(default="before", validator=checked(checks.one_of, _MOMENTS))
+    """When the run is paused: `"before"` the request is handled, or `"after"` it; then nothing happens if the request
+    is not handled."""
     reason: str = field(default=SOFT_LAUNCH_ENDED, converter=known_reason)
+    """The reason code that the change log shows."""
 
 
 @frozen
 class Repeat:
-    """Handle the request twice, one copy right after the other. `answer` says which answer is sent.
+    """Handle the request twice, one copy right after the other.
 
     It applies only to requests that may write: actions, updates, and those that make a job.
     """
@@ -229,6 +233,7 @@ class Repeat:
     __module__ = "fielding_async.sandbox"
 
     answer: Literal["first", "second"] = field(default="second", validator=checked(checks.one_of, ("first", "second")))
+    """Which answer is sent: the `"first"` or the `"second"`."""
 
 
 Fault = (

@@ -15,25 +15,33 @@ _ENTRY, _HEADER = 512, 160  # bytes of memory beside the texts, about
 class ReceivedRequest:
     """One request that reached the sandbox, in the order of arrival.
 
-    `path` is raw: as sent, with its query. `operation` is `None` for an unknown path or method. `status` is
-    the status of the reply, `None` while the request is in progress and when the connection was cut before a
-    status line. `applied` says whether it changed a run or made a job. `received_at` is in seconds of a
-    monotonic clock, good for differences only. Of a request that is refused for its `Host`, `Origin` or size (400, 403,
-    413, 421, 431), `operation` and `ref` are `None` and the body is empty.
+    Of a request that is refused for its `Host`, `Origin` or size (400, 403, 413, 421, 431), `operation` and `ref` are
+    `None` and the body is empty.
     """
 
     __module__ = "fielding_async.sandbox"
 
     id: int
+    """The number of the request, from 1."""
     method: str
+    """The HTTP method."""
     path: str
+    """The raw path: as sent, with its query."""
     operation: str | None
+    """The operation's name; `None` for an unknown path or method."""
     ref: RunRef | None
+    """The run that the path names; `None` if it names none."""
     headers: tuple[tuple[str, str], ...] = field(repr=False)
+    """The headers as sent, as pairs of name and value; empty if they were refused as too long (431)."""
     body: bytes = field(repr=False)
+    """The body."""
     received_at: float
+    """Seconds of a monotonic clock, good for differences only."""
     status: int | None = None
+    """The status of the reply; `None` while the request is in progress and when the connection was cut before a status
+    line."""
     applied: bool = False
+    """Whether the request changed a run or an assistant, or made a job."""
 
     def header(self, name: str) -> str | None:
         """Return a header's value, whatever the case of its name: the first one, `None` if absent."""

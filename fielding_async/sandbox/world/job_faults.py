@@ -18,7 +18,7 @@ def _as_tuple(value: Any) -> Any:
 
 @frozen
 class JobFails:
-    """Let the job that the request makes end `Failed`, with nothing done. `failure` is for draft jobs."""
+    """Let the job that the request makes end `Failed`, with nothing done."""
 
     __module__ = "fielding_async.sandbox"
 
@@ -26,6 +26,7 @@ class JobFails:
         factory=lambda: JobFailure("InternalError", "The job could not be carried out."),
         validator=checked(checks.instance, JobFailure, "JobFailure('InternalError', 'Nothing was done.')"),
     )
+    """Why a draft job failed; a bulk job does not report it."""
 
 
 @frozen
@@ -38,6 +39,7 @@ class JobOmits:
     __module__ = "fielding_async.sandbox"
 
     target_group_ids: tuple[str, ...] = field(converter=_as_tuple, validator=checked(checks.texts))
+    """The ids of the target groups that are omitted, at least one."""
 
 
 JobFault = JobFails | JobOmits
