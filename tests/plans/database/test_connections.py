@@ -187,12 +187,21 @@ async def test_connections_are_opened_when_needed_and_bounded(
     count = f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{name}'"
     most = 0
     lent = 0
+    both = asyncio.Event()
 
     async def call(database: Database) -> None:
+        async with database.connection() as connection:
+            await connection.fetch("SELECT 1")
+
+    async def hold(database: Database) -> None:
         nonlocal lent, most
         async with database.connection() as connection:
             lent += 1
             most = max(most, lent)
+            if lent == 2:
+                both.set()
+            async with asyncio.timeout(HANG):
+                await both.wait()
             await connection.fetch("SELECT 1")
             lent -= 1
 
@@ -201,7 +210,7 @@ async def test_connections_are_opened_when_needed_and_bounded(
         for _ in range(3):
             await call(database)
         assert postgres_server.execute(count) == "1"
-        await asyncio.gather(*(call(database) for _ in range(20)))
+        await asyncio.gather(*(hold(database) for _ in range(20)))
         assert most == 2
         assert int(postgres_server.execute(count)) <= 2
     assert database.is_over
