@@ -288,10 +288,11 @@ async def test_in_an_outage_rows_stay_open_and_nobody_spins(postgres_url: str, d
         url = gone.url
     async with submitted(postgres_url, driver, rows) as plans:
         async with FieldingSession("token", base_url=url, timeout=Timeout(total=5, attempt=2)) as fielding:
-            worked = await plans.work(fielding, "p", seconds=seconds)
-            await plans.work(fielding, "p", seconds=seconds)
+            async with asyncio.timeout(HANG):
+                # a database that is slow to answer can use up a short slice before any row is tried
+                while (worked := await plans.work(fielding, "p", seconds=seconds)).wait <= 1.0:
+                    assert (worked.rows, worked.left, worked.held) == (0, 40, 0)
         assert (worked.rows, worked.left, worked.held) == (0, 40, 0)
-        assert worked.wait > 1.0
         assert (await plans.status("p")).workers == ()
 
 
