@@ -60,7 +60,7 @@ def _aware(call: str, name: str, value: Any) -> Any:
 
 @frozen
 class Refuse:
-    """Reset the connection. Nothing is applied."""
+    """Reset the connection. The request is not handled, so nothing is applied."""
 
     __module__ = "fielding_async.sandbox"
 
@@ -69,9 +69,9 @@ class Refuse:
 class Cut:
     """Close the connection.
 
-    `at`: `"before"` the request is handled (nothing is applied); `"after"` it is handled, before the first
-    byte of the reply; in the middle of the reply's `"headers"`; or of its `"body"` (of the headers, if the
-    reply has no body).
+    `at`: the moment. `"before"`: before the request is handled, so nothing is applied. `"after"`: after the request was
+    handled, and before the first byte of the reply. `"headers"`: in the middle of the reply's headers. `"body"`: in the
+    middle of the reply's body (of its headers, if the reply has no body).
     """
 
     __module__ = "fielding_async.sandbox"
@@ -85,7 +85,7 @@ class Cut:
 class Delay:
     """Wait `seconds` (0 to 86400) of real time.
 
-    `when`: `"before"` the request is handled, or `"after"` it and before its reply is sent.
+    `when`: `"before"` the request is handled, or `"after"` the request was handled and before its reply is sent.
     """
 
     __module__ = "fielding_async.sandbox"
@@ -96,10 +96,10 @@ class Delay:
 
 @frozen
 class Status:
-    """Answer with a status (200 to 999) in place of the real answer.
+    """Answer with a status (200 to 999) in place of the real reply.
 
-    With `applied=True` the request is handled as well. The body is the exchange's usual one for the status, unless
-    `body` is given. `retry_after` is the text of a Retry-After header, of any form. `headers` are added.
+    With `applied=True`, the request is handled as well. The body is the body that the exchange sends with this status,
+    unless you give a `body`. `retry_after`: the text of the header Retry-After, in any form. `headers`: more headers.
     """
 
     __module__ = "fielding_async.sandbox"
@@ -113,9 +113,10 @@ class Status:
 
 @frozen
 class Reply:
-    """Answer with exactly this status, these headers and this body. A missing Date or length is added.
+    """Answer with exactly this status, these headers and this body.
 
-    With `applied=True` the request is handled as well.
+    The headers Date and Content-Length are added if you do not give them. With `applied=True`, the request is handled
+    as well.
     """
 
     __module__ = "fielding_async.sandbox"
@@ -128,9 +129,9 @@ class Reply:
 
 @frozen
 class RawReply:
-    """Write these bytes to the connection, whatever they are, and close it.
+    """Write these bytes to the connection as they are, and close the connection.
 
-    With `applied=True` the request is handled as well.
+    With `applied=True`, the request is handled as well.
     """
 
     __module__ = "fielding_async.sandbox"
@@ -141,9 +142,9 @@ class RawReply:
 
 @frozen
 class DropHeader:
-    """Leave a header out of the reply, whatever the case of its name.
+    """Leave a header out of the reply. The case of its name does not matter.
 
-    It must be one that replies of the sandbox have: ETag, Location, Retry-After, Date, Server, Content-Type,
+    It must be a header that replies of the sandbox have: ETag, Location, Retry-After, Date, Server, Content-Type,
     Content-Length, Allow, Cache-Control, traceparent or tracestate.
     """
 
@@ -160,7 +161,7 @@ class DropHeader:
 
 @frozen
 class SetHeader:
-    """Set a header of the reply, in place of the one it has."""
+    """Set a header of the reply. If the reply already has this header, its value is replaced."""
 
     __module__ = "fielding_async.sandbox"
 
@@ -170,11 +171,11 @@ class SetHeader:
 
 @frozen(kw_only=True)
 class SecondWriter:
-    """Write to the run as another user just `"before"` the request is handled, or just `"after"` it.
+    """Write to the run, as if another user did it, just `"before"` or just `"after"` the request is handled.
 
-    What is not given stays as it is. With neither status nor dates given, the end moves by `shift_end`, at most 36500
-    days forward or back; a minute if that is not given either. It does not move beyond the year 9999. It applies only
-    to requests about a run that exists.
+    A value that is left out stays as it is. If neither a status nor a date is given, the end of the run moves by
+    `shift_end`: at most 36500 days forward or back, and a minute if this is left out too. The end does not move beyond
+    the year 9999. The fault applies only to requests about a run that exists.
     """
 
     __module__ = "fielding_async.sandbox"
@@ -205,12 +206,16 @@ class SecondWriter:
 
 @frozen
 class ExchangePauses:
-    """Let the exchange pause the run by itself just `"before"` the request is handled, or just `"after"` it.
+    """Let the exchange pause the run by itself, just `"before"` or just `"after"` the request is handled.
 
-    A run that is not live then is left as it is. With `"after"` nothing happens if the request is not handled. It
-    applies only to requests about a run that exists. `Behaviour` says whether version and ETag step. For
-    example, a resume that is applied, whose reply is lost, and after which the exchange pauses the run:
-    `script((Cut("after"), ExchangePauses("after")), on="resume")`. `reason`: the code that the change log shows.
+    If the run is not live at that moment, it stays as it is. With `"after"`, nothing happens if the request is not
+    handled. The fault applies only to requests about a run that exists. `Behaviour` determines whether the pause raises
+    the version and changes the ETag. In this example, a resume is applied, its reply is lost, and then the exchange
+    pauses the run:
+
+        script((Cut("after"), ExchangePauses("after")), on="resume")
+
+    `reason`: the code that the change log shows.
     """
 
     __module__ = "fielding_async.sandbox"
@@ -221,9 +226,10 @@ class ExchangePauses:
 
 @frozen
 class Repeat:
-    """Handle the request twice, one copy right after the other. `answer` says which answer is sent.
+    """Handle the request twice, one copy right after the other, as if a proxy had repeated it.
 
-    It applies only to requests that may write: actions, updates, and those that make a job.
+    `answer`: which of the two replies the client gets. The fault applies only to requests that may write: actions,
+    updates, and requests that make a job.
     """
 
     __module__ = "fielding_async.sandbox"
@@ -247,4 +253,4 @@ Fault = (
     | JobFails
     | JobOmits
 )
-"""A fault that can be scripted: of a request, of its reply, or of the job that it makes."""
+"""A fault that can be scripted: a fault of a request, of its reply, or of the job that the request makes."""

@@ -13,12 +13,12 @@ _ENTRY, _HEADER = 512, 160  # bytes of memory beside the texts, about
 
 @frozen(kw_only=True)
 class ReceivedRequest:
-    """One request that reached the sandbox, in the order of arrival.
+    """One request that the sandbox received. They are recorded in the order of their arrival.
 
-    `path` is raw: as sent, with its query. `operation` is `None` for an unknown path or method. `status` is
-    the status of the reply, `None` while the request is in progress and when the connection was cut before a
-    status line. `applied` says whether it changed a run or made a job. `received_at` is in seconds of a
-    monotonic clock, good for differences only. Of a request that is refused for its `Host`, `Origin` or size (400, 403,
+    `path` is raw: as sent, with its query. `operation` is `None` for an unknown path or method. `status` is the status
+    of the reply; it is `None` while the request is in progress, and if the connection was cut before a status line.
+    `applied` says whether the request changed a run or made a job. `received_at` is a time in seconds of a monotonic
+    clock, which is useful only for differences. If a request is refused for its `Host`, `Origin` or size (400, 403,
     413, 421, 431), `operation` and `ref` are `None` and the body is empty.
     """
 
@@ -36,11 +36,11 @@ class ReceivedRequest:
     applied: bool = False
 
     def header(self, name: str) -> str | None:
-        """Return a header's value, whatever the case of its name: the first one, `None` if absent."""
+        """Return the first value of a header, or `None` if there is none. The case of its name does not matter."""
         return next(iter(self.header_values(name)), None)
 
     def header_values(self, name: str) -> list[str]:
-        """Return all values of a header, whatever the case of its name."""
+        """Return all values of a header. The case of its name does not matter."""
         wanted = name.lower()
         return [value for key, value in self.headers if key.lower() == wanted]
 

@@ -19,13 +19,13 @@ LocationForm = Literal["published", "url", "path", "id"]
 """The form of the `Location` of a new job; see `Behaviour.location`."""
 
 RepeatAnswer = Literal["never", "first", "second"]
-"""Which answer a request that arrives twice gets; see `Behaviour.repeat_requests`."""
+"""Which of its two replies a client gets for a write that arrives twice; see `Behaviour.repeat_requests`."""
 
 BeforeFirst = Literal["404", "empty"]
-"""The answer to a GET of an assistant that nobody has set; see `Behaviour.assistant_before_first`."""
+"""The reply to a GET of an assistant that was never updated; see `Behaviour.assistant_before_first`."""
 
 KeyReuse = Literal["same-job", "refuse"]
-"""The answer to a second creation with one idempotency key; see `Behaviour.key_reuse`."""
+"""The reply to a second request with the same idempotency key; see `Behaviour.key_reuse`."""
 
 
 def _one_of(*allowed: str) -> Any:
@@ -43,43 +43,44 @@ _flag_or_none = checked(checks.optional(checks.flag))
 
 @frozen(kw_only=True)
 class Behaviour:
-    """How the sandbox behaves where the API's documentation is silent. Times are seconds of the sandbox's clock.
+    """How the sandbox behaves where the API's documentation says nothing. Times are seconds of the sandbox's clock.
 
-    `etag`: the ETag of a version, as a format string over `{version}` or a function of the number; it must
-    differ from version to version. `etag_offset`: added to the version before it goes into the ETag, so that
-    the ETag's number is not the version. `version_step`: by how much a write raises the version.
-    `clock_steps_version`: whether going live at the start and completing at the end raise it too.
-    `clock_steps_etag`: whether they change the ETag; `None`: the same as `clock_steps_version`.
-    `pause_steps_version`, `pause_steps_etag`: whether a pause by the exchange itself
-    (`Sandbox.pause_by_exchange`, `ExchangePauses`) raises the version, and changes the ETag.
+    `etag`: the ETag of a version, as a format string with `{version}` or as a function of the version; each version
+    must have another ETag. `etag_offset`: a number that is added to the version in the ETag, so that the number in the
+    ETag is not the version. `version_step`: by how much a write raises the version. `clock_steps_version`: whether the
+    version is also raised when a run goes live at its start, and when it completes at its end. `clock_steps_etag`:
+    whether these two events change the ETag; `None`: the same as `clock_steps_version`. `pause_steps_version`,
+    `pause_steps_etag`: whether a pause by the exchange itself (`Sandbox.pause_by_exchange`, `ExchangePauses`) raises
+    the version, and whether it changes the ETag.
 
-    `state_before_etag`: the state of the run is checked before the ETag, so that 422 comes before 412.
-    `date_precision`: dates are stored cut down to whole multiples of it.
+    `state_before_etag`: whether the sandbox checks the state of the run before the ETag. A write with both mistakes
+    then gets a 422 and not a 412. `date_precision`: dates are cut to multiples of this time.
 
-    `read_lag`: GETs of runs show each run as it was this long ago. `apply_delay`: an accepted update or
-    action answers with the new ETag, and later writes are compared with it, but GETs and `Sandbox.inspect`
-    show the new state only this much later. `repeat_requests`: every write is handled twice, the second copy
-    right after the first; the value says which of the two answers the client gets.
+    `read_lag`: GETs of runs show each run as it was this many seconds ago. `apply_delay`: the reply to an accepted
+    update or action has the new ETag, and later writes need this new ETag. But GETs and `Sandbox.inspect` show the new
+    state only after this many seconds. `repeat_requests`: with `"first"` or `"second"`, every write is handled twice,
+    the second copy right after the first. The value says which of the two replies the client gets.
 
-    `location`: the form of `Location` (of a new job, and where a draft was launched): `"published"` (as in the
-    documentation's examples, where the last segment is right and the path is not), `"url"` (full URL on the real
-    host), `"path"` (with `/v1`) or `"id"`. `job_seconds` and `job_polls`: how long a job takes, and how many polls
-    at least report it as processing. `job_nulls`: whether fields of a draft job without a value are sent as `null`
-    or left out. `key_reuse`: the answer to an idempotency key that comes again at the same endpoint with another
-    body: the job already made, or 400.
+    `location`: the form of `Location` (of a new job, and of a target group that is no draft): `"published"` (as in the
+    examples of the documentation, where only the last segment is right), `"url"` (a full URL on the real host),
+    `"path"` (with `/v1`) or `"id"`. `job_seconds`, `job_polls`: how long a job takes, and the least number of polls
+    that report it as processing. `job_nulls`: whether fields of a draft job without a value are sent as `null`, or left
+    out. `key_reuse`: the reply if an idempotency key comes again at the same endpoint with another body: the job that
+    was made already, or a 400.
 
-    `last_cursor`: `next_cursor` on the last page of projects and target groups: `"absent"` (left out), `"null"`, or
-    `"empty"` (`""`, as change logs always send it). `endless_lists`: what follows the last page of a list, so that the
-    list never ends: `"same-cursor"` (that page again under its own cursor), `"first-page"`, or `"fresh-cursors"` (empty
-    pages, each with a new cursor). `has_more_backwards`: whether `has_more` of target groups is also true if there are
-    only earlier pages. `discovery_dates`: the form of dates of accounts, projects, target groups and changes:
-    `"milliseconds"` (three fractional digits and `Z`), `"seconds"` (no fraction) or `"offset"` (six fractional digits
-    and an offset). `discovery_nulls`: whether optional fields without a value are sent as `null` or left out.
+    `last_cursor`: the form of `next_cursor` on the last page of projects and target groups: `"absent"` (left out),
+    `"null"`, or `"empty"` (`""`, as on the last page of every change log). `endless_lists`: with another value than
+    `"never"`, lists never end. After the last page comes this page again under its own cursor (`"same-cursor"`), the
+    first page (`"first-page"`), or empty pages, each with a new cursor (`"fresh-cursors"`). `has_more_backwards`:
+    whether `has_more` of target groups is also true if there are only earlier pages. `discovery_dates`: the form of the
+    dates of accounts, projects, target groups and changes: `"milliseconds"` (three fractional digits and `Z`),
+    `"seconds"` (no fraction) or `"offset"` (six fractional digits and an offset). `discovery_nulls`: whether optional
+    fields without a value are sent as `null`, or left out.
 
     `assistant_before_first`: the reply to a GET of an assistant that was never updated: `"404"`, or `"empty"` (an empty
     object without ETag). `assistant_etag_on_write`: whether the reply to an update of an assistant has the new ETag.
-    `assistant_nulls`: whether modules that are not enabled are sent as `null` or left out. `assistant_adds_scale`:
-    whether amounts of money that were sent without `currency_scale` are returned with one.
+    `assistant_nulls`: whether modules that are not enabled are sent as `null`, or left out. `assistant_adds_scale`:
+    whether amounts of money that were sent without `currency_scale` are returned with a `currency_scale`.
     `assistant_noop_steps_etag`: whether an update that changes nothing changes the ETag.
     """
 
@@ -130,7 +131,7 @@ class Behaviour:
             raise ConfigurationError(f"Behaviour(etag={self.etag!r}): must give a text that differs by version")
 
     def etag_of(self, version: int) -> str:
-        """Return the ETag of a version. Raises `ConfigurationError` if the function of `etag` returns no text."""
+        """Return the ETag of a version. Raises `ConfigurationError` if the function `etag` does not return a text."""
         number = version + self.etag_offset
         made: Any = self.etag.format(version=number) if isinstance(self.etag, str) else self.etag(number)
         if not made or checks.header_value("Behaviour", "etag", made) != made.strip():

@@ -18,7 +18,7 @@ def _as_tuple(value: Any) -> Any:
 
 @frozen
 class JobFails:
-    """Let the job that the request makes end `Failed`, with nothing done. `failure` is for draft jobs."""
+    """Let the job that the request makes end as `Failed`, with nothing done. `failure` is for draft jobs."""
 
     __module__ = "fielding_async.sandbox"
 
@@ -30,9 +30,10 @@ class JobFails:
 
 @frozen
 class JobOmits:
-    """Let the bulk job that the request makes omit these target groups: not changed, and in neither list.
+    """Let the bulk job that the request makes omit these target groups.
 
-    It applies only to requests that make a bulk job.
+    The job does not change them, and its result has them neither as updated nor as failed. The fault applies only to
+    requests that make a bulk job.
     """
 
     __module__ = "fielding_async.sandbox"

@@ -65,13 +65,12 @@ class JobFailure:
 
 @frozen(kw_only=True)
 class Write:
-    """One change of a run, in the order applied.
+    """One write that changed a run. Writes are in the order in which they were applied.
 
-    `seq` counts from 1. `operation` is the operation's name; `"touch"` for a write by `Sandbox.touch` or
-    `SecondWriter`, `"start"` or `"end"` for the clock's, `"exchange-pause"` where the exchange
-    paused a live run by itself. A field is `None` if the run did not exist before (a
-    job made it) or if the field does not apply. `request_id` is the `ReceivedRequest.id` of the request that
-    caused the write.
+    `seq` is the number of the write, from 1. `operation` is the name of the operation. It is `"touch"` for a write by
+    `Sandbox.touch` or `SecondWriter`, `"start"` or `"end"` for a change by the clock, and `"exchange-pause"` if the
+    exchange paused a live run by itself. A field is `None` if it does not apply, or if the run did not exist before (a
+    job made it). `request_id` is the `ReceivedRequest.id` of the request that caused the write.
     """
 
     __module__ = "fielding_async.sandbox"
@@ -97,11 +96,11 @@ class Write:
 
 @frozen(kw_only=True)
 class JobRecord:
-    """A draft or bulk job in its current state.
+    """A draft job or a bulk job in its current state.
 
-    `target_group_ids` are those of the request (for a draft job its own one). `updated` and `failed` are a bulk
-    job's results, `created_fielding_run_id` and `failure` a draft job's. `polls` counts the status requests
-    answered.
+    `target_group_ids` are the target groups of the request (for a draft job, its one target group). `updated` and
+    `failed` are the results of a bulk job. `created_fielding_run_id` and `failure` are the results of a draft job.
+    `polls` is the number of requests for the status that were answered.
     """
 
     __module__ = "fielding_async.sandbox"
