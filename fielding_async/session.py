@@ -45,24 +45,28 @@ __all__ = ["FieldingSession", "session_over"]
 class FieldingSession(SessionHandles):
     """A session with the exchange: `async with FieldingSession() as fielding: …`
 
-    It remembers the last ETag of each run. After a conflict or a lost reply it fetches the run and decides whether the
-    action was applied or is still wanted. It paces all requests together. It may be built before any event loop runs;
-    it is used on the loop, thread and process it was entered in.
+    A session remembers the last ETag of each run. After a conflict or a lost reply, it fetches the run, and decides
+    whether the action was applied or is still wanted. It keeps one pace (a limit of requests a second) for all
+    requests. You may create a session before an event loop runs. You may use it only on the event loop, in the thread
+    and in the process in which you entered it.
 
-    `auth`: a token, `BearerToken`, `ClientCredentials`, or an async callable that returns a token; `None` reads
-    `FIELDING_TOKEN`, else `FIELDING_CLIENT_ID` and `FIELDING_CLIENT_SECRET`. `base_url`: `None` reads
-    `FIELDING_BASE_URL`, else it is the exchange's own; plain http is for loopback hosts only. `etag_cache_size`: the
-    most runs remembered. `http`: an `aiohttp.ClientSession` of the caller, whose connections are used, and which is
-    never closed or changed. `proxy`: the URL of an HTTP proxy for https; left out, that of `http`, else that of the
-    environment (`HTTPS_PROXY`, `ALL_PROXY`; not for hosts that `NO_PROXY` names, nor for loopback hosts). `ssl`: an
-    `ssl.SSLContext` for connections; `True` verifies certificates, also where the connector of `http` does not; `False`
-    verifies none, with a warning; left out, the connector of `http` decides, else they are verified.
-    `tracer_provider`, `meter_provider`: of OpenTelemetry; left out, the global ones, also if these are set later.
-    `name`: 1 to 100 printable characters, no blank at either end; it is in metrics, log lines and the `repr`.
-    `shared`: a `Shared` of `fielding_async.coordination`, so that sessions in many processes keep one pace together.
+    `auth`: a token, a `BearerToken`, `ClientCredentials`, or an async callable that returns a token. With `None`, the
+    session reads `FIELDING_TOKEN` or, if this is not set, `FIELDING_CLIENT_ID` and `FIELDING_CLIENT_SECRET`.
+    `base_url`: with `None`, the session reads `FIELDING_BASE_URL` or, if this is not set, uses the address of the
+    exchange. Plain http is allowed for loopback hosts only. `etag_cache_size`: the greatest number of runs that the
+    session remembers. `http`: an `aiohttp.ClientSession` of yours. The session uses its connections, and never closes
+    or changes it. `proxy`: the URL of an HTTP proxy for https. If left out, the session uses the proxy of `http` or, if
+    there is none, the proxy of the environment (`HTTPS_PROXY`, `ALL_PROXY`). It does not use the proxy of the
+    environment for hosts that `NO_PROXY` names, or for loopback hosts. `ssl`: an `ssl.SSLContext` for connections.
+    `True` verifies certificates, even if the connector of `http` does not. `False` verifies no certificates, and causes
+    a warning. If left out, the connector of `http` decides. Without `http`, certificates are then verified.
+    `tracer_provider`, `meter_provider`: providers of OpenTelemetry. If left out, the session uses the global providers,
+    even if these are set later. `name`: 1 to 100 printable characters, with no blank at either end. The name is in
+    metrics, in log lines and in the `repr`. `shared`: a `Shared` of `fielding_async.coordination`, with which sessions
+    in many processes keep one pace together.
 
-    Raises `ConfigurationError` for a bad argument or a missing setting; on entering, also for a version of aiohttp that
-    cannot be used.
+    Raises `ConfigurationError` for a bad argument or a missing setting. Entering the session also raises it if the
+    installed version of aiohttp cannot be used.
     """
 
     __module__ = "fielding_async"
@@ -123,7 +127,7 @@ class FieldingSession(SessionHandles):
 
     @property
     def base_url(self) -> str:
-        """The base URL in force."""
+        """The base URL that the session uses."""
         return self._settings.base_url
 
     def stats(self) -> SessionStats:
@@ -151,15 +155,16 @@ class FieldingSession(SessionHandles):
         await self.aclose()
 
     async def aclose(self, *, drain: float = 0.0) -> None:
-        """Close what the session opened. New calls are refused at once, with `SessionClosedError`.
+        """Close what the session opened. From now on, new calls raise `SessionClosedError`.
 
-        `drain`: the seconds, 0 to 1e9, that calls in progress, and writes whose callers were cancelled, get to end.
-        Then those left are cut off: the calls end in `SessionClosedError`, or in `OutcomeUnknownError` for a write that
-        may be applied. Leaving `async with` is `aclose()`.
+        `drain`: the seconds, 0 to 1e9, that calls in progress, and writes whose callers were cancelled, have to end.
+        After this time, a call that has not ended raises `OutcomeUnknownError` if its write may be applied, and
+        `SessionClosedError` if not.
 
-        Returns when all is closed. If several tasks close the session, each waits, and the shortest `drain` counts. If
-        it is cancelled, the session is still closed, and nothing more is sent. Closing again, or without having
-        entered, does nothing. Raises `ConfigurationError` for a bad `drain`.
+        Returns when all is closed. The end of an `async with` block calls `aclose()`. If several tasks close the
+        session, each of them waits, and the shortest `drain` applies. If `aclose` is cancelled, the session is still
+        closed, and sends nothing more. For a session that is already closed, or was never entered, there is nothing to
+        wait for. Raises `ConfigurationError` for a bad `drain`.
         """
         check_drain(drain)
         engine = self._engine
@@ -201,7 +206,7 @@ class FieldingSession(SessionHandles):
         plan: str | None = None,
         wait: float = 0.0,
     ) -> "PerformAll":
-        """Perform an action on each of many runs; rows come back as they end, as `Done` values.
+        """Perform many rows, each an action on a run. Each row comes back as a `Done` when it has ended.
 
             from fielding_async import Complete
 
@@ -209,29 +214,33 @@ class FieldingSession(SessionHandles):
                 async for done in batch:
                     print(done.ref, done.outcome.effect if done.error is None else done.error)
 
-        `pairs` is read lazily: a row is taken when it could start. Rows of one run keep their order; after one that
-        failed or is unknown the later ones of that run are a `SkippedError`, unless `on_row_failure="continue"`. A bad
-        ref or action is a `ConfigurationError`. Without a journal a callable change may stand for an action, as for
-        `Run.update`; what it raises is the error of its row. What the input raises is raised after the rows before.
-        `concurrency`: the most rows in progress; left out, as many as there are slots for rows: those of `Limits`, of
-        ten or more one less. `look_ahead`: the most rows that wait behind earlier ones of their run. `stop`: whether
-        leaving early waits for what is in flight or cancels it; `batch.leftover` then lists what was taken and not
-        yielded. `stop_on`: called with each row as it ends; once it returns true, no more rows start. `on_conflict` and
-        `timeout` (seconds) are those of each row, as for `Run.perform`.
+        `pairs`: the rows. The batch takes a row from `pairs` only when the row could start. It performs the rows of one
+        run in their order. If a row failed, or if its outcome is unknown, the later rows of its run end in
+        `SkippedError`, unless you pass `on_row_failure="continue"`. A row with a bad ref or action ends in
+        `ConfigurationError`. Without a journal, a callable change can take the place of an action, as for `Run.update`.
+        If it raises an exception, this is the error of the row. If `pairs` raises an exception, the iteration first
+        yields the rows that were taken before, and then raises the exception. `concurrency`: the greatest number of
+        rows in progress. If left out, it is `Limits.concurrency`, or one less if that is ten or more. `look_ahead`: the
+        greatest number of rows that wait for earlier rows of their run. `stop`: whether a batch that is left early
+        waits for the rows in flight or cancels them. `batch.leftover` then has the rows that were taken and not
+        yielded. `stop_on`: a function that is called with each row that has ended. When it has returned true, no more
+        rows start. `on_conflict`, `timeout`: as for `Run.perform`, for each row (`timeout` in seconds).
 
-        `journal`: a file that makes the batch resumable, also after a crash. Each write is on record before it is sent.
-        A later batch with the same rows skips those that ended (with or without success), continues with those in
-        flight under the ETag they were sent under, and performs the others. After one that stays open, later rows of
-        its run are skipped for now. A journal belongs to one exchange and one plan; `plan` (1 to 4096 characters) is a
-        digest of it: without one, other rows are noticed only when they are read.
+        `journal`: the path of a file, with which a later batch can continue this batch, even after a crash. Each write
+        is recorded in the file before it is sent. A later batch with the same rows skips the rows that have ended, with
+        or without success. It continues the rows that were in flight, under the ETags with which they were sent, and
+        performs the other rows. If a row stays open, the later rows of its run are skipped for now. `plan`: a digest of
+        the plan, 1 to 4096 characters. A journal belongs to one exchange and one plan. Without a digest, the batch
+        notices a changed row only when it takes the row.
 
-        `wait`: seconds, 0 to 1e9, that the batch waits at most in an outage. With a `journal` or a `wait` above 0,
-        a row that did not cause its own failure is tried again: three times in all, or after the outage. After `wait`,
-        or if waiting cannot help, the batch stops: open rows are yielded with their error; `batch.outage` says why.
+        `wait`: the seconds, 0 to 1e9, for which the batch waits at most in an outage. With a `journal`, or with a
+        `wait` above 0, the batch tries a row again that did not cause its own failure: up to three times in all, or
+        after the outage. After `wait`, or if waiting cannot help, the batch stops. It then yields the open rows with
+        their errors, and `batch.outage` has the reason.
 
-        Raises `ConfigurationError` for a bad argument, and on entering for a journal that cannot be used;
-        `SessionClosedError` on entering. Out of the iteration: `JournalError`, `SessionClosedError`, what the input or
-        `stop_on` raised, and `ConfigurationError` for an input that is not what the journal holds.
+        Raises `ConfigurationError` for a bad argument. Entering the batch raises `ConfigurationError` if the journal
+        cannot be used, and `SessionClosedError`. The iteration raises `JournalError`, `SessionClosedError`, the
+        exceptions of `pairs` and of `stop_on`, and `ConfigurationError` if `pairs` is not what the journal has.
         """
         from .batch.options import Options
         from .batch.perform_all import journal_file, perform_all

@@ -25,9 +25,9 @@ __all__ = ["Batch"]
 
 
 class Batch:
-    """The rows of a batch as they end: an async iterator of `Done`, from `async with fielding.perform_all(…) as batch`.
+    """A batch in progress: an async iterator of `Done`, from `async with fielding.perform_all(…) as batch`.
 
-    Rows are taken and sent only once it is iterated. It may be iterated by one task at a time.
+    It takes no row and sends nothing before you iterate over it. Only one task at a time may iterate over it.
     """
 
     __module__ = "fielding_async"
@@ -61,12 +61,12 @@ class Batch:
 
     @property
     def taken(self) -> int:
-        """How many rows were taken from the input, including those passed over."""
+        """How many rows were taken from the input, including the rows of `passed`."""
         return self._taken
 
     @property
     def passed(self) -> int:
-        """How many rows were passed over, because the journal says how they ended."""
+        """How many rows were not performed, because the journal has their ends."""
         return self._passed
 
     @property
@@ -76,7 +76,7 @@ class Batch:
 
     @property
     def outage(self) -> Outage | None:
-        """The outage during which the batch waits, or for which it stopped; `None` if there is none.
+        """The outage during which the batch waits, or because of which it stopped; `None` if there is none.
 
         May be read from any thread.
         """
@@ -84,34 +84,34 @@ class Batch:
 
     @property
     def open(self) -> int:
-        """How many rows are waiting to be tried again now, as the row itself did not cause its failure.
+        """How many rows wait to be tried again, because their failure had another cause than the row itself.
 
-        It is 0 once the batch has stopped: such rows are then yielded with `Done.is_open`.
+        It is 0 when the batch has stopped, because the batch then yields these rows, with `Done.is_open`.
         """
         return len(self._rows.open)
 
     @property
     def stuck(self) -> int:
-        """How many rows were given up for this batch after three tries, though the row itself was not the cause.
+        """How many rows failed three times for another cause than the row itself, so that this batch gave them up.
 
-        They are yielded with `Done.is_open`; the next batch with the same journal tries them again.
+        The batch yields them with `Done.is_open`. The next batch with the same journal tries them again.
         """
         return self._rows.stuck
 
     @property
     def earlier(self) -> JournalCounts:
-        """What the journal held when the batch was entered; all 0 without a journal."""
+        """How many rows were in each state when the batch read its journal; all 0 without a journal."""
         return self._earlier
 
     @property
     def leftover(self) -> tuple[Leftover, ...]:
-        """Every row that was taken and not yielded, in input order: never sent, unknown, or ended since."""
+        """The rows that were taken from the input and not yielded, in the order of the input; see `Leftover`."""
         return tuple(sorted(self._rows.leftover(), key=lambda row: row.number))
 
     def stop(self, *, cancel: bool = False) -> None:
-        """Start no more rows. What is in flight is still yielded, or with `cancel` cut off; then the iteration ends.
+        """Start no more rows. Rows in flight are still yielded, or with `cancel` cancelled. Then the iteration ends.
 
-        For signal handlers of the loop, and for any other code on it.
+        Call it on the event loop, for example in a signal handler of the loop.
         """
         self._stop(None)
         if cancel:

@@ -67,7 +67,7 @@ def journal_file(path: "str | os.PathLike[str] | None") -> OpenStorage | None:
 
 
 class PerformAll:
-    """What `FieldingSession.perform_all` returns: `async with` it, and iterate over the `Batch` that this gives."""
+    """What `FieldingSession.perform_all` returns: enter it with `async with`. This gives a `Batch` to iterate over."""
 
     __module__ = "fielding_async"
 

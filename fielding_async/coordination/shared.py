@@ -19,19 +19,21 @@ __all__ = ["Shared"]
 class Shared:
     """One pace and one pause for many sessions, through Redis or Valkey: `FieldingSession(shared=Shared(url))`.
 
-    Sessions of one scope together send no faster than one session would, and pause together after a 429. With
-    `Limits.rate` that is the rate of all of them; without it, one of them learns the pace for all. They also hand each
-    other the runs that they read. While the store cannot be reached no call fails or stalls: each session then goes on
-    at its part of the pace, and returns to the store by itself.
+    Sessions with the same scope together send no faster than one session would, and pause together after a 429.
+    `Limits.rate` is then the rate of all these sessions together. Without `Limits.rate`, one of the sessions finds the
+    pace for all of them. The sessions also give each other the runs that they fetch, as *hints*. If Redis cannot be
+    reached, no call fails or hangs because of this. Each session then continues with its part of the pace, and uses
+    Redis again when it can be reached.
 
-    `url`: `redis://`, `rediss://` or `unix://`; `None` reads `FIELDING_SHARED_URL`. It may hold a password, which is
-    shown nowhere. `scope`: which sessions share, 1 to 200 of the ASCII letters, digits and `. _ : / @ + -`; left out,
-    those with the same base URL and the same client id or token. `expected`: how many sessions there are, 1 or more:
-    what each divides the rate by before it has reached the store; left out, 1. `runs`: whether runs that were read are
-    handed on as hints.
+    `url`: an address that starts with `redis://`, `rediss://` or `unix://`. `None` reads `FIELDING_SHARED_URL`. The
+    address may contain a password, which the SDK shows nowhere. `scope`: a text of 1 to 200 of the ASCII letters,
+    digits and `. _ : / @ + -`. Sessions with the same scope share. If left out, sessions with the same base URL and the
+    same client id or token share. `expected`: the number of sessions, 1 or more. A session that has never reached Redis
+    divides the rate by this number. If left out, it is 1. `runs`: whether the sessions give each other the runs that
+    they fetch.
 
-    One `Shared` may be given to several sessions. Raises `ConfigurationError` for a bad argument, and if redis-py is
-    not installed; a session that is given it, if its token comes from a callable and there is no `scope`.
+    You may pass one `Shared` to several sessions. Raises `ConfigurationError` for a bad argument, and if redis-py is
+    not installed. A session raises it if its token comes from a callable and the `Shared` has no `scope`.
     """
 
     __module__ = "fielding_async.coordination"

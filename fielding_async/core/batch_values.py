@@ -19,16 +19,17 @@ __all__ = [
 ]
 
 LeftoverState = Literal["never sent", "unknown", "ended"]
-"""What is known of a row that was taken from the input and not yielded."""
+"""The state of a row that was taken from the input and not yielded; see `Leftover.state`."""
 
 OnRowFailure = Literal["skip", "continue"]
-"""What becomes of the later rows of a run after one that failed or is unknown.
+"""What a batch does with the later rows of a run if an earlier row of this run failed, or if its outcome is unknown.
 
-If that row has not ended finally, because a resumed batch continues with it, they are skipped for now in either case.
+`"skip"`: they are skipped. `"continue"`: they are performed. If a later batch can still continue the earlier row, the
+later rows are skipped for now in both cases.
 """
 
 StopMode = Literal["drain", "cancel"]
-"""What leaving a batch early does with the rows in flight."""
+"""Whether a batch that is left early waits for its rows in flight (`"drain"`) or cancels them (`"cancel"`)."""
 
 
 @frozen
@@ -46,7 +47,7 @@ class DoneWithOutcome:
     error: None = field(default=None, init=False, repr=False)
     """Always `None`: the other kind of `Done` has an error."""
     number: int = field(default=-1, kw_only=True)
-    """The row's place in the input, from 0. -1 if it was made without one."""
+    """The row's place in the input, from 0; -1 if the value was made without a place."""
     is_open: bool = field(default=False, kw_only=True)
     """Always `False`: a row with an outcome has ended."""
 
@@ -62,19 +63,19 @@ class DoneWithError:
     __module__ = "fielding_async"
 
     ref: RunRef
-    """The run, as the input named it. In a bad row it is what stood in the place of the ref."""
+    """The run, as the input named it. If the row is not valid, this is what the input had in place of the run."""
     action: Action | Any
-    """The action, or the callable change, as the input had it. In a bad row it is what stood in its place."""
+    """The action, or the callable change, as the input had it. If the row is not valid, this is what it had instead."""
     error: Exception
     """Why there is no outcome: an error that `Run.perform` raises, or a `SkippedError` for a row that was not sent."""
     outcome: None = field(default=None, init=False, repr=False)
     """Always `None`: the other kind of `Done` has an outcome."""
     number: int = field(default=-1, kw_only=True)
-    """The row's place in the input, from 0. -1 if it was made without one."""
+    """The row's place in the input, from 0; -1 if the value was made without a place."""
     is_open: bool = field(default=False, kw_only=True)
     """Whether the row has not ended, because `error` has another cause than the row itself, such as an outage.
 
-    The next batch with the same journal tries it again. Without a journal the caller has to.
+    The next batch with the same journal tries the row again. Without a journal, your program has to try it again.
     """
 
     def result(self) -> Never:
@@ -106,13 +107,13 @@ else:
     class Done(metaclass=_DoneType):
         """A row that a batch yields: a `DoneWithOutcome` or a `DoneWithError`.
 
-        To a type checker it is the union of the two. After `if done.error is None` it knows that `done.outcome` is an
-        `Outcome`. Both kinds have the attributes `ref`, `action`, `outcome`, `error`, `number` and `is_open`, and
-        `result()`, which returns the outcome or raises the error.
+        For a type checker, `Done` is the union of the two. After `if done.error is None`, the type checker knows that
+        `done.outcome` is an `Outcome`. Both kinds have the attributes `ref`, `action`, `outcome`, `error`, `number` and
+        `is_open`, and `result()`, which returns the outcome or raises the error.
 
-        `isinstance(value, Done)` is true for both. `Done(ref, action, outcome, error)` makes the one or the other, and
-        raises `ConfigurationError` unless exactly one of outcome and error is given. A type checker accepts
-        `DoneWithOutcome(ref, action, outcome)` and `DoneWithError(ref, action, error)` only.
+        `isinstance(value, Done)` is true for both. `Done(ref, action, outcome, error)` makes one of the two. It raises
+        `ConfigurationError` unless you give exactly one of outcome and error. A type checker accepts only
+        `DoneWithOutcome(ref, action, outcome)` and `DoneWithError(ref, action, error)`.
         """
 
         __module__ = "fielding_async"
@@ -120,11 +121,7 @@ else:
 
 @frozen
 class Leftover:
-    """A row that was taken from the input and not yielded.
-
-    `state` is `"never sent"`; `"unknown"` (its write may or may not be applied); or `"ended"`: it ended while the batch
-    was being left, and `done` says how. `number` is the row's place in the input, from 0.
-    """
+    """A row that was taken from the input and not yielded."""
 
     __module__ = "fielding_async"
 
@@ -133,7 +130,7 @@ class Leftover:
     action: Action | Any
     """The action, or the callable change, as the input had it."""
     state: LeftoverState
-    """`"never sent"`, `"unknown"` (its write may or may not be applied) or `"ended"` (while the batch was left)."""
+    """`"never sent"`; `"unknown"`: its write may or may not be applied; `"ended"`: it ended when the batch was left."""
     done: Done | None = None
     """How the row ended if `state` is `"ended"`, otherwise `None`."""
     number: int = field(default=-1, kw_only=True)
@@ -142,12 +139,9 @@ class Leftover:
 
 @frozen(kw_only=True)
 class Outage:
-    """The exchange cannot be used: a batch starts no rows, and probes with a GET of a run at growing waits.
+    """An outage: the exchange cannot be used. The batch starts no rows, and tests the exchange with GETs of a run.
 
-    `reason` is the last failure, in words. `seconds` is how long the outage has lasted, 0 or more. `next_probe_in` is
-    how many seconds from now the next probe is sent, 0 or more; `None` if none is planned, as while one is in progress.
-    `wait_left` is how many seconds longer the batch waits at most, from 0 to `wait`. `is_given_up`: the batch has
-    stopped waiting and starts no more rows; `wait_left` is then 0.
+    These GETs are the *probes*. The waits between them grow. All times are in seconds.
     """
 
     __module__ = "fielding_async"
@@ -157,8 +151,8 @@ class Outage:
     seconds: float
     """How long the outage has lasted, in seconds, 0 or more."""
     next_probe_in: float | None
-    """Seconds until the next probe, 0 or more; `None` if none is planned, as while one is in progress."""
+    """Seconds until the next probe, 0 or more; `None` if none is planned, for example because one is in progress."""
     wait_left: float
-    """Seconds that the batch waits at most from now, from 0 to `wait`."""
+    """Seconds for which the batch still waits at most, from 0 to the argument `wait`; 0 if it has given up."""
     is_given_up: bool = False
     """Whether the batch has stopped waiting and starts no more rows."""

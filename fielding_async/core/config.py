@@ -58,64 +58,69 @@ def _switch(owner: Any, attribute: "Attribute[Any]", value: Any) -> None:
 class Limits:
     """How many requests a session has in flight, and how fast it sends them.
 
-    `concurrency`: the most requests in flight, at least 1; of ten or more, rows of `perform_all` and polls of jobs
-    leave one to other calls. `rate`: requests a second, above 0, evenly spaced, of which one percent is left unused;
-    `None` if not known. `burst`: how many requests may leave together after idle time when `rate` is set, at least 1.
-    `adaptive`: whether a pace may be learned where no `rate` is set. The session then starts with at most six requests
-    in flight (more if they come one by one) beside a pace that grows with each accepted request; without a 429 it is at
-    full speed within a second. If pauses cost over a third of the time twice in a row, a pace is tried, and dropped if
-    it delivers no more. `max_pause`: the longest that one Retry-After is obeyed, in seconds, above 0; a longer one is
-    cut to it, and then a single request is sent first.
+    `concurrency`: the greatest number of requests in flight, at least 1. If it is ten or more, rows of `perform_all`,
+    pages of lists and polls of jobs leave room for one request of another call. `rate`: the rate limit in requests a
+    second, above 0; `None` if it is not known. The session spaces requests evenly, and leaves one percent of the rate
+    unused. `burst`: how many requests the session may send together after idle time, at least 1; only with a `rate`.
+    `adaptive`: whether the session may search for a pace (a limit of requests a second) without a `rate`. The session
+    then starts with a pace that grows with each accepted request. It sends a request at once if fewer than six requests
+    are in flight (more if they come one by one). Without a 429 it is at full speed within a second. If pauses after
+    429s take more than a third of the time twice in a row, it tries a pace. It drops this pace if it delivers no more
+    requests than pauses alone. `max_pause`: the greatest number of seconds, above 0, for which the session obeys one
+    Retry-After. After a longer Retry-After, it pauses for `max_pause`, and then first sends a single request.
     """
 
     __module__ = "fielding_async"
 
     concurrency: int = field(default=32, validator=_count)
-    """The most requests in flight, at least 1."""
+    """The greatest number of requests in flight, at least 1."""
     rate: float | None = field(default=None, validator=_number(optional=True))
-    """Requests a second, above 0; `None` if not known."""
+    """The rate limit in requests a second, above 0; `None` if it is not known."""
     burst: int = field(default=1, validator=_count)
-    """How many requests may leave together after idle time where `rate` is set, at least 1."""
+    """With a `rate`: how many requests may be sent together after idle time, at least 1."""
     adaptive: bool = field(default=True, validator=_switch)
-    """Whether a pace may be learned where no `rate` is set."""
+    """Whether the session may search for a pace if no `rate` is set."""
     max_pause: float = field(default=120.0, validator=_number())
-    """Seconds: the longest that one Retry-After is obeyed, above 0."""
+    """The greatest number of seconds for which the session obeys one Retry-After, above 0."""
 
 
 @frozen(kw_only=True)
 class Retry:
-    """How often a request is sent again, and after which waits.
+    """How often a request is sent again, and how long the waits before that are.
 
-    `max_attempts`: attempts for each request, at least 1 (429s use up none). `base` and `cap`: the first and the
-    longest ceiling of the full-jitter exponential wait, in seconds, 0 or more. `conflict_base`: the ceiling of the wait
-    after the second 412 of a call, in seconds, 0 or more, or the time of a request if that is longer; after the first
-    there is no wait. With each further 412 the ceiling grows or falls, up to `cap`, by how busy the run was. 0 means no
-    waits after a 412.
+    `max_attempts`: the greatest number of attempts for each request, at least 1. Attempts that got a 429 are not
+    counted. `base`, `cap`: the wait between two attempts is random, from 0 to a ceiling, in seconds. The first ceiling
+    is `base`. The ceiling doubles with each attempt, up to `cap`. Both are 0 or more. `conflict_base`: the ceiling of
+    the random wait after the second 412 of a call, in seconds, 0 or more. If a request takes longer, the ceiling is the
+    time of a request. After the first 412 there is no wait. With each further 412, the ceiling grows or falls, up to
+    `cap`, depending on how busy the run is. With 0, there are no waits after a 412.
     """
 
     __module__ = "fielding_async"
 
     max_attempts: int = field(default=5, validator=_count)
-    """Attempts for each request, at least 1."""
+    """The greatest number of attempts for each request, at least 1."""
     base: float = field(default=0.5, validator=_number(exclusive=False))
-    """Seconds: the first ceiling of the wait between attempts, 0 or more."""
+    """Seconds: the first ceiling of the random wait between attempts, 0 or more."""
     cap: float = field(default=20.0, validator=_number(exclusive=False))
-    """Seconds: the longest ceiling of a wait, 0 or more."""
+    """Seconds: the longest ceiling of a random wait, 0 or more."""
     conflict_base: float = field(default=0.05, validator=_number(exclusive=False))
-    """Seconds: the ceiling of the wait after the second 412 of a call, 0 or more."""
+    """Seconds: the ceiling of the random wait after the second 412 of a call, 0 or more."""
 
 
 @frozen(kw_only=True)
 class Timeout:
     """Time limits, in seconds, above 0.
 
-    `total`: one call, counted from its first permission to send (where nothing but 429s comes back, from the call);
-    `None` for no limit. `connect`: opening a connection. `attempt`: one attempt at a request, from its permission to
-    send to the last byte of its reply. `job`: waiting for a job; `None` for no limit. `queue`: the wait of a call for
-    its turn on the run and its first permission to send together, pauses included, counted from the call; `None` for
-    no limit. A call that waits longer fails with `RateLimitError` if a pause is the reason, otherwise with
-    `DeadlineExceededError`; it fails at once if it is known that the wait cannot end in time. `queue` holds for each
-    poll of a job's `wait` as well. It does not hold for rows of `perform_all`, nor where a call has a `timeout=`.
+    `total`: the time for one call, from its first permission to send (the moment at which the session allows a request
+    to be sent); `None` for no limit. A call that gets no such permission for this time, because the exchange answers
+    with nothing but 429s, fails with `RateLimitError`. `connect`: the time to open a connection. `attempt`: the time
+    for one attempt at a request, from its permission to send to the last byte of its reply. `job`: the time to wait for
+    a job; `None` for no limit. `queue`: the time for which a call may wait for its turn on the run and for its first
+    permission to send, from the start of the call, pauses included; `None` for no limit. A call that waits longer fails
+    with `RateLimitError` if a pause is the reason, and with `DeadlineExceededError` if not. It fails at once if the
+    wait cannot end in time. `queue` applies to each poll of a job's `wait` as well. It does not apply to rows of
+    `perform_all`, to pages of lists, or to a call with `timeout=`.
     """
 
     __module__ = "fielding_async"
@@ -129,7 +134,7 @@ class Timeout:
     job: float | None = field(default=3600.0, validator=_number(optional=True))
     """Seconds to wait for a job, above 0; `None` for no limit."""
     queue: float | None = field(default=None, validator=_number(optional=True))
-    """Seconds that a call waits for its turn and its first permission to send, above 0; `None` for no limit."""
+    """Seconds for which a call may wait for its turn and its first permission to send, above 0; `None` for no limit."""
 
 
 def _kind(value: object) -> str:

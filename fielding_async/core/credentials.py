@@ -83,10 +83,10 @@ class BearerToken:
 
 @frozen(init=False)
 class ClientCredentials:
-    """OAuth 2.0 client credentials; the session fetches its tokens with them and renews them.
+    """OAuth 2.0 client credentials, with which the session fetches and renews its tokens.
 
     Source: RFC 6749, section 4.4, with the fields that the exchange documents. Raises `ConfigurationError` for a
-    missing secret, or a `token_url` that is not https (plain http is for loopback hosts only).
+    missing secret, or a `token_url` that is not https (plain http is allowed for loopback hosts only).
     """
 
     __module__ = "fielding_async"

@@ -287,27 +287,29 @@ class SessionStats:
     waiting: int = 0
     """Requests that wait now for a permission to send: for a slot, the pace, or the end of a pause."""
     waiting_batch: int = 0
-    """Those of `waiting` that let calls go first: rows of `perform_all` and polls of jobs."""
+    """Requests of `waiting` that let others go first: rows of `perform_all`, pages of lists, polls of jobs."""
     waiting_turns: int = 0
     """Calls that wait now for earlier calls of this session on the same run."""
     oldest_wait: float = 0.0
-    """Seconds: the longest time that a request which waits now has waited for its permission; 0 if none waits."""
+    """Seconds for which the oldest of the requests that wait now has waited for its permission; 0 if none waits."""
     pace: float | None = None
-    """Requests a second that are allowed now: configured as `Limits.rate`, or learned. `None` if none is known."""
+    """The pace, in requests a second: `Limits.rate`, or found by the session. `None` if the session has no pace."""
     pause_left: float = 0.0
     """Seconds until the pause after a 429 is over; 0 if there is none."""
     requests: int = 0
-    """HTTP requests that were sent and are over, of all calls, also of those that failed; without those for tokens."""
+    """HTTP requests of all calls that were sent and have ended, with or without success; no requests for tokens."""
     refusals: int = 0
     """Requests that were answered with 429."""
     conflicts: int = 0
     """Conflicts (412), as `Outcome.conflicts` counts them."""
     lost_replies: int = 0
-    """Attempts at a write that may have been applied without a usable reply."""
+    """Attempts at a write that got no usable reply, so that the write may have been applied."""
     unknown: int = 0
     """Calls that ended in `OutcomeUnknownError`."""
     members: int | None = None
-    """Sessions that share one pace, this one included, as last heard; 0 while their store cannot be reached; `None` for
-    a session without `shared`."""
+    """Sessions that share one pace, this session included; `None` for a session without `shared`.
+
+    It is 0 while Redis cannot be reached.
+    """
     runs_cached: int = 0
     """Runs that the session remembers, at most `etag_cache_size`."""

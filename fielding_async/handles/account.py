@@ -19,9 +19,9 @@ __all__ = ["Account", "list_accounts"]
 
 @frozen
 class Account:
-    """The handle of an account, from `session.account(account_id)`. Equal to another of the same session and id.
+    """The handle of an account, from `session.account(account_id)`.
 
-    It does no I/O.
+    Handles with the same session and the same id are equal. Creating a handle sends no request.
     """
 
     __module__ = "fielding_async"
@@ -31,7 +31,7 @@ class Account:
     """The account's id."""
 
     def project(self, project_id: str) -> Project:
-        """Return the handle of one of its projects. Raises `ConfigurationError` unless the id has 26 characters."""
+        """Return the handle of a project of this account. Raises `ConfigurationError` for a bad id."""
         return Project(self._session, self.account_id, check_ulid("project_id", project_id))
 
     def list_projects(

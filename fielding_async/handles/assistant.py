@@ -27,15 +27,18 @@ __all__ = ["Assistant"]
 class Assistant:
     """The handle of a target group's Fielding Assistant, from `target_group.assistant`.
 
-    Equal to another of the same session and ids. `timeout` of its calls: seconds from now; if left out, the session's
-    `Timeout`; `None`: no limit.
+    All calls have this argument:
+
+    `timeout`: seconds from now. If left out, the session's `Timeout` applies. `None` is no limit.
+
+    Handles with the same session and the same ids are equal.
     """
 
     __module__ = "fielding_async"
 
     _session: EngineSource = field(repr=False)
     ref: AssistantRef
-    """The ids of the target group that it belongs to."""
+    """The ids of the target group."""
 
     async def get(self, *, timeout: TimeoutArg = DEFAULT_TIMEOUT) -> FieldingAssistant:
         """Return the current assignment. If there is none yet, it is empty and its `etag` is `None`.

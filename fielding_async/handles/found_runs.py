@@ -44,9 +44,9 @@ class Wanted:
 class FoundRuns:
     """The search for the runs of a project: `async for found in …`, or `await ….all()`.
 
-    Nothing is sent before the first iteration, and only GETs are sent. Each iteration searches from the start. The
-    first error of a read is raised after the runs that were found. An exception of `where`, and `SessionClosedError`,
-    are raised at once.
+    Nothing is sent before the first iteration, and only GETs are sent. Each iteration starts a new search. If a request
+    fails, the iteration first yields the runs that were found, and then raises the error. It raises an exception of
+    `where`, and `SessionClosedError`, at once.
     """
 
     __module__ = "fielding_async"
@@ -74,10 +74,10 @@ class FoundRuns:
 
 
 class FoundRunsIterator:
-    """One search for the runs of a project. Only one task at a time may iterate it.
+    """One search for the runs of a project. Only one task at a time may iterate over it.
 
-    It need not be closed. If a caller leaves it early, its requests are cancelled when it is garbage collected;
-    `aclose()` cancels them at once.
+    You do not have to close it. If you leave the iteration early, its requests are cancelled when Python
+    garbage-collects the iterator. `aclose()` cancels them at once.
     """
 
     __module__ = "fielding_async"

@@ -24,13 +24,13 @@ class _Job(ABC):
     _session: EngineSource = field(repr=False)
     _row: Operation = field(repr=False)
     ids: tuple[tuple[str, Any], ...]
-    """The ids that the job's path has before its own, each with its name."""
+    """The ids in the path of the job, each with its name."""
     job_id: str
-    """The job's id. Source: header `Location` of the reply that made it."""
+    """The job's id. Source: header `Location` of the reply to the request that made the job."""
     idempotency_key: str | None = field(default=None, eq=False)
-    """The key of the request that made it; `None` in a handle rebuilt without it."""
+    """The key of the request that made the job; `None` in a handle that was made from stored ids without it."""
     trace_id: str | None = field(default=None, eq=False)
-    """The W3C trace id of the call that made it; `None` in a rebuilt handle."""
+    """The W3C trace id of the call that made the job; `None` in a handle that was made from stored ids."""
     _made_by: Position | None = field(default=None, eq=False, repr=False, kw_only=True, alias="made_by")
 
     @abstractmethod
@@ -57,16 +57,12 @@ class _Job(ABC):
 
 @frozen
 class BatchJob(_Job):
-    """A bulk job. Equal to another of the same session and ids.
-
-    `job_id`; `idempotency_key` and `trace_id` of the request that made it (`None` in a handle rebuilt without them);
-    `target_group_ids`: the target groups that it was asked to change.
-    """
+    """The handle of a bulk job. Handles with the same session and the same ids are equal."""
 
     __module__ = "fielding_async"
 
     target_group_ids: tuple[str, ...] = field(default=(), eq=False, repr=False)
-    """The target groups that it was asked to change; empty in a handle rebuilt without them."""
+    """The target groups that the job changes; empty in a handle that was made from stored ids without them."""
 
     def _decode(self, body: bytes, report: Report) -> BatchResult:
         return decode_batch_result(body, self.target_group_ids, report)
@@ -78,10 +74,10 @@ class BatchJob(_Job):
         return not self.target_group_ids or ref.target_group_id in self.target_group_ids
 
     async def status(self, *, timeout: TimeoutArg = DEFAULT_TIMEOUT) -> BatchResult:
-        """Return the job as it stands. `timeout`: seconds from now.
+        """Return the job as it is now. `timeout`: seconds from now.
 
-        Source: `GET …/batch-jobs/…-by-target-group-id/{job_id}`. Raises `NotFoundError`, `TransportError` and the
-        other errors of a read.
+        Source: `GET …/batch-jobs/…-by-target-group-id/{job_id}`. Raises `NotFoundError`, `TransportError` and the other
+        errors of a read.
         """
         result: BatchResult = await self._status(timeout)
         return result
@@ -94,10 +90,14 @@ class BatchJob(_Job):
     ) -> BatchResult:
         """Wait until the job has ended, and return its result, which lists the target groups that failed.
 
-        Polls at growing, jittered intervals, or as the reply's Retry-After says. `timeout`: seconds from now (left
-        out: `Timeout.job`; `None`: no limit). `on_poll` (plain or async) is called with each result. Raises
-        `JobFailedError` for a job that ended `Failed`, `DeadlineExceededError` when time ran out: the exchange
-        continues the job, and `wait` can be called again.
+        The call polls the job. The random waits between the polls grow, and are at least as long as the Retry-After of
+        the last reply.
+
+        `timeout`: seconds from now. If left out, `Timeout.job` applies. `None` is no limit. `on_poll`: a function,
+        plain or async, that is called with the result of each poll.
+
+        Raises `JobFailedError` for a job that ended `Failed`, and `DeadlineExceededError` when time ran out: the
+        exchange continues the job, and you can call `wait` again.
         """
         result: BatchResult = await self._wait(timeout, on_poll)
         return result
@@ -105,9 +105,9 @@ class BatchJob(_Job):
 
 @frozen
 class DraftJob(_Job):
-    """A launch-from-draft or schedule-from-draft job. Equal to another of the same session and ids.
+    """The handle of a launch-from-draft or schedule-from-draft job.
 
-    `job_id`; `idempotency_key` and `trace_id` of the request that made it (`None` in a handle rebuilt without them).
+    Handles with the same session and the same ids are equal.
     """
 
     __module__ = "fielding_async"
@@ -119,7 +119,7 @@ class DraftJob(_Job):
         return all(getattr(ref, name, value) == value for name, value in self.ids)
 
     async def status(self, *, timeout: TimeoutArg = DEFAULT_TIMEOUT) -> DraftResult:
-        """Return the job as it stands. `timeout`: seconds from now.
+        """Return the job as it is now. `timeout`: seconds from now.
 
         Source: `GET …/fielding-run-jobs/…-from-draft/{job_id}`. Raises `NotFoundError`, `TransportError` and the other
         errors of a read.
@@ -135,8 +135,9 @@ class DraftJob(_Job):
     ) -> DraftResult:
         """Wait until the job has ended, and return its result: see `BatchJob.wait`.
 
-        `timeout`: seconds from now (left out: `Timeout.job`; `None`: no limit). Raises `JobFailedError`, whose `result`
-        has the reasons, for a job that ended `Failed`.
+        `timeout`: seconds from now. If left out, `Timeout.job` applies. `None` is no limit.
+
+        Raises `JobFailedError`, whose `result` has the reasons, for a job that ended `Failed`.
         """
         result: DraftResult = await self._wait(timeout, on_poll)
         return result

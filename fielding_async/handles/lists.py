@@ -20,12 +20,12 @@ T = TypeVar("T")
 class Listing(Generic[T]):
     """A list of the exchange, fetched page by page: `async for item in …`, or `items = await ….all()`.
 
-    Nothing is sent before the first iteration. Each iteration starts from the start. While the entries of a page
-    are read, the next page is fetched. The requests have the lowest priority in the session, as rows of `perform_all`
-    do, and are retried like every GET. `timeout` applies to each request, in seconds.
+    Nothing is sent before the first iteration. Each iteration starts with the first entry. While your program reads the
+    entries of a page, the session fetches the next page. The requests have the lowest priority in the session, like
+    rows of `perform_all`, and are retried like every GET. `timeout` applies to each request, in seconds.
 
-    An iteration raises the errors of a read after the entries before them, `ProtocolError` for a list that would never
-    end, and `SessionClosedError`.
+    If a request fails, the iteration first yields the entries of the pages before, and then raises the error. It also
+    raises `ProtocolError` for a list that would never end, and `SessionClosedError`.
     """
 
     __module__ = "fielding_async"
@@ -58,8 +58,8 @@ class Listing(Generic[T]):
 class ListingIterator(Generic[T]):
     """One iteration over a `Listing`, by one task at a time. Its `timeout` applies to each request, in seconds.
 
-    It need not be closed. If a caller leaves it early, the request in flight is cancelled when it is garbage collected;
-    `aclose()` cancels it at once.
+    You do not have to close it. If you leave the iteration early, the request in flight is cancelled when Python
+    garbage-collects the iterator. `aclose()` cancels the request at once.
     """
 
     __module__ = "fielding_async"

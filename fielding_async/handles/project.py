@@ -36,12 +36,16 @@ __all__ = ["Project", "batch_job"]
 
 @frozen
 class Project:
-    """A project: `session.project(account_id, project_id)` makes one. Equal to another of the same session and ids.
+    """The handle of a project, from `session.project(account_id, project_id)`.
 
-    Its bulk calls make a job over many target groups. They share these arguments: `target_group_ids` (at least one,
-    none twice), `idempotency_key` (left out: a UUID4, made once and sent unchanged on every retry, so that there is one
-    job even if a reply is lost), `timeout` (seconds from now, as for all calls). They raise `OutcomeUnknownError`, with
-    the key, if the job may have been made and no reply came.
+    Handles with the same session and the same ids are equal. Each bulk call (`launch`, `pause`, `resume`, `complete`,
+    `relaunch`) makes one job for many target groups. The bulk calls have these arguments:
+
+    `target_group_ids`: one id or more, and none of them twice. `idempotency_key`: if left out, the call makes a UUID4.
+    It sends the same key with every retry, so that there is one job even if a reply is lost. `timeout`: seconds from
+    now, as for all calls.
+
+    The bulk calls raise `OutcomeUnknownError`, with the key, if the job may have been made and no reply came.
     """
 
     __module__ = "fielding_async"
@@ -53,7 +57,7 @@ class Project:
     """The project's id."""
 
     def target_group(self, target_group_id: str) -> TargetGroup:
-        """Return the handle of one of its target groups. Raises `ConfigurationError` for an id that cannot be one."""
+        """Return the handle of a target group of this project. Raises `ConfigurationError` for a bad id."""
         group = check_ulid("target_group_id", target_group_id)
         return TargetGroup(self._session, self.account_id, self.project_id, group)
 
@@ -89,9 +93,9 @@ class Project:
         `status`: one or more of `TargetGroupStatus`. `search`: 1 to 128 characters that occur in the name or short id.
         `country`: one or more codes of two lower-case letters, such as `us`. `language`: one or more codes of three
         lower-case letters, such as `eng`. `exclusion_status`: whether exclusions are enabled. `project_manager_id`: the
-        UUID of a user. `human_readable_ids`: short ids (7 characters). `target_group_customer_reference_numbers`:
-        reference numbers. Each of these last two excludes all other filters. `page_size`: target groups for each
-        request, 1 to 100. `timeout`: seconds for each page.
+        UUID of a user. `human_readable_ids`: short ids (7 characters). No other filter may be given with this filter.
+        `target_group_customer_reference_numbers`: reference numbers. No other filter may be given with this filter.
+        `page_size`: target groups for each request, 1 to 100. `timeout`: seconds for each page.
 
         Source: `GET …/projects/{project_id}/target-groups`. Raises `ConfigurationError` for a bad argument; the errors
         of a read are raised by the iteration.
@@ -121,14 +125,15 @@ class Project:
     ) -> FoundRuns:
         """Search for the project's runs: `async for found in project.find_runs(status="live"): …`
 
-        The target groups are fetched page by page, and the runs of several target groups at the same time. Each run is
-        yielded once, as soon as it is found. Drafts have no run and are left out. A target group that no longer exists
-        (404) is skipped, and counted by `vanished` of the iterator. The runs have no ETag.
+        The session fetches the target groups page by page, and the runs of several target groups at the same time. It
+        yields each run once, as soon as it has found the run. Drafts have no run and are left out. A target group that
+        no longer exists (404) is skipped, and counted by `vanished` of the iterator. The runs have no ETag.
 
-        `status`: one or more of `RunStatus`, compared with each run after it is fetched. `target_group_status`: one or
-        more of `TargetGroupStatus`. `search`: 1 to 128 characters that occur in the target group's name or short id.
-        The last two are sent to the exchange. `where`: a plain callable that gets a `FoundRun` and returns whether to
-        yield it. `concurrency`: the most requests in flight, 1 to 1000. `timeout`: seconds for each request.
+        `status`: one or more of `RunStatus`. The session compares the status of each run after it has fetched the run.
+        `target_group_status`: one or more of `TargetGroupStatus`; the exchange applies this filter. `search`: 1 to 128
+        characters that occur in the target group's name or short id; the exchange applies this filter. `where`: a
+        function (not async) that gets a `FoundRun`, and returns whether to yield it. `concurrency`: the greatest number
+        of requests in flight, 1 to 1000. `timeout`: seconds for each request.
 
         Source: `GET …/projects/{project_id}/target-groups` and `GET …/fielding-runs`. Raises `ConfigurationError` for a
         bad argument; the errors of a read are raised by the iteration.

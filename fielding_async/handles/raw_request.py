@@ -32,18 +32,18 @@ async def request(
         found = await fielding.request("GET", "/demand/accounts/101/reports", params={"page_size": 50})
         print(found.status, found.json, found.headers.get("Content-Type"))
 
-    `method`: `"GET"`, `"POST"`, `"PUT"`, `"PATCH"` or `"DELETE"`. `path`: below the base URL, percent-encoded; it
-    starts with a slash, and has no host, query, fragment, empty or dot segment. `params`: the query, a mapping or pairs
-    of name and value. A value is a str, an int, a bool (sent as `true` or `false`) or a list of these (the name is
-    repeated). `json`: the body, any JSON value; `None`: no body. A GET has no body. `headers`: more headers, such as
-    `If-Match` or `Idempotency-Key`, except those that the session sets and those that change what the request means.
-    `timeout`: seconds from now.
+    `method`: `"GET"`, `"POST"`, `"PUT"`, `"PATCH"` or `"DELETE"`. `path`: the path below the base URL, percent-encoded.
+    It starts with a slash. It has no host, no query, no fragment, no empty segment, and no segment `.` or `..`.
+    `params`: the query, a mapping or pairs of name and value. A value is a str, an int, a bool (sent as `true` or
+    `false`) or a list of these (the name is then sent several times). `json`: the body, any JSON value; `None`: no
+    body. A GET has no body. `headers`: more headers, such as `If-Match` or `Idempotency-Key`. The headers that the
+    session sets, and headers that change what the request means, are not allowed. `timeout`: seconds from now.
 
-    A GET is retried like every read. Any other method is sent once. It is sent again only if it never left, or after a
-    response that means that nothing was applied (429; 401, or 403 for a token that may have expired). If it may have
-    been applied and no usable reply came (a timeout, a cut connection, a 5xx, an error page of a gateway, a body that
-    is not JSON), the call raises `OutcomeUnknownError`: check what it changes before you send it again. POST and PUT
-    below `fielding-runs/…` are refused: use `Run.perform`.
+    A GET is retried like every read. A request with another method is sent once. The session sends it again only if it
+    was not sent at all, or after a response that means that nothing was applied (429; 401, or 403 for a token that may
+    have expired). If it may have been applied and no usable reply came (a timeout, a cut connection, a 5xx, an error
+    page of a gateway, a body that is not JSON), the call raises `OutcomeUnknownError`. Then fetch what the request
+    changes before you send it again. A POST or PUT below `fielding-runs/…` is refused: use `Run.perform`.
 
     Raises `ConfigurationError` for a bad argument, before anything is sent; `APIError` or a subclass by the status of
     the response; `ProtocolError` for a reply to a GET that is not JSON; `TransportError`; `DeadlineExceededError`;

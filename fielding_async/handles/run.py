@@ -30,25 +30,27 @@ __all__ = ["Run"]
 
 @frozen
 class Run:
-    """A fielding run: `session.run(…)` makes one. Equal to another of the same session and ids.
+    """The handle of a fielding run, from `session.run(…)`. Handles with the same session and the same ids are equal.
 
-    Every action returns an `Outcome`, and raises: `OutcomeUnknownError` (it is unknown whether the write was
-    applied), `PreconditionFailedError` (refused by `seen=` or `on_conflict="raise"`), `InvalidRunStateError` (the
-    server does not allow it in this state), `NotFoundError`, `PermissionDeniedError`, `AuthenticationError`,
+    All actions have these arguments:
+
+    `seen`: a `FieldingRun` from `get()`, on which your decision is based. The call first tries the ETag of `seen`. The
+    action is refused if the status or a date of the run has changed since. `on_conflict`: what the call does after a
+    conflict. `"reapply"` fetches the run, and sends the action again if it is still wanted. `"raise"` refuses the
+    action. `timeout`: seconds from now. If left out, the session's `Timeout` applies. `None` is no limit.
+
+    Every action returns an `Outcome`, and raises: `OutcomeUnknownError` (it is unknown whether the write was applied),
+    `PreconditionFailedError` (refused by `seen=` or `on_conflict="raise"`), `InvalidRunStateError` (the exchange does
+    not allow the action in this state of the run), `NotFoundError`, `PermissionDeniedError`, `AuthenticationError`,
     `BadRequestError`, `RateLimitError`, `ServerError`, `TransportError`, `ProtocolError`, `DeadlineExceededError`,
     `ConfigurationError`, `SessionClosedError`.
-
-    They share these arguments. `seen`: a `FieldingRun` from `get()` that the decision is based on; its ETag is the
-    first that is tried, and the action is refused if status or either date has changed since. `on_conflict`:
-    `"reapply"` fetches the run and sends again if the action is still wanted; `"raise"` refuses. `timeout`: seconds
-    from now; left out, the session's `Timeout`; `None`, no limit.
     """
 
     __module__ = "fielding_async"
 
     _session: EngineSource = field(repr=False)
     ref: RunRef
-    """The four ids that name the run."""
+    """The four ids of the run."""
 
     async def get(self, *, timeout: TimeoutArg = DEFAULT_TIMEOUT) -> FieldingRun:
         """Return the run as it is now. Source: `GET …/fielding-runs/{fielding_run_id}`. Raises the errors of a read."""
@@ -61,7 +63,7 @@ class Run:
         on_conflict: OnConflict = "reapply",
         timeout: TimeoutArg = DEFAULT_TIMEOUT,
     ) -> Outcome:
-        """Launch a scheduled run now. The length of its fielding time is kept, and the outcome has the new dates.
+        """Launch a scheduled run now. The duration of the run does not change, and the outcome has the new dates.
 
         Source: `POST …/fielding-runs/{fielding_run_id}/launch-now`.
         """
@@ -138,12 +140,13 @@ class Run:
         on_conflict: OnConflict = "reapply",
         timeout: TimeoutArg = DEFAULT_TIMEOUT,
     ) -> Outcome:
-        """Change the run's dates: aware datetimes, floored to milliseconds; a bound left out stays as it is.
+        """Change the dates of the run: aware datetimes, floored to milliseconds. A date that you leave out is kept.
 
-        Or pass an `Update`. Or pass a callable that gets the `FieldingRun` as it is now and returns an `Update`, or
-        `None` for nothing to do. It is called again after every conflict, so that increments by many writers all count;
-        its exceptions pass through, nothing sent. In a run known from this session's last write, `last_changed_at` and
-        `last_changed_by` are `None`.
+        Or pass an `Update`. Or pass a callable that gets the `FieldingRun` as it is now, and returns an `Update`, or
+        `None` if there is nothing to do. The session calls the callable again after every conflict, so that the
+        increments of several writers all count. If the callable raises an exception, `update` raises it, and sends
+        nothing more. If the session knows the run from its own last write, `last_changed_at` and `last_changed_by` are
+        `None`.
 
             from datetime import timedelta
             from fielding_async import Update
@@ -172,7 +175,7 @@ class Run:
         on_conflict: OnConflict = "reapply",
         timeout: TimeoutArg = DEFAULT_TIMEOUT,
     ) -> Outcome:
-        """Perform an action given as a value: `LaunchNow()`, `Pause()`, `Update(end_fielding_at=…)`, …"""
+        """Perform an action that you pass as a value: `LaunchNow()`, `Pause()`, `Update(end_fielding_at=…)`, …"""
         return await self._perform(check_action(action), seen, on_conflict, timeout)
 
     def _perform(

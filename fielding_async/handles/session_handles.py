@@ -52,7 +52,7 @@ class SessionHandles(ABC):
     def run(self, account_id: int, project_id: str, target_group_id: str, fielding_run_id: str) -> Run: ...
 
     def run(self, *args: Any, **kwargs: Any) -> Run:
-        """Return the handle of a run: from its `RunRef`, a `Run`, its four ids, or their text.
+        """Return the handle of a run, from its `RunRef`, a `Run`, its four ids, or the text of its ids.
 
         The text is `"account/project/target_group/run"`. Raises `ConfigurationError` for a bad id.
         """
@@ -104,7 +104,7 @@ class SessionHandles(ABC):
         kind: Literal["launch", "schedule"],
         idempotency_key: str | None = None,
     ) -> "DraftJob":
-        """Rebuild the handle of a launch-from-draft or schedule-from-draft job from stored ids.
+        """Return the handle of a launch-from-draft or schedule-from-draft job whose ids you have stored.
 
         Raises `ConfigurationError` for a bad id.
         """
@@ -125,8 +125,9 @@ class SessionHandles(ABC):
         target_group_ids: tuple[str, ...] = (),
         idempotency_key: str | None = None,
     ) -> "BatchJob":
-        """Rebuild the handle of a bulk job from stored ids; with `target_group_ids` its result can list the missing.
+        """Return the handle of a bulk job whose ids you have stored.
 
+        If you pass `target_group_ids`, the result of the job can list the target groups that are `missing` in it.
         Raises `ConfigurationError` for a bad id.
         """
         check_kind(kind, "launch", "pause", "resume", "complete", "relaunch")

@@ -32,10 +32,14 @@ __all__ = ["TargetGroup", "draft_job"]
 
 @frozen
 class TargetGroup:
-    """A target group: `project.target_group(id)` makes one. Equal to another of the same session and ids.
+    """The handle of a target group, from `project.target_group(id)`.
 
-    Its calls share these arguments: `timeout` (seconds from now), and `idempotency_key` (left out: a UUID4, made once
-    and sent unchanged on every retry, so that there is one job even if a reply is lost).
+    The calls have these arguments:
+
+    `timeout`: seconds from now. `idempotency_key`: if left out, the call makes a UUID4. It sends the same key with
+    every retry, so that there is one job even if a reply is lost.
+
+    Handles with the same session and the same ids are equal.
     """
 
     __module__ = "fielding_async"
@@ -49,13 +53,13 @@ class TargetGroup:
     """The target group's id."""
 
     def run(self, fielding_run_id: str) -> Run:
-        """Return the handle of one of its runs. Raises `ConfigurationError` for an id that cannot be one."""
+        """Return the handle of a run of this target group. Raises `ConfigurationError` for an id that cannot be one."""
         run = check_plain_id("fielding_run_id", fielding_run_id)
         return Run(self._session, RunRef(self.account_id, self.project_id, self.target_group_id, run))
 
     @property
     def assistant(self) -> Assistant:
-        """The handle of its Fielding Assistant."""
+        """The handle of the target group's Fielding Assistant."""
         return Assistant(self._session, AssistantRef(self.account_id, self.project_id, self.target_group_id))
 
     def _ids(self) -> dict[str, Any]:
@@ -92,7 +96,7 @@ class TargetGroup:
     def list_changes(
         self, *, types: str | Iterable[str] | None = None, page_size: int = 50, timeout: TimeoutArg = DEFAULT_TIMEOUT
     ) -> Listing[TargetGroupChange]:
-        """Return a list of the changes in the target group's change log, in the order of the exchange.
+        """Return a list of the changes in the target group's change log, in the order in which the exchange lists them.
 
         `types`: only changes of this type or these types, such as `"status_change"`. `page_size`: batches of changes
         for each request, 1 to 50. `timeout`: seconds for each page.
@@ -107,10 +111,12 @@ class TargetGroup:
     async def launch_from_draft(
         self, *, end_fielding_at: datetime, idempotency_key: str | None = None, timeout: TimeoutArg = DEFAULT_TIMEOUT
     ) -> DraftJob:
-        """Make a job that launches a draft target group; it ends at `end_fielding_at` (aware, floored to milliseconds).
+        """Make a job that launches a draft target group.
 
-        Source: `POST …/fielding-run-jobs/launch-from-draft`. Raises `OutcomeUnknownError`, with the idempotency key,
-        if the job may have been made and no reply came.
+        `end_fielding_at`: the end of the run, an aware datetime, floored to milliseconds.
+
+        Source: `POST …/fielding-run-jobs/launch-from-draft`. Raises `OutcomeUnknownError`, with the idempotency key, if
+        the job may have been made and no reply came.
         """
         end = floor_to_milliseconds("end_fielding_at", end_fielding_at)
         return await self._make("launch-from-draft", {"end_fielding_at": to_text(end)}, idempotency_key, timeout)
@@ -123,7 +129,9 @@ class TargetGroup:
         idempotency_key: str | None = None,
         timeout: TimeoutArg = DEFAULT_TIMEOUT,
     ) -> DraftJob:
-        """Make a job that schedules a draft target group (aware datetimes, floored to milliseconds).
+        """Make a job that schedules a draft target group.
+
+        `start_fielding_at`, `end_fielding_at`: start and end of the run, aware datetimes, floored to milliseconds.
 
         Source: `POST …/fielding-run-jobs/schedule-from-draft`. Raises as `launch_from_draft` does.
         """

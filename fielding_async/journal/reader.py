@@ -127,9 +127,9 @@ class ReadJournal(os.PathLike[str]):
 
 
 def read_journal(path: "str | os.PathLike[str]") -> JournalSummary:
-    """Return what a journal holds: without a lock, and also while a batch writes it.
+    """Return a summary of a journal. It takes no lock, so a batch may write the journal at the same time.
 
-    Raises `ConfigurationError` if it cannot be read, is a symbolic link or is no journal.
+    Raises `ConfigurationError` if the journal cannot be read, is a symbolic link, or is not a journal.
     """
     replay = Replay()
     binding = _read_all(path, replay, read_head(path))
@@ -168,10 +168,10 @@ def _summary(
 
 
 def journal_rows(path: "str | os.PathLike[str]", *, all: bool = False) -> Iterator[JournalRow]:  # noqa: A002 - reads well
-    """Yield the rows that did not end well, or with `all` every row on record.
+    """Yield the rows of a journal that have not ended with success, or with `all` every row that is recorded.
 
-    Rows come in the order in which they ended; those that are stuck come after them, and those in flight last. The
-    journal can be read while a batch writes it. Raises `ConfigurationError` if it cannot be read or is no journal.
+    Rows come in the order in which they ended. Stuck rows come after them, and rows in flight come last. A batch may
+    write the journal at the same time. Raises `ConfigurationError` if the journal cannot be read or is not a journal.
     """
     replay = Replay(keep=True, keep_done=all)
     for _ in _read(path, replay, read_head(path)):
@@ -185,9 +185,10 @@ journal_rows.__module__ = "fielding_async"
 
 
 def journal_events(path: "str | os.PathLike[str]") -> Iterator[JournalEvent]:
-    """Yield the events of whole batches, such as outages, in the order of the file.
+    """Yield the events of whole batches that a journal has, such as outages, in the order of the file.
 
-    The journal can be read while a batch writes it. Raises `ConfigurationError` if it cannot be read or is no journal.
+    A batch may write the journal at the same time. Raises `ConfigurationError` if the journal cannot be read or is not
+    a journal.
     """
     replay = Replay(keep=True)
     for _ in _read(path, replay, read_head(path)):

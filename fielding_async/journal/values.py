@@ -31,7 +31,7 @@ EndState = Literal["done", "failed", "unknown", "skipped"]
 """How a row ended."""
 
 JournalRowState = Literal["done", "failed", "unknown", "skipped", "stuck", "in flight", "not begun"]
-"""What is on record of a row; see `JournalRow.state`."""
+"""The recorded state of a row; see `JournalRow.state`."""
 
 ResolvedRuns = dict[tuple[int, str], dict[str, str]]
 """The fielding run of each target group, by account and project and then by target group."""
@@ -68,10 +68,9 @@ def _address(url: str) -> object:
 
 @frozen(kw_only=True)
 class JournalCounts:
-    """How many rows of a journal ended in each way.
+    """How many rows of a journal are in each state.
 
-    `in_flight`: a write may be applied, and no end is on record. `stuck`: set aside after three tries, a write of some
-    of them may be applied; a batch that is resumed tries them again. A row that is stuck is not counted as in flight.
+    The writes of stuck rows may have been applied. A batch that continues the journal tries these rows again.
     """
 
     __module__ = "fielding_async"
@@ -79,19 +78,19 @@ class JournalCounts:
     done: int = 0
     """Rows that ended with an outcome."""
     failed: int = 0
-    """Rows that ended with an error, without those that are unknown or skipped."""
+    """Rows that ended with an error, except those that are counted as unknown or skipped."""
     unknown: int = 0
     """Rows that ended in `OutcomeUnknownError`."""
     skipped: int = 0
     """Rows that ended in `SkippedError`: they were not sent."""
     in_flight: int = 0
-    """Rows whose write may be applied, and of which no end is on record."""
+    """Rows that were in progress: their writes may have been applied, and no end is recorded."""
     stuck: int = 0
-    """Rows that were set aside after three tries; they are not counted as in flight."""
+    """Rows that failed three times and were set aside; they are not counted as in flight."""
 
     @property
     def ended(self) -> int:
-        """How many rows have ended, one way or another."""
+        """How many rows have ended: done, failed, unknown or skipped."""
         return self.done + self.failed + self.unknown + self.skipped
 
 
@@ -99,13 +98,12 @@ class JournalCounts:
 class JournalSummary:
     """What a journal holds.
 
-    `plan` is the digest of the plan that it is bound to, if one was passed. `outcomes` counts the rows that ended, by
-    the name of the action and by `accepted`, `already`, `unconfirmed`, `failed`, `unknown` or `skipped`.
+    Each key of `outcomes` is a pair: the name of the action, and `accepted`, `already`, `unconfirmed`, `failed`,
+    `unknown` or `skipped`.
 
-    `format` is that of the file's first line. `began_at` and `last_written_at` are the times of the first and the last
-    group of records, aware and in UTC, by the clock of the machine that wrote them; `None` where there is none, and
-    for groups of format 1. `resolved_runs` is the number of target groups whose run is recorded; it is above 0 only for
-    a plan of `fielding apply` that names target groups and no runs.
+    A journal consists of groups of records. `began_at` and `last_written_at` are the times of the first and of the last
+    group, by the clock of the machine that wrote the group. They are `None` if there is no group, and for groups of
+    format 1. `resolved_runs` is above 0 only for a plan of `fielding apply` that names target groups and no runs.
     """
 
     __module__ = "fielding_async"
@@ -115,37 +113,31 @@ class JournalSummary:
     api_version: str
     """The version of the API that the journal belongs to."""
     plan: str | None
-    """The digest of the plan that it is bound to; `None` if none was passed."""
+    """The digest of the plan that the journal belongs to; `None` if no digest was passed."""
     counts: JournalCounts
-    """How many rows are in which state."""
+    """The number of rows in each state."""
     outcomes: Mapping[tuple[str, str], int]
-    """How many rows ended how, by the name of the action and the end."""
+    """The number of rows that ended, by the name of the action and the way in which they ended."""
     began_at: datetime | None = None
-    """When the first group of records was written, aware, in UTC; `None` where that is not on record."""
+    """When the first group of records was written, aware, in UTC; `None` if that is not recorded."""
     last_written_at: datetime | None = None
-    """When the last group of records was written, aware, in UTC; `None` where that is not on record."""
+    """When the last group of records was written, aware, in UTC; `None` if that is not recorded."""
     format: int
-    """The format of its first line, 1 or 2."""
+    """The format of the journal, 1 or 2, as in its first line."""
     resolved_runs: int = 0
-    """How many target groups have their run on record."""
+    """The number of target groups whose run is recorded."""
 
 
 @frozen(kw_only=True)
 class JournalRow:
     """A row of a journal.
 
-    `number` is its place in the input, from 0. `ref` and `action` are `None` if they were not valid; for a row in
-    flight in a journal of format 1, `ref` is not on record. `state` is `"done"`, `"failed"`, `"unknown"`, `"skipped"`,
-    `"stuck"` (set aside after three tries; a batch that is resumed tries it again) or `"in flight"` (its write may be
-    applied, and no end is on record); of a plan in PostgreSQL also `"not begun"`. `effect` is that of a row that is
-    done, see `Outcome.effect`. `error` is the name of the error's class, `message` its text; both are empty for a row
-    that is done or in flight.
+    `state` is one of these:
 
-    `time` is when the group of records with the end was written (in flight: that with the last intent), aware and in
-    UTC; `None` in format 1. `before` is the run under whose ETag the last write of the row was sent, without the ids of
-    account, project and target group; `None` if nothing was sent. `etag` is the run's ETag as our accepted write left
-    it, `None` where that is not known. `conflicts` is `Outcome.conflicts`. `if_match` is that of the
-    row's plan, if it has one.
+    - `"done"`, `"failed"`, `"unknown"` or `"skipped"`: the row has ended.
+    - `"stuck"`: the row failed three times and was set aside. A batch that continues the journal tries it again.
+    - `"in flight"`: the write of the row may have been applied, and no end is recorded.
+    - `"not begun"`: only in a plan in PostgreSQL.
     """
 
     __module__ = "fielding_async"
@@ -153,44 +145,46 @@ class JournalRow:
     number: int
     """The row's place in the input, from 0."""
     ref: RunRef | None
-    """The run; `None` if it is not on record or was not valid."""
+    """The run; `None` if it was not valid or, for a row in flight in a journal of format 1, is not recorded."""
     action: Action | None
     """The action; `None` if it was not valid."""
     state: JournalRowState
-    """What is on record of the row, as above."""
+    """The recorded state of the row: see above."""
     effect: Effect | None = None
-    """The effect of a row that is done, otherwise `None`."""
+    """The effect of a row that is done, as in `Outcome.effect`; otherwise `None`."""
     error: str = ""
     """The name of the error's class; empty for a row that is done or in flight."""
     message: str = ""
     """The text of the error; empty for a row that is done or in flight."""
     trace_id: str | None = None
-    """The W3C trace id of the call; `None` where it is not on record."""
+    """The W3C trace id of the call; `None` if it is not recorded."""
     time: datetime | None = None
-    """When the group of records with the end, or with the last intent, was written, aware, in UTC; `None` in format
-    1."""
+    """When the end of the row was recorded (for a row in flight: its last write), aware, in UTC; `None` in format 1."""
     before: FieldingRun | None = None
-    """The run under whose ETag the last write was sent; `None` if nothing was sent."""
+    """The run under whose ETag the last write was sent; `None` if nothing was sent.
+
+    It has no ids of account, project and target group.
+    """
     etag: str | None = None
-    """The run's ETag as our accepted write left it; `None` where that is not known."""
+    """The ETag of the run after our accepted write; `None` if it is not known."""
     conflicts: int = 0
-    """412s met, as `Outcome.conflicts`."""
+    """The number of 412s that the row got, as in `Outcome.conflicts`."""
     if_match: str | None = None
-    """The only ETag that the row may be sent under; `None` if its plan names none."""
+    """The only ETag under which the row may be sent; `None` if the row's plan names none."""
 
 
 @frozen(kw_only=True)
 class JournalEvent:
     """Something that happened to a whole batch.
 
-    `kind` is `"outage"` (the exchange could not be used, and the batch waits), `"back"` (it can be used again) or
-    `"pause"` (the session sent nothing for a while, as the exchange asks with a 429). `time` is when the event was
-    written, aware and in UTC. `seconds`, 0 or more, is how long the outage or pause took; `None` for `"outage"`, which
-    has only started. `reason` says why, in words; for `"back"` it is the last failure of the outage that ended.
+    `kind` is one of these:
 
-    A pause is written when it is over. If there are many, one event stands for `count` pauses, 1 or more. The first one
-    started at `began_at`, the last one ended at `ended_at`, and `seconds` is their total duration. Both are aware,
-    in UTC, by the clock of the machine that wrote them. They are `None` for the other kinds.
+    - `"outage"`: the exchange could not be used from this time on, and the batch waited.
+    - `"back"`: the outage has ended.
+    - `"pause"`: the session sent nothing for some time, because of a 429.
+
+    A pause is recorded when it has ended. If there are many pauses, one event stands for several of them: `count` is
+    their number, and `seconds` is their total duration. Times are by the clock of the machine that wrote them.
     """
 
     __module__ = "fielding_async"
@@ -198,14 +192,14 @@ class JournalEvent:
     time: datetime
     """When the event was written, aware, in UTC."""
     kind: JournalEventKind
-    """`"outage"`, `"back"` or `"pause"`, as above."""
+    """`"outage"`, `"back"` or `"pause"`: see above."""
     seconds: float | None
-    """How long the outage or pause took, in seconds, 0 or more; `None` for `"outage"`."""
+    """The duration of the outage or of the pauses, in seconds, 0 or more; `None` for `"outage"`."""
     reason: str
-    """The cause, in words; for `"back"` the last failure of the outage that ended."""
+    """The cause, in words; for `"back"`, the last failure of the outage that has ended."""
     began_at: datetime | None = None
-    """When the first pause started, aware, in UTC; `None` for the other kinds."""
+    """When the first of the pauses started, aware, in UTC; `None` for the other kinds."""
     ended_at: datetime | None = None
-    """When the last pause ended, aware, in UTC; `None` for the other kinds."""
+    """When the last of the pauses ended, aware, in UTC; `None` for the other kinds."""
     count: int = 1
-    """How many pauses the event stands for, 1 or more."""
+    """The number of pauses that the event stands for, 1 or more; 1 for the other kinds."""

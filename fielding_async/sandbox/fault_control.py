@@ -20,31 +20,33 @@ class FaultControl(Records):
     def script(
         self, *faults: Fault | tuple[Fault, ...], on: str | None = None, ref: RunRef | RunHandle | None = None
     ) -> None:
-        """Apply each of these faults once, in this order: a request meets the first unused one that matches it.
+        """Apply each of these faults once, in this order. A request gets the first unused fault that matches it.
 
-        The faults of a tuple apply to one request together. `on`: the name of an operation (`"get"`,
-        `"launch-now"`, `"bulk-relaunch"`, `"bulk-relaunch-status"`, `"token"`, …) or a method (`"GET"`,
-        `"PUT"`, `"POST"`); `None` for any operation but `"token"`. `ref`: only requests about this run.
-        Requests that are refused by the rate limit meet no fault. Raises `ConfigurationError` for a value
-        that is no fault, an unknown `on`, faults that no such request can meet, and faults of a tuple one of which
-        would have no effect because of another (after `Refuse()` there is no reply to delay).
+        The faults of a tuple apply to one request together. `on`: the name of an operation (`"get"`, `"launch-now"`,
+        `"bulk-relaunch"`, `"bulk-relaunch-status"`, `"token"`, …) or a method (`"GET"`, `"PUT"`, `"POST"`); `None` for
+        any operation except `"token"`. `ref`: if given, the faults match only requests about this run. A request that
+        the rate limit refuses gets no fault.
+
+        Raises `ConfigurationError` for a value that is not a fault, for an unknown `on`, and for a fault that cannot
+        apply to any such request. It is also raised for a tuple in which one fault has no effect because of another:
+        for example, after `Refuse()` there is no reply to delay.
         """
         with self._pipeline.lock:
             self._pipeline.script.add(faults, on, ref)
 
     @property
     def unused_faults(self) -> list[Fault]:
-        """The scripted faults that no request has met yet."""
+        """The scripted faults that no request has got yet."""
         with self._pipeline.lock:
             return self._pipeline.script.unused()
 
     def clear_faults(self) -> None:
-        """Remove the scripted faults that no request has met yet."""
+        """Remove the scripted faults that no request has got yet."""
         with self._pipeline.lock:
             self._pipeline.script.clear()
 
     def release_holds(self) -> int:
-        """Release every `Hold` scripted since the last call, by whomever; return how many these were."""
+        """Release all `Hold` faults that were scripted since the last call, by anybody, and return their number."""
         with self._pipeline.lock:
             holds = self._pipeline.script.take_holds()
         for hold in holds:
@@ -52,7 +54,7 @@ class FaultControl(Records):
         return len(holds)
 
     def assert_faults_used(self) -> None:
-        """Raise `AssertionError`, naming them, if scripted faults are unused."""
+        """Raise an `AssertionError` that names the unused faults, if there are any."""
         unused = self.unused_faults
         if unused:
             raise AssertionError(
@@ -70,13 +72,15 @@ class FaultControl(Records):
     ) -> None:
         """Let the exchange pause a live run by itself, as it does when a soft launch ends or a cost limit is reached.
 
-        `after`: in how many seconds of the sandbox's clock, 0 to 1e10; 0 is now. `requests`: after how many more
-        requests about this run, 1 or more, whatever their answer. Only one of the two may be given. A run that is
-        not live at that time is left as it is. `Behaviour` says whether version and ETag step. `history` shows it
-        as `"exchange-pause"`, the change log of the target group with `reason`, a reason code of the API.
+        `after`: the seconds of the sandbox's clock until the pause, 0 to 1e10; 0 is now. `requests`: the number of
+        requests about this run until the pause, 1 or more; requests that fail are counted too. You may give only one of
+        these two arguments. `reason`: a reason code of the API, which the change log of the target group then shows.
 
-        Raises `KeyError` if there is no such run, `ConfigurationError` for a bad argument, and for a run that is
-        to be paused now and is not live.
+        If the run is not live at that time, it stays as it is. `Behaviour` determines whether the pause raises the
+        version and changes the ETag. `history` shows the pause as `"exchange-pause"`.
+
+        Raises `KeyError` if there is no such run, and `ConfigurationError` for a bad argument, or for a run that is not
+        live and is to be paused now.
         """
         named = f"pause_by_exchange(after={after!r}, requests={requests!r})"
         ref = checks.run_ref("pause_by_exchange", ref)

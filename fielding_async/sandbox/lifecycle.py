@@ -50,10 +50,10 @@ class ServerLifecycle:
                 self._pipeline.failures.raise_all(error)
 
     def start(self) -> Self:
-        """Serve from a thread of its own, and return when it listens.
+        """Run the server in a thread of its own, and return when it listens.
 
-        Does nothing if that thread is already running. Raises `RuntimeError` inside `async with`, `OSError` if
-        it cannot listen.
+        Does nothing if that thread is already running. Raises `RuntimeError` inside `async with`, and `OSError` if the
+        sandbox cannot listen.
         """
         if self._thread is not None:
             return self
@@ -98,7 +98,7 @@ class ServerLifecycle:
     def stop(self) -> None:
         """Stop the server that `start()` started, and wait for its thread. Requests in progress are dropped.
 
-        Does nothing if it is not running in a thread. Does not check for unused faults; `assert_faults_used`
+        Does nothing if the server is not running in a thread. Does not check for unused faults; `assert_faults_used`
         does. Raises an `ExceptionGroup` of `failures` if exceptions were raised inside the sandbox.
         """
         self._stop(None)
@@ -140,15 +140,15 @@ class ServerLifecycle:
 
     @property
     def url(self) -> str:
-        """The base URL, such as `http://127.0.0.1:PORT/v1`. Raises `RuntimeError` if it is not started.
+        """The base URL, such as `http://127.0.0.1:PORT/v1`. Raises `RuntimeError` if the sandbox is not started.
 
-        It names the loopback address if it listens on all addresses (`0.0.0.0`, `::`).
+        If the sandbox listens on all addresses (`0.0.0.0`, `::`), the URL has the loopback address.
         """
         return self._require_origin() + "/v1"
 
     @property
     def token_url(self) -> str:
-        """The URL of the token endpoint. Raises `RuntimeError` if it is not started."""
+        """The URL of the token endpoint. Raises `RuntimeError` if the sandbox is not started."""
         return self._require_origin() + TOKEN_PATH
 
     def _require_origin(self) -> str:

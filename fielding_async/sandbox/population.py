@@ -36,11 +36,10 @@ class Population(TokenControl):
         return self._project
 
     def add_account(self, account_id: int | None = None, *, name: str | None = None) -> int:
-        """Add an account, and return its id.
+        """Add an account, and return its id. It is also added when a project, target group, run or draft needs it.
 
-        `account_id`: 0 to 2147483647; if left out, the lowest free id from 101. `name`: 1 to 128 characters. An
-        account is also added when a project, target group, run or draft needs it. Raises `ConfigurationError` for a
-        bad argument, or if the account exists already.
+        `account_id`: 0 to 2147483647; if left out, the lowest free id from 101. `name`: 1 to 128 characters. Raises
+        `ConfigurationError` for a bad argument, or if the account exists already.
         """
         _check_name(name, 1)
         with self._pipeline.lock:
@@ -64,14 +63,14 @@ class Population(TokenControl):
         project_manager_id: str | None = None,
         customer_reference_number: str | None = None,
     ) -> str:
-        """Add a project, and return its id.
+        """Add a project, and return its id. A project is also added when a target group, run or draft needs it.
 
         `account_id`: 0 to 2147483647; if left out, 101. `project_id`: 26 characters of 0-9 and A-Z. `name`: 1 to 128
         characters. `status`: `"active"` or `"inactive"`; it does not change by itself. `project_manager_id`: a UUID.
-        `customer_reference_number`: 3 to 128 letters, digits, `-`, `_` and spaces. Ids, name and project manager are
-        generated if they are left out. A project is also added when a target group, run or draft needs it.
+        `customer_reference_number`: 3 to 128 letters, digits, `-`, `_` and spaces.
 
-        Raises `ConfigurationError` for a bad argument, or if the account has this project already.
+        The id, the name and the project manager are generated if they are left out. Raises `ConfigurationError` for a
+        bad argument, or if the account has this project already.
         """
         account_id = _ACCOUNT if account_id is None else account_id
         _check_account(account_id)
@@ -113,16 +112,17 @@ class Population(TokenControl):
     ) -> str:
         """Add a target group without a run, and return its id.
 
-        `add_run(target_group_id=…)` gives it a run. From then on its status is that of the run. Until then its status
-        is the one given here: `"draft"`, `"scheduled"`, `"live"`, `"paused"`, `"completed"` or `"archived"`. A job can
-        launch or schedule a draft, like one from `add_draft`.
+        `add_run(target_group_id=…)` gives the target group a run. From then on, the status of the target group is the
+        status of its run. Until then, it is `status`: `"draft"`, `"scheduled"`, `"live"`, `"paused"`, `"completed"` or
+        `"archived"`. A job can launch or schedule a draft, like a draft from `add_draft`.
 
-        `project_id`: if left out, `Sandbox.project_id`. `account_id`: if left out, the account of that project, or 101.
-        `target_group_id`: 26 characters of 0-9 and A-Z. `name`: 5 to 128 characters. Both are generated if they are
-        left out. `project_manager_id`: a UUID; if left out, that of the project. `customer_reference_number`: 3 to 128
-        letters, digits, `-`, `_` and spaces. `country`: two letters of a-z. `language`: three letters of a-z.
-        `filling_goal`: 1 to 1000000 completes. `created_at`: an aware datetime; if left out, now for drafts and
-        scheduled target groups, and a day ago for others, which have been live since then.
+        `project_id`: if left out, `Sandbox.project_id`. `account_id`: if left out, the account of the project, or 101
+        if there is no such project. `target_group_id`: 26 characters of 0-9 and A-Z; if left out, it is generated.
+        `name`: 5 to 128 characters; if left out, it is generated. `project_manager_id`: a UUID; if left out, that of
+        the project. `customer_reference_number`: 3 to 128 letters, digits, `-`, `_` and spaces. `country`: two letters
+        of a-z. `language`: three letters of a-z. `filling_goal`: 1 to 1000000 completes. `created_at`: an aware
+        datetime. If left out, it is now for drafts and scheduled target groups, and a day ago for other target groups,
+        which have been live since then.
 
         Raises `ConfigurationError` for a bad argument, or if the target group exists already.
         """
@@ -171,8 +171,8 @@ class Population(TokenControl):
     ) -> DraftRef:
         """Add a draft target group, which a job can launch or schedule, and return its ids.
 
-        Ids have the defaults of `add_target_group`. `failure`: the job fails with this code and these reasons. Raises
-        `ConfigurationError` for a bad argument, or if the target group exists already.
+        Ids have the defaults of `add_target_group`. With a `failure`, the job fails with this code and these reasons.
+        Raises `ConfigurationError` for a bad argument, or if the target group exists already.
         """
         if failure is not None:
             checks.instance("add_draft", "failure", failure, JobFailure, "JobFailure('QuotaInvalid', 'No quota.')")

@@ -13,30 +13,30 @@ class Records(ServerLifecycle):
 
     @property
     def history(self) -> tuple[Write, ...]:
-        """The writes applied to runs, in order, by any writer: those that `keep` and `keep_bytes` allow."""
+        """The writes that were applied to runs, by any writer, in order; as many as `keep` and `keep_bytes` allow."""
         with self._pipeline.lock:
             self._pipeline.engine.catch_up(self._pipeline.now())
             return tuple(self._pipeline.engine.runs.writes)
 
     @property
     def assistant_history(self) -> tuple[AssistantWrite, ...]:
-        """The writes applied to assistants, in order, by any writer: those that `keep` and `keep_bytes` allow."""
+        """The writes that were applied to assistants, by any writer, in order; see `keep` and `keep_bytes`."""
         with self._pipeline.lock:
             return tuple(self._pipeline.engine.assistants.writes)
 
     @property
     def requests(self) -> tuple[ReceivedRequest, ...]:
-        """The requests received, in order of arrival: those that `keep` and `keep_bytes` allow."""
+        """The requests that were received, in order of arrival; as many as `keep` and `keep_bytes` allow."""
         with self._pipeline.lock:
             return self._pipeline.requests.all()
 
     @property
     def failures(self) -> tuple[Exception, ...]:
-        """The exceptions raised inside the sandbox: by its server, its rules, or a function that was given to it.
+        """The exceptions raised inside the sandbox: by its server, its rules, or a function that you passed to it.
 
-        A client may have handled what such an exception did to its request. So leaving `async with` or `with`, `stop()`
-        and the fixture `fielding_sandbox` raise them, beside an exception of the block, in an `ExceptionGroup`. The
-        first 20 are kept.
+        A client may have handled the failure of its request, so that a test does not notice the exception. So the end
+        of an `async with` or `with` block, `stop()` and the fixture `fielding_sandbox` raise these exceptions in an
+        `ExceptionGroup`, together with an exception of the block. The first 20 are kept.
         """
         return self._pipeline.failures.all()
 
@@ -46,19 +46,19 @@ class Records(ServerLifecycle):
 
     @property
     def jobs(self) -> tuple[JobRecord, ...]:
-        """Every draft and bulk job made, in order, in its current state."""
+        """Every draft job and bulk job, in the order in which they were made, in its current state."""
         with self._pipeline.lock:
             self._pipeline.engine.catch_up(self._pipeline.now())
             return tuple(self._pipeline.engine.jobs.records.values())
 
     @property
     def dropped_writes(self) -> int:
-        """How many writes have fallen out of `history`."""
+        """How many writes are no longer in `history`."""
         with self._pipeline.lock:
             return self._pipeline.engine.runs.bound.dropped
 
     @property
     def dropped_requests(self) -> int:
-        """How many requests have fallen out of `requests`."""
+        """How many requests are no longer in `requests`."""
         with self._pipeline.lock:
             return self._pipeline.requests.dropped

@@ -33,25 +33,25 @@ _RUN_ID = re.compile(r"(?!\.{1,2}$)[^/?#%\\\s\x00-\x1f\x7f\ud800-\udfff]+")
 class Sandbox(Population):
     """A local HTTP server that behaves as the exchange does: runs, ETags, jobs, lists, a clock, faults, a rate limit.
 
-    Either `async with Sandbox() as sandbox:`, on the running event loop; or `with Sandbox() as sandbox:`, or
-    `start()` and `stop()`, with a thread and an event loop of its own. It may be started again after it was
-    stopped: its state is kept, and `port=0` picks a new port. All other methods may be called at any time and
-    from any thread.
+    Use `async with Sandbox() as sandbox:` to run it on the current event loop. Use `with Sandbox() as sandbox:`, or
+    `start()` and `stop()`, to run it in a thread with an event loop of its own. You may start a stopped sandbox again:
+    it keeps its state, and with `port=0` it gets a new port. All other methods may be called at any time and from any
+    thread.
 
-    `host`, `port`: the address to listen on; port 0 picks a free port. `seed`: for the ids and statistics it makes up.
-    `clock`: a function that returns the time as an aware datetime, `None` for the real time; `advance` adds
-    to it. `require_token`: with `True` every request needs the made-up `token`, another one for each sandbox,
-    with a string that one. `token_lifetime`: of tokens from `token_url`, in seconds of its clock. `behaviour`:
-    settings for what is unknown of the real exchange. `keep`, `keep_bytes`: how many of the latest requests and
-    of the latest writes are kept, and how many bytes of each; `None` for no bound. `dropped_requests` and
-    `dropped_writes` count the others.
+    `host`, `port`: the address to listen on; port 0 picks a free port. `seed`: determines the ids and statistics that
+    the sandbox makes up. `clock`: a function that returns the time as an aware datetime; `None` for the real time.
+    `advance` adds to this time. `require_token`: with `True`, every request needs the token that this sandbox has made
+    up (`token`); with a string, every request needs this string as its token. `token_lifetime`: the lifetime of tokens
+    from `token_url`, in seconds of the sandbox's clock. `behaviour`: settings for behaviour of the exchange that is not
+    known. `keep`, `keep_bytes`: how many of the latest requests, and how many of the latest writes, the sandbox keeps,
+    and how many bytes of each; `None` for no limit. `dropped_requests` and `dropped_writes` count the requests and
+    writes that it does not keep. `control`: whether the sandbox has a control door (HTTP endpoints for other processes)
+    and a page; a string is the token of the control door.
 
-    `control`: whether it has a control door for other processes, and a page; a string is the token of the door.
-
-    It answers only requests whose `Host` is a loopback name, `host` (for `0.0.0.0` and `::` the address that the
-    request came to), or one of `hosts` (names or addresses without port, such as that of a container), with any
-    port. Other hosts get 421, web pages of other origins 403, bodies of more than 1 MiB 413, headers of more
-    than 64 KiB 431.
+    The sandbox answers only requests that name one of these hosts in `Host`, with any port: a loopback name, `host`, or
+    one of `hosts` (names or addresses without port, such as that of a container). If `host` is `0.0.0.0` or `::`, the
+    address at which the request arrived takes the place of `host`. For another host the reply is a 421, for a web page
+    of another origin a 403, for a body of more than 1 MiB a 413, and for headers of more than 64 KiB a 431.
 
     Raises `ConfigurationError` for a bad argument.
     """
@@ -119,7 +119,7 @@ class Sandbox(Population):
 
     @property
     def control_url(self) -> str:
-        """The URL of the control door. Raises `RuntimeError` if it has none, or is not started."""
+        """The URL of the control door. Raises `RuntimeError` if there is no control door, or before the start."""
         if self._control_token is None:
             raise RuntimeError("the sandbox has no control door: pass control=True")
         return f"{self._require_origin()}/control"
@@ -144,18 +144,17 @@ class Sandbox(Population):
         version: int = 1,
         goal_reached: bool = False,
     ) -> RunRef:
-        """Add a run, with its target group, project and account where there is none, and return its ids.
+        """Add a run, and return its ids. Its target group, project and account are added too if they do not exist.
 
         `target_group_id` may name a target group that was added without a run; account and project may then be left
-        out. Ids have the defaults of `add_target_group`. By
-        default a scheduled run starts in a day, any other started a day ago; it ends a week after now or, if
-        that is later, a week after its start. Dates are cut to `Behaviour.date_precision` (milliseconds by
-        default). `goal_reached`: a paused or completed run has reached its completes goal, so that it cannot
-        be resumed or relaunched.
+        out. Ids have the defaults of `add_target_group`. By default, a scheduled run starts in a day, and any other run
+        started a day ago. By default, a run ends a week after now or, if its start is later than now, a week after its
+        start. Dates are cut to `Behaviour.date_precision` (milliseconds by default). `goal_reached`: whether a paused
+        or completed run has reached its completes goal, so that it cannot be resumed or relaunched.
 
-        The clock applies at once: a scheduled run with a start in the past becomes live, a live one with an
-        end in the past completed. Raises `ConfigurationError` for a bad argument, or if the target group
-        has a run already.
+        The sandbox applies its clock at once: a scheduled run with a start in the past becomes live, and a live run
+        with an end in the past becomes completed. Raises `ConfigurationError` for a bad argument, or if the target
+        group has a run already.
         """
         known = known_status(status)
         now = self._pipeline.now()
@@ -196,10 +195,10 @@ class Sandbox(Population):
         return ref
 
     def inspect(self, ref: RunRef | RunHandle) -> FieldingRun:
-        """Return the current state of the run, ETag included.
+        """Return the current state of the run, with its ETag.
 
-        Raises `KeyError` if there is no such run, `ConfigurationError` for a value that is neither a `RunRef` nor a
-        `Run`. Wherever a method takes a `RunRef`, it takes a `Run` of a session as well.
+        Raises `KeyError` if there is no such run, and `ConfigurationError` for a value that is neither a `RunRef` nor a
+        `Run`. Each method that takes a `RunRef` also takes a `Run` of a session.
         """
         ref = checks.run_ref("inspect", ref)
         with self._pipeline.lock:
@@ -216,10 +215,10 @@ class Sandbox(Population):
         start_fielding_at: datetime | None = None,
         end_fielding_at: datetime | None = None,
     ) -> FieldingRun:
-        """Write to a run as another user, whatever its state, and return the run after the write.
+        """Write to a run, as if another user did it, and return the run after the write.
 
-        What is not given stays as it is; the version is raised in any case. Raises `KeyError` if there is no
-        such run, `ConfigurationError` for a bad argument.
+        The run may be in any state. A value that is left out stays as it is. The version is raised in any case. Raises
+        `KeyError` if there is no such run, `ConfigurationError` for a bad argument.
         """
         ref = checks.run_ref("touch", ref)
         known = None if status is None else known_status(status)
@@ -239,13 +238,17 @@ class Sandbox(Population):
     def inspect_assistant(self, group: DraftRef | RunRef | RunHandle) -> AssistantState:
         """Return the assignment of a target group's Fielding Assistant: its modules as JSON text, and its ETag.
 
-        `group`: a `RunRef`, `Run` or `DraftRef` of the target group. Raises `KeyError` if there is no such one.
+        `group`: a `RunRef`, `Run` or `DraftRef` of the target group. Raises `KeyError` if there is no such target
+        group.
         """
         with self._pipeline.lock:
             return self._pipeline.engine.assistants.state(self._assistant_key(group))
 
     def touch_assistant(self, group: DraftRef | RunRef | RunHandle, modules: str) -> AssistantState:
-        """Replace the assignment of an assistant as another user. `modules`: the JSON object of the API's PUT, as text.
+        """Replace the assignment of a target group's Fielding Assistant, as if another user did it.
+
+        `group`: a `RunRef`, `Run` or `DraftRef` of the target group. `modules`: the JSON object of the API's PUT, as
+        text.
 
         Raises `KeyError` if there is no such target group, `ConfigurationError` for modules that the API would refuse.
         """
@@ -281,7 +284,7 @@ class Sandbox(Population):
         """Move the sandbox's clock forward: runs go live and complete, jobs are carried out, tokens expire.
 
         `seconds`: 0 to 1e10. Raises `ConfigurationError` for anything else, and if the clock would pass the start of
-        the year 9000; it then stays as it is.
+        the year 9000. The clock then does not move.
         """
         checks.seconds("advance", "seconds", seconds)
         self._pipeline.advance(seconds)

@@ -30,7 +30,7 @@ class TokenControl(TrafficControl):
     def add_client(self, client_id: str, client_secret: str) -> None:
         """Let a client fetch tokens at `token_url`. From now on every request needs a token.
 
-        Raises `ConfigurationError` unless both are texts that are not empty.
+        Raises `ConfigurationError` if one of the texts is empty, or is not a text.
         """
         checks.text("add_client", "client_id", client_id)
         if not isinstance(client_secret, str) or not client_secret:  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -39,9 +39,10 @@ class TokenControl(TrafficControl):
             self._pipeline.engine.tokens.add_client(client_id, client_secret)
 
     def expire_tokens(self) -> None:
-        """Expire every token issued so far, `token` too: they are answered with 403 from now on.
+        """Expire every token that was issued until now, and `token`. From now on, requests with these tokens get a 403.
 
-        Raises `ConfigurationError` if there is none: no client has fetched one yet, or requests need no token.
+        Raises `ConfigurationError` if there is no such token: no client has fetched a token yet, or requests need no
+        token.
         """
         with self._pipeline.lock:
             if not self._pipeline.engine.tokens.expire(self._pipeline.now()):
@@ -52,9 +53,9 @@ class TokenControl(TrafficControl):
                 )
 
     def refuse(self, token: str, status: Literal[401, 403] = 401) -> None:
-        """Answer requests with this token with `status` (401 or 403) from now on, as if it had been revoked.
+        """From now on, answer requests with this token with `status` (401 or 403), as if the token had been revoked.
 
-        Raises `ConfigurationError` for another status, or something that is no token.
+        Raises `ConfigurationError` for another status, or for a text that cannot be a token.
         """
         check_token("refuse", "token", token)
         if status not in (401, 403) or isinstance(status, bool):

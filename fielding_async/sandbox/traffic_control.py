@@ -26,18 +26,21 @@ class TrafficControl(FaultControl):
     ) -> None:
         """Answer requests beyond `per_second` with 429; `None` removes the limit.
 
-        A new limit starts counting from zero. All requests but those for tokens count, by real time. `kind`:
+        A new limit starts counting from zero. All requests except those for tokens count, by real time. `kind`:
 
-        - `"fixed-window"`: at most `per_second` times `window` requests (a whole number, rounded down) in each window.
-        - `"sliding-window"`: so many in any span of that length.
-        - `"token-bucket"`, `"leaky-bucket"`: requests of this rate, and bursts of `burst`.
+        - `"fixed-window"`: at most `per_second` times `window` requests (rounded down) in each window.
+        - `"sliding-window"`: at most this number of requests in any period of `window` seconds.
+        - `"token-bucket"`, `"leaky-bucket"`: `per_second` requests a second, and bursts of `burst` requests.
         - `"request-count"`: after `per_second` times `window` requests, whatever time they took, all are refused for
           `window` seconds. Whether a request is refused does not depend on the speed of the machine.
 
-        `window`: in seconds, above 0 and at most 86400, 1 if left out; not for buckets. `burst` is for the buckets: by
-        default the requests of one second for `"token-bucket"`, 1 (even spacing) for `"leaky-bucket"`. `retry_after`:
-        the form of the header: `"seconds"`, `"decimal"`, `"date"`, `"zero"`, `"absent"` (none), or a function from the
-        seconds to wait to its text, or to `None`. Raises `ConfigurationError`.
+        `window`: the length of a window in seconds, above 0 and at most 86400; 1 if left out; not for buckets. `burst`:
+        only for buckets. If left out, it is the requests of one second for `"token-bucket"`, and 1 (even spacing) for
+        `"leaky-bucket"`. `retry_after`: the form of the header Retry-After: `"seconds"`, `"decimal"`, `"date"`,
+        `"zero"`, `"absent"` (no header), or a function. The function gets the seconds to wait, and returns the text of
+        the header, or `None` for no header.
+
+        Raises `ConfigurationError` for a bad argument.
         """
         _check_retry_after("rate_limit", retry_after)
         limiter = None
@@ -50,11 +53,12 @@ class TrafficControl(FaultControl):
             self._pipeline.traffic.limit = per_second
 
     def in_flight_limit(self, requests: int | None, *, retry_after: RetryAfter = "absent") -> None:
-        """Answer requests with 429 while as many others are in progress; `None` removes the limit.
+        """Answer a request with 429 if `requests` other requests are in progress; `None` removes the limit.
 
-        `requests`: 1 or more. All requests but those for tokens count, from their arrival to their reply. `latency`,
-        `Delay` and `Hold` keep them in progress. `retry_after`: as in `rate_limit`, for a wait of one second. Raises
-        `ConfigurationError`.
+        `requests`: 1 or more. All requests except those for tokens count, from their arrival to their reply. `latency`,
+        `Delay` and `Hold` keep requests in progress. `retry_after`: as in `rate_limit`, for a wait of one second.
+
+        Raises `ConfigurationError` for a bad argument.
         """
         _check_retry_after("in_flight_limit", retry_after)
         if requests is not None:
@@ -63,10 +67,12 @@ class TrafficControl(FaultControl):
             self._pipeline.in_flight_limit, self._pipeline.in_flight_retry_after = requests, retry_after
 
     def latency(self, seconds: float, *, jitter: float = 0.0) -> None:
-        """Let every request wait `seconds` of real time before it is handled; 0 removes the wait.
+        """Let every request wait `seconds` of real time before the sandbox handles it; 0 removes the wait.
 
-        `jitter`: each waits up to so many seconds more or less, by chance. Both are 0 to 86400, and `jitter` is not
-        more than `seconds`. Requests that are refused by a limit are answered at once. Raises `ConfigurationError`.
+        `jitter`: the wait of each request is random, from `seconds` minus `jitter` to `seconds` plus `jitter`. Both are
+        0 to 86400, and `jitter` is at most `seconds`. Requests that a limit refuses are answered at once.
+
+        Raises `ConfigurationError` for a bad argument.
         """
         checks.seconds("latency", "seconds", seconds, most=_LONGEST)
         checks.seconds("latency", "jitter", jitter, most=_LONGEST)

@@ -14,7 +14,7 @@ from fielding_async.core.wire.trace_headers import read_trace_context
 __all__ = ["IncomingHeaders", "trace_context"]
 
 IncomingHeaders = Mapping[str, str] | Iterable[tuple[str | bytes, str | bytes]]
-"""The headers of a request: a mapping (repeated names included, where it has them), or pairs, as ASGI has them."""
+"""The headers of a request: a mapping, which may have a name several times, or pairs of name and value, as in ASGI."""
 
 
 @contextmanager
@@ -29,9 +29,9 @@ def trace_context(headers: IncomingHeaders) -> Generator[None, None, None]:
                 outcome = await fielding.run(ref).pause()
             return web.Response(text=outcome.effect)
 
-    Works with an OpenTelemetry SDK and without one. Does nothing inside a live OpenTelemetry context (of a framework
-    that is instrumented), and for headers without a valid `traceparent`: bad ones never raise, as the W3C
-    recommendation asks. `tracestate` is passed on whole and in order.
+    Works with an OpenTelemetry SDK and without one. Has no effect if there is a valid OpenTelemetry context already,
+    such as that of an instrumented framework, or if the headers have no valid `traceparent`. Invalid trace headers
+    never raise an error, as the W3C recommendation demands. All members of a `tracestate` are passed on in their order.
 
     Source: https://www.w3.org/TR/trace-context/. Raises `ConfigurationError` for a value that cannot be headers.
     """

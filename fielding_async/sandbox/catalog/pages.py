@@ -13,10 +13,10 @@ from fielding_async.sandbox.serving.query_form import Query
 __all__ = ["Cursors", "EndlessLists", "LastCursor", "Page", "PageForm", "UnknownCursor", "cut_page"]
 
 LastCursor = Literal["absent", "null", "empty"]
-"""How `next_cursor` is sent where there is no next page."""
+"""The form of `next_cursor` if there is no next page; see `Behaviour.last_cursor`."""
 
 EndlessLists = Literal["never", "same-cursor", "first-page", "fresh-cursors"]
-"""What follows the last page of a list that never ends: that page again, the first page, or empty pages."""
+"""Whether lists end, and what follows the last page if not; see `Behaviour.endless_lists`."""
 
 
 class UnknownCursor(Exception):  # noqa: N818 - answered with 400

@@ -12,8 +12,8 @@ __all__ = ["Hold"]
 class Hold:
     """Hold one request until `release` is called.
 
-    A `Hold` is for one request, and can be scripted once. All methods may be called from any thread. A request still
-    held when the sandbox stops is dropped. Raises `ConfigurationError` for another `when`.
+    A `Hold` is for one request, and can be scripted once. All methods may be called from any thread. If a request is
+    still held when the sandbox stops, it is dropped. Raises `ConfigurationError` for another `when`.
     """
 
     __module__ = "fielding_async.sandbox"
@@ -34,13 +34,14 @@ class Hold:
         return f"Hold({self.when!r})"
 
     def release(self) -> None:
-        """Let the request continue. May be called before it arrives; a second call has no effect."""
+        """Let the request continue. You may call it before the request arrives. A second call has no effect."""
         _settle(self._released)
 
     def wait_arrived(self, timeout: float | None = None) -> None:
         """Block until the request is being held. Raises `TimeoutError` after `timeout` seconds.
 
-        Not for the thread of the event loop that the sandbox or the client runs on; use `await arrived()` there.
+        Do not call it in the thread of the event loop on which the sandbox or the client runs. Use `await arrived()`
+        there.
         """
         self._arrived.result(timeout)
 

@@ -60,7 +60,7 @@ def _aware(call: str, name: str, value: Any) -> Any:
 
 @frozen
 class Refuse:
-    """Reset the connection. Nothing is applied."""
+    """Reset the connection. The request is not handled, so nothing is applied."""
 
     __module__ = "fielding_async.sandbox"
 
@@ -156,7 +156,7 @@ class DropHeader:
 
 @frozen
 class SetHeader:
-    """Set a header of the reply, in place of the one it has."""
+    """Set a header of the reply. If the reply already has this header, its value is replaced."""
 
     __module__ = "fielding_async.sandbox"
 
@@ -227,7 +227,8 @@ class ExchangePauses:
 class Repeat:
     """Handle the request twice, one copy right after the other.
 
-    It applies only to requests that may write: actions, updates, and those that make a job.
+    `answer`: which of the two replies the client gets. The fault applies only to requests that may write: actions,
+    updates, and requests that make a job.
     """
 
     __module__ = "fielding_async.sandbox"
@@ -252,4 +253,4 @@ Fault = (
     | JobFails
     | JobOmits
 )
-"""A fault that can be scripted: of a request, of its reply, or of the job that it makes."""
+"""A fault that can be scripted: a fault of a request, of its reply, or of the job that the request makes."""

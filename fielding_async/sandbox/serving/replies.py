@@ -30,7 +30,7 @@ RetryAfterForm = Literal["seconds", "decimal", "date", "absent", "zero"]
 """The form of a Retry-After header: whole or decimal seconds, an HTTP date, no header, or 0."""
 
 RetryAfter = RetryAfterForm | Callable[[float], str | None]
-"""The form of a Retry-After header, or a function from the seconds to wait to its text (`None` for no header)."""
+"""The form of a Retry-After header, or a function that gets the seconds to wait and returns the text of the header."""
 
 RETRY_AFTER_FORMS: tuple[str, ...] = get_args(RetryAfterForm)
 

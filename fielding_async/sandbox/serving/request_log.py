@@ -13,7 +13,7 @@ _ENTRY, _HEADER = 512, 160  # bytes of memory beside the texts, about
 
 @frozen(kw_only=True)
 class ReceivedRequest:
-    """One request that reached the sandbox, in the order of arrival.
+    """One request that the sandbox received. They are recorded in the order of their arrival.
 
     Of a request that is refused for its `Host`, `Origin` or size (400, 403, 413, 421, 431), `operation` and `ref` are
     `None` and the body is empty.
@@ -44,11 +44,11 @@ class ReceivedRequest:
     """Whether the request changed a run or an assistant, or made a job."""
 
     def header(self, name: str) -> str | None:
-        """Return a header's value, whatever the case of its name: the first one, `None` if absent."""
+        """Return the first value of a header, or `None` if there is none. The case of its name does not matter."""
         return next(iter(self.header_values(name)), None)
 
     def header_values(self, name: str) -> list[str]:
-        """Return all values of a header, whatever the case of its name."""
+        """Return all values of a header. The case of its name does not matter."""
         wanted = name.lower()
         return [value for key, value in self.headers if key.lower() == wanted]
 

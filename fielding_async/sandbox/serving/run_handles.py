@@ -9,7 +9,7 @@ __all__ = ["RunHandle"]
 
 
 class RunHandle(Protocol):
-    """A `Run` of a `FieldingSession`, as `session.run(…)` makes one. It stands for its `ref`; no other class does."""
+    """A `Run` of a `FieldingSession`, from `session.run(…)`. A method of the sandbox uses only its `ref`."""
 
     @property
     def ref(self) -> RunRef:

@@ -64,7 +64,7 @@ class AssistantWrite:
     target_group_id: str
     """The target group's id."""
     by_client: bool
-    """Whether a request made it; if not, `Sandbox.touch_assistant` did."""
+    """Whether a request of a client made the write. If not, `Sandbox.touch_assistant` made it."""
     etag_before: str | None
     """The ETag before the write; `None` for the first write."""
     etag_after: str
@@ -72,7 +72,7 @@ class AssistantWrite:
     modules: str
     """The modules after the write, as the text of a JSON object."""
     request_id: int | None = None
-    """The `ReceivedRequest.id` of the request that made it; `None` if no request did."""
+    """The `ReceivedRequest.id` of the request that made the write; `None` for `Sandbox.touch_assistant`."""
 
 
 @define

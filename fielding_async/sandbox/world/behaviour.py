@@ -19,13 +19,13 @@ LocationForm = Literal["published", "url", "path", "id"]
 """The form of the `Location` of a new job; see `Behaviour.location`."""
 
 RepeatAnswer = Literal["never", "first", "second"]
-"""Which answer a request that arrives twice gets; see `Behaviour.repeat_requests`."""
+"""Which of its two replies a client gets for a write that arrives twice; see `Behaviour.repeat_requests`."""
 
 BeforeFirst = Literal["404", "empty"]
-"""The answer to a GET of an assistant that nobody has set; see `Behaviour.assistant_before_first`."""
+"""The reply to a GET of an assistant that was never updated; see `Behaviour.assistant_before_first`."""
 
 KeyReuse = Literal["same-job", "refuse"]
-"""The answer to a second creation with one idempotency key; see `Behaviour.key_reuse`."""
+"""The reply to a second request with the same idempotency key; see `Behaviour.key_reuse`."""
 
 
 def _one_of(*allowed: str) -> Any:
@@ -133,7 +133,7 @@ class Behaviour:
             raise ConfigurationError(f"Behaviour(etag={self.etag!r}): must give a text that differs by version")
 
     def etag_of(self, version: int) -> str:
-        """Return the ETag of a version. Raises `ConfigurationError` if the function of `etag` returns no text."""
+        """Return the ETag of a version. Raises `ConfigurationError` if the function `etag` does not return a text."""
         number = version + self.etag_offset
         made: Any = self.etag.format(version=number) if isinstance(self.etag, str) else self.etag(number)
         if not made or checks.header_value("Behaviour", "etag", made) != made.strip():

@@ -31,9 +31,10 @@ class JobFails:
 
 @frozen
 class JobOmits:
-    """Let the bulk job that the request makes omit these target groups: not changed, and in neither list.
+    """Let the bulk job that the request makes omit these target groups.
 
-    It applies only to requests that make a bulk job.
+    The job does not change them, and its result has them neither as updated nor as failed. The fault applies only to
+    requests that make a bulk job.
     """
 
     __module__ = "fielding_async.sandbox"
