@@ -34,9 +34,9 @@ _MOST_SIGNATURES = 16  # a sender cannot choose how much is compared
 
 
 class WebhookVerificationError(FieldingError, ValueError):
-    """A webhook delivery that must not be trusted; the message says which rule it broke.
+    """A webhook delivery that must not be trusted. The message says what is wrong with it.
 
-    It shows neither the secret nor any signature.
+    The message shows neither the secret nor any signature.
     """
 
 
@@ -48,17 +48,18 @@ def verify(
     tolerance: float = 300,
     now: float | None = None,
 ) -> datetime:
-    """Return when the delivery was signed (aware, in UTC), if it was signed with `secret` and recently.
+    """Check that a delivery was signed with `secret` and recently. Return the time of the signature (aware, in UTC).
 
-    `body`: the raw bytes of the request. `header`: the text of `Cint-Signature`, `t=<unix seconds>,v1=<hex
-    hmac-sha256>`. It may hold several `v1`, as while secrets are being changed: one that matches is enough. Schemes of
-    other names are ignored. A header with more than 4096 characters or 16 `v1` is refused before anything is hashed.
-    `secret`: the webhook's secret, its characters as given (not base64-decoded). `tolerance`: by how many seconds the
-    signing time may lie before or after `now`. `now`: unix seconds; left out, the wall clock.
+    `body`: the raw bytes of the request. `header`: the text of `Cint-Signature`,
+    `t=<unix seconds>,v1=<hex hmac-sha256>`. It can contain several `v1` signatures, for example while the secret is
+    being changed. One matching signature is enough. Signatures with other names are ignored. A header with more than
+    4096 characters or more than 16 `v1` is refused without a computation. `secret`: the webhook's secret, exactly as
+    given (not base64-decoded). `tolerance`: the greatest allowed difference between the time of the signature and
+    `now`, in seconds, in both directions. `now`: unix seconds. If it is left out, the wall clock is used.
 
-    The signature covers time and body, so an old delivery that is sent again is refused for its age. One that is sent
-    again within `tolerance` is accepted: the caller has to notice it. Raises `WebhookVerificationError`;
-    `ConfigurationError` for a bad argument.
+    The signature covers the time and the body. So if somebody sends an old delivery again, it is refused because of its
+    age. If a delivery is sent again within `tolerance`, it is accepted, so your program must detect the repetition.
+    Raises `WebhookVerificationError` if the delivery must not be trusted, and `ConfigurationError` for a bad argument.
 
     Source: header `Cint-Signature` of the account's webhooks.
     """

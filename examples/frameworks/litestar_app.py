@@ -17,10 +17,10 @@ logging.basicConfig(level=logging.INFO)
 
 @asynccontextmanager
 async def fielding_session(app: Litestar) -> AsyncIterator[None]:
-    async with FieldingSession() as fielding:  # a setting that is missing: the server does not start
+    async with FieldingSession() as fielding:  # raises if a setting is missing, so the server does not start
         app.state.fielding = fielding
         yield
-        await fielding.aclose(drain=10)  # writes whose requests were cancelled get ten seconds to end
+        await fielding.aclose(drain=10)  # writes of cancelled requests have ten seconds to end
 
 
 @post("/runs/{account:str}/{project:str}/{group:str}/{run:str}/{action:str}")

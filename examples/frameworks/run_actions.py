@@ -1,4 +1,4 @@
-"""How the applications here pause and resume runs, and say what came of it, in an answer and in the log."""
+"""Pauses and resumes runs for the applications in this folder, and reports the result in a reply and in the log."""
 
 import logging
 from typing import Any
@@ -32,7 +32,7 @@ async def act(fielding: FieldingSession, ref: str, action: str, timeout: float) 
         known = {"effect": "unknown" if status == 202 else "none", "error": str(error), "trace_id": error.trace_id}
     else:
         status, known = 200, {"effect": outcome.effect, "trace_id": outcome.trace_id}
-    log.info("%s %s: %s", action, ref, known)  # also for a caller that has gone away, and gets no answer
+    log.info("%s %s: %s", action, ref, known)  # also if the client has closed the connection
     return status, known
 
 
@@ -40,7 +40,7 @@ def status_of(error: FieldingError) -> int:
     """Return the HTTP status for an error."""
     match error:
         case OutcomeUnknownError():
-            return 202  # it may have been applied: clients and proxies repeat what is answered with a 5xx
+            return 202  # the write may have been applied; after a 5xx, clients and proxies could repeat the request
         case ConfigurationError():
             return 400  # ids that cannot exist: nothing was sent
         case NotFoundError():

@@ -104,26 +104,27 @@ def _end(value: datetime | None) -> datetime | None:
 
 @frozen(kw_only=True)  # by position, a single date would silently be the start
 class Update(Action):
-    """Change the dates of a run. `None` leaves that bound as it is. Source: `PUT …/fielding-runs/{id}`.
+    """Change the dates of a run. `None` leaves a date as it is. Source: `PUT …/fielding-runs/{id}`.
 
-    Datetimes must be aware; they are converted to UTC and floored to whole milliseconds here, so that what is compared
-    is what is sent. Raises `ConfigurationError` for a naive datetime or an end that is not after the start.
+    Datetimes must be aware. They are converted to UTC and rounded down to whole milliseconds when the object is
+    created, so the SDK compares the same values as it sends. Raises `ConfigurationError` for a naive datetime, and for
+    an end that is not after the start.
     """
 
     __module__ = "fielding_async"
 
     name: ClassVar[str] = "update"
     start_fielding_at: datetime | None = field(default=None, converter=_start)
-    """The new start, aware, in UTC, whole milliseconds; `None` leaves it as it is."""
+    """The new start, aware, in UTC, whole milliseconds. `None` leaves the start as it is."""
     end_fielding_at: datetime | None = field(default=None, converter=_end)
-    """The new end, aware, in UTC, whole milliseconds; `None` leaves it as it is."""
+    """The new end, aware, in UTC, whole milliseconds. `None` leaves the end as it is."""
 
     def __attrs_post_init__(self) -> None:
         check_period(self.start_fielding_at, self.end_fielding_at)
 
     @property
     def is_empty(self) -> bool:
-        """Whether neither bound is named."""
+        """Whether the update names neither a start nor an end."""
         return self.start_fielding_at is None and self.end_fielding_at is None
 
     def is_there(self, run: FieldingRun) -> bool:
@@ -148,7 +149,7 @@ class Update(Action):
 _STATUS_ACTIONS = frozenset(action.name for action in (LaunchNow, Pause, Resume, Complete, Relaunch))
 
 Change = Callable[[FieldingRun], Update | None]
-"""A callable change: it gets the run as it is now, and returns an `Update`, or `None` if there is nothing to do."""
+"""A callable change. It gets the run as it is now. It returns an `Update`, or `None` if there is nothing to do."""
 
 
 PREVIOUS = "previous"
@@ -159,17 +160,19 @@ _SENDABLE = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,4096}")  # as an If-Mat
 
 @frozen
 class Guarded:
-    """An action of a plan that is sent under one ETag only: if the run has another one, it is refused.
+    """An action of a plan that is sent only under one ETag. The exchange refuses it if the run has another ETag.
 
-    `if_match`: the ETag as the exchange wrote it, or `"previous"`: the one that the row before it on the same run left.
+    `if_match`: the ETag, exactly as the exchange sent it, or `"previous"`: the ETag that the run has after the row
+    before it on the same run.
     """
 
     __module__ = "fielding_async.plans"
 
     action: Action
-    """What is asked for."""
+    """The action."""
     if_match: str
-    """The ETag as the exchange wrote it, or `"previous"`: the one that the row before it on the same run left."""
+    """The ETag, exactly as the exchange sent it, or `"previous"`: the ETag that the run has after the row before it on
+    the same run."""
 
 
 def check_if_match(value: object) -> str:

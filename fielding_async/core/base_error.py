@@ -23,7 +23,8 @@ def briefly(value: object, most: int = 60) -> str:
 class RunRef:
     """The four ids that name a fielding run.
 
-    Source: path parameters of `GET …/fielding-runs/{fielding_run_id}`. Ids are checked when a handle is made from it.
+    Source: path parameters of `GET …/fielding-runs/{fielding_run_id}`. The ids are checked when a handle is created
+    from the `RunRef`.
     """
 
     __module__ = "fielding_async"
@@ -42,7 +43,7 @@ class RunRef:
 
     @classmethod
     def parse(cls, text: str) -> "RunRef":
-        """Return the ref that a text names: `RunRef.parse(str(ref)) == ref`.
+        """Return the `RunRef` for a text: `RunRef.parse(str(ref)) == ref`.
 
         Raises `ConfigurationError` unless the text is `account/project/target_group/run` with a decimal account id.
         """

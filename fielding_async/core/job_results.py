@@ -10,21 +10,22 @@ __all__ = ["BatchResult", "DraftResult"]
 
 @frozen(kw_only=True)
 class BatchResult(JobResult):
-    """A bulk job as it stands, or as it ended. Source: `GetBulk…TargetGroupJobResponse`.
+    """The state or the result of a bulk job. Source: `GetBulk…TargetGroupJobResponse`.
 
-    `updated` holds the ids of the target groups that were changed (or were already where the job leads), `failed` those
-    that could not be, `missing` those asked for that are in neither list; it is empty for a handle rebuilt without ids.
+    `updated` has the ids of the target groups that were changed, or that were already in the wanted state. `failed` has
+    the target groups that could not be changed. `missing` has the ids of the request that are in neither of these
+    lists. If the job object was created without these ids, `missing` is empty.
     """
 
     __module__ = "fielding_async"
 
     updated: tuple[str, ...] = ()
-    """Ids of the target groups that were changed, or were already where the job leads."""
+    """Ids of the target groups that were changed, or that were already in the wanted state."""
     failed: tuple[FailedTargetGroup, ...] = ()
     """The target groups that could not be changed, and why."""
     missing: tuple[str, ...] = ()
-    """Ids asked for that are in neither list; empty for a handle rebuilt without ids. Source: this library compares
-    them."""
+    """Ids of the request that are in neither of these lists. It is empty if the job object was created without these
+    ids. Source: the SDK compares the ids."""
 
     def raise_for_failures(self) -> None:
         """Raise `JobFailedError` if any target group failed or is missing."""
@@ -43,17 +44,17 @@ class BatchResult(JobResult):
 
 @frozen(kw_only=True)
 class DraftResult(JobResult):
-    """A launch-from-draft or schedule-from-draft job as it stands, or as it ended.
+    """The state or the result of a launch-from-draft or schedule-from-draft job.
 
-    Source: `GetLaunchFieldingRunFromDraftJobResponse`. `job_trace_id` is the trace id of the creating request, sent
-    when the job failed.
+    Source: `GetLaunchFieldingRunFromDraftJobResponse`. `job_trace_id` is the trace id of the request that made the job.
+    The exchange sends it if the job failed.
     """
 
     __module__ = "fielding_async"
 
     created_fielding_run_id: str | None = None
-    """The id of the new run; `None` while there is none. Source: `created_fielding_run_id`."""
+    """The id of the new run. `None` if the run does not exist yet. Source: `created_fielding_run_id`."""
     failure: Failure | None = None
-    """Why the job failed; `None` if it did not."""
+    """Why the job failed. `None` if it did not fail."""
     job_trace_id: str | None = None
-    """The trace id of the request that made the job, sent when it failed; otherwise `None`."""
+    """The trace id of the request that made the job. `None` if the job did not fail."""

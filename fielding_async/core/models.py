@@ -30,14 +30,15 @@ __all__ = [
 ]
 
 Effect = Literal["accepted", "already", "unconfirmed"]
-"""What became of a run action; see `Outcome.effect`."""
+"""The effect of an action on a run: see `Outcome.effect`."""
 
 OnConflict = Literal["reapply", "raise"]
-"""What a run action does when somebody else changed the run: send again if it is still wanted, or raise."""
+"""What the SDK does if somebody else changed the run: send the action again if it is still wanted, or raise an error.
+"""
 
 
 class RunStatus(StrEnum):
-    """The statuses of a fielding run that this version knows. Members equal their plain strings."""
+    """The statuses of a fielding run that this version of the SDK knows. Members are equal to their plain strings."""
 
     __module__ = "fielding_async"
 
@@ -49,15 +50,15 @@ class RunStatus(StrEnum):
 
 @frozen(kw_only=True, weakref_slot=False)  # tens of thousands are kept: slots halve their size
 class FieldingRun:
-    """A fielding run as the server showed it, or as an accepted write of this session left it.
+    """A fielding run as the exchange sent it, or as an accepted write of this session left it.
 
-    Source: `FieldingRunItem` of the API; all datetimes are aware and in UTC.
+    Source: `FieldingRunItem` of the API. All datetimes are aware and in UTC.
 
-    `status` is one of `RunStatus`, or a text that this version does not know. `etag` is the ETag it came with, byte
-    for byte (`None` from a list). `last_changed_at` and `last_changed_by`, and in a list `version`, are `None` where
-    the server did not send a value that can be read. In `Outcome.run`, `version` is also `None` where it is not known
-    without another request. A callable change may get the run as an accepted write of this session left it; `version`
-    is then one higher than before that write.
+    `status` is one of `RunStatus`, or a text that this version of the SDK does not know. `etag` is the ETag of the
+    reply, byte for byte (`None` for a run from a list). `last_changed_at` and `last_changed_by` are `None` if the
+    exchange did not send a value that can be read. For a run from a list, `version` can be `None` for this reason too.
+    In `Outcome.run`, `version` is also `None` if another request would be needed to know it. A callable change can get
+    the run as an accepted write of this session left it. The `version` of this run is one higher than before the write.
     """
 
     __module__ = "fielding_async"
@@ -65,33 +66,33 @@ class FieldingRun:
     id: str
     """The run's id. Source: `id`."""
     status: str
-    """One of `RunStatus`, or a text that this version does not know. Source: `status`."""
+    """One of `RunStatus`, or a text that this version of the SDK does not know. Source: `status`."""
     version: int | None
-    """The number of writes that the exchange counts on the run. `None` where the server did not send it, and in
-    `Outcome.run` where it is not known. Source: `version`."""
+    """The version number, which each write raises by one. `None` if the exchange did not send it, and in `Outcome.run`
+    if it is not known. Source: `version`."""
     start_fielding_at: datetime
     """When fielding starts: aware, in UTC. Source: `start_fielding_at`."""
     end_fielding_at: datetime
     """When fielding ends: aware, in UTC. Source: `end_fielding_at`."""
     last_changed_at: datetime | None = None
-    """When the run was last changed: aware, in UTC. `None` where it is not known. Source: `last_changed_at`."""
+    """When the run was last changed: aware, in UTC. `None` if it is not known. Source: `last_changed_at`."""
     last_changed_by: str | None = None
-    """Who last changed the run. `None` where it is not known. Source: `last_changed_by`."""
+    """Who last changed the run. `None` if it is not known. Source: `last_changed_by`."""
     account_id: int | None = None
-    """The account's id. `None` where the server did not send it. Source: `account_id`."""
+    """The account's id. `None` if the exchange did not send it. Source: `account_id`."""
     project_id: str | None = None
-    """The project's id. `None` where the server did not send it. Source: `project_id`."""
+    """The project's id. `None` if the exchange did not send it. Source: `project_id`."""
     target_group_id: str | None = None
-    """The target group's id. `None` where the server did not send it. Source: `target_group_id`."""
+    """The target group's id. `None` if the exchange did not send it. Source: `target_group_id`."""
     etag: str | None = None
-    """The ETag that it came with, byte for byte. `None` from a list. Source: header `ETag`."""
+    """The ETag of the reply, byte for byte. `None` for a run from a list. Source: header `ETag`."""
     start_text: str | None = field(default=None, repr=False, eq=False)
-    """`start_fielding_at` as the server wrote it, which an update that does not name it sends back.
+    """`start_fielding_at` as the exchange wrote it. An update that does not name the start sends back this text.
 
-    `None` where that is `YYYY-MM-DDThh:mm:ss.sssZ`, the API's own form.
+    `None` if the text has the API's own form, `YYYY-MM-DDThh:mm:ss.sssZ`.
     """
     end_text: str | None = field(default=None, repr=False, eq=False)
-    """`end_fielding_at` likewise."""
+    """`end_fielding_at` as the exchange wrote it, in the same way as `start_text`."""
 
 
 @define(eq=False, weakref_slot=False)
@@ -125,55 +126,57 @@ def as_ref(value: object) -> Any:
 
 
 class Action:
-    """What a run is asked to do, as a value.
+    """An action on a run, as a value.
 
-    The base of `LaunchNow`, `Pause`, `Resume`, `Complete`, `Relaunch` and `Update`, and the type of a list that mixes
-    them. `Run.perform` and `FieldingSession.perform_all` take these six; a class of your own is refused.
+    This is the base class of `LaunchNow`, `Pause`, `Resume`, `Complete`, `Relaunch` and `Update`. Use it as the type of
+    a list that contains several of them. `Run.perform` and `FieldingSession.perform_all` accept these six classes only.
     """
 
     __module__ = "fielding_async"
     __slots__ = ()
 
     name: ClassVar[str]
-    """The action's name: for `Update` it is `"update"`, for the others the last segment of the path of its request."""
+    """The action's name. For `Update`, it is `"update"`. For the other actions, it is the last segment of the path of
+    the request."""
 
     def is_there(self, run: FieldingRun) -> bool:
-        """Return whether the run is where the action leads."""
+        """Return whether the run already has the status, or the dates, that the action leads to."""
         raise NotImplementedError
 
 
 @frozen(kw_only=True, slots=False)  # one is made for every write: with slots it would take twice as long
 class Outcome:
-    """What became of one run action.
+    """The result of an action on a run.
 
-    `effect` is `"accepted"` (the server took our request), `"already"` (the run was where the action leads; none of
-    our requests was seen to be taken) or `"unconfirmed"` (it is there, and one of our attempts without a reply may
-    have led it there).
+    `effect` is `"accepted"`, `"already"` or `"unconfirmed"`. `"accepted"`: the exchange accepted our request.
+    `"already"`: the run was already in the wanted state, and as far as the SDK knows, the exchange accepted none of our
+    requests. `"unconfirmed"`: the run is in the wanted state, and one of our attempts without a reply may have caused
+    this.
 
-    `requests` counts the HTTP requests sent, GETs included. `conflicts` counts the 412s, without one that may be due to
-    our own attempt whose reply was lost. `action` is the action performed
-    (for a callable change the `Update` that it last returned, `None` if it had nothing to do). The dates are given
-    where they are known without another request. `run` is the run as this call left it.
+    `requests` is the number of HTTP requests sent, GETs included. `conflicts` is the number of 412s. A 412 that may be
+    due to our own attempt whose reply was lost is not counted. `action` is the action that was performed. For a
+    callable change, it is the last `Update` that the callable returned, or `None` if there was nothing to do. The dates
+    are set if they are known without another request. `run` is the run as this call left it.
     """
 
     __module__ = "fielding_async"
 
     ref: RunRef
-    """The run that the action was for."""
+    """The run on which the action was performed."""
     action: Action | None
-    """The action performed. For a callable change it is the `Update` that it last returned, or `None` if it had nothing
-    to do."""
+    """The action that was performed. For a callable change, it is the last `Update` that the callable returned, or
+    `None` if there was nothing to do."""
     effect: Effect
-    """`"accepted"`, `"already"` or `"unconfirmed"`, as above. Source: the judgement of the replies."""
+    """`"accepted"`, `"already"` or `"unconfirmed"`, as above. Source: the SDK decides it from the replies."""
     etag: str | None
     """The ETag of the run as this call left it; `None` if it is not known. Source: header `ETag`."""
     requests: int
-    """HTTP requests sent for this call, GETs included. Source: this library's own count."""
+    """The number of HTTP requests sent for this call, GETs included. Source: the SDK counts them."""
     conflicts: int
-    """412s met, without one that may be due to our own attempt whose reply was lost. Source: this library's own
-    count."""
+    """The number of 412s. A 412 that may be due to our own attempt whose reply was lost is not counted. Source: the SDK
+    counts them."""
     trace_id: str
-    """The W3C trace id of the call, 32 hexadecimal digits. Source: this library, or the trace that was continued."""
+    """The W3C trace id of the call, 32 hexadecimal digits. Source: the SDK, or the trace that the call continues."""
     start_fielding_at: datetime | None = None
     """When fielding starts, aware, in UTC; `None` if it is not known without another request."""
     end_fielding_at: datetime | None = None
@@ -182,11 +185,11 @@ class Outcome:
 
     @property
     def run(self) -> FieldingRun:
-        """The run as this call left it, as far as that is known without another request.
+        """The run as this call left it, as far as it is known without another request.
 
-        After an accepted write `version`, `last_changed_at` and `last_changed_by` are `None`, unless the run was
-        fetched since. If the write went by another session's hint (`Shared`), only its id, status and ETag are known,
-        and the dates where the reply told them: otherwise both dates are `None`, whatever their type says.
+        After an accepted write, `version`, `last_changed_at` and `last_changed_by` are `None`, unless the run was
+        fetched after the write. If the write used a hint of another session (`Shared`), only the id, the status and the
+        ETag are known. The dates are then `None`, whatever their type says, except if the reply contained them.
         """
         run = self._run
         if run is None:
@@ -216,9 +219,9 @@ class FailedTargetGroup:
     target_group_id: str
     """The target group's id. Source: `target_group_id`."""
     code: str | None = None
-    """The kind of failure, in the server's words; `None` if it sent none. Source: `code`."""
+    """The kind of failure, in the exchange's words. `None` if the exchange sent none. Source: `code`."""
     description: str | None = None
-    """What went wrong, in the server's words; `None` if it sent none. Source: `description`."""
+    """The cause of the failure, in the exchange's words. `None` if the exchange sent none. Source: `description`."""
 
 
 @frozen(kw_only=True)
@@ -228,11 +231,11 @@ class FailureDetail:
     __module__ = "fielding_async"
 
     name: str | None = None
-    """What the reason is about; `None` if the server sent none. Source: `name`."""
+    """What the reason is about. `None` if the exchange sent none. Source: `name`."""
     reason: str | None = None
-    """The reason; `None` if the server sent none. Source: `reason`."""
+    """The reason. `None` if the exchange sent none. Source: `reason`."""
     detail: str | None = None
-    """More about it; `None` if the server sent none. Source: `detail`."""
+    """More about the reason. `None` if the exchange sent none. Source: `detail`."""
 
 
 @frozen(kw_only=True)
@@ -242,18 +245,19 @@ class Failure:
     __module__ = "fielding_async"
 
     code: str
-    """The kind of failure, in the server's words. Source: `code`."""
+    """The kind of failure, in the exchange's words. Source: `code`."""
     description: str
-    """What went wrong, in the server's words. Source: `description`."""
+    """The cause of the failure, in the exchange's words. Source: `description`."""
     reasons: tuple[FailureDetail, ...] = ()
     """The detailed reasons, none or more. Source: `reasons`."""
 
 
 @frozen(kw_only=True)
 class JobResult:
-    """What draft jobs and bulk jobs have in common. `status` is `Processing`, `Completed`, `Failed` or a newer text.
+    """The fields that the results of draft jobs and bulk jobs have in common.
 
-    `created_at` and `created_by` are `None` where the server did not send a value that can be read.
+    `status` is `Processing`, `Completed`, `Failed`, or a text that this version of the SDK does not know. `created_at`
+    and `created_by` are `None` if the exchange did not send a value that can be read.
     """
 
     __module__ = "fielding_async"
@@ -261,7 +265,8 @@ class JobResult:
     job_id: str
     """The job's id. Source: `job_id`."""
     status: str
-    """`"Processing"`, `"Completed"`, `"Failed"` or a newer text. Source: `status`."""
+    """`"Processing"`, `"Completed"`, `"Failed"`, or a text that this version of the SDK does not know. Source:
+    `status`."""
     created_at: datetime | None = None
     """When the job was made, aware, in UTC; `None` if it cannot be read. Source: `created_at`."""
     created_by: str | None = None
@@ -269,7 +274,7 @@ class JobResult:
 
     @property
     def ended(self) -> bool:
-        """Whether the job is over. A status that this version does not know counts as still running."""
+        """Whether the job is over. A status that this version of the SDK does not know counts as still running."""
         return self.status in {"Completed", "Failed"}
 
 

@@ -40,17 +40,20 @@ _CONNECT_SECONDS = 10.0
 class PostgresPlans:
     """Plans in a PostgreSQL database: `async with PostgresPlans() as plans: …`
 
-    A plan is a list of rows, each a run and an action, that is submitted once under a name. Any number of processes
-    then call `work`, on any number of hosts: each row is performed once, the rows of a run in their order.
+    A plan is a list of rows. Each row has a run and an action. A plan is submitted once, under a name. Then any number
+    of processes, on any number of hosts, can call `work`. Each row is performed once. The rows of one run are performed
+    in the order of the plan.
 
-    `url`: `postgresql://user:password@host:port/database`, with the parameters of libpq; `None` reads
-    `FIELDING_PLANS_URL`. The tables are those of the user's search_path. `driver`: `"asyncpg"` or `"psycopg"`; left
-    out, asyncpg if both are installed. At most eight connections are opened, when they are needed.
+    `url`: `postgresql://user:password@host:port/database`, with the parameters of libpq. `None` reads
+    `FIELDING_PLANS_URL`. The search_path of the user decides where the tables are. `driver`: `"asyncpg"` or
+    `"psycopg"`. If it is left out and both are installed, it is asyncpg. At most eight connections are opened, when
+    they are needed.
 
-    It may be built before any event loop runs, and is used on the loop, thread and process that it was entered in.
-    Otherwise its methods raise `SessionClosedError`. They raise `ConfigurationError` for a bad argument, a plan that is
-    not there, a database that refuses the user or has no tables of this version; and `JournalError` if the database
-    cannot be used now: the same call may succeed later.
+    You can create the object before an event loop runs. Use it only on the event loop, in the thread and in the process
+    in which you entered it with `async with`. In another place, its methods raise `SessionClosedError`. The methods
+    raise `ConfigurationError` for a bad argument, for a plan that does not exist, and for a database that refuses the
+    user or has no tables of this version. They raise `JournalError` if the database cannot be used now. The same call
+    can then succeed later.
 
     Raises `ConfigurationError` for a bad argument, a missing setting or a driver that is not installed.
     """
@@ -87,9 +90,9 @@ class PostgresPlans:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the connections. Calls in progress are cut off, and end in `SessionClosedError`.
+        """Close the connections. Calls in progress are cut off, and raise `SessionClosedError`.
 
-        Closing again, or without having entered, does nothing.
+        If the plans are already closed, or were never entered, this call does nothing.
         """
         database = self._database
         if database is not None and not database.is_over:
@@ -130,9 +133,10 @@ class PostgresPlans:
     # -- tables
 
     async def create_tables(self) -> bool:
-        """Make the tables of plans, or migrate older ones. Return whether anything was changed.
+        """Create the tables of plans, or migrate older tables. Return whether anything was changed.
 
-        Any number of processes may call it at once. Tables of a newer version are a `ConfigurationError`.
+        Several processes can call this method at the same time. Raises `ConfigurationError` if the tables are of a
+        newer version.
         """
         async with self._call() as database, database.connection(is_checked=False) as connection:
             return await migrate(connection)
@@ -140,14 +144,16 @@ class PostgresPlans:
     # -- plans
 
     async def submit(self, pairs: PlanPairs, *, plan: str) -> Submitted:
-        """Store a plan, all of it or nothing.
+        """Store all rows of a plan, or none of them.
 
-        `pairs`: the rows, an iterable or async iterable of (RunRef, action), read lazily, once; an action may be
-        `Guarded`. `plan`: its name, 1 to 200 printable characters, no blank at either end.
+        `pairs`: the rows, an iterable or async iterable of (RunRef, action). It is read lazily and only once. An action
+        can be `Guarded`. `plan`: the name of the plan, 1 to 200 printable characters, without a space at the start or
+        the end.
 
-        To submit the same rows again under the same name changes nothing, so a call whose end was lost can be repeated.
-        Other rows under that name are a `ConfigurationError`. So is a bad row, with its number, from 0. What the input
-        raises passes through.
+        If you submit the same rows again under the same name, nothing changes. So if a call failed and you do not know
+        whether the plan was stored, repeat the call. Raises `ConfigurationError` if the plan has other rows under this
+        name, and for a bad row. The error for a bad row has its number, from 0. An exception of the input is not
+        caught.
         """
         check_plan_name("plan", plan)
         check_pairs(pairs)
@@ -155,17 +161,21 @@ class PostgresPlans:
             return await submit(database, pairs, plan)
 
     async def work(self, fielding: EngineSource, name: str, *, seconds: float = 15) -> Worked:
-        """Work on a plan for about so many seconds, and return what was done and what is left.
+        """Work on a plan for about `seconds` seconds. Return what was done and what is left.
 
-        `fielding`: an open `FieldingSession`. Any number of calls may work on one plan at once, in any processes. At
-        the end of `seconds`, at least 0, nothing new starts; what is in progress ends within the time of one attempt
-        (`Timeout.attempt`). A plan that is paused or cancelled is left as it is. The first call binds the plan to the
-        session's exchange: one for another exchange is a `ConfigurationError`.
+        `fielding`: an open `FieldingSession`. Any number of calls, in any processes, can work on one plan at the same
+        time. `seconds`: the time after which the call starts no more rows, at least 0. Rows in progress then end within
+        the time of one attempt (`Timeout.attempt`).
 
-        Rows that failed for a reason that is not their own stay open, as with `perform_all(journal=…)`, and later calls
-        try them again. When it is cancelled, it starts nothing more and waits for what is in progress; cancelled again,
-        it cuts that off, and keeps the leases of what was cut off. Those, and the leases of a process that is killed,
-        are over after less than a minute, by default; others then go on.
+        If a plan is paused or cancelled, the call does not work on it. The first call binds the plan to the exchange of
+        the session. Raises `ConfigurationError` if the plan is bound to another exchange.
+
+        If a row fails for a reason that is not the row itself, the row stays open, as with `perform_all(journal=…)`,
+        and later calls try it again.
+
+        If the call is cancelled, it starts no more rows and waits for the rows in progress. If it is cancelled a second
+        time, it cuts these rows off and keeps their leases. Such leases, and the leases of a process that was killed,
+        expire after less than a minute by default. Other processes then continue with the rows.
         """
         check_plan_name("name", name)
         checked = check_seconds(seconds)
@@ -178,21 +188,28 @@ class PostgresPlans:
             return await list_plans(database)
 
     async def status(self, name: str) -> PlanStatus:
-        """Return how far a plan is. Quick, whatever its size: it may be asked every second."""
+        """Return the status of a plan.
+
+        This is fast for plans of any size, so you can call it every second.
+        """
         check_plan_name("name", name)
         async with self._call() as database:
             return await plan_status(database, name)
 
     async def pause(self, name: str) -> bool:
-        """Have no more rows of a plan started; what is in flight ends. Return whether it was not paused before."""
+        """Pause a plan: no more rows are started, and rows in flight end. Return whether this changed the state."""
         return await self._order(name, "pause")
 
     async def resume(self, name: str) -> bool:
-        """Let a paused plan be worked on again. Return whether it was paused."""
+        """Let processes work on a paused plan again. Return whether this changed the state."""
         return await self._order(name, "resume")
 
     async def cancel(self, name: str) -> bool:
-        """Have no more rows of a plan started, finally; what is in flight ends. Return whether it was not cancelled."""
+        """Cancel a plan finally.
+
+        No more rows are started, and rows in flight end. A cancelled plan cannot be resumed. Return whether this
+        changed the state.
+        """
         return await self._order(name, "cancel")
 
     async def _order(self, name: str, order: Order) -> bool:
@@ -201,11 +218,11 @@ class PostgresPlans:
             return await change_state(database, name, order)
 
     async def delete(self, name: str, *, force: bool = False) -> None:
-        """Delete a plan and all that is on record of it.
+        """Delete a plan and all its records.
 
-        A plan that a live worker holds a lease of is a `ConfigurationError`, unless `force`: the workers then send
-        nothing more, and what they have in flight is on record nowhere. An interrupted deletion is completed by
-        another one.
+        Raises `ConfigurationError` if a live worker holds a lease of the plan. With `force`, the plan is deleted
+        anyway. The workers then send nothing more, and the results of their rows in flight are not recorded. If a
+        deletion is interrupted, delete the plan again to complete it.
         """
         check_plan_name("name", name)
         async with self._call() as database:
@@ -220,39 +237,42 @@ class PostgresPlans:
     # -- reading
 
     async def rows(self, name: str, *, all: bool = False) -> AsyncGenerator[PlanRow]:  # noqa: A002 - reads well
-        """Yield the rows that did not end well, or with `all` every row of the plan, also those not started.
+        """Yield the rows that did not end well, or with `all` every row of the plan, also rows that were not started.
 
-        They come shard by shard: in each those that ended, in the order in which they did; then those that are stuck;
-        then those in flight; then those not started. The plan may be worked on meanwhile. A few hundred rows are in
-        memory at a time, and five bytes for each row of a shard. Raises `ConfigurationError` if what is on record of
-        the plan is damaged; it names the plan, the shard and the group.
+        The rows come shard by shard. In each shard, rows that ended come first, in the order in which they ended. Then
+        come stuck rows, rows in flight, and rows that were not started. Processes can work on the plan in the meantime.
+        The memory holds a few hundred rows at a time, and five bytes for each row of a shard. Raises
+        `ConfigurationError` if the records of the plan are damaged. The error names the plan, the shard and the group
+        of records.
         """
         async with self._call() as database:
             async for row in plan_rows(database, name, all=all):
                 yield row
 
     async def report(self, name: str) -> PlanReport:
-        """Return what is on record of a plan. All of it is read, so it takes longer than `status`.
+        """Return a summary of all records of a plan. It reads all records, so it takes longer than `status`.
 
-        The plan may be worked on meanwhile. Raises `ConfigurationError` as `rows` does.
+        Processes can work on the plan in the meantime. Raises `ConfigurationError` if the records of the plan are
+        damaged.
         """
         async with self._call() as database:
             return await plan_report(database, name)
 
     async def outage(self, name: str) -> JournalEvent | None:
-        """Return the outage that workers of a plan met last; `None` if a row has ended since, or the exchange was back.
+        """Return the latest outage of the exchange, or `None` if it is over.
 
-        Its `reason` says why the exchange cannot be used. Quick, as `status` is.
+        The workers of the plan record outages. An outage is over if a row has ended since, or if the exchange could be
+        used again. The `reason` of the event says why the exchange cannot be used. This is as fast as `status`.
         """
         async with self._call() as database:
             return await plan_outage(database, name)
 
     async def undo(self, name: str) -> UndoPlan:
-        """Return the rows that take back what a plan did, as `fielding journal undo` finds them; nothing is sent.
+        """Return the rows that undo a plan, as `fielding journal undo` finds them. Nothing is sent.
 
-        `submit` takes its `pairs`. Raises `ConfigurationError` while the plan is unfinished or worked on, for then not
-        all its changes are known; one that was cancelled can be taken back once no worker holds a lease of it. Raises
-        it for a damaged record, too.
+        Pass the `pairs` of the result to `submit`. Raises `ConfigurationError` while the plan is unfinished or a
+        process works on it, because not all its changes are known then. A cancelled plan can be undone when no worker
+        holds a lease of it. Also raises `ConfigurationError` if the records of the plan are damaged.
         """
         async with self._call() as database:
             return await undo_of(database, name)

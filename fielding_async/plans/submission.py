@@ -26,7 +26,7 @@ from .values.row_text import MOST_SHARDS, asked_for, shard_count, shard_of
 __all__ = ["PlanPairs", "check_pairs", "submit"]
 
 PlanPairs = Iterable[tuple[RunRef, Action | Guarded]] | AsyncIterable[tuple[RunRef, Action | Guarded]]
-"""The rows of a plan, sync or async; they are read lazily."""
+"""The rows of a plan, sync or async. They are read lazily."""
 
 _ROWS_AT_ONCE = 500
 _UNSHARDED = 4096  # rows that are read before the number of shards is decided; a plan with more has the most there are

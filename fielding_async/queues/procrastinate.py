@@ -44,7 +44,8 @@ class PlanTasks:
     """How many jobs of one plan wait in the queue at most, 1 to 1000."""
 
     async def start(self, plan: str) -> int:
-        """Defer the jobs of a plan now, without a wait for `ensure`. Return how many were not in the queue yet."""
+        """Defer the jobs of a plan now, without waiting for `ensure`. Return how many of them were not in the queue
+        yet."""
         return sum([await _defer(self.work, plan, lane) for lane in range(self.lanes)])
 
 
@@ -75,12 +76,13 @@ def add_plan_tasks(
 ) -> PlanTasks:
     """Add the tasks that work on plans to an app, and return them.
 
-    `session`, `plans`: called once in each worker process, at its first job; left out, they take their settings from
-    the environment. `seconds`: the length of a slice, 1 to 3600. `lanes`: how many jobs of one plan wait in the queue
-    at most, 1 to 1000: at least as many as there are worker processes. `queue`: the name of the queue. `cron`: when
-    plans that are not finished are looked for; a sixth column is of seconds.
+    `session`, `plans`: functions that return a new session and a new `PostgresPlans`. Each is called once in each
+    worker process, at its first job. The defaults take their settings from the environment. `seconds`: the length of a
+    slice, 1 to 3600. `lanes`: the greatest number of jobs of one plan that wait in the queue, 1 to 1000. It should be
+    at least the number of worker processes. `queue`: the name of the queue. `cron`: when `ensure` searches for plans
+    that are not finished. A sixth column can name seconds.
 
-    Raises `ConfigurationError` for a bad argument, and where procrastinate is not installed.
+    Raises `ConfigurationError` for a bad argument, and if procrastinate is not installed.
     """
     try:
         from procrastinate import App

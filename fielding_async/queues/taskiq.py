@@ -50,7 +50,8 @@ class PlanTasks:
     _broker: "RedisStreamBroker"
 
     async def start(self, plan: str) -> int:
-        """Send the jobs of a plan now, without a wait for `ensure`. Return how many were not in the stream yet.
+        """Send the jobs of a plan now, without waiting for `ensure`. Return how many of them were not in the stream
+        yet.
 
         The broker must have been started.
         """
@@ -108,14 +109,15 @@ def add_plan_tasks(
 ) -> PlanTasks:
     """Add the tasks that work on plans to a broker, and return them.
 
-    `broker`: a `RedisStreamBroker` with `xread_count=1`, as one worker otherwise takes many jobs at once, which others
-    could do meanwhile; and with an `idle_timeout`, after which jobs are delivered again, of at least `seconds` and a
-    minute. `session`, `plans`: called once in each worker process, at its start; left out, they take their settings
-    from the environment. `seconds`: the length of a slice, 1 to 3600. `lanes`: how many jobs of one plan wait in the
-    stream at most, 1 to 1000: at least as many as there are worker processes. `cron`: when plans that are not finished
-    are looked for.
+    `broker`: a `RedisStreamBroker` with `xread_count=1` and an `idle_timeout` of at least `seconds` plus one minute.
+    With a greater `xread_count`, one worker would take many jobs that other workers could do. Jobs without an end are
+    delivered again after the `idle_timeout`. `session`, `plans`: functions that return a new session and a new
+    `PostgresPlans`. Each is called once in each worker process, at its start. The defaults take their settings from the
+    environment. `seconds`: the length of a slice, 1 to 3600. `lanes`: the greatest number of jobs of one plan that wait
+    in the stream, 1 to 1000. It should be at least the number of worker processes. `cron`: when `ensure` searches for
+    plans that are not finished.
 
-    Raises `ConfigurationError` for a bad argument, and where taskiq or taskiq-redis is not installed.
+    Raises `ConfigurationError` for a bad argument, and if taskiq or taskiq-redis is not installed.
     """
     try:
         from taskiq import TaskiqEvents, TaskiqState

@@ -12,7 +12,7 @@ django = get_asgi_application()
 
 
 async def application(scope: Any, receive: Any, send: Any) -> None:
-    if scope["type"] == "lifespan":  # Django does not know this kind of call
+    if scope["type"] == "lifespan":  # Django does not handle the lifespan
         await lifespan(scope, receive, send)
     else:
         await django(scope, receive, send)
@@ -22,11 +22,11 @@ async def lifespan(scope: Any, receive: Any, send: Any) -> None:
     await receive()  # "lifespan.startup"
     try:
         fielding = await FieldingSession().__aenter__()
-    except FieldingError as error:  # a setting is missing: the server does not start
+    except FieldingError as error:  # a setting is missing, so the server does not start
         await send({"type": "lifespan.startup.failed", "message": str(error)})
         return
     scope["state"]["fielding"] = fielding  # the server gives each request a copy of this dictionary
     await send({"type": "lifespan.startup.complete"})
-    await receive()  # "lifespan.shutdown", when the requests are answered or cancelled
-    await fielding.aclose(drain=10)  # writes whose requests were cancelled get ten seconds
+    await receive()  # "lifespan.shutdown": all requests were answered or cancelled
+    await fielding.aclose(drain=10)  # calls in progress have ten seconds to end
     await send({"type": "lifespan.shutdown.complete"})

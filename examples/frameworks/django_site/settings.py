@@ -9,6 +9,6 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "handlers": {"console": {"class": "logging.StreamHandler"}},
-    # what came of each action, and of writes whose callers were cancelled
+    # the loggers of the outcomes, and of writes whose callers were cancelled
     "loggers": {name: {"handlers": ["console"], "level": "INFO"} for name in ("runs", "fielding_async")},
 }

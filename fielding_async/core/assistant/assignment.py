@@ -41,7 +41,8 @@ __all__ = [
 class AssistantRef:
     """The three ids that name the Fielding Assistant of a target group.
 
-    Source: path parameters of `GET …/fielding-assistant-assignment`. Ids are checked when a handle is made from them.
+    Source: path parameters of `GET …/fielding-assistant-assignment`. The ids are checked when a handle is created from
+    the `AssistantRef`.
     """
 
     __module__ = "fielding_async"
@@ -95,10 +96,10 @@ def _unordered(others: tuple[OtherModule, ...]) -> Hashable:
 
 @frozen(kw_only=True)
 class FieldingAssistant:
-    """The Fielding Assistant's assignment of a target group: its enabled modules. A module that is `None` is disabled.
+    """The assignment of a target group: its enabled modules. A module that is `None` is disabled.
 
-    Source: `FieldingAssistantModulesAssignment` of the API. A value from `get` keeps the JSON that it was read from.
-    If one module is changed with `attrs.evolve`, all others are sent back exactly as they were read. Raises
+    Source: `FieldingAssistantModulesAssignment` of the API. A value from `get` keeps the JSON that it was read from. If
+    you change one module with `attrs.evolve`, the SDK sends all other modules back exactly as they were read. Raises
     `ConfigurationError` for a module of a wrong type.
     """
 
@@ -115,10 +116,10 @@ class FieldingAssistant:
     soft_launch: SoftLaunch | OtherModule | None = field(default=None, validator=_check_module)
     """The soft launch."""
     others: tuple[OtherModule, ...] = field(default=(), validator=_check_others, eq=_unordered)
-    """The modules whose names this version does not know."""
+    """The modules whose names this version of the SDK does not know."""
     etag: str | None = None
-    """The ETag of the reply that it was read from, byte for byte. `None`: there is no assignment yet, or the ETag is
-    not known."""
+    """The ETag of the reply, byte for byte. `None` if the target group has no assignment yet, or if the ETag is not
+    known."""
     _order: tuple[str, ...] = field(default=(), repr=False, eq=False, alias="order")
 
     @property
@@ -127,9 +128,9 @@ class FieldingAssistant:
         return not self._modules()
 
     def module(self, name: str) -> Any:
-        """Return the JSON of an enabled module by its name in the API; `None` if the module is not enabled.
+        """Return the JSON of an enabled module by its name in the API. Return `None` if the module is not enabled.
 
-        The result is a new dict, or another value if the server sent one. Its numbers are `JsonNumber`.
+        The result is a new dict, or another JSON value if the exchange sent one. Its numbers are `JsonNumber` objects.
         """
         found = self._modules().get(name)
         return None if found is None else load(module_text(found))
@@ -156,15 +157,16 @@ class AssistantOutcome:
     __module__ = "fielding_async"
 
     effect: Effect
-    """`"accepted"`: the server accepted our request. `"already"`: the assignment was already as wanted, and no request
-    of ours is known to have changed it. `"unconfirmed"`: it is as wanted, and an attempt of ours whose reply was lost
-    may have changed it."""
+    """`"accepted"`: the exchange accepted our request. `"already"`: the assignment was already as wanted, and as far as
+    the SDK knows, no request of ours changed it. `"unconfirmed"`: the assignment is as wanted, and an attempt of ours
+    whose reply was lost may have changed it."""
     etag: str | None
-    """The ETag of the assignment; `None` if it is not known, because the documented reply to a write has none."""
+    """The ETag of the assignment. `None` if it is not known. By the API's documentation, the reply to a write has no
+    ETag."""
     requests: int
     """The number of HTTP requests sent, GETs included."""
     conflicts: int
-    """The number of 412 responses, without one that may be due to our own attempt whose reply was lost."""
+    """The number of 412s. A 412 that may be due to our own attempt whose reply was lost is not counted."""
     trace_id: str
     """The trace id of every request of the call, 32 hex digits."""
     assistant: FieldingAssistant

@@ -26,9 +26,10 @@ def _check_number(_owner: Any, _attribute: Any, text: Any) -> None:
 
 @frozen
 class JsonNumber:
-    """A number of a JSON text, with all its digits. Two are equal only if their texts are: `1.10` is not `1.1`.
+    """A number of a JSON text, with all its digits. Two of them are equal only if their texts are equal: `1.10` is not
+    `1.1`.
 
-    `int(number)` and `float(number)` convert it, and so does `decimal.Decimal(number.text)`.
+    `int(number)` and `float(number)` convert the number, and so does `decimal.Decimal(number.text)`.
     """
 
     __module__ = "fielding_async"

@@ -44,9 +44,9 @@ __all__ = [
 
 @frozen
 class OtherModule:
-    """A module, or a form of a known module, that this version does not know. Its JSON is sent back unchanged.
+    """A module, or a form of a module, that this version of the SDK does not know. Its JSON is sent back unchanged.
 
-    Raises `ConfigurationError` for a name that is not a str, and a text that is not JSON or is `null`.
+    Raises `ConfigurationError` if the name is not a str, and if the text is not JSON or is `null`.
     """
 
     __module__ = "fielding_async"
@@ -54,10 +54,10 @@ class OtherModule:
     name: str
     """The name of the module in the assignment."""
     text: str = field(eq=lambda text: meaning(load(text)))
-    """Its JSON text as the server wrote it."""
+    """The JSON text of the module as the exchange wrote it."""
 
     def json(self) -> Any:
-        """Return a new value of dict, list, str, bool, `None` and `JsonNumber`."""
+        """Return the JSON as a new value of dict, list, str, bool, `None` and `JsonNumber`."""
         return load(self.text)
 
     @classmethod
@@ -132,7 +132,7 @@ class LinearPacing:
 
 @frozen(kw_only=True)
 class AdaptivePacing:
-    """Raises quotas at regular intervals, and recomputes them after each one. Source: `ModuleAdaptivePacing`."""
+    """Raises quotas at regular intervals, and recomputes them after each increment. Source: `ModuleAdaptivePacing`."""
 
     __module__ = "fielding_async"
     kind: ClassVar[str | None] = "adaptive"
@@ -165,7 +165,7 @@ class QuotaOverlay:
     """The name of the module's form in the API."""
 
     prevent_overfill: bool = field(validator=check_flag, metadata=PLAIN)
-    """Whether quotas are kept from exceeding their number of completes."""
+    """Whether the module prevents quotas from exceeding their number of completes."""
     balance_fill: bool = field(validator=check_flag, metadata=PLAIN)
     """Whether quotas of one demographic category fill at a similar rate."""
     _source: str | None = source_of("prevent_overfill", "balance_fill")
@@ -173,18 +173,20 @@ class QuotaOverlay:
 
 @frozen(kw_only=True)
 class SoftLaunch:
-    """A soft launch; while it lasts, pacing is ignored. Source: `ModuleSoftLaunch`."""
+    """A soft launch. During a soft launch, pacing is ignored. Source: `ModuleSoftLaunch`."""
 
     __module__ = "fielding_async"
     kind: ClassVar[str | None] = None
     """The name of the module's form in the API."""
 
     end_at: datetime = field(converter=moment, metadata=DATE)
-    """When the soft launch ends and the group is paused, at any progress: aware, in UTC, floored to milliseconds."""
+    """When the soft launch ends. The target group is then paused, however far it is. Aware, in UTC, rounded down to
+    milliseconds."""
     filling_goal_percentage: int = field(validator=percentage(1), metadata=WHOLE)
-    """The part of the whole goal that it collects: percent, 1 to 100."""
+    """The part of the whole goal that the soft launch collects: percent, 1 to 100."""
     demographics_strictness_percentage: int = field(validator=percentage(0), metadata=WHOLE)
-    """How closely its demographics follow those of the full launch: percent, 0 (not at all) to 100 (exactly)."""
+    """How closely the demographics of the soft launch follow those of the full launch: percent, 0 (not at all) to 100
+    (exactly)."""
     _source: str | None = source_of("end_at", "filling_goal_percentage", "demographics_strictness_percentage")
 
 

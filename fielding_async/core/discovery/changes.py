@@ -23,14 +23,14 @@ class TargetGroupChange:
     """The value before the change: a `str`, `int`, `decimal.Decimal`, `bool` or `Money`, or for other JSON a `dict` or
     `tuple`. `None` if there was none. Dates are strings as they were sent."""
     new_value: Any = None
-    """The value after the change, of the same types; `None` if it was removed."""
+    """The value after the change, of the same types as `old_value`. `None` if the property was removed."""
     reason_code: str | None = None
     """Why the exchange itself changed the status, such as `max_cpi_limit_reached`; `None` for other changes."""
     occurred_at: datetime | None = None
     """When it was changed: aware, in UTC."""
     user_type: str | None = None
-    """Who changed it: `las_user`, `system_marketplace_user`, `system_user`, or a newer type."""
+    """The type of the user who changed it: `las_user`, `system_marketplace_user`, `system_user`, or a newer type."""
     user_id: str | None = None
-    """The UUID of that user; `None` for a system."""
+    """The UUID of the user who changed it. `None` if a system changed it."""
     batch_id: str | None = None
     """The id of the batch of changes that it belongs to."""

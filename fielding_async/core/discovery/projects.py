@@ -17,7 +17,7 @@ __all__ = [
 
 
 class ProjectStatus(StrEnum):
-    """The statuses of a project that this version knows. Members equal their plain strings."""
+    """The statuses of a project that this version of the SDK knows. Members are equal to their plain strings."""
 
     __module__ = "fielding_async"
 
@@ -86,7 +86,7 @@ class ProjectItem(ProjectIdentity):
     status: str | None = None
     """One of `ProjectStatus`, or a text that this version does not know."""
     target_group_count: int | None = None
-    """How many target groups it has."""
+    """The number of target groups in the project."""
     last_activity_at: datetime | None = None
     """The time of the last activity in the project: aware, in UTC."""
     statistics: ProjectStatistics = field(factory=ProjectStatistics)

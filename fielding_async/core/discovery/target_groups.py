@@ -19,9 +19,9 @@ __all__ = [
 
 
 class TargetGroupStatus(StrEnum):
-    """The statuses of a target group that this version knows. Members equal their plain strings.
+    """The statuses of a target group that this version of the SDK knows. Members are equal to their plain strings.
 
-    Only a target group that is no draft has a fielding run.
+    A draft has no fielding run.
     """
 
     __module__ = "fielding_async"
@@ -87,7 +87,7 @@ class TargetGroupStatistics:
     __module__ = "fielding_async"
 
     progress: TargetGroupProgress = field(factory=TargetGroupProgress)
-    """How far it has come; each of its fields may be `None`."""
+    """The progress of the target group. Each field of this value may be `None`."""
     last_complete_date: datetime | None = None
     """When the latest complete was received: aware, in UTC."""
     earnings_per_click: Money | None = None
@@ -142,12 +142,12 @@ class TargetGroupItem:
 
 @frozen(kw_only=True)
 class TargetGroupOverview:
-    """A target group that is no draft, with its status and statistics. Source: `TargetGroupOverview` of the API."""
+    """A target group that is not a draft, with its status and statistics. Source: `TargetGroupOverview` of the API."""
 
     __module__ = "fielding_async"
 
     project_name: str | None = None
-    """The name of the project that it belongs to."""
+    """The name of the target group's project."""
     target_group_name: str | None = None
     """Its name."""
     status: str | None = None
@@ -157,13 +157,13 @@ class TargetGroupOverview:
     project_manager_id: str | None = None
     """The id of the user who manages it: a UUID."""
     progress: TargetGroupProgress = field(factory=TargetGroupProgress)
-    """How far it has come; each of its fields may be `None`."""
+    """The progress of the target group. Each field of this value may be `None`."""
     pricing_model: str | None = None
     """`rate_card`, `dynamic`, or a text that this version does not know."""
     is_pricing_restricted: bool | None = None
     """Whether the Fielding Assistant restricts its cost per interview."""
     current_cost_per_interview: Money | None = None
-    """The cost per interview that holds now."""
+    """The current cost per interview."""
     average_cost_per_interview: Money | None = None
     """The average cost per interview."""
     current_cost: Money | None = None
