@@ -60,9 +60,9 @@ class RunRef:
 class FieldingError(Exception):
     """Base of every error of this SDK.
 
-    `method` and `path` name the HTTP request it is about, `ref` the run, `idempotency_key` the key of a job creation
-    (it may be used again after a crash), `trace_id` the W3C trace id of the call. Each is `None` where it does not
-    apply.
+    `method` and `path` name the HTTP request that the error is about, and `ref` names the run. `idempotency_key` is the
+    key of the request for a job. This key can be used again, even after a crash. `trace_id` is the W3C trace id of the
+    call. A value that does not apply is `None`.
     """
 
     __module__ = "fielding_async"

@@ -1,20 +1,20 @@
 """Every error the SDK raises.
 
 FieldingError
-├── ConfigurationError (also ValueError)       bad argument or missing setting; nothing was sent
-├── SessionClosedError (also RuntimeError)     not entered, closed, other loop, thread or process
-├── TransportError                             no usable response, and nothing was applied: connect, TLS, reset, timeout
-├── DeadlineExceededError (also TimeoutError)  time ran out and nothing was applied
-├── OutcomeUnknownError                        a write whose effect could not be established
-│   └── OutcomeUnknownTimeoutError (also TimeoutError)                  the same, and the deadline was the cause
-├── ProtocolError                              a response that cannot be understood
-├── JobFailedError                             a draft or bulk job that ended Failed
-├── SkippedError                               a row of a batch not sent because an earlier one of its run failed
+├── ConfigurationError (also ValueError)       an argument is wrong or a setting is missing; nothing was sent
+├── SessionClosedError (also RuntimeError)     the session is not open, or belongs to another loop, thread or process
+├── TransportError                             no usable reply (connection, TLS, reset, timeout); nothing was applied
+├── DeadlineExceededError (also TimeoutError)  time ran out; nothing was applied
+├── OutcomeUnknownError                        it is unknown whether a write was applied
+│   └── OutcomeUnknownTimeoutError (also TimeoutError)                  the same, because time ran out
+├── ProtocolError                              the SDK cannot use a reply
+├── JobFailedError                             a draft or bulk job ended Failed
+├── SkippedError                               a row of a batch was not sent: an earlier row of the same run failed
 ├── JournalError                               the journal of a batch cannot be written; nothing more was sent
-└── APIError                                   the server answered with an error
+└── APIError                                   the server answered with an error; APIError itself: any status not below
     ├── BadRequestError 400     AuthenticationError 401        PermissionDeniedError 403   NotFoundError 404
     ├── PreconditionFailedError 412     InvalidRunStateError 422     RateLimitError 429
-    └── ServerError 5xx                        any other status is a plain APIError
+    └── ServerError 5xx
 
 Errors carry plain values only, so they pickle, and never a token or secret.
 """
@@ -57,10 +57,10 @@ class SessionClosedError(FieldingError, RuntimeError):
 
 
 class TransportError(FieldingError):
-    """There was no usable response, and nothing was applied: connect, TLS, reset, timeout.
+    """There was no usable reply, and nothing was applied.
 
-    `is_final`: whether another attempt is bound to fail as well, as with a certificate that is not trusted, or a proxy
-    that refuses to connect.
+    Examples of causes are a refused connection, TLS, a reset, or a timeout. `is_final` is `True` if another attempt
+    would fail as well, for example because a certificate is not trusted, or because a proxy refuses to connect.
     """
 
     __module__ = "fielding_async"
@@ -72,8 +72,9 @@ class TransportError(FieldingError):
 class DeadlineExceededError(FieldingError, TimeoutError):
     """Time ran out, and nothing was applied: no attempt of the write was sent, or each one was refused.
 
-    `conflicts`: how many attempts met a 412; the last of these is `__cause__`. `current`: the run as last known; `None`
-    if it was not fetched. For an update of a Fielding Assistant it is a `FieldingAssistant`.
+    `conflicts` is the number of attempts that got a 412. The last 412 is the `__cause__`. `current` is the run as it
+    was last fetched, or `None` if it was not fetched. For an update of a Fielding Assistant, `current` is a
+    `FieldingAssistant`.
     """
 
     __module__ = "fielding_async"
@@ -92,11 +93,11 @@ class DeadlineExceededError(FieldingError, TimeoutError):
 
 
 class OutcomeUnknownError(FieldingError):
-    """A write whose effect could not be established.
+    """It is unknown whether a write was applied.
 
-    `current` is the run as last seen, `None` if it could not be fetched; the last failure is `__cause__`. It is also
-    a `TimeoutError` when the deadline was the cause. For an update of a Fielding Assistant `current` is a
-    `FieldingAssistant`.
+    `current` is the run as it was last fetched, or `None` if it could not be fetched. For an update of a Fielding
+    Assistant, `current` is a `FieldingAssistant`. The last failure is the `__cause__`. If the deadline was the cause,
+    the error is also a `TimeoutError`.
     """
 
     __module__ = "fielding_async"
@@ -116,9 +117,10 @@ class OutcomeUnknownTimeoutError(OutcomeUnknownError, TimeoutError):
 
 
 class ProtocolError(FieldingError):
-    """A response that cannot be understood: bad JSON, wrong shape, missing ETag, redirect, oversized.
+    """The SDK cannot use a reply: its JSON is not valid or has another form, it has no ETag, it is a redirect, or it is
+    too large.
 
-    `status` is its HTTP status, `None` where it is not known.
+    `status` is the HTTP status of the reply, or `None` if the status is not known.
     """
 
     __module__ = "fielding_async"
@@ -132,7 +134,8 @@ class ProtocolError(FieldingError):
 
 
 class JobFailedError(FieldingError):
-    """A draft or bulk job that ended `Failed`, or (from `raise_for_failures`) did not change all target groups."""
+    """A draft or bulk job ended with the status `Failed`, or `raise_for_failures` found target groups that a job did
+    not change."""
 
     __module__ = "fielding_async"
 
@@ -145,7 +148,7 @@ class JobFailedError(FieldingError):
 
 
 class SkippedError(FieldingError):
-    """A row of a batch that was not sent because an earlier row of its run failed or is unknown: `because`."""
+    """A row of a batch was not sent, because an earlier row of the same run failed or its outcome is unknown."""
 
     __module__ = "fielding_async"
 
@@ -158,9 +161,9 @@ class SkippedError(FieldingError):
 
 
 class JournalError(FieldingError):
-    """The journal of a batch cannot be written (a full disk, say). Every write that was sent is on record in it.
+    """The journal of a batch cannot be written, for example because the disk is full.
 
-    What the operating system said is `__cause__`.
+    The journal has a record of every write that was sent. The error of the operating system is the `__cause__`.
     """
 
     __module__ = "fielding_async"
@@ -169,8 +172,9 @@ class JournalError(FieldingError):
 class APIError(FieldingError):
     """The server answered with an error.
 
-    `status` is the HTTP status; `object`, `detail`, `error_id` and `invalid_params` are the fields of the error body
-    (`None` or empty where it had none). `is_aged`: whether it is a 404 that a cache served (`Age` above 0).
+    `status` is the HTTP status. `object`, `detail`, `error_id` and `invalid_params` are the fields of the error body.
+    If the body does not have a field, its value is `None` or empty. `is_aged` is `True` for a 404 that came from a
+    cache (`Age` above 0).
     """
 
     __module__ = "fielding_async"
@@ -236,10 +240,11 @@ class PreconditionFailedError(APIError):
     """412: the run was changed by somebody else, and the action was not sent again.
 
     Either the caller asked not to continue after a conflict, or the reply to an earlier attempt was lost and somebody
-    else has since changed what the action names.
+    else has since changed something that the action would change.
 
-    `seen` is the run that the action was based on, `wanted` the action, `current` the run as it is now (`None` if it
-    could not be fetched in time). For an update of a Fielding Assistant each of them is a `FieldingAssistant`.
+    `seen` is the run that the action was based on, and `wanted` is the action. `current` is the run as it is now, or
+    `None` if it could not be fetched in time. For an update of a Fielding Assistant, each of the three is a
+    `FieldingAssistant`.
     """
 
     __module__ = "fielding_async"
@@ -280,9 +285,10 @@ class InvalidRunStateError(APIError):
 
 
 class RateLimitError(APIError):
-    """429: the pause the server asked for would last beyond the call's deadline.
+    """429: the pause that the server asked for would end after the deadline of the call.
 
-    `retry_after` is the wait that the server named with its 429, in seconds from then, `None` if it named none.
+    `retry_after` is the wait that the server named with its 429, in seconds from that reply, or `None` if it named no
+    wait.
     """
 
     __module__ = "fielding_async"

@@ -104,8 +104,8 @@ def apply(
     PLAN is a CSV file (commas, semicolons, tabs or |) whose first line names its columns, or JSON Lines with the same
     keys: account_id, project_id, target_group_id, fielding_run_id (or the four in one, as ref), action and, for
     updates, start_fielding_at and end_fielding_at. Actions: launch-now, pause, resume, complete, relaunch, update.
-    Dates are RFC 3339 with a time zone; forms such as 2031-05-17 12:00:00+00 are read too. A row with an ETag in
-    column if_match, as fielding journal undo writes it, is refused if the run has another ETag.
+    Dates are RFC 3339 with a time zone; forms such as 2031-05-17 12:00:00+00 are read too. A row can name an ETag in
+    the column if_match, as fielding journal undo writes it. If the run has another ETag, this row is refused.
 
     A plan without the column fielding_run_id acts on the one run of each target group. One GET for each target group
     finds it, also with --dry-run. The runs are recorded in the journal before the first write, and the same command
@@ -113,17 +113,17 @@ def apply(
 
     The whole plan is checked before anything is sent. Each write is recorded in the journal before it is sent. So the
     same command continues where it stopped, also after a crash, and sends no write twice. A finished plan is not sent
-    again. To apply a plan every day, use one journal for each day, as in the last example; an unfinished journal of
-    the plan is continued, whatever its date. Ctrl-C starts no more rows and waits for those in flight; a second Ctrl-C
-    does not wait.
+    again. To apply a plan every day, use one journal for each day, as in the last example; an unfinished journal of the
+    plan is continued, whatever its date. After Ctrl-C, the command starts no more rows, and waits for the rows in
+    flight. After a second Ctrl-C, it does not wait.
 
-    Rows that failed are written to PLAN.failed.csv, which is a plan too. Rows of which it is unknown whether they were
-    applied are written to PLAN.unknown.csv. After a row failed, later rows of its run are not sent.
+    Rows that failed are written to PLAN.failed.csv, which is a plan too. If it is unknown whether a row was applied,
+    the row is written to PLAN.unknown.csv. After a row has failed, later rows of the same run are not sent.
 
     While the exchange cannot be used, no row is started, and one GET at a time shows when it can be used again. After
     --wait seconds the command stops. The remaining rows are open, and the same command continues with them. A row is
-    stuck if it fails three times while others succeed, and the row itself is not the cause. The same command tries it
-    again.
+    stuck if it fails three times while others succeed, and the row itself is not the cause. The same command tries
+    stuck rows again.
 
     Exit status: 0 all done, 1 some failed or are stuck, or were not sent, 2 bad arguments, settings or lines (nothing
     was sent), 3 some open or unknown, 129, 130 and 143 on signals.

@@ -46,9 +46,9 @@ def show(
     0), its target group and run, its action, the changed values before and after, its effect, trace id and error.
     Times are RFC 3339 with a zone, such as 2026-08-31T18:00:00Z.
 
-    Effects: accepted, already (the run was already as the action leaves it), unconfirmed (it is so now, and a reply
-    was lost), failed, unknown (it is unknown whether the write was applied), skipped, stuck (tried three times; the
-    same command tries it again), in-flight (no end is recorded).
+    Effects: accepted, already (the run was already in the wanted state), unconfirmed (the run is in the wanted state,
+    and a reply was lost), failed, unknown (it is unknown whether the write was applied), skipped, stuck (tried three
+    times; the same command tries it again), in-flight (no end is recorded).
 
     Exit status: 0 the rows were shown, also if there are none, 2 bad arguments, or FILE is not a readable journal.
 
@@ -78,8 +78,8 @@ def show(
 def report(file: Path, output: Path | None, as_json: bool) -> None:
     """Write a report of a journal: one HTML page that needs no network.
 
-    The page shows the rows over time, their effects, conflicts, pauses and outages, why rows are not done, and all
-    rows in a table that can be searched and sorted. It holds ids, dates and messages, and no token. Only its owner can
+    The page shows the rows over time, their effects, conflicts, pauses and outages, why rows are not done, and all rows
+    in a table that can be searched and sorted. The page has ids, dates and messages, but no token. Only its owner can
     read the file. An older report is replaced. Any other file is not overwritten: the command fails.
 
     Exit status: 0 written, 1 it could not be written, 2 bad arguments, or FILE is not a readable journal.

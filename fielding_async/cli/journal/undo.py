@@ -32,20 +32,20 @@ __all__ = ["undo"]
     help="The plan that was applied. [default: FILE without .journal]",
 )
 def undo(file: Path, output: Path | None, applied: Path | None, as_json: bool) -> None:
-    """Write a plan that takes back what an applied plan did. Nothing is sent.
+    """Write a plan that undoes what an applied plan did. Nothing is sent.
 
-    FILE is the journal of a finished plan. Rows that ended accepted are taken back, the last one of each run first: a
-    pause by a resume, a resume by a pause, an update by an update to the former dates. A launch, a complete, a relaunch
-    and a row that did not end accepted cannot be taken back, nor can earlier rows of the same run. All rows that are
-    not taken back are listed, with the reason. The command needs the applied plan to know whether rows were never sent.
+    FILE is the journal of a finished plan. Rows that ended accepted are undone, the last row of each run first: a pause
+    by a resume, a resume by a pause, an update by an update to the former dates. A launch, a complete, a relaunch and a
+    row that did not end accepted cannot be undone. Earlier rows of the same run cannot be undone either. All rows that
+    are not undone are listed, with the reason. The command needs the applied plan to know whether rows were never sent.
     The plan is beside its journal, as apply leaves it, or named with --plan.
 
     Each row of the new plan names the ETag that the run must have (column if_match): the ETag after the plan's last
     write to the run, or `previous`, the ETag after the row before it on the same run. So if somebody else has written
     to a run since, its rows are refused, and that write is kept.
 
-    Exit status: 0 the plan was written, 1 there is nothing to take back, or it could not be written, 2 bad arguments,
-    or FILE is in use, belongs to a plan that is not finished, or is not a journal.
+    Exit status: 0 the plan was written, 1 there is nothing to undo, or it could not be written, 2 bad arguments, or
+    FILE is in use, belongs to a plan that is not finished, or is not a journal.
 
     \b
     Example:

@@ -21,8 +21,8 @@ __all__ = ["list_plans"]
 def list_plans(as_json: bool) -> None:
     """List the plans in the database, in the order of submission.
 
-    State: not begun, worked on (a worker holds a lease), no worker (rows are left, and nobody works on them), paused,
-    finished, cancelled, being deleted (a deletion was interrupted).
+    State: not begun, worked on (a worker holds a lease), no worker (some rows have not ended, and no worker holds a
+    lease), paused, finished, cancelled, being deleted (a deletion was interrupted).
 
     Exit status: 0 the plans were listed, also if there are none, 2 bad settings or no tables, 3 the database cannot be
     used now.

@@ -29,7 +29,7 @@ _yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 def pause(name: str, as_json: bool) -> None:
     """Pause a plan: no more of its rows are started, and those in progress end.
 
-    All workers learn of it within seconds. It lasts until fielding plans resume.
+    All workers see the pause within seconds. The pause lasts until you run fielding plans resume.
 
     Exit status: 0 it is paused, 2 bad settings, no such plan, or the plan has ended, 3 the database cannot be used now.
 
@@ -46,12 +46,12 @@ def pause(name: str, as_json: bool) -> None:
 @plan_argument
 @json_option
 def resume(name: str, as_json: bool) -> None:
-    """Let a paused plan be worked on again.
+    """Resume a paused plan: workers continue with its rows.
 
-    Workers that wait for it (--until-done) continue within a minute.
+    Workers that wait for the plan (--until-done) continue within a minute.
 
-    Exit status: 0 it can be worked on, 2 bad settings, no such plan, or it was cancelled, 3 the database cannot be used
-    now.
+    Exit status: 0 the plan is not paused any more, 2 bad settings, no such plan, or it was cancelled, 3 the database
+    cannot be used now.
 
     \b
     Example:
@@ -65,12 +65,13 @@ def resume(name: str, as_json: bool) -> None:
 @_yes_option
 @json_option
 def cancel(name: str, yes: bool, as_json: bool) -> None:
-    """Cancel a plan, finally: no more of its rows are started, and those in progress end.
+    """Cancel a plan: no more of its rows are started, and those in progress end. A cancelled plan cannot be resumed.
 
-    What was done stays done, and on record; fielding plans undo finds the rows that take it back.
+    The writes that were applied stay applied, and their records are kept. fielding plans undo finds the rows that undo
+    them.
 
-    Exit status: 0 it is cancelled, 1 not agreed to, 2 bad settings, no such plan, or it is finished, 3 the database
-    cannot be used now.
+    Exit status: 0 it is cancelled, 1 you did not agree, 2 bad settings, no such plan, or the plan is finished, 3 the
+    database cannot be used now.
 
     \b
     Example:
@@ -128,14 +129,14 @@ def _order(
 @_yes_option
 @json_option
 def delete(name: str | None, older_than: float | None, force: bool, yes: bool, as_json: bool) -> None:
-    """Delete a plan, or old ones, with all that is on record of them.
+    """Delete a plan, or all old plans, with all records.
 
-    After that nobody can tell what the plan changed, and it cannot be taken back. A plan that is worked on is not
-    deleted, unless with --force: then what its workers have in progress is on record nowhere. A deletion that was
-    interrupted is completed by the same command.
+    After that, it is unknown what the plan changed, and the plan cannot be undone. A plan on which a worker works is
+    deleted only with --force. There is then no record of the rows that the worker has in progress. If a deletion was
+    interrupted, the same command completes it.
 
-    Exit status: 0 deleted, 1 not agreed to, 2 bad arguments or settings, no such plan, or it is worked on, 3 the
-    database cannot be used now.
+    Exit status: 0 deleted, 1 you did not agree, 2 bad arguments or settings, no such plan, or a worker works on it, 3
+    the database cannot be used now.
 
     \b
     Examples:

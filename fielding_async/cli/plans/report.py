@@ -33,11 +33,12 @@ _DOING = "plans report"
 def report(name: str, page: Path | None, as_json: bool) -> None:
     """Report a plan: rows by action and effect, outages and pauses, and what late workers learned.
 
-    All that is on record is read, also while the plan is worked on. With --html the page is written as fielding journal
-    report writes it: all rows in a table, over time, with their effects, conflicts and errors. An older report is
-    replaced, any other file is not.
+    The command reads all records of the plan, even while workers work on the plan. With --html, it writes the same kind
+    of page as fielding journal report: all rows over time and in a table, with their effects, conflicts and errors. It
+    replaces an older report, but no other file.
 
-    A late worker is one whose lease was over before it could record what it knew; another worker took its rows over.
+    A late worker is a worker whose lease was over before it could record the end of its rows. Another worker has taken
+    over these rows.
 
     Exit status: 0 reported, 1 the page could not be written, 2 bad arguments or settings, no such plan, or its record
     is damaged, 3 the database cannot be used now.

@@ -36,13 +36,14 @@ def rows(
 ) -> None:
     """Show the rows of a plan: what was changed, when, and the values before and after.
 
-    The rows come in parts, as workers have them: in each part those that ended, in the order in which they did, then
-    those without an end. Each has its time, its number in the plan (from 0), its target group and run, its action, the
-    changed values before and after, its effect, trace id and error. A plan can be read while it is worked on.
+    The rows are shown shard by shard (a shard is a part of a plan). In each shard, the rows that have ended come first,
+    in the order in which they ended. The other rows follow. Each row has its time, its number in the plan (from 0), its
+    target group and run, its action, the changed values before and after, its effect, trace id and error. A plan can be
+    read while workers work on it.
 
-    Effects: accepted, already (the run was already as the action leaves it), unconfirmed (it is so now, and a reply
-    was lost), failed, unknown (it is unknown whether the write was applied), skipped, stuck (tried three times; it is
-    tried again later), in-flight (no end is recorded), not-begun (nothing was sent that may still be applied).
+    Effects: accepted, already (the run was already in the wanted state), unconfirmed (the run is in the wanted state,
+    and a reply was lost), failed, unknown (it is unknown whether the write was applied), skipped, stuck (tried three
+    times; it is tried again later), in-flight (no end is recorded), not-begun (no write is in flight or in doubt).
 
     Exit status: 0 the rows were shown, also if there are none, 2 bad arguments or settings, no such plan, or its record
     is damaged, 3 the database cannot be used now.

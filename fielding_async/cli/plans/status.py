@@ -41,14 +41,15 @@ _sleep = asyncio.sleep
 )
 @json_option
 def status(name: str, watch: bool, every: float, as_json: bool) -> None:
-    """Show how far a plan is: its rows by how they ended, its workers and shards.
+    """Show the progress of a plan: how many rows ended in which way, its workers and its shards.
 
-    With --watch, a table is redrawn on a terminal, with the rows a second of all workers together and the time left at
-    that pace. In a file or a pipe, and with --json, a line is written whenever something has changed. If the database
-    cannot be used meanwhile, the command says so and asks again.
+    With --watch, the command redraws a table on a terminal. The table also shows how many rows all workers together
+    perform in a second, and the time left at this speed. In a file or a pipe, and with --json, the command writes a
+    line whenever something has changed. If the database cannot be used for some time, the command says so and tries
+    again.
 
-    Lease left: how long a worker holds its shards for certain; "over" for a worker that has died or was cut off: others
-    take its shards.
+    Lease left is the time for which a worker certainly holds its shards (parts of the plan). It is "over" for a worker
+    that was killed or lost its connection. Other workers then take its shards.
 
     Exit status: 0 it was shown, or the plan that was watched has ended, 2 bad arguments or settings, or no such plan, 3
     the database cannot be used now, 129, 130 and 143 on signals.

@@ -40,10 +40,9 @@ def submit(
     """Submit a plan: check a file, and store its rows. Nothing is sent to the exchange.
 
     PLAN is a file as fielding apply takes it; - is standard input, which needs --name. Each row must name its fielding
-    run. The whole file is checked before a row is stored, and all rows are stored, or none.
+    run. The whole file is checked before a row is stored. The command stores all rows of the file, or none.
 
-    The same rows may be submitted again under the same name: that changes nothing. Other rows under that name are
-    refused.
+    If you submit the same rows again under the same name, nothing changes. Other rows under this name are refused.
 
     Exit status: 0 the plan is stored, 2 bad arguments, settings or lines, or another plan has the name, 3 the database
     cannot be used now.

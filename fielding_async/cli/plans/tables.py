@@ -17,7 +17,7 @@ def create_tables(as_json: bool) -> None:
     """Make the tables of plans in the database, or migrate older ones.
 
     The tables are named fielding_plan… and are made in the first schema of the user's search_path. Any number of
-    processes may run this command at once; where there is nothing to do, nothing is changed. No other command makes
+    processes may run this command at once; if the tables are there already, it changes nothing. No other command makes
     tables.
 
     Exit status: 0 the tables are there, 2 bad settings, no access, or tables of a newer version, 3 the database

@@ -29,17 +29,17 @@ _DOING = "plans undo"
 @click.option("--submit-as", metavar="NAME", help="Submit the rows as a plan of this name.")
 @json_option
 def undo(name: str, path: Path | None, submit_as: str | None, as_json: bool) -> None:
-    """Find the rows that take back what a plan did. Nothing is sent.
+    """Find the rows that undo what a plan did. Nothing is sent to the exchange.
 
-    They are found as fielding journal undo finds them: rows that ended accepted are taken back, the last one of each
-    run first, each under the ETag that the plan left. Rows that cannot be taken back are listed, with the reason. Give
-    --plan or --submit-as, or neither to see what there is.
+    The rules are those of fielding journal undo. Rows that ended accepted can be undone, the last row of each run
+    first. Each new row names the ETag that the run had after the plan. Rows that cannot be undone are listed, with the
+    reason. Without --plan and --submit-as, the command only shows which rows there are.
 
-    The plan must be finished, or cancelled and not worked on any more.
+    The plan must be finished, or it must be cancelled and have no worker.
 
-    Exit status: 0 there are rows, and they were written or submitted if asked for, 1 there is nothing to take back, or
-    the file could not be written, 2 bad arguments or settings, no such plan, or it is not finished, 3 the database
-    cannot be used now.
+    Exit status: 0 there are rows, and they were written or submitted if asked for, 1 there is nothing to undo, or the
+    file could not be written, 2 bad arguments or settings, no such plan, or it is not finished, 3 the database cannot
+    be used now.
 
     \b
     Examples:

@@ -30,22 +30,22 @@ __all__ = ["work"]
 @pace_options
 @json_option
 def work(name: str, seconds: float, until_done: bool, concurrency: int, rate: float | None, as_json: bool) -> None:
-    """Work on a plan, with any number of other workers on any hosts.
+    """Work on a plan, together with any number of other workers on any hosts.
 
-    Each row is sent once, the rows of a run in their order. Before a write is sent, it is on record in the database;
-    after a worker has died, another one continues where it stopped. If FIELDING_SHARED_URL is set, all workers keep one
-    pace through that Redis.
+    Each row is performed once, and the rows of one run in their order. Each write is recorded in the database before it
+    is sent. So if a worker is killed, another worker continues where it stopped. If FIELDING_SHARED_URL is set, all
+    workers together keep one pace, through the Redis at this address.
 
-    Without --until-done, the command ends after --seconds, or earlier if there is nothing to do: give it again for as
+    Without --until-done, the command ends after --seconds, or earlier if there is nothing to do. Repeat the command as
     long as it exits with 3. With --until-done it also waits for rows that other workers hold, for a plan that is
     paused, and for an exchange or a database that cannot be used now.
 
-    Ctrl-C and SIGTERM start no more rows and wait for those in progress, for the time of one attempt at most; a second
-    signal does not wait.
+    After Ctrl-C or SIGTERM, the command starts no more rows, and waits for the rows in progress. This takes at most the
+    time limit of one attempt. After a second signal, the command does not wait.
 
-    Exit status: of the plan, whoever worked on it: 0 all rows are done, 1 some failed, are stuck, or were not sent, 2
-    bad arguments or settings, or no such plan, 3 rows are left or unknown, or the database cannot be used now, 129, 130
-    and 143 on signals.
+    The exit status describes the whole plan, not only the rows of this worker: 0 all rows are done, 1 some failed, are
+    stuck, or were not sent, 2 bad arguments or settings, or no such plan, 3 rows are left or unknown, or the database
+    cannot be used now, 129, 130 and 143 on signals.
 
     \b
     Examples:

@@ -123,17 +123,18 @@ _POSITIVE = Number(min=0, min_open=True)
 def sandbox(as_json: bool, require_token: bool, **values: Any) -> None:
     """Serve a sandbox of the exchange, with runs to act on, until Ctrl-C.
 
-    It answers as the exchange does: ETags, conflicts, wrong states, bulk jobs, rate limits. It prints its URL, a new
-    token, the runs, how to point the SDK at it, and the address of a page that shows what happens. Nothing is kept when
-    it ends. With --json all that is one line of JSON, written before the first request is served.
+    The sandbox answers as the exchange does: ETags, conflicts, wrong states, bulk jobs, rate limits. The command prints
+    the URL of the sandbox, a new token, the runs, the settings for the SDK, and the address of a page that shows
+    requests and writes. When the command ends, nothing is kept. With --json, it prints one line of JSON before the
+    first request is served.
 
     Faults are those of the Python class Sandbox: refuse, cut:before|after|headers|body, delay:SECONDS[,after],
     hold[:after], status:CODE[,applied=true][,retry_after=TEXT], reply, raw-reply:TEXT, drop-header:NAME,
     set-header:NAME,VALUE, second-writer[:when=after], exchange-pauses[:after], repeat[:first], job-fails,
     job-omits:ID[+ID...]. OPERATION is one such as get, pause or bulk-pause, or a method.
 
-    Other processes control it under /control, with the control token. Requests for hosts other than this machine, and
-    requests of web pages of other origins, are refused.
+    Other processes control the sandbox under /control, with the control token. Requests for hosts other than this
+    machine, and requests of web pages of other origins, are refused.
 
     \b
     Examples:

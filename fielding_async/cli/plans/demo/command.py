@@ -31,16 +31,17 @@ _PLANS_URL = "FIELDING_PLANS_URL"
 def demo(runs: int, as_json: bool) -> None:
     """Show two workers on one plan, one of which is killed. Takes about half a minute.
 
-    It starts a sandbox of the exchange, and this machine's PostgreSQL in a temporary folder; if FIELDING_PLANS_URL is
-    set, that database is used: tables of plans are made there if there are none, and the demo's plan is deleted at the
-    end. Then two processes work on the plan, and one of them is killed (SIGKILL) with rows in flight. When its leases
-    are over, the other one takes its rows over.
+    The command starts a sandbox of the exchange. It also starts this machine's PostgreSQL in a temporary folder. If
+    FIELDING_PLANS_URL is set, it uses the database at this address instead. It makes the tables of plans there if they
+    do not exist, and deletes its plan at the end. Then two processes work on the plan. One of them is killed (SIGKILL)
+    while it has rows in flight. When the leases of the killed process are over, the other process takes over its rows.
 
-    At the end the sandbox's own record of applied writes is compared with the plan: each exactly once, the writes of a
-    run in their order. If not, the command says what is wrong and exits with 1.
+    At the end, the command compares the writes that the sandbox has applied with the plan. Each write must have been
+    applied exactly once, and the writes of one run in their order. If this is not so, the command says what is wrong
+    and exits with 1.
 
-    Exit status: 0 each write was applied once, 1 not so, or there is no PostgreSQL, 2 bad settings, 3 the database
-    cannot be used now.
+    Exit status: 0 each write was applied once, 1 a write was not applied once, or there is no PostgreSQL, 2 bad
+    settings, 3 the database cannot be used now.
 
     \b
     Examples:
