@@ -99,7 +99,7 @@ async def _ours(job: Job) -> Done:
 
             async def batch() -> None:
                 nonlocal failures
-                rows = ((RunRef(1, "0" * 26, "1" * 26, f"{job.token}-{row}"), Pause()) for row in range(job.requests))
+                rows = ((RunRef(1, "0" * 26, "1" * 26, f"{job.token[-1]}-{row}"), Pause()) for row in range(job.requests))
                 async with fielding.perform_all(rows) as performed:
                     async for done in performed:
                         failures += done.error is not None
