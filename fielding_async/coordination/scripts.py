@@ -7,8 +7,8 @@ the leader sets the pace. What they keep, in one hash and four small keys that e
 slot that is leased moves it by the interval. `epoch` counts pauses, `until` is the end of the latest, `row` how many
 there were in a row. `change` counts what moved or ended the slots that were leased before. `interval`, `strict`,
 `opening`, `state`, `knows` (the epoch that the pace takes account of) come from the leader, who is `leader` until
-`leads`. `factor` is by how much a configured interval was lengthened. A probe is `wanted`, or in progress by `prober`
-until `probing`.
+`leads`. `factor` is by how much a configured interval was lengthened. `owner` is the member with the last slots before
+`cursor`. A probe is `wanted`, or in progress by `prober` until `probing`.
 """
 
 from .client import Script
@@ -41,6 +41,7 @@ local s = {}
 for i, name in ipairs(names) do s[name] = tonumber(values[i] or '0') or 0 end
 local prober = redis.call('HGET', KEYS[1], 'prober') or ''
 local leader = redis.call('HGET', KEYS[1], 'leader') or ''
+local owner = redis.call('HGET', KEYS[1], 'owner') or ''
 local learned = told == 0
 if s.n == 0 then
   s.interval, s.opening, s.factor, s.since = 117647, 1, 1, now
@@ -188,7 +189,7 @@ end
 if is_ready == 1 and interval > 0 and want > 0 then
   -- where even spacing is demanded a member gets some slots in a row, and time behind them by which it may be late
   local is_even, guard, wide = s.strict == 1 and not learned, 0, 1
-  if is_even then horizon, guard, wide = math.max(horizon, 16 * active * interval), interval * 0.5, 2 end
+  if is_even then horizon, guard, wide = math.max(horizon, 24 * active * interval), interval * 0.5, 2 end
   if s.cursor > start + 4 * (horizon + active * interval) + interval * burst then s.cursor = start end
   s.cursor = math.max(s.cursor, start - interval * burst)
   local most = math.max(1, math.floor(horizon / interval / active + 0.5))
@@ -215,14 +216,16 @@ if is_ready == 1 and interval > 0 and want > 0 then
       count = count - 1
     end
   end
+  -- who goes on with a slice of its own needs no time between
+  if count > 0 and owner == me and s.cursor - guard >= from then s.cursor = s.cursor - guard end
   for _ = 1, count do
     slots[#slots + 1] = text(s.cursor)
     s.cursor = s.cursor + interval
   end
-  if count > 0 then s.cursor = s.cursor + guard end
+  if count > 0 then s.cursor, owner = s.cursor + guard, me end
 end
 
-local kept = {'prober', prober, 'leader', leader}
+local kept = {'prober', prober, 'leader', leader, 'owner', owner}
 for _, name in ipairs(names) do
   kept[#kept + 1] = name
   kept[#kept + 1] = string.format('%.17g', s[name])

@@ -33,6 +33,7 @@ __all__ = ["Refusal", "SharedPacer"]
 _LATE, _LATE_CONFIGURED = 0.05, 0.02  # seconds (P2)
 _LATE_STRICT, _LATE_EVEN = 0.12, 0.45  # of the interval; the second is less than the store leaves behind a slice (P2)
 _CLOSEST = 0.75  # of the interval, between two requests of this session at the socket
+_CLOSEST_EVEN = 0.965  # the same, where a configured rate demands even spacing, of an interval that was lengthened
 _APART = 0.0005  # seconds since the request before, from which on one comes alone
 _LEAST_PAUSE = 0.1  # seconds
 _CROWDED = 0.05  # seconds since the permission before, below which requests come one upon the other
@@ -203,7 +204,7 @@ class SharedPacer:
             return self._left_at + permit.after * _CLOSEST - _ROUNDING
         if now > permit.slot.due + self.grace and not permit.slot.is_probe:
             return None
-        return self._left_at + permit.after * (_CLOSEST if self._learns else 1.0) - _ROUNDING
+        return self._left_at + permit.after * (_CLOSEST if self._learns else _CLOSEST_EVEN) - _ROUNDING
 
     def may_leave(self, permit: Permit, now: float) -> float | None:
         """Use the permission up and return 0, or return the seconds to wait, or `None` if it has lapsed."""

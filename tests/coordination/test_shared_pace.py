@@ -111,6 +111,19 @@ async def test_a_refusal_after_few_requests_tells_of_even_spacing(meet: Meet) ->
     assert max(gaps) >= 1.5 * 1.12 / 200.0
 
 
+async def test_a_member_that_continues_its_own_slice_gets_no_time_between(meet: Meet) -> None:
+    """Where even spacing is demanded, time is left only behind the slices of different members."""
+    mate = meet(Limits(rate=200.0))
+    await mate.refused(0.05)
+    found = await asyncio.gather(*(mate.send() for _ in range(60)))
+    interval = mate.pacer.state.interval
+    assert mate.pacer.state.is_strict
+    gaps = [(after - before) / interval for before, after in pairwise(stored(list(found)))]
+    assert min(gaps) > 0.99
+    # a slot that was too late is lost: that makes whole intervals
+    assert sum(1.4 < gap < 1.6 for gap in gaps) <= 1
+
+
 async def test_a_refusal_after_many_requests_tells_of_no_spacing(meet: Meet) -> None:
     """What is refused after more than half a second's worth may be a window that others use too."""
     mate = meet(Limits(rate=200.0))

@@ -34,6 +34,7 @@ class FakeStore:
         """Forget everything, as FLUSHALL."""
         self.count = self.epoch = self.change = self.row = 0
         self.cursor = self.until = self.length = 0.0
+        self.owner: str = ""
         self.members: dict[str, float] = {}
         self.active: dict[str, float] = {}
         self.back: list[float] = []
@@ -92,18 +93,21 @@ class FakeStore:
         told *= self.factor
         start, active = max(now, self.until), max(len(self.active), 1)
         if self.is_strict:
-            horizon, self.back = max(horizon, 16 * active * told), []
+            horizon, self.back = max(horizon, 24 * active * told), []
         if want and told > 0:
             if self.cursor > start + 4 * (horizon + active * told):
                 self.cursor = start
             self.cursor = max(self.cursor, start)
+            guard = told * 0.5 if self.is_strict else 0.0
+            if self.owner == me and self.cursor - guard >= max(now + margin, self.until):
+                self.cursor -= guard
             for _ in range(min(want, max(1, int(horizon / told / active + 0.5)))):
                 if self.back:
                     slots.append(f"{self.back.pop(0):.0f}".encode())
                 else:
                     slots.append(f"{self.cursor:.0f}".encode())
                     self.cursor += told
-            self.cursor += told * 0.5 if self.is_strict else 0.0
+            self.cursor, self.owner = self.cursor + guard, me
         numbers = [self.count, f"{now:.0f}".encode(), self.epoch, f"{self.until:.0f}".encode(), self.row, self.change]
         counts = [len(self.members) or 1, active, f"{told:.3f}".encode(), int(self.is_strict), b""]
         return [*numbers, *counts, slots, 0, b"0"]
