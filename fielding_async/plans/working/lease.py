@@ -18,7 +18,7 @@ from math import ceil, inf
 
 from attrs import define, frozen
 
-__all__ = ["Lease", "Slice", "Terms", "shards_wanted"]
+__all__ = ["Lease", "Slice", "Terms", "are_busy", "shards_wanted"]
 
 _GRACE_SHARE = 0.5  # of an attempt's time: rows under way at the end of a slice may still send for so long
 _FIRST_SHARDS = 4
@@ -100,15 +100,20 @@ class Slice:
         return self.ends + self.attempt
 
 
+def are_busy(slots: int, in_flight: int) -> bool:
+    """Whether so many rows in progress make nearly full use of the session."""
+    return in_flight >= slots * _BUSY_SHARE
+
+
 def shards_wanted(slots: int, *, shards: int, in_flight: int, are_settled: bool) -> int:
     """Return how many more shards to claim.
 
     `slots`: the rows that the session can have in progress. `shards`: those at work, `in_flight`: their rows in
-    progress. `are_settled`: all of these shards have had time to start rows.
+    progress. `are_settled`: all of these shards have had time to start rows, and they have not been busy since.
     """
     if not shards:
         return min(_FIRST_SHARDS, slots)
-    if shards >= slots or not are_settled or in_flight >= slots * _BUSY_SHARE:
+    if shards >= slots or not are_settled or are_busy(slots, in_flight):
         return 0
     each = max(1.0, in_flight / shards)
     return min(ceil((slots - in_flight) / each), slots - shards, max(_FIRST_SHARDS, shards))

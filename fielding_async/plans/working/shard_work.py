@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from functools import partial
+from math import inf
 
 from attrs import frozen
 
@@ -25,6 +26,8 @@ __all__ = ["ShardWork", "Workplace"]
 _OUTAGE_PAUSE = 15.0  # seconds before a shard is claimed again whose batch was stopped by an outage
 _STUCK_PAUSE = 60.0  # and one in which nothing is left but rows that were tried three times
 _BROKEN_PAUSE = 60.0
+_SETTLING = 0.2  # seconds after its first row
+_LONGEST_START = 2.0  # seconds after the claim, by which a shard that starts no row has none to start
 
 
 @frozen(kw_only=True, eq=False)
@@ -42,7 +45,7 @@ class Workplace:
 
 
 class ShardWork:
-    """The work on one shard, in a task of its own. `began`: when it was claimed, by the loop's clock.
+    """The work on one shard, in a task of its own.
 
     `has_outage`: an outage stopped it. `error`: what went wrong, beyond what another call may repair.
     A shard with a write on the way is not given back (L2 in `lease`): its lease runs out.
@@ -59,7 +62,8 @@ class ShardWork:
         self._rows = rows
         self._is_stopping = self._is_cut = False
         self.shard: int = claim.shard
-        self.began: float = asyncio.get_running_loop().time()
+        self._began = asyncio.get_running_loop().time()
+        self._filled_at = inf  # when a row of it was first seen in progress
         self.has_outage: bool = False
         self.error: BaseException | None = None
         place.committer.enter(claim.shard, claim.epoch, lease)
@@ -72,6 +76,12 @@ class ShardWork:
     def in_flight(self) -> int:
         """How many rows are in progress."""
         return 0 if self._batch is None else self._batch.in_flight
+
+    def is_settled(self, now: float) -> bool:
+        """Whether it has had time to start rows: first it reads what is on record, which can take long."""
+        if self._filled_at == inf and self.in_flight:
+            self._filled_at = now
+        return now - self._filled_at >= _SETTLING or now - self._began >= _LONGEST_START
 
     @property
     def ended(self) -> int:

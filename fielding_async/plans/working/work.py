@@ -18,7 +18,7 @@ from fielding_async.plans.values.plan_values import Worked
 
 from .clock import Clock, boot_clock
 from .committer import Committer
-from .lease import Lease, Slice, Terms, shards_wanted
+from .lease import Lease, Slice, Terms, are_busy, shards_wanted
 from .patience import Patience, StoreLostError
 from .postgres_shards import PostgresShards
 from .shard_store import Claim, ShardStore
@@ -134,6 +134,7 @@ class Worker:
         self._slots = engine.limiter.background_slots
         self._shards: dict[int, ShardWork] = {}
         self._claim_at = -inf
+        self._busy_at = -inf  # when the session was last seen to be made nearly full use of
         self._unsure_since: float | None = None  # when shards were asked for, if there was no reply
         self._lost_claims = 0  # one after the other
         self._epochs: dict[int, int] = {}  # the latest of each shard that was claimed here
@@ -204,11 +205,14 @@ class Worker:
         """Claim shards while there are slots for their rows. Return whether the database answers."""
         now = self._loop.time()
         works = self._shards.values()
+        in_flight = sum(work.in_flight for work in works)
+        if are_busy(self._slots, in_flight):
+            self._busy_at = now
         count = shards_wanted(
             self._slots,
             shards=len(works),
-            in_flight=sum(work.in_flight for work in works),
-            are_settled=all(now - work.began >= _TICK for work in works),
+            in_flight=in_flight,
+            are_settled=now - self._busy_at >= _TICK and all(work.is_settled(now) for work in works),
         )
         if not count or (works and now < self._claim_at):
             return True

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from fielding_async.plans.working.clock import boot_clock
-from fielding_async.plans.working.lease import Lease, Slice, Terms, shards_wanted
+from fielding_async.plans.working.lease import Lease, Slice, Terms, are_busy, shards_wanted
 
 TERMS = Terms(attempt=20.0, slack=12.0, margin=1.0)
 
@@ -90,3 +90,8 @@ def test_the_clock_counts_sleep_where_there_is_one_that_does(monkeypatch: pytest
     assert asked == [70, 10]
     monkeypatch.delattr(time, "clock_gettime")
     assert boot_clock() is time.monotonic
+
+
+def test_three_quarters_of_the_slots_are_nearly_full_use() -> None:
+    """Then no more shards are claimed: each has a journal of its own, whose groups grow with its rows in progress."""
+    assert [are_busy(28, in_flight) for in_flight in (0, 20, 21, 28)] == [False, False, True, True]

@@ -105,7 +105,7 @@ async def test_two_workers_share_a_plan(
 
 async def test_many_short_slices_do_the_same_as_a_long_one(postgres_url: str, sandbox: Sandbox, driver: Driver) -> None:
     """What a slice leaves open, the next one goes on with: no row is sent twice, and none is lost."""
-    rows = rows_of(sandbox, 40)
+    rows = rows_of(sandbox, 150)
     async with submitted(postgres_url, driver, rows) as plans, session(sandbox) as fielding:
         calls = await work_off(plans, fielding, seconds=0.05)
     assert len(calls) > 2
