@@ -38,6 +38,7 @@ _APART = 0.0005  # seconds since the request before, from which on one comes alo
 _LEAST_PAUSE = 0.1  # seconds
 _CROWDED = 0.05  # seconds since the permission before, below which requests come one upon the other
 _ROUNDING = 1e-6  # seconds
+_FASTEST = 1e9  # requests a second: what is told to the leader is finite
 _MOST_SEEN = 5000  # observations that wait to be told
 
 
@@ -280,7 +281,7 @@ class SharedPacer:
         if not self._learns or len(self.seen) >= _MOST_SEEN:
             return
         at = self.state.clock.stored(permit.at)
-        self.seen.append((kind, permit.store_epoch, round(at, 6), _finite(permit.speed), permit.waited))
+        self.seen.append((kind, permit.store_epoch, round(at, 6), min(permit.speed, _FASTEST), permit.waited))
         if len(self.seen) == 1:
             self.wake()
 
@@ -315,7 +316,3 @@ class SharedPacer:
         if self.local is not None:
             self.state.take_over_pause(self.local.paused_until)
             self.local = None
-
-
-def _finite(speed: float) -> float:
-    return min(speed, 1e9)

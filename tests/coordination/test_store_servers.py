@@ -16,6 +16,9 @@ from tests.tools.fault_proxy import FaultProxy
 from tests.tools.services import REDIS_PROGRAMS, RedisServer, find
 from tests.tools.services.fixtures import StartRedis
 
+# the kinds of servers and their refusals are the same for every version of Python
+pytestmark = pytest.mark.once
+
 PASSWORD = "p@ss/word?of#the:test"
 ADD = Script("redis.call('SET', KEYS[1], ARGV[1]) return redis.call('GET', KEYS[1])")
 
