@@ -177,6 +177,9 @@ class Service(ABC):
     def pause(self) -> None:
         """Stop it and its children by SIGSTOP: connections stay open, and nothing is answered."""
         os.kill(self.pid, signal.SIGSTOP)  # first, so that no more children come
+        # a process that runs on another processor goes on for a moment
+        if hasattr(os, "waitid"):
+            os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
         self._stopped = [self.pid, *_descendants(self.pid)]
         for pid in self._stopped[1:]:
             with suppress(ProcessLookupError):
