@@ -60,13 +60,9 @@ class Row:
     change_error: Exception | None = None
     done: Done | None = None
 
-    @property
-    def order(self) -> Action | Change:
-        """What is sent: the action, or the callable change with a note of what it raises."""
-        return self.action if isinstance(self.action, Action) else self._change
-
-    def _change(self, run: FieldingRun) -> Update | None:
-        assert not isinstance(self.action, Action)  # noqa: S101 - see `order`
+    def change(self, run: FieldingRun) -> Update | None:
+        """Call the callable change, and keep what it raises."""
+        assert not isinstance(self.action, Action)  # noqa: S101 - then there is nothing to call
         try:
             return self.action(run)
         except Exception as error:

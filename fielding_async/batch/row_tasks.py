@@ -178,10 +178,10 @@ class RowTasks:
 
     def _start(self, row: Row) -> None:
         assert row.checked_ref is not None  # noqa: S101 - it has no problem
-        engine, options = self._engine, self._options
-        row.started_at = engine.loop.time()
+        engine, options, row.started_at = self._engine, self._options, self._engine.loop.time()
+        order = row.change if callable(row.action) else row.action
         call = WriteCall(
-            *(engine, row.checked_ref, row.order, None, options.on_conflict, options.timeout),
+            *(engine, row.checked_ref, order, None, options.on_conflict, options.timeout),
             log=row,
             is_background=True,
             if_match=row.if_match and self._guards.etag_for(row),
