@@ -26,7 +26,7 @@ from .shard_work import ShardWork, Workplace
 
 __all__ = ["Worker", "check_seconds", "holder_name", "work"]
 
-_TICK = 0.2  # seconds between looks at how many rows are under way
+_TICK = 0.2  # seconds between checks of how many rows are in progress
 _LEAST_WAIT = 0.001
 _NEXT_CLAIM = 1.0  # seconds after a claim that found nothing, while there is other work
 _PAUSED_WAIT = 30.0  # seconds before a plan that is paused should be looked at again
