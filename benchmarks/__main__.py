@@ -1,8 +1,8 @@
 """Run the benchmarks: `python -m benchmarks [SECTION ...] [--quick | --release]`.
 
 Without names all sections run, one after the other, but for `apply`, `gateway_limits` and `shared_pace`, which take
-twenty minutes each, and `apply_cost` and `plans`, which take up to ten. Their results are kept in `build/benchmarks/` as
-JSON, and a report and plots are made there from all that is kept. `--release` runs these five as well, and writes the
+twenty minutes each, and `apply_cost` and `plans`, which take up to ten. Their results are kept in `build/benchmarks/`
+as JSON, and a report and plots are made there from all that is kept. `--release` also runs these five, and writes the
 report and the plots to `benchmarks/results/`, which is part of the repository; with names only those run, and what is
 kept of the others is taken. `--quick` is for trying things out: fewer rounds, and nothing is kept.
 With `--check` the exit status is 1 if a claim does not hold.
