@@ -352,6 +352,15 @@ def test_importing_the_package_loads_nothing() -> None:
     assert not {"aiohttp", "attrs", "attr", "cattrs", "opentelemetry", "backoff", "asyncio"} & set(found) - _by_pytest()
 
 
+def test_a_session_loads_nothing_that_few_programs_need() -> None:
+    """A session for actions on runs loads nothing of assistants, discovery, batches and plans."""
+    code = "import sys, fielding_async; fielding_async.FieldingSession; print(*sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    seldom = ("core.assistant", "core.discovery", "batch", "plans", "queues", "coordination", "sandbox", "cli")
+    assert [name for name in found if name.startswith(tuple(f"fielding_async.{part}" for part in seldom))] == []
+    assert not {"difflib", "redis", "asyncpg", "psycopg", "procrastinate", "taskiq"} & set(found)
+
+
 def _by_pytest() -> set[str]:
     """Return what the plugin's own import of pytest brings along."""
     code = "import sys, pytest; print(*sys.modules)"

@@ -5,7 +5,6 @@ The environment is an argument.
 
 import re
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from difflib import get_close_matches
 from typing import Any, cast
 
 from attrs import field, frozen
@@ -144,6 +143,8 @@ def _meant_by(name: str) -> str | None:
     """
     if name in _KNOWN:
         return None
+    from difflib import get_close_matches  # for errors alone
+
     return next(iter(get_close_matches(name.upper(), ("FIELDING_TOKEN", *_CLIENT), 1, 0.85)), None)
 
 

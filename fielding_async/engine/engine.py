@@ -11,10 +11,9 @@ from typing import Any, Protocol
 from attrs import evolve
 
 from fielding_async.core.config import DEFAULT_TIMEOUT, TimeoutArg, check_timeout
-from fielding_async.core.conflict.assistant_resource import ASSISTANTS
 from fielding_async.core.conflict.attempts import RetryLimit
-from fielding_async.core.conflict.etag_memory import ETagMemory
-from fielding_async.core.conflict.resource import RUNS, Resource
+from fielding_async.core.conflict.etag_memory import ETagMemory, Memories
+from fielding_async.core.conflict.resource import RUNS
 from fielding_async.core.errors import SessionClosedError
 from fielding_async.core.models import FieldingRun, RunRef
 from fielding_async.core.redaction import Secrets
@@ -114,8 +113,7 @@ class Engine:
         )
         self.sender: RequestSender = RequestSender(runner, settings.retry, dice.uniform, self.loop)
         self.memory: ETagMemory = ETagMemory(settings.etag_cache_size, RUNS)
-        self.assistants: ETagMemory = ETagMemory(settings.etag_cache_size, ASSISTANTS)
-        self.memories: dict[Resource, ETagMemory] = {RUNS: self.memory, ASSISTANTS: self.assistants}
+        self.memories: Memories = Memories(settings.etag_cache_size, {RUNS: self.memory})
         if hints is not None:
             hints.listen(self.memory.forget_past)
         self.turns: Turns = Turns(self.limiter)

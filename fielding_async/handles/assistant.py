@@ -49,7 +49,7 @@ class Assistant:
         """
         engine = self._session.engine()
         with engine.call("get-assistant", timeout, ids=asdict(self.ref)) as call:
-            fetched = await fetch(engine.sender, engine.assistants, ASSISTANTS, call, self.ref)
+            fetched = await fetch(engine.sender, engine.memories[ASSISTANTS], ASSISTANTS, call, self.ref)
             assistant: FieldingAssistant = fetched.state
             return assistant
 

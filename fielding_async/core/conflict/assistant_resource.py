@@ -15,8 +15,8 @@ from fielding_async.core.assistant.assignment import (
 )
 from fielding_async.core.errors import FieldingError, NotFoundError, ProtocolError
 from fielding_async.core.models import Effect
+from fielding_async.core.wire.assistant_requests import assistant_request, assistant_update
 from fielding_async.core.wire.replies import Response, read_etag
-from fielding_async.core.wire.requests import assistant_request, assistant_update
 from fielding_async.core.wire.structuring import Report
 
 from .resource import Resource

@@ -5,20 +5,22 @@ assistants are remembered in the same way, in a memory of their own.
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any, Union
 
 from attrs import define
 
-from fielding_async.core.assistant.assignment import AssistantRef
 from fielding_async.core.models import RunRef
 
 from .resource import RUNS, Resource, State
 
-__all__ = ["ETagMemory", "Fetch", "Ref"]
+if TYPE_CHECKING:
+    from fielding_async.core.assistant.assignment import AssistantRef
 
-Ref = RunRef | AssistantRef
+__all__ = ["ETagMemory", "Fetch", "Memories", "Ref"]
+
+Ref = Union[RunRef, "AssistantRef"]
 """What names a resource."""
 
 _RETIRED_KEPT = 64
@@ -261,3 +263,15 @@ class ETagMemory:
         """Whether a write that was sent under this very ETag may still be applied."""
         entry = self._entries.get(ref)
         return entry is not None and entry.doubts is not None and etag in entry.doubts
+
+
+class Memories(dict[Resource, ETagMemory]):
+    """The memory of each kind of resource. Made when first asked for, as many programs write runs alone."""
+
+    def __init__(self, maxsize: int, memories: Mapping[Resource, ETagMemory]) -> None:
+        super().__init__(memories)
+        self._maxsize = maxsize
+
+    def __missing__(self, resource: Resource) -> ETagMemory:
+        memory = self[resource] = ETagMemory(self._maxsize, resource)
+        return memory

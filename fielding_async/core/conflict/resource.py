@@ -5,12 +5,11 @@ is fetched, written and compared, and what it proves. Values in, values out.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Union
 
 from attrs import asdict
 
 from fielding_async.core.actions import Action, Change, Update, call_change
-from fielding_async.core.assistant.assignment import AssistantChange, FieldingAssistant
 from fielding_async.core.errors import FieldingError
 from fielding_async.core.models import Effect, FieldingRun, Outcome, RunRef
 from fielding_async.core.wire.bodies import decode_run
@@ -20,15 +19,18 @@ from fielding_async.core.wire.structuring import Report
 
 from .evidence import is_never_accepted, is_next_version, is_overtaken, proves_not_applied
 
+if TYPE_CHECKING:
+    from fielding_async.core.assistant.assignment import AssistantChange, FieldingAssistant
+
 __all__ = ["RUNS", "Intent", "Order", "Resource", "State"]
 
-State = FieldingRun | FieldingAssistant
+State = Union[FieldingRun, "FieldingAssistant"]
 """A resource as it was fetched, or as a write left it, with its ETag."""
 
-Intent = Action | FieldingAssistant
+Intent = Union[Action, "FieldingAssistant"]
 """What a write asks for: an action on a run, or the whole assignment of an assistant."""
 
-Order = Intent | Change | AssistantChange
+Order = Union[Intent, Change, "AssistantChange"]
 """What a caller wants: an intent, or a callable that returns one for the state as it is, `None` for nothing to do."""
 
 

@@ -8,7 +8,6 @@ from urllib.parse import quote, urlencode
 from attrs import define, field
 
 from fielding_async.core.actions import Action, Update
-from fielding_async.core.assistant.assignment import AssistantRef, FieldingAssistant, assistant_body
 from fielding_async.core.errors import ProtocolError
 from fielding_async.core.models import FieldingRun, RunRef
 
@@ -16,10 +15,10 @@ from .bodies import encode
 from .operations import BY_NAME, Operation
 
 __all__ = [
+    "AS_IT_IS",
+    "FRESH",
     "Request",
     "action_request",
-    "assistant_request",
-    "assistant_update",
     "ids_to_check",
     "request",
     "request_to",
@@ -28,10 +27,10 @@ __all__ = [
 
 _GET = BY_NAME["get"]
 
-_FRESH = ("Cache-Control", "no-cache")
+FRESH = ("Cache-Control", "no-cache")
 """A cache must not answer without asking the exchange (RFC 9111, section 5.2.1.4)."""
 
-_AS_IT_IS = ("Accept-Encoding", "identity")
+AS_IT_IS = ("Accept-Encoding", "identity")
 """What compresses a reply on its way drops or rewrites its ETag (RFC 9110, section 8.8.3.3)."""
 
 _COMPRESSED = ("Accept-Encoding", "gzip, deflate")
@@ -62,7 +61,7 @@ def request(
 ) -> Request:
     """Build the request of an operation; `ids` fill its path template, `params` are its query in this order."""
     content = (_COMPRESSED,) if body is None else (_COMPRESSED, ("Content-Type", "application/json"))
-    fresh = (_FRESH,) if row.method == "GET" else ()
+    fresh = (FRESH,) if row.method == "GET" else ()
     return Request(
         row,
         row.path.format_map(ids),
@@ -79,7 +78,7 @@ def _path(row: Operation, ref: RunRef) -> str:
 def run_request(ref: RunRef) -> Request:
     """Build the GET of a run."""
     row = _GET
-    return Request(row, _path(row, ref), (_FRESH, _AS_IT_IS))
+    return Request(row, _path(row, ref), (FRESH, AS_IT_IS))
 
 
 def action_request(ref: RunRef, action: Action, base: FieldingRun) -> Request:
@@ -89,19 +88,19 @@ def action_request(ref: RunRef, action: Action, base: FieldingRun) -> Request:
     row = BY_NAME[action.name]
     path = _path(row, ref)
     if not isinstance(action, Update):
-        return Request(row, path, (_AS_IT_IS, ("If-Match", base.etag)))
+        return Request(row, path, (AS_IT_IS, ("If-Match", base.etag)))
     start, end = action.texts(base)
     body = encode({"start_fielding_at": start, "end_fielding_at": end})
-    return Request(row, path, (_AS_IT_IS, ("Content-Type", "application/json"), ("If-Match", base.etag)), body)
+    return Request(row, path, (AS_IT_IS, ("Content-Type", "application/json"), ("If-Match", base.etag)), body)
 
 
 def request_to(
     row: Operation, path: str, query: str, headers: Sequence[tuple[str, str]], body: bytes | None
 ) -> Request:
     """Build a request to any path. Its ETag may count, so that its reply must come as it is."""
-    fresh = (_FRESH,) if row.method == "GET" else ()
+    fresh = (FRESH,) if row.method == "GET" else ()
     content = () if body is None else (("Content-Type", "application/json"),)
-    return Request(row, path, (_AS_IT_IS, *fresh, *content, *headers), body, query)
+    return Request(row, path, (AS_IT_IS, *fresh, *content, *headers), body, query)
 
 
 _PARENTS = {"accounts": "account", "projects": "project", "target-groups": "target group", "fielding-runs": "run"}
@@ -112,21 +111,3 @@ def ids_to_check(path: str) -> str:
     parts = path.strip("/").split("/")
     ids = [f"{_PARENTS[name]} {value}" for name, value in pairwise(parts) if name in _PARENTS]
     return f" (check the ids and their order: {', '.join(ids)})" if len(ids) > 1 else ""
-
-
-def _assistant_path(row: Operation, ref: AssistantRef) -> str:
-    return row.pattern % (ref.account_id, ref.project_id, ref.target_group_id)
-
-
-def assistant_request(ref: AssistantRef) -> Request:
-    """Build the GET of an assistant's assignment."""
-    row = BY_NAME["get-assistant"]
-    return Request(row, _assistant_path(row, ref), (_FRESH, _AS_IT_IS))
-
-
-def assistant_update(ref: AssistantRef, wanted: FieldingAssistant, base: FieldingAssistant) -> Request:
-    """Build the PUT of a whole assignment under the ETag of `base`; where there is none yet, if there is still none."""
-    row = BY_NAME["update-assistant"]
-    precondition = ("If-None-Match", "*") if base.etag is None else ("If-Match", base.etag)
-    headers = (_AS_IT_IS, ("Content-Type", "application/json"), precondition)
-    return Request(row, _assistant_path(row, ref), headers, assistant_body(wanted))

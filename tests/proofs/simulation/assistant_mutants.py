@@ -13,7 +13,8 @@ from fielding_async.core.assistant.assignment import assistant_body, decode_assi
 from fielding_async.core.conflict import assistant_resource, judgement
 from fielding_async.core.conflict.assistant_resource import ASSISTANTS
 from fielding_async.core.conflict.etag_memory import ETagMemory
-from fielding_async.core.wire import requests
+from fielding_async.core.wire import assistant_requests
+from fielding_async.core.wire.requests import Request
 
 from .mutants import Mutant
 
@@ -58,7 +59,7 @@ def numbers_as_floats() -> Generator[None]:
     def body(assistant: FieldingAssistant) -> bytes:
         return json.dumps(json.loads(original(assistant))).encode()
 
-    with patch.object(requests, "assistant_body", body):
+    with patch.object(assistant_requests, "assistant_body", body):
         yield
 
 
@@ -77,13 +78,13 @@ def pair_kept_after_a_204() -> Generator[None]:
 @contextmanager
 def creation_without_a_condition() -> Generator[None]:
     """Where there is none yet, the write goes under `If-Match: *`: whatever there is by then."""
-    original = requests.Request
+    original = Request
 
     def request(row: Any, path: str, headers: tuple[tuple[str, str], ...] = (), body: bytes | None = None) -> Any:
         kept = tuple(("If-Match", "*") if header == ("If-None-Match", "*") else header for header in headers)
         return original(row, path, kept, body)
 
-    with patch.object(requests, "Request", request):
+    with patch.object(assistant_requests, "Request", request):
         yield
 
 

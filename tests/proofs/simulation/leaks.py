@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from fielding_async import FieldingError, FieldingRun
+from fielding_async.core.conflict.assistant_resource import ASSISTANTS
 
 from .assistant_checks import is_assignment
 from .records import CURRENT, CallRecord
@@ -39,7 +40,7 @@ async def check_at_rest(actors: list[Actor], server: Server, world: World) -> li
             "slots": engine.limiter.in_flight,
             "tasks": len(engine.sender.attempts.tasks),
             "sleepers": len(engine.sender._sleepers),
-            "looks": len(engine.memory.fetches) + len(engine.assistants.fetches),
+            "looks": len(engine.memory.fetches) + len(engine.memories[ASSISTANTS].fetches),
             "waiters": engine.limiter.waiting,
             "token fetches": int(engine.keeper._fetching is not None and not engine.keeper._fetching.done()),
         }
@@ -51,7 +52,7 @@ async def check_at_rest(actors: list[Actor], server: Server, world: World) -> li
                     break
                 if run is not None and not pair_is_true(run, server.runs[run.id], world):
                     found.append(f"(f) session {actor.number} remembers a pair that never was: {run}")
-            for ref, memory in engine.assistants._entries.items():
+            for ref, memory in engine.memories[ASSISTANTS]._entries.items():
                 known: Any = memory.run
                 states = server.runs[run_of(ref.target_group_id)].with_etag(known.etag) if known is not None else []
                 if world.breaks_etags:

@@ -258,14 +258,14 @@ def age_ignored() -> Generator[None]:
 @contextmanager
 def caches_asked() -> Generator[None]:
     """GETs do not say that a cache must not answer."""
-    with patch.object(requests, "_FRESH", ("Accept", "application/json")):
+    with patch.object(requests, "FRESH", ("Accept", "application/json")):
         yield
 
 
 @contextmanager
 def compressed_replies_asked_for() -> Generator[None]:
     """Requests allow compression, so that ETags are rewritten on the way."""
-    with patch.object(requests, "_AS_IT_IS", ("Accept-Encoding", "gzip")):
+    with patch.object(requests, "AS_IT_IS", ("Accept-Encoding", "gzip")):
         yield
 
 
