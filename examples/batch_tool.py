@@ -99,7 +99,7 @@ async def perform(
             nonlocal interrupted
             batch.stop(cancel=interrupted)
             interrupted = True
-            print(f"stopping: {batch.in_flight} rows under way (Ctrl-C again: do not wait for them)", file=sys.stderr)
+            print(f"stopping: {batch.in_flight} rows in progress (Ctrl-C again: do not wait for them)", file=sys.stderr)
 
         with handling(interrupt):
             ended = 0

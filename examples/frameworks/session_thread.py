@@ -14,7 +14,7 @@ from typing import TypeVar
 from fielding_async import FieldingSession, SessionClosedError
 
 T = TypeVar("T")
-DRAIN = 10.0  # seconds that calls under way get when the thread is stopped
+DRAIN = 10.0  # seconds that calls in progress get when the thread is stopped
 
 
 class SessionThread:

@@ -29,8 +29,8 @@ class RowTasks:
 
     `ended`: rows that may be yielded; the batch takes them out. `cut_off`: rows that never will be. `stopping`: no more
     rows are started. `open`: rows that are tried again. `stuck`: how many were set aside after three tries. It calls
-    `on_task_end` when a row is no longer under way, `on_ended` when rows were added to `ended`, and `stop` when no more
-    may start, with what is wrong, if anything.
+    `on_task_end` when a row is no longer in progress, `on_ended` when rows were added to `ended`, and `stop` when no
+    more may start, with what is wrong, if anything.
     """
 
     def __init__(

@@ -46,6 +46,8 @@ class GroupState:
         self.interval: float = 0.0
         self.last_interval: float | None = None
         """The interval as last heard; `None` before."""
+        self.former_interval: float = 0.0
+        """The interval as last heard before this generation; 0 if no pace had been found."""
         self.members: int = 0
         self.active: int = 1
         self.is_strict: bool = False
@@ -69,6 +71,11 @@ class GroupState:
         self._is_own = False  # its own 429 began it, and the store has not confirmed it yet
         self.on_pause: Callable[[float], None] | None = None
         """Called with the seconds of a pause that others started or lengthened."""
+
+    @property
+    def found_interval(self) -> float:
+        """The interval as last heard, if it is more than a start; otherwise 0."""
+        return 0.0 if self.is_opening or self.last_interval is None else self.last_interval
 
     # -- pauses
 
@@ -119,6 +126,7 @@ class GroupState:
             self.book.retime(self.clock.local)
         if is_new or not self.is_known:
             self.generation += 1
+            self.former_interval = self.found_interval
             self.book.drop(inf)
             self.epoch, self.change, self.count = reply.epoch - 1, 0, 0
         self.is_known = True

@@ -26,12 +26,14 @@ class Leader:
         self._state = state
         self._clock = clock
         self._former: GroupLearner | None = None
-        self._is_new = False
         self._told: tuple[float, bool, bool, int, bool] | None = None
         self._told_at = 0.0
 
     def hear(self, reply: Reply, *, is_new: bool) -> None:
-        """Start or end to lead, as a reply says. `is_new`: a new generation of the store has started with it."""
+        """Start or end to lead, as a reply says. `is_new`: a new generation has started with it.
+
+        A store that knows no pace gets the one that this member had from it before: the group need not start again.
+        """
         if is_new and self.learner is not None:
             self._former, self.learner = self.learner, None
         if not reply.leads:
@@ -48,8 +50,9 @@ class Leader:
         if found is None:
             found = GroupLearner()
             found.epoch = reply.epoch
-            if reply.window > 0:
-                found.start_from(1.0 / reply.window, reply.epoch)
+            interval = reply.window or self._state.former_interval
+            if interval > 0:
+                found.start_from(1.0 / interval, reply.epoch)
         self.learner, self._former, self._told = found, None, None
 
     def _load(self, text: bytes) -> GroupLearner | None:

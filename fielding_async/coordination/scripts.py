@@ -31,7 +31,7 @@ local demand, lasts, burst = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV
 local refused, retry, longest, dice = tonumber(ARGV[10]), tonumber(ARGV[11]), tonumber(ARGV[12]), tonumber(ARGV[13])
 local paused, seen, accepted, accepted_epoch = tonumber(ARGV[14]), ARGV[15], tonumber(ARGV[16]), tonumber(ARGV[17])
 local probe, refusal, margin, batch = ARGV[18], ARGV[19], tonumber(ARGV[20]), tonumber(ARGV[21])
-local lacks = ARGV[22] == '1'
+local lacks, found = ARGV[22] == '1', tonumber(ARGV[23])
 
 local names = {'n', 'cursor', 'epoch', 'until', 'row', 'blind', 'change', 'interval', 'strict', 'opening', 'knows',
   'factor', 'refused_at', 'length', 'wanted', 'probing', 'since', 'accepted', 'window', 'lane', 'lane_from', 'leads',
@@ -45,6 +45,8 @@ local owner = redis.call('HGET', KEYS[1], 'owner') or ''
 local learned = told == 0
 if s.n == 0 then
   s.interval, s.opening, s.factor, s.since = 117647, 1, 1, now
+  -- a store that was emptied goes on at the pace that a member had from it
+  if found > 0 then s.interval, s.opening = found, 0 end
 end
 s.n = s.n + 1
 
@@ -159,7 +161,7 @@ elseif leaves and leader == me then
 end
 
 -- slots
-for i = 23, #ARGV do redis.call('ZADD', KEYS[4], ARGV[i], ARGV[i]) end
+for i = 24, #ARGV do redis.call('ZADD', KEYS[4], ARGV[i], ARGV[i]) end
 redis.call('ZREMRANGEBYSCORE', KEYS[4], '-inf', text(now + margin))
 if prober ~= '' and now > s.probing then prober, s.wanted = '', 1 end
 local interval, is_ready = told * s.factor, 1

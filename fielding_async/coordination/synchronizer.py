@@ -193,7 +193,8 @@ class Synchronizer:
         args += [self._joining.uniform(0.0, 1.0), round(left * 1e6)]
         args += [json.dumps(seen, separators=(",", ":")) if seen else "", accepted, pacer.accepted_epoch, probe]
         args += ["" if refusal is None else _seen_refusal(refusal, state.clock.stored(refusal.at))]
-        args += [round(margin * 1e6), batch, int(self._leader.learner is None), *(f"{at:.0f}" for at in back)]
+        args += [round(margin * 1e6), batch, int(self._leader.learner is None)]
+        args += [round(state.found_interval * 1e6), *(f"{at:.0f}" for at in back)]
         asked = Asked(state.count, refusal is not None)
         self._asked_at, self._seen_since = now, None
         sent = self._loop.time()
@@ -207,11 +208,12 @@ class Synchronizer:
         if was_alone:
             self._returning_until = received + _RETURNING
         is_new = state.hear_reply(reply, sent, received, asked, self._store.server_id)
-        if is_new or not was_known:
+        starts = is_new or not was_known
+        if starts:
             self._heard = f"{max(int(reply.now * 1000) - 1, 0)}-0"
         self._tells_pause = is_new and state.paused_until > received
         pacer.find_store()
-        self._leader.hear(reply, is_new=is_new)
+        self._leader.hear(reply, is_new=starts)
         if need:
             self._given(reply.slots, received, lane - reply.pushed)
         self._changed()
@@ -291,7 +293,7 @@ class Synchronizer:
             back = [f"{at:.0f}" for at in state.book.give_back(self._loop.time(), 0)]
             args: list[str | bytes | float] = [self.me, "1", -1, 0, 0, 0, 0, _LASTS, 0, -1, 0, 0, 0, 0, "", 0, 0]
             probe = "free" if self._pacer.probe else ""
-            await self._store.call(SYNC, keys=self._keys, args=[*args, probe, "", 0, 0, "0", *back])
+            await self._store.call(SYNC, keys=self._keys, args=[*args, probe, "", 0, 0, "0", 0, *back])
 
 
 def _of_refusal(refusal: Refusal | None) -> tuple[float, float]:

@@ -93,7 +93,7 @@ class Turns:
         actions = (
             f"an earlier action on this {noun} was" if ahead == 1 else f"{ahead} earlier actions on this {noun} were"
         )
-        what = f"its turn: {actions} under way"
+        what = f"its turn: {actions} in progress"
         pause = limiter.refusal if limiter.pause_left else None
         if deadline > now:
             return OutOfTimeError(pause, what, is_begun=False)

@@ -209,7 +209,7 @@ class GroupReader:
         number = int((found or _UNCHAINED.fullmatch(line) or (0, -1))[1])
         if number >= 0 and number != self.groups + 1:
             why = f"group {self.groups + 1} is missing" if number > self.groups else "it is there twice"
-            raise DamagedError(f"line {self.lines} begins group {number}: {why}")
+            raise DamagedError(f"line {self.lines} starts group {number}: {why}")
         if found is None:
             return self._begin_unchained(line, number)
         if len(found[4]) != 4 * int(found[2]) or not found[4]:
@@ -228,7 +228,7 @@ class GroupReader:
             return records
         if number > 0:
             raise DamagedError(
-                f"line {self.lines} begins a group without a digest: an earlier version of this library wrote it, which"
+                f"line {self.lines} starts a group without a digest: an earlier version of this library wrote it, which"
                 " cannot continue this journal"
             )
         if _is_whole(line):
@@ -248,7 +248,7 @@ class GroupReader:
             return ()
         if _is_other(self.head, self.groups + 1, digest):
             raise DamagedError(
-                f"line {self._commit_line} begins group {self.groups + 1}, which is not the one that the head names:"
+                f"line {self._commit_line} starts group {self.groups + 1}, which is not the one that the head names:"
                 " journal and head are of different batches, or one of them is an older copy"
             )
         self._add_group(found, digest, body)

@@ -135,7 +135,7 @@ class LockedFile:
             raise ConfigurationError(
                 f"{self._head.name} says that the journal had {head.groups} groups, and it is empty: put it back,"
                 " or move the"
-                " head away too, to begin anew"
+                " head away too, to start again"
             )
         _make_private(self._fd)
         os.ftruncate(self._fd, 0)
@@ -153,11 +153,11 @@ class LockedFile:
 
     def _write_head(self, head: Head) -> None:
         """Say how far the journal goes. Without a head nothing is lost, so that what keeps it away is passed over."""
-        self._last_head, what = head, "it was written anew"
+        self._last_head, what = head, "it was written again"
         try:
             self._head.write(head, self._owner)
         except (OSError, ConfigurationError) as error:
-            what = f"it cannot be written anew: {getattr(error, 'strerror', None) or error}"
+            what = f"it cannot be written again: {getattr(error, 'strerror', None) or error}"
         if self._head.was_lost and not self._is_loss_reported:
             self._is_loss_reported = True
             self.on_warning(

@@ -274,6 +274,20 @@ async def test_a_store_that_was_emptied_is_told_of_the_pause(meet: Meet, redis_s
     await third.until(lambda: third.limiter.pause_left > 2.0)
 
 
+async def test_a_store_that_was_emptied_goes_on_at_the_last_shared_pace(meet: Meet, redis_server: RedisServer) -> None:
+    """FLUSHALL does not take a group back to the pace of a start, whoever leads then."""
+    mates = [meet(Limits()) for _ in range(3)]
+    await asyncio.gather(*(mate.send() for mate in mates))
+    generations = [mate.pacer.state.generation for mate in mates]
+    for mate in mates:  # the pace that they have found, as far as they know
+        mate.pacer.state.last_interval, mate.pacer.state.is_opening = 0.02, False
+    redis_server.flush()
+    for mate, before in zip(mates, generations, strict=True):
+        while mate.pacer.state.generation == before:
+            await asyncio.sleep(0.002)
+        assert mate.pacer.state.interval == pytest.approx(0.02, rel=0.2)
+
+
 async def test_calls_of_sessions_that_share_all_succeed(redis_url: str) -> None:
     """Two sessions with real HTTP share a limit of the server that neither knows: no call fails."""
     async with Sandbox() as sandbox:

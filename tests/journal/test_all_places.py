@@ -277,5 +277,5 @@ def test_the_head_of_another_journal_is_noticed() -> None:
     """A head that is behind must name a group of this very journal."""
     _, lines, head = original()
     for number in (1, head.groups // 2, head.groups):
-        with pytest.raises(DamagedError, match=f"begins group {number}, which is not the one that the head names"):
+        with pytest.raises(DamagedError, match=f"starts group {number}, which is not the one that the head names"):
             read(list(lines), Head(number, "0" * 32))

@@ -111,10 +111,10 @@ def test_a_group_that_is_missing_or_doubled_is_noticed_by_its_number(number: int
     parts = re.split(rb'(?=\{"commit":\d\}\n)', text)
     assert len(parts) == 7
     doubled = b"".join([*parts[: number + 1], *parts[number:]])
-    with pytest.raises(DamagedError, match=rf"line \d+ begins group {number}: it is there twice"):
+    with pytest.raises(DamagedError, match=rf"line \d+ starts group {number}: it is there twice"):
         replayed(doubled)
     if number < 6:
-        with pytest.raises(DamagedError, match=rf"line \d+ begins group {number + 1}: group {number} is missing"):
+        with pytest.raises(DamagedError, match=rf"line \d+ starts group {number + 1}: group {number} is missing"):
             replayed(b"".join([*parts[:number], *parts[number + 1 :]]))
 
 
@@ -122,7 +122,7 @@ def test_an_earlier_version_cannot_write_behind_chained_groups() -> None:
     """It would write groups without a digest: a journal where it did is refused, and nothing of it is cut."""
     _, text = gone_on_with()
     number = replayed(text).commits + 1
-    with pytest.raises(DamagedError, match=r"begins a group without a digest: an earlier version"):
+    with pytest.raises(DamagedError, match=r"starts a group without a digest: an earlier version"):
         replayed(text + b'{"commit":%d}\n' % number)
 
 

@@ -189,7 +189,7 @@ async def test_a_head_that_is_lost_under_a_batch_is_written_anew(
         elif head.exists():
             os.truncate(head, 0 if what == "emptied" else 128)
 
-    with pytest.warns(UserWarning, match="rows.journal.head' was removed, replaced or emptied .* written anew") as said:
+    with pytest.warns(UserWarning, match="rows.journal.head' was removed, replaced or emptied .* again") as said:
         await performed(sandbox, rows, path, lose)
     assert len(said) == 1
     assert what_it_says(path) == last_group(path)
@@ -228,7 +228,7 @@ async def test_a_head_that_cannot_be_written_anew_is_told_of(sandbox: Sandbox, p
             head.unlink()
             (head / "in the way").mkdir(parents=True)
 
-    with pytest.warns(UserWarning, match="it cannot be written anew: "):
+    with pytest.warns(UserWarning, match="it cannot be written again: "):
         await performed(sandbox, rows, path, put_in_the_way)
     (head / "in the way").rmdir()
     head.rmdir()

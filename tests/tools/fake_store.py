@@ -88,7 +88,7 @@ class FakeStore:
                 self._pause(now, seconds)
             elif now + seconds > self.until:
                 self._pause(now, seconds)
-        self.back = sorted(at for at in [*self.back, *map(float, args[22:])] if at > now + margin)
+        self.back = sorted(at for at in [*self.back, *map(float, args[23:])] if at > now + margin)
         slots: list[bytes] = []
         told *= self.factor
         start, active = max(now, self.until), max(len(self.active), 1)

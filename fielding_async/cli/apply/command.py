@@ -53,7 +53,7 @@ def _how_many(_context: click.Context, _parameter: click.Parameter, value: str |
     "journal_path",
     metavar="FILE",
     type=FilePath(Path),
-    help="Where to keep the journal; %Y, %m and %d in its name are the date (UTC) on which it is begun, %% is a"
+    help="Where to keep the journal; %Y, %m and %d in its name are the date (UTC) on which it is started, %% is a"
     " percent sign. [default: PLAN.journal]",
 )
 @click.option(

@@ -94,7 +94,7 @@ class Execution:
             say = write_stderr if self._display is None else self._display.say
             say(
                 f"fielding: apply: {signum.name}: no more rows are started; waiting for"
-                f" {self._batch.in_flight} under way{pause} (a second signal ends the wait)"
+                f" {self._batch.in_flight} in progress{pause} (a second signal ends the wait)"
             )
         return True
 
@@ -215,7 +215,7 @@ def _with_advice(error: FieldingError, *, has_journal: bool) -> FieldingError:
             if "cannot be used" not in error.message
             else (
                 ". To continue, make it writable, or copy it and give the copy with --journal;"
-                " with a new one the plan would begin anew"
+                " with a new one the plan would start again"
             )
         )
     said = error.message.removesuffix(": name a file that can be written")  # another one would begin anew

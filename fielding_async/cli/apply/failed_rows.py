@@ -62,5 +62,5 @@ class FailedRows:
                 error = self._errors[kind]
                 write_stderr(
                     f"fielding: apply: the rows that did not end well could not be written to {path}"
-                    f" ({error.strerror or error}); they are in the journal: mend that, and give the command again"
+                    f" ({error.strerror or error}); they are in the journal: correct that, and give the command again"
                 )

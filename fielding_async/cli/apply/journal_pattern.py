@@ -10,7 +10,7 @@ from fielding_async.core.errors import ConfigurationError
 
 __all__ = ["JournalPattern", "parse_pattern"]
 
-_RULE = "%Y, %m and %d stand for the date (UTC) on which the journal is begun, %% for a percent sign"
+_RULE = "%Y, %m and %d stand for the date (UTC) on which the journal is started, %% for a percent sign"
 _DIGITS = {"Y": r"\d{4}", "m": r"(?:0[1-9]|1[0-2])", "d": r"(?:0[1-9]|[12]\d|3[01])"}
 _PART = re.compile(r"%(.?)|[^%]+", re.DOTALL)
 

@@ -69,7 +69,7 @@ def earlier_summary(
         raise ConfigurationError(f"{error.message}; nothing was sent") from None
     raise ConfigurationError(
         f"the journal {order.journal} {other}; nothing was sent. To continue, restore what it is of; to apply this plan"
-        " from its beginning, move the journal away,"
+        " from its start, move the journal away,"
         f" with {order.journal.name}.head, or name another one with --journal"
     )
 
@@ -123,11 +123,11 @@ def _earlier_lines(order: Order, checked: CheckedPlan, earlier: JournalSummary |
     if earlier is None:
         if not order.journal.exists():
             return []
-        return [f"the journal {printable(str(order.journal))} is there, but holds nothing: the plan begins anew"]
+        return [f"the journal {printable(str(order.journal))} is there, but holds nothing: the plan starts again"]
     counts = earlier.counts
     if counts.ended == checked.rows:
         return [finished_line(order, checked, earlier, tense="is sent"), *_remedy_lines(order)]
-    ended = f"{counts.ended:,} rows have ended, {counts.in_flight:,} were under way"
+    ended = f"{counts.ended:,} rows have ended, {counts.in_flight:,} were in progress"
     ended += f", {counts.stuck:,} are stuck" if counts.stuck else ""
     journal, unsent = printable(str(order.journal)), unsent_rows(checked, counts)
     return [f"continuing with the journal {journal}: {ended}, {unsent:,} were never sent"]
@@ -137,7 +137,7 @@ def _remedy_lines(order: Order) -> list[str]:
     if order.is_dated:
         return []
     dated = order.journal.with_name(f"{order.journal.stem.replace('%', '%%')}-%Y-%m-%d.journal")
-    return [printable(f"to apply it anew every day, give it a journal for each day, such as --journal {dated}")]
+    return [printable(f"to apply it again every day, give it a journal for each day, such as --journal {dated}")]
 
 
 def warn_of_missing_head(order: Order, checked: CheckedPlan, earlier: JournalSummary | None) -> None:

@@ -76,7 +76,7 @@ def _report_without_journal(execution: Execution, error: ConfigurationError | OS
         f"fielding: apply: how each row ended is no longer known: {printable(reason)}\n"
         f"  this time: {tally.ended:,} of {execution.checked.rows:,} rows ended"
         f" ({', '.join(f'{count:,} {name}' for name, count in named.items())}){more}\n"
-        "  restore the journal before anything is sent again: without it the plan would begin anew,"
+        "  restore the journal before anything is sent again: without it the plan would start again,"
         " and what was sent would be sent twice"
     )
     if order.as_json:
@@ -178,7 +178,7 @@ def _lines(execution: Execution, summary: JournalSummary, written: dict[str, Pat
         lines = [finished_line(order, checked, summary, tense="was sent")]
     unsent = unsent_rows(checked, counts)
     if counts.in_flight:
-        lines.append(f"{counts.in_flight:,} were under way and may have been applied: the same command finds out")
+        lines.append(f"{counts.in_flight:,} were in progress and may have been applied: the same command finds out")
     if unsent:
         lines.append(f"{unsent:,} were never sent")
     if counts.stuck:

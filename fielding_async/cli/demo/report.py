@@ -141,17 +141,17 @@ def _problems(scenario: Scenario, rows: list[Row], received: int) -> Iterator[st
             yield f"{RELAUNCH}: {undone} runs were not relaunched"
     sent = sum(row.requests for row in rows)
     if sent != received:
-        yield f"the calls tell of {sent} requests, but the sandbox received {received}"
+        yield f"the calls report {sent} requests, but the sandbox received {received}"
     unused = len(scenario.sandbox.unused_faults)
     if unused:
-        yield f"{unused} of the faults that were planned never struck"
+        yield f"{unused} of the faults that were planned did not happen"
     yield from (f"inside the sandbox: {type(error).__name__}: {error}" for error in scenario.failures)
 
 
 def _remarks(rows: list[Row]) -> Iterator[str]:
     for figure, what in (("conflicts", "no conflict"), ("rate_limited", "no 429"), ("lost", "no lost reply")):
         if not any(getattr(row, figure) for row in rows):
-            yield f"{what} was met, so nothing is shown about them"
+            yield f"{what} occurred, so nothing is shown about them"
 
 
 def report_object(report: Report) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Runs the demo: a sandbox in one thread, the SDK in this one. What goes wrong is planned by requests, not time."""
+"""Runs the demo: a sandbox in one thread, the SDK in this one. Faults are planned by requests, not time."""
 
 import asyncio
 from collections.abc import Callable

@@ -53,7 +53,7 @@ def read_finished(journal: Path, plan: Path | None = None) -> FinishedJournal:
     unsent = max(planned or 0, last) - len({row.number for row in rows})
     left = [
         f"{count:,} {what}"
-        for count, what in ((counts.in_flight, "under way"), (counts.stuck, "stuck"), (unsent, "never sent"))
+        for count, what in ((counts.in_flight, "in progress"), (counts.stuck, "stuck"), (unsent, "never sent"))
         if count
     ]
     if left:
@@ -61,7 +61,7 @@ def read_finished(journal: Path, plan: Path | None = None) -> FinishedJournal:
         command = f": {shlex.join(['fielding', 'apply', str(beside)])}" if is_found else ""
         raise ConfigurationError(
             f"{journal}: its plan is not finished ({', '.join(left)}), so not all its changes are known; first continue"
-            f" the plan, with the command that began it{command}"
+            f" the plan, with the command that started it{command}"
         )
     return FinishedJournal(summary, rows, planned is not None)
 

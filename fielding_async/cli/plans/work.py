@@ -24,7 +24,7 @@ __all__ = ["work"]
     default=15.0,
     show_default="15",
     metavar="NUMBER",
-    help="Start rows for so long; what is under way then ends within the time of one attempt.",
+    help="Start rows for so long; what is in progress then ends within the time of one attempt.",
 )
 @click.option("--until-done", is_flag=True, help="Go on until no row of the plan is left, whoever works on them.")
 @pace_options

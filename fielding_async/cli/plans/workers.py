@@ -64,7 +64,7 @@ class PlanWork:
             self._task.cancel()
             if len(self.signals) == 1:
                 write_stderr(
-                    f"fielding: plans work: {signum.name}: no more rows are started; waiting for those under way (a"
+                    f"fielding: plans work: {signum.name}: no more rows are started; waiting for those in progress (a"
                     " second signal ends the wait)"
                 )
         return True

@@ -133,5 +133,5 @@ def run_async(
 def _exit_at_once(signum: int) -> None:
     if sys.stderr is not None and sys.stderr.isatty():  # pyright: ignore[reportUnnecessaryComparison]
         sys.stderr.write("\x1b[?25h")  # a live display hides the cursor
-    write_stderr("fielding: stopped at once; what was under way may or may not have been applied")
+    write_stderr("fielding: stopped at once; what was in progress may or may not have been applied")
     os._exit(128 + signum)

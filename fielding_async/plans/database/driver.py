@@ -94,7 +94,7 @@ class DriverConnection(ABC):
     async def transaction(self, *, is_snapshot: bool = False) -> AsyncGenerator[None]:
         """Run what follows as one transaction; see `Connection.transaction`."""
         if self._in_transaction:
-            raise RuntimeError("a transaction is under way on this connection")
+            raise RuntimeError("a transaction is in progress on this connection")
         await self.run("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY" if is_snapshot else "BEGIN")
         self._in_transaction, self._has_failed = True, False
         try:

@@ -48,7 +48,7 @@ def test_a_plan_that_has_ended_is_not_applied_again(box: Sandbox, cli: Cli, fold
     assert ended.status == 1
     assert "nothing was sent: all 4 rows had ended before" in ended.out
     assert "nothing is sent: all 4 rows had ended before" in ended.err
-    assert "to apply it anew every day, give it a journal for each day" in ended.err
+    assert "to apply it again every day, give it a journal for each day" in ended.err
     assert "plan.csv-%Y-%m-%d.journal" in ended.err
     assert "line 5: pause: failed: InvalidRunStateError: 422 invalid_state_error" in ended.err
     assert [request.operation for request in box.requests[before:]] == [None]  # is it a sandbox?

@@ -75,7 +75,7 @@ def test_of_a_journal_that_cannot_be_written_no_second_one_is_advised(
     assert (ended.status, box.history) == (2, ())
     assert (
         "cannot be used: Permission denied; no row was sent. To continue, make it writable, or copy it and give the"
-        " copy with --journal; with a new one the plan would begin anew"
+        " copy with --journal; with a new one the plan would start again"
     ) in ended.err
     (folder / "new.csv").write_bytes((folder / "plan.csv").read_bytes())
     journal = folder / "new.csv.journal"
@@ -132,7 +132,7 @@ def test_a_journal_that_was_emptied_is_told_of(box: Sandbox, cli: Cli, folder: P
     (folder / "plan.csv.journal").touch()
     ended = cli("apply", "plan.csv", "--yes")
     assert ended.status == 0
-    assert "the journal plan.csv.journal is there, but holds nothing: the plan begins anew" in ended.err
+    assert "the journal plan.csv.journal is there, but holds nothing: the plan starts again" in ended.err
 
 
 @pytest.mark.parametrize("what", ["deleted", "emptied", "replaced"])

@@ -173,5 +173,5 @@ def test_a_pause_of_the_server_is_told_through_pipes_too(box: Sandbox, rows: lis
         child.send_signal(signal.SIGINT)
         what = end_of(child)
     assert re.search(r" of 40 rows; .* rows/s.*; paused by the server, \d\d s to go; \d in flight, .*, 1 429s\n$", line)
-    assert re.search(r"waiting for \d under way; paused by the server, \d\d s to go \(a second signal ends ", asked)
+    assert re.search(r"waiting for \d in progress; paused by the server, \d\d s to go \(a second signal ends ", asked)
     assert what.status == 130

@@ -47,7 +47,7 @@ def test_a_first_signal_starts_no_more_rows_and_waits_for_those_under_way(
     done = len(box.history)
     assert f"{done} of {ROWS} rows have ended" in what.out
     assert f"{ROWS - done} were never sent" in what.out
-    assert "under way" not in what.out
+    assert "in progress" not in what.out
     assert "to continue:\n  fielding apply plan.csv --concurrency 2 --yes\n" in what.out
     whole = apply(tmp_path / "plan.csv", environment(box))
     assert (whole.status, whole.counts) == (0, (ROWS, 0, 0, 0, 0, 0))
@@ -101,7 +101,7 @@ def test_a_signal_at_the_first_look_lets_only_rows_under_way_end(box: Sandbox, r
     with starting("--concurrency", 1, box=box, folder=tmp_path) as child:
         hold.wait_arrived(HANG)
         child.send_signal(signal.SIGINT)
-        line_with(child, "no more rows are started; waiting for 1 under way")
+        line_with(child, "no more rows are started; waiting for 1 in progress")
         hold.release()
         what = end_of(child)
     assert what.status == 130

@@ -130,7 +130,7 @@ def test_a_plan_that_is_elsewhere_is_named(box: Sandbox, cli: Cli, folder: Path)
     told = cli("journal", "undo", JOURNAL, "--plan", "there.csv")
     assert told.status == 2
     assert "3 never sent" in told.err
-    assert "with the command that began it\n" in told.err
+    assert "with the command that started it\n" in told.err
     for name in ("nothing.csv", JOURNAL):
         told = cli("journal", "undo", JOURNAL, "--plan", name)
         assert told.status == 2

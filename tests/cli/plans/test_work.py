@@ -43,7 +43,7 @@ def test_a_signal_ends_the_slice(
     with worker(box, database) as child:
         hold.wait_arrived(HANG)
         child.send_signal(signum)
-        line_with(child, f"plans work: {signum.name}: no more rows are started; waiting for those under way")
+        line_with(child, f"plans work: {signum.name}: no more rows are started; waiting for those in progress")
         hold.release()
         ended = end_of(child)
     assert ended.status == status

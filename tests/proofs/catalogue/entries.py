@@ -492,7 +492,7 @@ ENTRIES: dict[str, list[tuple[tuple[str, ...], str, str]]] = {
             "Give the command again; a plan continues with its journal.",
         ),
         (
-            ("fielding: stopped at once; what was under way may or may not have been applied",),
+            ("fielding: stopped at once; what was in progress may or may not have been applied",),
             "A second signal ended the command at once.",
             "Fetch the run, or read the journal, before you send again.",
         ),

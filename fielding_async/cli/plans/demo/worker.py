@@ -1,6 +1,6 @@
 """A worker of the demo, in a process of its own: `python -m fielding_async.cli.plans.demo.worker PLAN`.
 
-An attempt may take 2 seconds, where `fielding plans work` allows 20: so a lease of a worker that died is over sooner.
+An attempt may take 2 seconds, where `fielding plans work` allows 20: so the lease of a worker that stops ends sooner.
 """
 
 import asyncio

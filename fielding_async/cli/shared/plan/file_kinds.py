@@ -56,7 +56,7 @@ def check_first_line(number: int, line: str) -> None:
         problem = "is a JSON array: a plan in JSON has one object on each line: run jq -c '.[]' FILE > plan.jsonl"
         problem += ' (pandas: to_json(orient="records", lines=True); polars: write_ndjson)'
     elif text == "{":
-        problem = "begins JSON that is written over several lines: a plan in JSON has one object on each line:"
+        problem = "starts JSON that is written over several lines: a plan in JSON has one object on each line:"
         problem += " run jq -c . FILE > plan.jsonl"
     elif text.startswith("#TYPE "):
         problem = "is written by Windows PowerShell: give Export-Csv -NoTypeInformation, or delete the line"

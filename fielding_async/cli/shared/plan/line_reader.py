@@ -25,7 +25,7 @@ A `'` is written before such a cell.
 """
 
 _DELIMITERS = (",", ";", "\t", "|")
-_ROW_NAMES = "R (row.names = FALSE) and pandas (index=False) write row names so unless they are told not to"
+_ROW_NAMES = "R (row.names = FALSE) and pandas (index=False) write row names so unless they are configured not to"
 _COMMENT = "is a comment: a plan has none; delete such lines"
 _PLAIN_CELLS = {  # as programs write them that quote nothing: one match reads the whole line
     "account_id": r"\d{1,9}",
