@@ -39,6 +39,7 @@ class Process:
             start_new_session=True,
         )
         self._lines: list[str] = []
+        self._has_ended = False
         self._more = threading.Condition()
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
@@ -56,6 +57,9 @@ class Process:
                 with self._more:
                     self._lines.append(line)
                     self._more.notify_all()
+        with self._more:
+            self._has_ended = True
+            self._more.notify_all()
 
     @property
     def output(self) -> str:
@@ -66,9 +70,7 @@ class Process:
     def wait_for(self, text: str) -> None:
         """Wait until it has printed this text."""
         with self._more:
-            found = self._more.wait_for(
-                lambda: any(text in line for line in self._lines) or not self._reader.is_alive(), HANG
-            )
+            found = self._more.wait_for(lambda: any(text in line for line in self._lines) or self._has_ended, HANG)
             assert found, f"never printed: {text}"
         assert text in self.output, f"ended without {text!r}:\n{self.output}"
 
