@@ -101,7 +101,7 @@ async def test_reading_is_in_statements_of_any_size(postgres_url: str) -> None:
         ),
         (
             "UPDATE fielding_plan_group SET lines=(SELECT lines FROM fielding_plan_group WHERE number=1)WHERE number=2",
-            r"group 2: is damaged: line \d+ begins group 1: it is there twice",
+            r"group 2: is damaged: line \d+ starts group 1: it is there twice",
         ),
         ("UPDATE fielding_plan_group SET lines = '' WHERE number = 2", r"group 2: is damaged: it is not as it was"),
         (
@@ -111,7 +111,7 @@ async def test_reading_is_in_statements_of_any_size(postgres_url: str) -> None:
         ("UPDATE fielding_plan_group SET lines = 'x' WHERE number = 0", r"group 0: is damaged: is not a journal of"),
         (
             "UPDATE fielding_plan_shard SET digest = repeat('0', 32)",
-            r"group 3: is damaged: line \d+ begins group 3, whi",
+            r"group 3: is damaged: line \d+ starts group 3, whi",
         ),
         ("DELETE FROM fielding_plan_row WHERE place = 2", r"shard 0: is damaged: it has 3 rows, and 2 of them are th"),
     ],
