@@ -30,7 +30,7 @@ def _plain_signatures(_app: Sphinx, _page: str, _template: str, context: dict[st
         context["body"] = _ARGUMENTS.sub(_as_blocks, context["body"])
 
 
-def _as_blocks(found: "re.Match[str]") -> str:
+def _as_blocks(found: re.Match[str]) -> str:
     arguments = found[1].replace("<dd>", "<div>").replace("</dd>", "</div>")
     return f'<div class="sig-arguments">{arguments}</div>'
 

@@ -26,16 +26,19 @@ class Leader:
         self._state = state
         self._clock = clock
         self._former: GroupLearner | None = None
+        self._generation = 0
         self._told: tuple[float, bool, bool, int, bool] | None = None
         self._told_at = 0.0
 
-    def hear(self, reply: Reply, *, is_new: bool) -> None:
-        """Start or end to lead, as a reply says. `is_new`: a new generation has started with it.
+    def hear(self, reply: Reply) -> None:
+        """Start or end to lead, as a reply says that the state has taken up.
 
         A store that knows no pace gets the one that this member had from it before: the group need not start again.
         """
-        if is_new and self.learner is not None:
-            self._former, self.learner = self.learner, None
+        if self._state.generation != self._generation:
+            self._generation = self._state.generation
+            if self.learner is not None:
+                self._former, self.learner = self.learner, None
         if not reply.leads:
             if self.learner is not None:
                 self._former, self.learner = None, None

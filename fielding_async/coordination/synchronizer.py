@@ -208,12 +208,11 @@ class Synchronizer:
         if was_alone:
             self._returning_until = received + _RETURNING
         is_new = state.hear_reply(reply, sent, received, asked, self._store.server_id)
-        starts = is_new or not was_known
-        if starts:
+        if is_new or not was_known:
             self._heard = f"{max(int(reply.now * 1000) - 1, 0)}-0"
         self._tells_pause = is_new and state.paused_until > received
         pacer.find_store()
-        self._leader.hear(reply, is_new=starts)
+        self._leader.hear(reply)
         if need:
             self._given(reply.slots, received, lane - reply.pushed)
         self._changed()

@@ -112,8 +112,8 @@ class Engine:
             *(self.secrets, self.loop),
         )
         self.sender: RequestSender = RequestSender(runner, settings.retry, dice.uniform, self.loop)
-        self.memory: ETagMemory = ETagMemory(settings.etag_cache_size, RUNS)
-        self.memories: Memories = Memories(settings.etag_cache_size, {RUNS: self.memory})
+        self.memories: Memories = Memories(settings.etag_cache_size)
+        self.memory: ETagMemory = self.memories[RUNS]
         if hints is not None:
             hints.listen(self.memory.forget_past)
         self.turns: Turns = Turns(self.limiter)

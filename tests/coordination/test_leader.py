@@ -43,9 +43,8 @@ class _Member:
         self.leader = Leader(self.state, lambda: 0.0)
 
     def hear(self, reply: Reply) -> None:
-        was_known = self.state.is_known
-        is_new = self.state.hear_reply(reply, 0.0, 0.001, Asked(self.state.count, has_refusal=False), b"server")
-        self.leader.hear(reply, is_new=is_new or not was_known)
+        self.state.hear_reply(reply, 0.0, 0.001, Asked(self.state.count, has_refusal=False), b"server")
+        self.leader.hear(reply)
 
     @property
     def pace(self) -> float:

@@ -230,7 +230,7 @@ async def test_calls_go_ahead_of_the_batches_of_others(meet: Meet) -> None:
     ahead = [row for row in rows if row.done()]
     found = [*await asyncio.gather(*rows), permit]
     if not any(mate.member.fallbacks for mate in [*batch, caller]):  # on a machine that is held up
-        assert len(ahead) <= 16  # of the 24: without its lane it would be behind all that had booked
+        assert len(ahead) <= 10  # of the others most were behind it
     times = stored(found)
     assert min(after - before for before, after in pairwise(times)) >= 0.7 / 50.0
 

@@ -189,7 +189,8 @@ async def test_a_head_that_is_lost_under_a_batch_is_written_anew(
         elif head.exists():
             os.truncate(head, 0 if what == "emptied" else 128)
 
-    with pytest.warns(UserWarning, match="rows.journal.head' was removed, replaced or emptied .* again") as said:
+    warning = "rows.journal.head' was removed, replaced or emptied .* written again"
+    with pytest.warns(UserWarning, match=warning) as said:
         await performed(sandbox, rows, path, lose)
     assert len(said) == 1
     assert what_it_says(path) == last_group(path)

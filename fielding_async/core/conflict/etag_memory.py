@@ -5,7 +5,7 @@ assistants are remembered in the same way, in a memory of their own.
 """
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Union
 
@@ -268,8 +268,8 @@ class ETagMemory:
 class Memories(dict[Resource, ETagMemory]):
     """The memory of each kind of resource. Made when first asked for, as many programs write runs alone."""
 
-    def __init__(self, maxsize: int, memories: Mapping[Resource, ETagMemory]) -> None:
-        super().__init__(memories)
+    def __init__(self, maxsize: int) -> None:
+        super().__init__()
         self._maxsize = maxsize
 
     def __missing__(self, resource: Resource) -> ETagMemory:
