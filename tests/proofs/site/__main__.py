@@ -24,7 +24,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, Request
 from tests.tools.browsers import chromium
 
 WIDTHS = (360, 400, 1440)
-FEW = ("index", "tutorial", "explanation/conflicts", "how-to/limits", "reference/api")
+FEW = ("index", "tutorial", "explanation/conflicts", "how-to/limits", "reference/api", "reference/webhooks")
 SEARCHES = {
     "retry-after": ("how-to/limits", "explanation/pacing"),
     "429": ("how-to/limits", "explanation/pacing"),
