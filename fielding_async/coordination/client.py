@@ -54,8 +54,9 @@ class Script:
 class StoreClient:
     """The store as one session reaches it. Bound to one event loop; made on it, and closed on it.
 
-    `uniform`: the source of jitter. `is_up`: whether the store answered when it was last asked; also before the first
-    question. `server_id`: which server process answered last, if it says so: after another one may have taken over.
+    `uniform`: the source of jitter. `bound`: how many seconds one call waits for the store at most. `is_up`: whether
+    the store answered when it was last asked; also before the first question. `server_id`: which server process
+    answered last, if it says so: after another one may have taken over.
     """
 
     def __init__(
@@ -64,11 +65,13 @@ class StoreClient:
         loop: asyncio.AbstractEventLoop,
         uniform: Callable[[float, float], float],
         probe_key: str = "fielding:probe",
+        bound: float = BOUND,
     ) -> None:
         self._address = address
         self._probe_key = probe_key
         self._loop = loop
         self._uniform = uniform
+        self.bound = bound
         self.is_up: bool = True
         self.server_id: bytes = b""
         self.on_change: dict[Callable[[], None], None] = {}
@@ -83,12 +86,10 @@ class StoreClient:
 
     # -- calls
 
-    async def call(
-        self, script: Script, *, keys: Iterable[str], args: Iterable[str | bytes | float], seconds: float = BOUND
-    ) -> Any:
+    async def call(self, script: Script, *, keys: Iterable[str], args: Iterable[str | bytes | float]) -> Any:
         """Call a script, and return its reply: bytes, int, list or `None`; `None` as well if there is no reply.
 
-        `seconds`: how long to wait at most. Never raises, but for a cancellation.
+        Waits for `bound` seconds at most. Never raises, but for a cancellation.
         """
         names = list(keys)
         values = [*names, *args]
@@ -101,14 +102,15 @@ class StoreClient:
                     raise
                 return await _command(connection, "EVAL", script.text, len(names), *values)
 
-        return await self._ask(ask, seconds)
+        return await self._ask(ask, self.bound)
 
-    async def command(self, *words: str | bytes | float, seconds: float = BOUND) -> Any:
+    async def command(self, *words: str | bytes | float, blocks: float = 0.0) -> Any:
         """Send one command. As `call` in everything else.
 
-        `seconds`: of a command that blocks at the server, more than it blocks. It uses a connection all that time.
+        `blocks`: how many seconds the command blocks at the server, for which it is waited besides. It uses a
+        connection all that time.
         """
-        return await self._ask(lambda connection: _command(connection, *words), seconds)
+        return await self._ask(lambda connection: _command(connection, *words), blocks + self.bound)
 
     def start(self, work: Awaitable[Any]) -> None:
         """Run something that ends with the client: a call whose reply nobody waits for."""
@@ -171,7 +173,7 @@ class StoreClient:
         while not self.is_up and not self.is_closed:
             await asyncio.sleep(self._uniform(self._wait / 2, self._wait))
             self._wait = min(self._wait * 2, _LONGEST_WAIT)
-            found = await self._ask(self._write, BOUND, returning=True)
+            found = await self._ask(self._write, self.bound, returning=True)
             if found is not None and not self.is_closed:
                 self.is_up = True
         self._return = None

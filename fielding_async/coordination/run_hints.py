@@ -19,7 +19,7 @@ from fielding_async.core.models import FieldingRun, RunRef
 from fielding_async.core.wire.replies import Response
 from fielding_async.core.wire.run_hints import MAX_AGE, decode_hint, encode_hint
 
-from .client import BOUND, Script, StoreClient
+from .client import Script, StoreClient
 from .scope import key
 
 __all__ = ["RedisHints"]
@@ -183,7 +183,7 @@ class RedisHints:
         """Wait, for a short time, until what was taken back has been written. Never raises, but for a cancellation."""
         if self._writing:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._idle.wait(), BOUND)
+                await asyncio.wait_for(self._idle.wait(), self.client.bound)
 
     # -- what others take back
 
@@ -198,7 +198,7 @@ class RedisHints:
                 await asyncio.sleep(_FOLLOW_AGAIN)
                 continue
             asked = ("XREAD", "COUNT", 256, "BLOCK", int(_BLOCK * 1000), "STREAMS", self._stream, last)
-            reply = await self.client.command(*asked, seconds=_BLOCK + BOUND)
+            reply = await self.client.command(*asked, blocks=_BLOCK)
             match reply:
                 case [[_, [*entries]]]:
                     for entry in entries:

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from fielding_async.engine.membership import Joining
 
-from .client import BOUND, Script
+from .client import Script
 from .group_state import Asked
 from .leader import Leader
 from .replies import entries, read_news, read_reply
@@ -47,7 +47,7 @@ class Store(Protocol):
         """Call a script."""
         ...
 
-    async def command(self, *words: str | bytes | float, seconds: float = ...) -> object:
+    async def command(self, *words: str | bytes | float, blocks: float = ...) -> object:
         """Send a command."""
         ...
 
@@ -244,7 +244,7 @@ class Synchronizer:
             if self._leader.learner is not None:
                 keys, positions = [*keys, self._keys[4]], [*positions, self._leader.position]
             words: list[str | bytes | float] = ["XREAD", "COUNT", 500, "BLOCK", _BLOCK, "STREAMS", *keys, *positions]
-            raw = await self._store.command(*words, seconds=_BLOCK / 1000 + BOUND)
+            raw = await self._store.command(*words, blocks=_BLOCK / 1000)
             now, has_news = self._loop.time(), False
             for stream, position, fields in entries(raw):
                 if stream == self._keys[4].encode():

@@ -48,7 +48,9 @@ class Hints(RedisHints):
 
 @pytest_asyncio.fixture
 async def hints(redis_url: str) -> AsyncIterator[Hints]:
-    client = StoreClient(resolve_address(redis_url, {}), asyncio.get_running_loop(), random.Random(1).uniform)
+    client = StoreClient(
+        resolve_address(redis_url, {}), asyncio.get_running_loop(), random.Random(1).uniform, bound=30.0
+    )
     yield Hints(client, "scope", "one")
     await client.aclose()
 

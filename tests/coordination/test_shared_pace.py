@@ -23,12 +23,13 @@ AUTH = ClientCredentials("me", "a-secret-of-mine")
 
 
 class Mate:
-    """A member with a limiter, and no HTTP."""
+    """A member with a limiter, and no HTTP. No store is too slow for it: a busy machine is no store that is away."""
 
     def __init__(self, url: str, limits: Limits, *, seed: int = 0, expected: int = 1) -> None:
         loop, dice = asyncio.get_running_loop(), random.Random(seed)
         shared = Shared(url, expected=expected)
         self.member: Member = shared.join(Joining("https://example.com", AUTH, limits, dice.uniform, loop))
+        self.member.client.bound = 30.0
         self.limiter = Limiter(limits, dice.uniform, loop, self.member.pacer)
         self.pacer = self.member.pacer
         self.changed = asyncio.Event()
@@ -222,17 +223,16 @@ async def test_a_leader_that_dies_is_followed(meet: Meet) -> None:
 
 async def test_calls_go_ahead_of_the_batches_of_others(meet: Meet) -> None:
     """A call behind batches that have booked all slots gets the next one, and they are moved back: none is lost."""
-    batch, caller = [meet(Limits(rate=50.0)) for _ in range(6)], meet(Limits(rate=50.0))
+    batch, caller = [meet(Limits(rate=20.0)) for _ in range(6)], meet(Limits(rate=20.0))
     await asyncio.gather(*(mate.send() for mate in [*batch, caller]))
     rows = [asyncio.ensure_future(mate.send(Priority.BACKGROUND)) for mate in batch for _ in range(4)]
     await asyncio.wait(rows, return_when=asyncio.FIRST_COMPLETED)
     permit = await caller.send()
     ahead = [row for row in rows if row.done()]
     found = [*await asyncio.gather(*rows), permit]
-    if not any(mate.member.fallbacks for mate in [*batch, caller]):  # on a machine that is held up
-        assert len(ahead) <= 10  # of the others most were behind it
+    assert len(ahead) <= 10  # of the others most were behind it
     times = stored(found)
-    assert min(after - before for before, after in pairwise(times)) >= 0.7 / 50.0
+    assert min(after - before for before, after in pairwise(times)) >= 0.7 / 20.0
 
 
 async def test_without_the_store_each_goes_on_at_its_part(meet: Meet, redis_server: RedisServer) -> None:

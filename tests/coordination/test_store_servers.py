@@ -24,15 +24,15 @@ ADD = Script("redis.call('SET', KEYS[1], ARGV[1]) return redis.call('GET', KEYS[
 
 
 def client_of(url: str) -> StoreClient:
-    """Return a client of this address on the running loop."""
-    return StoreClient(resolve_address(url, {}), asyncio.get_running_loop(), random.Random(1).uniform)
+    """Return a client of this address on the running loop, for which no server is too slow."""
+    return StoreClient(resolve_address(url, {}), asyncio.get_running_loop(), random.Random(1).uniform, bound=30.0)
 
 
 async def answer(url: str) -> object:
     """Return what a script answers that writes and reads; `None` if it cannot."""
     client = client_of(url)
     try:
-        return await client.call(ADD, keys=["key"], args=["value"], seconds=30)
+        return await client.call(ADD, keys=["key"], args=["value"])
     finally:
         await client.aclose()
 
@@ -167,14 +167,15 @@ async def test_a_reply_that_comes_too_late_is_never_taken_for_another(redis_serv
         try:
             assert await client.call(ADD, keys=["key"], args=["1"]) == b"1"
             proxy.delay = 0.2
-            cancelled = asyncio.create_task(client.call(ADD, keys=["key"], args=["2"], seconds=30))
+            cancelled = asyncio.create_task(client.call(ADD, keys=["key"], args=["2"]))
             await asyncio.sleep(0)
             cancelled.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await cancelled
             assert client.is_up  # a caller that gives up says nothing of the store
-            assert await client.call(ADD, keys=["key"], args=["3"], seconds=0.05) is None
-            proxy.delay = 0.0
+            client.bound = 0.05
+            assert await client.call(ADD, keys=["key"], args=["3"]) is None
+            client.bound, proxy.delay = 30.0, 0.0
             assert await answered(client) == b"value"
             for number in range(20):
                 assert await client.call(ADD, keys=["key"], args=[number]) == b"%d" % number
@@ -195,14 +196,14 @@ def test_a_loop_that_is_closed_under_a_client_is_not_asked_again(state: str) -> 
         async def use() -> StoreClient:
             client = client_of(server.url)
             if state != "returning":
-                assert await client.call(ADD, keys=["key"], args=["value"], seconds=30) == b"value"
+                assert await client.call(ADD, keys=["key"], args=["value"]) == b"value"
             if state == "under way":
                 server.pause()
-                client.start(client.call(ADD, keys=["key"], args=["value"], seconds=30))
+                client.start(client.call(ADD, keys=["key"], args=["value"]))
                 await asyncio.sleep(0)
             if state == "returning":
                 server.kill()
-                assert await client.call(ADD, keys=["key"], args=["value"], seconds=30) is None
+                assert await client.call(ADD, keys=["key"], args=["value"]) is None
             return client
 
         client = loop.run_until_complete(use())
@@ -225,12 +226,14 @@ async def test_a_reply_that_comes_after_the_store_was_found_away_is_none(redis_s
         replies: list[object] = []
 
         async def call() -> None:
-            replies.append(await client.call(ADD, keys=["key"], args=["value"], seconds=30))
+            replies.append(await client.call(ADD, keys=["key"], args=["value"]))
 
         redis_server.pause()
         waiting = asyncio.create_task(call())
         client.on_change[lambda: replies.append(client.is_up)] = None
-        assert await client.call(ADD, keys=["key"], args=["value"], seconds=0.01) is None
+        await asyncio.sleep(0)  # it has its own bound
+        client.bound = 0.01
+        assert await client.call(ADD, keys=["key"], args=["value"]) is None
         assert replies == [False]
         redis_server.resume()
         await waiting

@@ -143,10 +143,10 @@ class FakeLink:
             return None
         return reply
 
-    async def command(self, *words: Any, seconds: float = 1.3) -> Any:
+    async def command(self, *words: Any, blocks: float = 0.0) -> Any:
         """XREAD of the news."""
         position = str(words[-1])
-        end = self._loop.time() + seconds - _BOUND
+        end = self._loop.time() + blocks
         while self.is_up and self._loop.time() < end:
             found = [[number, fields] for number, fields in self.store.news if _after(number.decode(), position)]
             if found and not self.is_away:
