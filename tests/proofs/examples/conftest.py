@@ -1,6 +1,7 @@
 """The examples as processes, with the settings of a sandbox that runs in a thread."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -73,9 +74,23 @@ def start(box: Sandbox) -> Iterator[Start]:
         yield begin
 
 
-def ended(child: "subprocess.Popen[str]") -> Ended:
-    """Wait for an example, which must show neither a traceback nor the token."""
+def without_forgotten(err: str, port: int) -> str:
+    """Leave out the warnings of connections that a server on this port accepted, and that nobody closed."""
+    accepted = rf"^ResourceWarning: unclosed <socket\.socket fd=(\d+), .*laddr=\('127\.0\.0\.1', {port}\)"
+    for fd in re.findall(accepted, err, re.MULTILINE):
+        what = rf"ResourceWarning: unclosed .*\bfd={fd}\b.*"
+        err = re.sub(rf"^Exception ignored .*\n(?:Traceback .*\n(?: .*\n)+)?{what}\n", "", err, flags=re.MULTILINE)
+    return err
+
+
+def ended(child: "subprocess.Popen[str]", *, port: int | None = None) -> Ended:
+    """Wait for an example, which must show neither a traceback nor the token.
+
+    `port`: that of an app whose clients went on to connect while it closed. Some of them CPython may have accepted and
+    then forgotten: its issue 109564, open in November 2026.
+    """
     out, err = child.communicate(timeout=HANG)
-    assert "Traceback" not in err, err
+    shown = err if port is None else without_forgotten(err, port)
+    assert "Traceback" not in shown, shown
     assert SECRET not in out + err
     return Ended(child.returncode, out, err)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientConnectionError, ClientSession, ClientTimeout, TCPConnector
 from attrs import define, field, frozen
+from yarl import URL
 
 from fielding_async import RunRef
 from fielding_async.sandbox import Hold, Sandbox
@@ -108,7 +109,8 @@ async def test_stopped_under_load_no_write_is_lost_unsaid_and_none_is_done_twice
         rest = await stream.content.read()  # to its end
         await asyncio.gather(*clicking)
     assert rest.endswith(b"event: stopping\ndata: {}\n\n")
-    assert (await asyncio.to_thread(ended, app.child)).status == app.exits_with
+    what = await asyncio.to_thread(ended, app.child, port=URL(app.url).port)
+    assert what.status == app.exits_with
 
     traces: dict[int, set[str]] = {}
     for status, body in clients.answers:
