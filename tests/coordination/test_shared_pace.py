@@ -217,8 +217,8 @@ async def test_a_leader_that_dies_is_followed(meet: Meet) -> None:
     leader.member.close_now()
     await follower.until(lambda: follower.pacer.state.leads)
     await follower.send()
-    if not follower.member.fallbacks:  # on a machine that is held up
-        assert follower.pacer.state.interval < 1 / 20.0
+    # one more request than the dead one knew of makes no such pace; what it had not kept yet is read again
+    await follower.until(lambda: follower.pacer.state.interval < 1 / 20.0)
 
 
 async def test_calls_go_ahead_of_the_batches_of_others(meet: Meet) -> None:

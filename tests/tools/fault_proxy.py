@@ -17,7 +17,7 @@ class FaultProxy(LoopbackServer):
     server comes later, which leaves the order and the bandwidth as they are. `is_refusing`: new connections are closed
     at once. `is_silent`: nothing is passed on in either direction, and new connections are accepted and answered by
     nobody; what was held back passes afterwards. `reply_bytes`: how many more bytes of the server pass before every
-    connection is reset. `accepted`: connections so far.
+    connection is reset. `accepted`, `passed`: connections, and bytes of the server that were passed on, so far.
     """
 
     def __init__(self, target: int) -> None:
@@ -26,7 +26,7 @@ class FaultProxy(LoopbackServer):
         self.delay = 0.0
         self.is_refusing = False
         self.reply_bytes: int | None = None
-        self.accepted = 0
+        self.accepted = self.passed = 0
         self._passing = asyncio.Event()
         self._passing.set()
         self._accepts = asyncio.Condition()
@@ -116,6 +116,7 @@ class FaultProxy(LoopbackServer):
             if self.reply_bytes is not None:
                 data = data[: self.reply_bytes]
                 self.reply_bytes -= len(data)
+            self.passed += len(data)
             writer.write(data)
             await writer.drain()
             if self.reply_bytes == 0:

@@ -1,6 +1,6 @@
 """Connections over asyncpg. It is loaded when the first connection is opened."""
 
-from collections.abc import AsyncIterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Sequence
 from typing import Any
 
 import asyncpg as asyncpg_untyped  # pyright: ignore[reportMissingTypeStubs]
@@ -10,6 +10,7 @@ from fielding_async.core.errors import ConfigurationError
 from .address import Address
 from .connection import Row
 from .driver import Driver, DriverConnection
+from .first_answer import FirstAnswer
 
 __all__ = ["AsyncpgDriver"]
 
@@ -50,7 +51,20 @@ class _Connection(DriverConnection):
         await self._raw.execute(sql)
 
     async def _copy(self, table: str, columns: Sequence[str], chunks: AsyncIterable[bytes]) -> None:
-        await self._raw.copy_to_table(table, source=chunks, columns=columns)
+        answer = FirstAnswer(self._raw._transport)
+
+        async def answered() -> AsyncGenerator[bytes]:
+            # asyncpg would not wait: PgBouncer 1.26 drops what comes before the server has agreed to a COPY, for ever
+            await answer.wait()
+            async for chunk in chunks:
+                yield chunk
+
+        source = answered()
+        try:
+            await self._raw.copy_to_table(table, source=source, columns=columns)
+        finally:
+            answer.end()
+            await source.aclose()
 
     def is_closed(self) -> bool:
         closed: bool = self._raw.is_closed()

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -12,6 +13,7 @@ from fielding_async.plans.database.database import Database
 from fielding_async.plans.database.errors import StoreLostError
 from tests.plans.conftest import Driver
 from tests.plans.rows import database_of, driver_of, no_check
+from tests.tools.fault_proxy import FaultProxy
 from tests.tools.services import PostgresServer
 from tests.tools.waits import HANG, Clock
 
@@ -305,6 +307,29 @@ async def test_lists_as_arguments_leave_no_setting_behind_a_pooler(pgbouncer_url
         assert before == "on"
         for _ in range(5):
             assert set(await asyncio.gather(*(call(database) for _ in range(8)))) == {(3, before)}
+
+
+async def test_rows_are_sent_after_the_server_has_agreed_to_the_copy(postgres_url: str, driver: Driver) -> None:
+    """PgBouncer 1.26 drops those that come before, and then both sides wait."""
+    url = urlsplit(postgres_url)
+    assert url.port is not None
+    async with FaultProxy(url.port) as proxy:
+        there = postgres_url.replace(f":{url.port}/", f":{proxy.port}/")
+        async with database_of(there, driver) as database, database.connection() as connection:
+            await connection.run(TABLE)
+            proxy.delay = 0.05
+            answered: list[int] = []
+
+            async def lines() -> AsyncGenerator[bytes]:
+                answered.append(proxy.passed - before)
+                yield b"1\ta\n"
+
+            for rows in (lines(), _lines("2\tb\n", "3\tc\n")):
+                async with connection.transaction():
+                    before = proxy.passed
+                    await connection.copy_in("t", ("i", "s"), rows)
+            assert await connection.fetch("SELECT count(*) FROM t") == [(3,)]
+    assert answered[0] > 0
 
 
 async def test_behind_a_pooler_nothing_is_left_on_a_connection(

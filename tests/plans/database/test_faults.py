@@ -260,6 +260,8 @@ async def test_a_pooler_without_its_server_may_be_tried_again(start_postgres: St
                         await asyncio.sleep(0.05)  # the pooler tries again once a second
 
 
+# whether it has, depends on the libraries; the child calls one method and ends
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 async def test_a_forked_child_may_not_use_the_connections(postgres_url: str, driver: Driver) -> None:
     """Two processes on one connection would garble it."""
     if not hasattr(os, "fork"):
