@@ -107,8 +107,8 @@ class StoreClient:
     async def command(self, *words: str | bytes | float, blocks: float = 0.0) -> Any:
         """Send one command. As `call` in everything else.
 
-        `blocks`: how many seconds the command blocks at the server, for which it is waited besides. It uses a
-        connection all that time.
+        `blocks`: how many seconds the command blocks at the server. The client waits so much longer than `bound`, and
+        uses a connection all that time.
         """
         return await self._ask(lambda connection: _command(connection, *words), blocks + self.bound)
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LARGE",
+    "READ_SIZE",
     "ConnectTime",
     "abort",
     "check_peer",
@@ -34,7 +35,10 @@ __all__ = [
 ]
 
 LARGE = 64 * 1024
-"""How many bytes the buffers of two sockets usually take, even if nobody reads; and how many are read at once."""
+"""How many bytes the buffers of two sockets usually take, even if nobody reads."""
+
+READ_SIZE = 64 * 1024
+"""How many bytes a transport asks its socket for at once."""
 
 _OURS = {"max_line_size": 64 * 1024, "max_field_size": 64 * 1024, "max_headers": 1024}  # bytes, bytes, number
 _NO_BODY = b""
@@ -191,13 +195,13 @@ def make_ready(
 def read_small_blocks(transport: asyncio.BaseTransport) -> None:
     """Have a transport of asyncio read into blocks of 64 KiB, in place of 256 KiB.
 
-    glibc maps and unmaps a block of more than 128 KiB for every reply: three system calls and a page fault.
+    glibc maps and unmaps a block of more than 128 KiB for every reply: three system calls and two page faults.
     """
     readers: tuple[Any, ...] = (transport, getattr(transport, "_ssl_protocol", None))
     for reader in readers:
-        if getattr(reader, "max_size", 0) > LARGE:
+        if getattr(reader, "max_size", 0) > READ_SIZE:
             with suppress(AttributeError):
-                reader.max_size = LARGE
+                reader.max_size = READ_SIZE
 
 
 def check_peer(transport: asyncio.BaseTransport) -> None:

@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 
 from fielding_async import FieldingSession
-from fielding_async.http.connection import LARGE, read_small_blocks
+from fielding_async.http.connection import READ_SIZE, read_small_blocks
 from fielding_async.sandbox import Sandbox
 from tests.tools.sessions import REF, TOKEN, session
 from tests.tools.tls import TlsServer, trusting
@@ -44,7 +44,7 @@ async def test_replies_are_read_in_blocks_of_64_kib(
         run = fielding.run(sandbox.add_run("live"))
         assert (await run.pause()).effect == "accepted"
         assert (await run.resume()).effect == "accepted"
-    assert found == [LARGE] * 3
+    assert found == [READ_SIZE] * 3
 
 
 async def test_replies_over_tls_are_read_in_blocks_of_64_kib(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,7 +53,7 @@ async def test_replies_over_tls_are_read_in_blocks_of_64_kib(monkeypatch: pytest
     async with TlsServer() as server, FieldingSession(TOKEN, base_url=server.url, ssl=trusting()) as fielding:
         assert (await fielding.run(REF).pause()).effect == "accepted"
     assert found
-    assert set(found) == {LARGE}
+    assert set(found) == {READ_SIZE}
 
 
 def test_a_transport_of_another_event_loop_is_left_as_it_is() -> None:

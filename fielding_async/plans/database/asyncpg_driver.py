@@ -1,5 +1,6 @@
 """Connections over asyncpg. It is loaded when the first connection is opened."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Sequence
 from typing import Any
 
@@ -9,8 +10,8 @@ from fielding_async.core.errors import ConfigurationError
 
 from .address import Address
 from .connection import Row
+from .copy_guard import CopyGuard
 from .driver import Driver, DriverConnection
-from .first_answer import FirstAnswer
 
 __all__ = ["AsyncpgDriver"]
 
@@ -31,6 +32,7 @@ class _Connection(DriverConnection):
         super().__init__(address, seconds)
         self._raw = raw
         self._knows_arrays = False
+        self._guard: CopyGuard | None = None
 
     async def _learn_arrays(self) -> None:
         """Have asyncpg ask the server for the types of lists, once.
@@ -51,19 +53,23 @@ class _Connection(DriverConnection):
         await self._raw.execute(sql)
 
     async def _copy(self, table: str, columns: Sequence[str], chunks: AsyncIterable[bytes]) -> None:
-        answer = FirstAnswer(self._raw._transport)
+        guard = self._guard = CopyGuard(self._raw._transport)
 
-        async def answered() -> AsyncGenerator[bytes]:
-            # asyncpg would not wait: PgBouncer 1.26 drops what comes before the server has agreed to a COPY, for ever
-            await answer.wait()
-            async for chunk in chunks:
-                yield chunk
+        async def guarded() -> AsyncGenerator[bytes]:
+            if await guard.may_write():
+                async for chunk in chunks:
+                    yield chunk
+                    if not await guard.may_write():
+                        break
+            # asyncpg writes CopyDone first, and then waits for the server
+            asyncio.get_running_loop().call_soon(guard.end)
 
-        source = answered()
+        source = guarded()
         try:
             await self._raw.copy_to_table(table, source=source, columns=columns)
         finally:
-            answer.end()
+            self._guard = None
+            guard.end()
             await source.aclose()
 
     def is_closed(self) -> bool:
@@ -76,7 +82,10 @@ class _Connection(DriverConnection):
         return -1 if socket is None else socket.fileno()
 
     def _cut(self) -> None:
-        self._raw.terminate()
+        if self._guard is not None:
+            self._guard.transport.abort()
+        else:
+            self._raw.terminate()
 
     async def _close(self) -> None:
         try:

@@ -121,6 +121,7 @@ class DriverConnection(ABC):
 
         async def watched() -> AsyncGenerator[bytes]:
             # the limit is for the server's part of each step, not for whoever makes the chunks
+            self._no_limit()
             try:
                 async for chunk in chunks:
                     self._limit()

@@ -1,14 +1,18 @@
 """Both drivers do the same for the same SQL, hold few connections, and leave none."""
 
 import asyncio
+import gc
+import logging
 import threading
 from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 import pytest
 
 from fielding_async import ConfigurationError, JournalError, SessionClosedError
+from fielding_async.plans.database.connection import Connection
 from fielding_async.plans.database.database import Database
 from fielding_async.plans.database.errors import StoreLostError
 from tests.plans.conftest import Driver
@@ -309,27 +313,103 @@ async def test_lists_as_arguments_leave_no_setting_behind_a_pooler(pgbouncer_url
             assert set(await asyncio.gather(*(call(database) for _ in range(8)))) == {(3, before)}
 
 
-async def test_rows_are_sent_after_the_server_has_agreed_to_the_copy(postgres_url: str, driver: Driver) -> None:
-    """PgBouncer 1.26 drops those that come before, and then both sides wait."""
-    url = urlsplit(postgres_url)
-    assert url.port is not None
-    async with FaultProxy(url.port) as proxy:
-        there = postgres_url.replace(f":{url.port}/", f":{proxy.port}/")
+@asynccontextmanager
+async def _over(proxy: FaultProxy, url: str, driver: Driver) -> AsyncGenerator[Connection]:
+    """Give a connection over a proxy, with a table."""
+    async with proxy:
+        there = url.replace(f":{proxy.target}/", f":{proxy.port}/")
         async with database_of(there, driver) as database, database.connection() as connection:
             await connection.run(TABLE)
-            proxy.delay = 0.05
-            answered: list[int] = []
+            yield connection
 
-            async def lines() -> AsyncGenerator[bytes]:
-                answered.append(proxy.passed - before)
-                yield b"1\ta\n"
 
-            for rows in (lines(), _lines("2\tb\n", "3\tc\n")):
-                async with connection.transaction():
-                    before = proxy.passed
-                    await connection.copy_in("t", ("i", "s"), rows)
-            assert await connection.fetch("SELECT count(*) FROM t") == [(3,)]
-    assert answered[0] > 0
+async def test_rows_are_sent_after_the_response_to_the_copy(postgres_url: str, driver: Driver) -> None:
+    """PgBouncer 1.26 discards those that come before, and then both sides wait."""
+    proxy = FaultProxy(urlsplit(postgres_url).port or 0)
+    async with _over(proxy, postgres_url, driver) as connection:
+        proxy.delay = 0.05
+        passed: list[int] = []
+
+        async def lines() -> AsyncGenerator[bytes]:
+            passed.append(proxy.passed - before)
+            yield b"1\ta\n"
+
+        # with this a notice comes before the response
+        await connection.run("SET client_min_messages = log; SET log_statement = 'all'; SET log_min_messages = fatal")
+        for rows in (lines(), _lines("2\tb\n", "3\tc\n")):
+            async with connection.transaction():
+                before = proxy.passed
+                await connection.copy_in("t", ("i", "s"), rows)
+        assert await connection.fetch("SELECT count(*) FROM t") == [(3,)]
+    assert passed[0] > 0
+
+
+@pytest.mark.parametrize("end", ["silent", "cut"])
+@pytest.mark.parametrize("when", ["before the response", "between rows", "in a full buffer"])
+async def test_a_copy_ends_when_the_connection_does(
+    postgres_url: str, driver: Driver, clock: Clock, when: str, end: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever it waits for then. No exception is left that nobody has retrieved."""
+    proxy = FaultProxy(urlsplit(postgres_url).port or 0)
+    going, over = asyncio.Event(), asyncio.Event()
+
+    async def lines() -> AsyncGenerator[bytes]:
+        yield b"1\ta\n"
+        if when == "between rows":
+            going.set()
+            await over.wait()
+            yield b"2\ta\n"
+            return
+        proxy.is_silent = True
+        number = 1
+        while True:
+            number += 1
+            yield b"%d\t%s\n" % (number, b"x" * 65_536)
+            sent[0] = number
+
+    sent = [0]
+    async with _over(proxy, postgres_url, driver) as connection:
+        async with asyncio.timeout(HANG):
+            if when == "before the response":
+                proxy.is_silent = True
+            copy = asyncio.create_task(connection.copy_in("t", ("i", "s"), lines()))
+            if when == "between rows":
+                await going.wait()
+                proxy.is_silent = True
+            elif when == "in a full buffer":
+                before = -1
+                while before != sent[0] or not before:
+                    before = sent[0]
+                    await asyncio.sleep(0.02)
+            else:
+                await asyncio.sleep(0)
+            if end == "cut":
+                proxy.cut()
+            over.set()
+            if end == "silent":
+                await asyncio.sleep(0.02)
+                clock.advance(31)
+            with pytest.raises(StoreLostError):
+                await copy
+        proxy.is_silent = False
+    gc.collect()
+    assert not [record for record in caplog.records if record.name == "asyncio" and record.levelno >= logging.ERROR]
+
+
+async def test_a_source_may_take_its_time(postgres_url: str, driver: Driver, clock: Clock) -> None:
+    """The limit is for the server: it does not run while a chunk is made, the first or another."""
+
+    async def lines() -> AsyncGenerator[bytes]:
+        for number in range(2):
+            clock.advance(31)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            yield b"%d\ta\n" % number
+
+    async with database_of(postgres_url, driver) as database, database.connection() as connection:
+        await connection.run(TABLE)
+        await connection.copy_in("t", ("i", "s"), lines())
+        assert await connection.fetch("SELECT count(*) FROM t") == [(2,)]
 
 
 async def test_behind_a_pooler_nothing_is_left_on_a_connection(

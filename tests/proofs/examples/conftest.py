@@ -76,7 +76,7 @@ def start(box: Sandbox) -> Iterator[Start]:
 
 def without_forgotten(err: str, port: int) -> str:
     """Leave out the warnings of connections that a server on this port accepted, and that nobody closed."""
-    accepted = rf"^ResourceWarning: unclosed <socket\.socket fd=(\d+), .*laddr=\('127\.0\.0\.1', {port}\)"
+    accepted = rf"^ResourceWarning: unclosed <socket\.socket fd=(\d+), .*laddr=\('127\.0\.0\.1', {port}\), raddr="
     for fd in re.findall(accepted, err, re.MULTILINE):
         what = rf"ResourceWarning: unclosed .*\bfd={fd}\b.*"
         err = re.sub(rf"^Exception ignored .*\n(?:Traceback .*\n(?: .*\n)+)?{what}\n", "", err, flags=re.MULTILINE)
