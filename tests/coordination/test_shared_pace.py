@@ -202,7 +202,7 @@ async def test_one_member_learns_for_all(meet: Meet) -> None:
     follower = next(mate for mate in mates if not mate.pacer.state.leads)
     for _ in range(60):
         await asyncio.gather(*(mate.send() for mate in mates))
-    await follower.until(lambda: 0 < follower.pacer.state.interval < 1 / 20.0)
+    await follower.until(lambda: follower.pacer.state.is_known and follower.pacer.state.interval < 1 / 20.0)
 
 
 @pytest.mark.once
