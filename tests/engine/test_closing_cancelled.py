@@ -74,8 +74,10 @@ async def serving(state: str) -> AsyncIterator[tuple[Server, str]]:
     server = Server(state)
     listening = await asyncio.get_running_loop().create_server(server.connection, "127.0.0.1", 0)
     scheme = "https" if state == "handshake" else "http"
-    yield server, f"{scheme}://127.0.0.1:{listening.sockets[0].getsockname()[1]}/v1"
-    listening.close()
+    try:
+        yield server, f"{scheme}://127.0.0.1:{listening.sockets[0].getsockname()[1]}/v1"
+    finally:
+        listening.close()  # otherwise uvloop never ends after a test that failed
 
 
 async def never() -> str:
@@ -126,7 +128,8 @@ class Scene:
             case "turn":
                 await until(lambda: engine.turns._queues.get(REF))
             case "permission":
-                await until(lambda: engine.limiter.waiting)
+                # the call before may have waited for a moment, too
+                await until(lambda: self.server.reached.is_set() and engine.limiter.waiting)
             case _:
                 await until(self.server.reached.is_set)
 
