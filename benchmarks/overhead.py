@@ -17,7 +17,7 @@ import statistics
 import time
 from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import AsyncExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, AsyncExitStack, contextmanager, nullcontext
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -108,7 +108,7 @@ def _on_uvloop(base_url: str, rounds: int) -> dict[str, Times]:
         return runner.run(_measure({OURS: clients.ours, BY_HAND: clients.by_hand}, base_url, rounds))
 
 
-def _as_it_is(base_url: str, rounds: int) -> dict[str, Times]:
+def _side_by_side(base_url: str, rounds: int) -> dict[str, Times]:
     return asyncio.run(_measure({OURS: clients.ours, BY_HAND: clients.by_hand}, base_url, rounds))
 
 
@@ -137,13 +137,13 @@ def _same_allocator() -> Generator[None]:
                 os.environ[name] = value
 
 
-def _alone(measure: Callable[..., dict[str, Times]], *arguments: object) -> dict[str, Times]:
+def _alone(
+    measure: Callable[..., dict[str, Times]],
+    *arguments: object,
+    allocator: Callable[[], AbstractContextManager[None]] = _same_allocator,
+) -> dict[str, Times]:
     """Measure in a process of its own."""
-    context = multiprocessing.get_context("spawn")
-    with (
-        nullcontext() if measure is _as_it_is else _same_allocator(),
-        ProcessPoolExecutor(1, mp_context=context) as pool,
-    ):
+    with allocator(), ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(measure, *arguments).result()
 
 
@@ -170,7 +170,7 @@ def run(*, quick: bool = False) -> Section:
         if missing is not None:
             print(f"without a generated client: {missing}")
         found = _alone(_on_asyncio, base_url, rounds, None if missing else folder)
-        extras[_AS_IT_IS] = _alone(_as_it_is, base_url, rounds)
+        extras[_AS_IT_IS] = _alone(_side_by_side, base_url, rounds, allocator=nullcontext)
         if find_spec("uvloop") is not None:
             extras["uvloop"] = _alone(_on_uvloop, base_url, rounds)
         if find_spec("opentelemetry.sdk") is not None:

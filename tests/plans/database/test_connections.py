@@ -334,8 +334,6 @@ async def test_rows_are_sent_after_the_response_to_the_copy(postgres_url: str, d
             passed.append(proxy.passed - before)
             yield b"1\ta\n"
 
-        # with this a notice comes before the response
-        await connection.run("SET client_min_messages = log; SET log_statement = 'all'; SET log_min_messages = fatal")
         for rows in (lines(), _lines("2\tb\n", "3\tc\n")):
             async with connection.transaction():
                 before = proxy.passed
