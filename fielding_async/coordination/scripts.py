@@ -97,7 +97,7 @@ if refused >= 0 then
   local began = 0
   if retry < 0 then
     if not (is_late and was_paused) then
-      s.blind = math.min(s.blind + 1, 16)
+      if not is_late then s.blind = math.min(s.blind + 1, 16) end
       local ceiling = math.min(100000 * 2 ^ s.blind, longest)
       local least = math.min(100000, ceiling)
       seconds, s.wanted = least + dice * (ceiling - least), 1
@@ -110,11 +110,13 @@ if refused >= 0 then
     if not is_late or not was_paused then
       began = 1
       s.epoch = s.epoch + 1
-      if learned and retry >= 0 and s.row > 0 then
-        s.wanted = 1
-        seconds = math.max(seconds, math.min(seconds * s.row, math.min(8000000, longest)))
+      if not is_late then
+        if learned and retry >= 0 and s.row > 0 then
+          s.wanted = 1
+          seconds = math.max(seconds, math.min(seconds * s.row, math.min(8000000, longest)))
+        end
+        s.row = s.row + 1
       end
-      s.row = s.row + 1
       if told > 0 then
         local quiet = now - s.refused_at
         -- at the rate that is told, no window and no bucket of a second's worth is full after so few

@@ -15,7 +15,8 @@ from typing import Any
 from attrs import asdict
 
 from .limit_evidence import Cycle
-from .rate_learner import RateLearner, Trial
+from .rate_learner import RateLearner
+from .trial import Trial
 
 __all__ = ["GroupLearner", "Seen"]
 
@@ -133,6 +134,7 @@ def _learner(state: dict[str, Any]) -> RateLearner:
     values["lossy"] = cycles(state["_lossy"])
     if trial is not None:
         of_trial: dict[str, Any] = {**trial, "lossy": cycles(trial["lossy"])}
+        of_trial["look"] = None if trial["look"] is None else cycles(trial["look"])
         values["trial"] = Trial(**of_trial)
     learner = RateLearner(**values)
     if not learner.pace > 0.0:

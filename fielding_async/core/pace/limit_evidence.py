@@ -30,7 +30,7 @@ R6  Lossy: a cycle counts against freedom if its pause took over a third of it w
     all, and the refused one. Light demand therefore concludes nothing. Idle time drops the evidence so far.
 R7  Spacing: one speed parts two cycles in a row: what was accepted in either came slower than what was refused in
     either. The second is lossy; the first is lossy too, or less than a third of what it sent was accepted. The trial
-    starts just below that speed. Late requests do not bring the next one closer.
+    starts just below that speed, or not at all if both delivered more. Late requests do not bring the next one closer.
 R8  Amount: two lossy cycles in a row delivered the same within a factor of 1.6 (or four did not), and sixteen requests
     or more were accepted. The trial starts at 0.98 of the lower of the two rates, and never below what was delivered.
     A pause in whole seconds may be up to a second too long, so that much is left out of the rate.
@@ -46,9 +46,14 @@ R12 Loss: a trial that falls behind freedom by the time of three of freedom's cy
     spacing that is refused again after fewer than eight accepted requests.
 R13 Pointless: if no more than twice as many requests pass between refusals as in freedom, over four refusals, they are
     strays (A4). The trial is dropped. If it was one of an amount, freedom is without R4 until a trial succeeds.
-R14 Each trial of an amount that was dropped doubles the number of lossy cycles that the next one needs, up to eight. A
-    trial that delivers more than freedom resets that. After a trial of spacing whose pace was never sustained, the next
-    trial is one of an amount.
+R14 Each trial of an amount that was dropped doubles the number of lossy cycles that the next one needs, up to eight.
+    Freedom is then without R4 as well, unless it is known to deliver less so. A trial that delivers more than freedom
+    resets both. After a trial of spacing whose pace was never sustained, the next trial is one of an amount.
+R15 Look: a trial that was never ahead of freedom may rest on strays that came close together. If a sustained pace is
+    refused, and a whole cycle at it delivered less than freedom did by a factor of 1.25, the next cycle is sent at four
+    times the pace, or the next two if one tells too little. If they deliver 1.25 times the pace, or no refusal comes,
+    the refusals were not for the pace, and the trial is dropped as by R13. Each look doubles the number of such
+    refusals that the next one needs.
 
 What is doubtful
 ----------------
@@ -62,7 +67,7 @@ D3  A Retry-After of 5 s on a window of 1 s: each refusal costs five windows, an
     no refusal at all, its mean latency may be a fifteenth.
 D4  A step that lasts 1 to 2 s may cross the border of two windows. It is then sustained though it is above the limit,
     and the next refusals correct it, each at the cost of a pause.
-D5  Strays of a few percent with long pauses, where requests wait at all times, look like an amount until R13 tells.
+D5  Strays of a few percent with long pauses, where requests always wait, look like an amount until R13 or R15 tells.
 D6  A limit on what is in flight is obeyed by a pace, not by a bound. That suits service times that vary little.
 D7  A limit that rises is found by the next probe (R10), up to 20 s later.
 D8  Sessions that share a limit do not agree on their parts. Each gets one, but a small one may be a fifth of an even

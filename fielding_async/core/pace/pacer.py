@@ -11,7 +11,8 @@ A3  A configured `rate` is about right: off by a few percent, but not by a facto
 The rules
 ---------
 R1  Pause: after a 429 nothing is sent until its Retry-After. The end of the pause only moves later. 429s of requests
-    that were permitted before the pause started belong to the same burst, and start no new pause.
+    that were permitted before the pause started belong to the same burst. Where one arrives after that pause, which was
+    shorter than the round trip, its Retry-After is obeyed too, but nothing is concluded from it (R2, R6 to R8).
 R2  A Retry-After that is absent or unusable is a growing, jittered wait of at least 0.1 s. One above `max_pause` is cut
     to it. After both a single request probes; the others wait for its answer.
 R3  Permissions are spaced by `interval`. With a configured rate that is 1.01 / rate, as a network with jitter would
@@ -237,7 +238,8 @@ class Pacer:
         if retry_after is None:
             if same_burst and was_paused:
                 return None
-            self._blind_pauses = min(self._blind_pauses + 1, _MAX_DOUBLINGS)
+            if not same_burst:
+                self._blind_pauses = min(self._blind_pauses + 1, _MAX_DOUBLINGS)
             ceiling = min(_LEAST_PAUSE * 2**self._blind_pauses, self._max_pause)
             seconds = self._uniform(min(_LEAST_PAUSE, ceiling), ceiling)
             self._probe_wanted = True
@@ -247,13 +249,14 @@ class Pacer:
                 self._probe_wanted = True
         if not same_burst or now >= self.paused_until:
             self._epoch += 1
-            if self._learner is not None and retry_after is not None and self.pauses_in_a_row:
-                self._probe_wanted = True
-                longest = min(_LONGEST_IN_VAIN, self._max_pause)
-                seconds = max(seconds, min(seconds * self.pauses_in_a_row, longest))
-            self.pauses_in_a_row += 1
+            if not same_burst:
+                if self._learner is not None and retry_after is not None and self.pauses_in_a_row:
+                    self._probe_wanted = True
+                    longest = min(_LONGEST_IN_VAIN, self._max_pause)
+                    seconds = max(seconds, min(seconds * self.pauses_in_a_row, longest))
+                self.pauses_in_a_row += 1
             self._leaves_from = -inf
-            self._learn_refusal(permit, seconds)
+            self._learn_refusal(permit, seconds, same_burst=same_burst)
         self.paused_until = max(self.paused_until, now + seconds)
         return None if was_paused else self.paused_until - now
 
@@ -271,10 +274,12 @@ class Pacer:
             self._refused_at = now
             self._interval /= _BIG_STEP
 
-    def _learn_refusal(self, permit: Permit, seconds: float) -> None:
-        """Note the first 429 of a burst. `seconds`: of the pause."""
+    def _learn_refusal(self, permit: Permit, seconds: float, *, same_burst: bool) -> None:
+        """Note a 429 with which a pause starts. `seconds`: of that. `same_burst`: it is not the first of its burst."""
         if self._learner is None:
-            self._lower_rate(permit.at)
+            if not same_burst:
+                self._lower_rate(permit.at)
             return
         self._due = -inf
-        self._learner.refused(permit.at, permit.speed, seconds, waited=permit.waited)
+        if not (same_burst and self._learner.is_under_way):  # it says nothing of what was sent since
+            self._learner.refused(permit.at, permit.speed, seconds, waited=permit.waited)

@@ -1,6 +1,6 @@
 """The rate learner: finds a pace that delivers more than plain obedience does, where there is one.
 
-What it assumes, its rules (R1 to R14) and its doubts are at the top of `limit_evidence`. The clock is an argument.
+What it assumes, its rules (R1 to R15) and its doubts are at the top of `limit_evidence`. The clock is an argument.
 """
 
 from math import inf, sqrt
@@ -8,8 +8,9 @@ from math import inf, sqrt
 from attrs import define, field
 
 from .limit_evidence import Cycle, delivered, indicated, parting_speeds
+from .trial import FIRST_STEP, Trial
 
-__all__ = ["RateLearner", "Trial"]
+__all__ = ["RateLearner"]
 
 _FIRST = 8.5  # requests a second, at the start of the opening (R3)
 _CARE = 8  # requests that may follow a pause in the time that it took (R4)
@@ -24,7 +25,7 @@ _BELOW = 0.99  # times a speed that was accepted (R7)
 _CLEAR = 1.25  # times: an accepted and a refused speed that are further apart leave room between them (R7)
 _LEAST_HOLD, _LONGEST_HOLD = 1.0, 2.0  # seconds that a pace is held until it is sustained (R9)
 _FEWEST = 4  # requests in that time
-_RAISE, _AGAIN = 1.25, 2.0  # times the pace: the first step, and the first above a pace that was refused before
+_AGAIN = 2.0  # times the pace: the first step above a pace that was refused before (R9)
 _BOLDER, _BOLDEST = 1.3, 2.0  # times the step after each success, and the largest step (R9)
 _CLOSE = 1.12  # times: a sustained and a refused pace within this factor are close (R10)
 _ABOVE, _TENTH = 1.05, 0.1  # the step from there: 5 % above the refused pace, 10 % above the sustained one at least
@@ -36,47 +37,11 @@ _CUT = 0.93  # times a pace that was refused (R11)
 _PATIENCE = 3.0  # cycles by which a trial may fall behind freedom (R12)
 _REFUSALS, _RATIO = 4, 2.0  # refusals, and times what passed between them in freedom (R13)
 _NEEDED, _MOST = 2, 8  # lossy cycles in a row until a trial, at first and at most (R14)
+_LOOK, _BETTER = (
+    4.0,
+    1.25,
+)  # times a sustained pace: the pace of a look, and what it delivers if freedom is better (R15)
 _IDLE = 1.0  # seconds without a request
-
-
-@define
-class Trial:
-    """A pace that is tried in place of freedom.
-
-    `free_rate`, `free_count`, `cycle_seconds`: what freedom delivered, what it accepted between two refusals, and how
-    long its cycles were. `low`: the sustained pace; `high`: the lowest that was refused. `pause`: the latest.
-    """
-
-    free_rate: float
-    free_count: float
-    cycle_seconds: float
-    low: float
-    high: float
-    pause: float
-    ahead_since: float  # the latest time at which it was not behind freedom
-    accepted: int = 0  # since then
-    factor: float = _RAISE
-    caution: float = 1.0  # times the wait for a step
-    tried: float = inf  # the refused pace at the last step
-    has_failed: bool = False  # the last step
-    is_proven: bool = False  # `low` was sustained since the last refusal that counts
-    was_proven: bool = False
-    lossy: list[Cycle] = field(factory=list[Cycle])  # those in a row that refused `low`
-    counts: list[int] = field(factory=list[int])  # accepted between the latest refusals
-    since: float = 0.0  # the pace is held
-    permits: int = 0  # since then
-    waited: int = 0
-
-    def seconds_behind(self, now: float) -> float:
-        """Return the seconds that freedom would have needed less for what was accepted; less than 0: more."""
-        behind = now - self.ahead_since - self.accepted / self.free_rate
-        if behind < 0:
-            self.ahead_since, self.accepted = now, 0
-        return behind
-
-    def hold_from(self, now: float) -> None:
-        """Hold the pace from now on."""
-        self.since, self.permits, self.waited = now, 0, 0
 
 
 @define
@@ -94,6 +59,8 @@ class RateLearner:
     _lossy: list[Cycle] = field(factory=list[Cycle])  # those in a row, in freedom
     _needed: int = _NEEDED
     _is_careful: bool = True  # in freedom, after a pause (R4)
+    _careful_rate: float = 0.0  # what freedom delivered before the latest trial of an amount, with R4
+    _careless_rate: float = inf  # the same without R4
     _may_be_spacing: bool = True
     _is_spacing: bool = False  # the trial is one of R7
     _trial: Trial | None = None
@@ -201,8 +168,9 @@ class RateLearner:
             if speeds is not None:
                 slower, faster = speeds
                 pace = _BELOW * (slower if faster < _CLEAR * slower else sqrt(slower * faster))
-                self._try(pace, [before, cycle], now, refused=faster, is_spacing=True)
-                return
+                if pace > delivered([before, cycle]):
+                    self._try(pace, [before, cycle], now, refused=faster, is_spacing=True)
+                    return
         self._try_amount(now)
 
     def _try_amount(self, now: float) -> None:
@@ -230,7 +198,11 @@ class RateLearner:
         self.pace, self._is_spacing, self._lossy = max(pace, _SLOWEST), is_spacing, []
         count = sum(cycle.accepted for cycle in cycles) / len(cycles)
         seconds = sum(cycle.seconds for cycle in cycles) / len(cycles)
-        free_rate = max(min(self.pace, count / seconds), 0.1)
+        free_rate = max(count / seconds, 0.1)
+        if not is_spacing and self._is_careful:
+            self._careful_rate = free_rate
+        elif not is_spacing:
+            self._careless_rate = free_rate
         self._trial = Trial(free_rate, count, seconds, self.pace, refused, cycles[-1].pause, now)
 
     # -- trials
@@ -240,12 +212,16 @@ class RateLearner:
         seconds = now - trial.since
         if seconds < min(max(trial.cycle_seconds, _LEAST_HOLD), _LONGEST_HOLD) or trial.permits < _FEWEST:
             return
+        if trial.look is not None:
+            self._let_go(trial, is_pointless=True)
+            return
         if 2 * trial.waited < trial.permits or trial.permits < self.pace * seconds / 2:
             trial.hold_from(now)  # it was not used
             return
         trial.low, trial.is_proven, trial.was_proven = self.pace, True, True
         trial.lossy.clear()
         if trial.seconds_behind(now) < 0:
+            trial.was_ahead = True
             self._needed, self._is_careful = _NEEDED, True
         if trial.low > trial.high:
             trial.high, trial.factor = inf, max(trial.factor, _AGAIN)
@@ -272,6 +248,9 @@ class RateLearner:
     def _end_held(self, trial: Trial, cycle: Cycle, now: float) -> None:
         trial.counts = [*trial.counts, cycle.accepted][-_REFUSALS:]
         trial.pause = cycle.pause
+        if trial.look is not None:
+            self._end_look(trial, trial.look, cycle)
+            return
         held = min(cycle.sending, cycle.refused_at - trial.since)
         if cycle.pause >= (held + cycle.pause) * _SLIGHT:
             if self.pace > trial.low * 1.001:
@@ -283,15 +262,33 @@ class RateLearner:
                     return
                 if len(trial.lossy) > 1 or not trial.is_proven:
                     self._lower(trial)
+                elif not trial.was_ahead and _BETTER * delivered([cycle]) < trial.free_rate:
+                    self._doubt(trial)
         is_pointless = len(trial.counts) == _REFUSALS and sum(trial.counts) < _REFUSALS * _RATIO * trial.free_count
         if is_pointless or trial.seconds_behind(now) > _PATIENCE * trial.cycle_seconds:
             self._let_go(trial, is_pointless=is_pointless)
+
+    def _doubt(self, trial: Trial) -> None:
+        """Note a refusal at a sustained pace that delivered less than freedom did, and look if it is time (R15)."""
+        trial.doubts += 1
+        if trial.doubts >= trial.doubts_needed:
+            trial.doubts, trial.doubts_needed = 0, 2 * trial.doubts_needed
+            trial.look, self.pace = [], _LOOK * trial.low
+
+    def _end_look(self, trial: Trial, look: list[Cycle], cycle: Cycle) -> None:
+        look.append(cycle)
+        rate = delivered(look)
+        if len(look) == 1 and rate > trial.low and cycle.accepted < _HANDFUL:
+            return
+        trial.look, self.pace = None, trial.low
+        if rate > _BETTER * trial.low:
+            self._let_go(trial, is_pointless=True)
 
     def _step_back(self, trial: Trial) -> None:
         trial.high, self.pace = self.pace, trial.low
         if trial.low * _CLOSE >= trial.tried:
             trial.caution = min(trial.caution * _LONGER, _PATIENT)
-        trial.factor, trial.has_failed, trial.is_proven = _RAISE, True, False
+        trial.factor, trial.has_failed, trial.is_proven = FIRST_STEP, True, False
 
     def _lower(self, trial: Trial) -> None:
         recent = trial.lossy[-2:]
@@ -311,7 +308,7 @@ class RateLearner:
         else:
             self._may_be_spacing = True
             self._needed = min(2 * self._needed, _MOST)
-            self._is_careful = self._is_careful and not is_pointless
+            self._is_careful = not is_pointless and self._careless_rate <= self._careful_rate
         self._trial, self._before = None, None
         self._lossy.clear()
         self.pace = max(self.pace, _FIRST) if self._is_careful else inf

@@ -317,3 +317,41 @@ def test_a_first_refusal_before_any_answer_leaves_a_pace() -> None:
     assert pacer.ready_at() == 1.75
     pacer.take(1.75, waited=True)
     assert pacer.ready_at() <= 1.75 + 2.0
+
+
+def late_refusals(limits: Limits, retry_after: float | None) -> tuple[Pacer, list[float]]:
+    """Send 32 requests at once, which are all refused one by one, later than the pause of the first has passed.
+
+    Returns the pacer after the last, and the ends of the pauses that it knew.
+    """
+    pacer = Pacer(limits, lambda _low, high: high)
+    permits = [pacer.take(0.0) for _ in range(32)]
+    for permit in permits:
+        pacer.left(permit, 0.0)
+    ends: list[float] = []
+    for number, permit in enumerate(permits):
+        pacer.throttled(permit, retry_after, 0.2 + number / 4)
+        ends.append(pacer.paused_until)
+    return pacer, ends
+
+
+def test_late_refusals_of_one_burst_do_not_make_pauses_longer() -> None:
+    """Where a pause is shorter than the round trip, each Retry-After is obeyed as it is, and no request probes."""
+    pacer, ends = late_refusals(Limits(), 0.05)
+    assert ends == [pytest.approx(0.25 + number / 4) for number in range(32)]
+    assert pacer.pauses_in_a_row == 1
+    pacer.take(ends[-1], waited=True)
+    assert pacer.ready_at() < inf  # no probe
+
+
+def test_late_refusals_of_one_burst_without_retry_after_make_no_growing_pauses() -> None:
+    """The wait without a Retry-After grows with each burst that is refused, not with each request of one."""
+    _, ends = late_refusals(Limits(), None)
+    assert ends == [pytest.approx(0.4 + number / 4) for number in range(32)]
+
+
+def test_late_refusals_of_one_burst_lower_a_configured_rate_once() -> None:
+    """They tell of the same requests as the first one did."""
+    once, many = Pacer(Limits(rate=100.0), lambda low, _high: low), late_refusals(Limits(rate=100.0), 0.05)[0]
+    once.throttled(once.take(0.0), 0.05, 0.2)
+    assert many.interval == once.interval

@@ -183,6 +183,24 @@ class TestSpacing:
         assert 85 <= session.resume() <= 100
         assert session.learner.is_strict
 
+    def test_a_speed_below_what_was_delivered(self) -> None:
+        """Speeds that would slow the session down start no trial of spacing."""
+        session = Session()
+        for _ in range(2):
+            session.accept(1)
+            session.learner.pace = inf
+            for _ in range(20):  # all at the same time: their speeds are unknown, but for the last two
+                session.learner.sent(session.now, waited=True)
+                session.learner.accepted(session.now, 0.0, waited=True)
+            session.learner.sent(session.now + 0.1, waited=True)
+            session.learner.accepted(session.now + 0.1, 10.0, waited=True)
+            session.now += 0.2
+            session.learner.sent(session.now, waited=True)
+            session.learner.refused(session.now, 11.0, 0.3, waited=True)
+            session.now += 0.3
+        assert session.resume() > 30
+        assert not session.learner.is_strict
+
     def test_windows_are_not_taken_for_it(self) -> None:
         """A climb that starts higher passes at speeds that were refused before."""
         session = Session()
@@ -285,6 +303,48 @@ class TestTrialsEnd:
             assert session.resume() == inf
         session.cycle(50)
         assert session.resume() < 60
+
+
+class TestLook:
+    """R15: a pace that rests on strays that came close together is soon left, and one that is right is kept."""
+
+    def doubtful(self) -> tuple[Session, float]:
+        """Return a session at a sustained pace that was never ahead of freedom, and was refused; and that pace."""
+        session = Session()
+        session.cycle(15, start=400.0)
+        session.cycle(20, start=400.0)
+        low = session.resume()
+        while session.learner.pace == low:
+            session.accept(1)
+        session.refuse(1.0)
+        assert session.resume() == low
+        session.accept(int(1.5 * low))
+        assert session.learner.pace == low
+        session.refuse(1.0)
+        return session, low
+
+    def test_freedom_is_better(self) -> None:
+        """Four times the pace delivers far more: there is no pace any more."""
+        session, low = self.doubtful()
+        assert session.resume() == pytest.approx(4 * low)
+        session.accept(60)
+        session.refuse(1.0)
+        assert session.resume() == inf
+
+    def test_no_refusal_comes(self) -> None:
+        """The trial is over once four times the pace has been held."""
+        session, low = self.doubtful()
+        session.accept(int(10 * low))
+        assert session.learner.pace == inf
+
+    def test_the_pace_is_right(self) -> None:
+        """What passes at four times the pace is no more than at the pace, which goes on."""
+        session, low = self.doubtful()
+        session.accept(int(low))
+        session.refuse(1.0)
+        assert session.resume() == low
+        session.accept(int(10 * low))
+        assert session.learner.pace > low
 
 
 class TestNeverStuck:

@@ -1,0 +1,56 @@
+"""A pace that is tried in place of freedom: what is known of it. The rules are at the top of `limit_evidence`."""
+
+from math import inf
+
+from attrs import define, field
+
+from .limit_evidence import Cycle
+
+__all__ = ["FIRST_STEP", "Trial"]
+
+FIRST_STEP = 1.25
+"""Times the pace: the first step (R9)."""
+
+
+@define
+class Trial:
+    """A pace that is tried in place of freedom.
+
+    `free_rate`, `free_count`, `cycle_seconds`: what freedom delivered, what it accepted between two refusals, and how
+    long its cycles were. `low`: the sustained pace; `high`: the lowest that was refused. `pause`: the latest.
+    """
+
+    free_rate: float
+    free_count: float
+    cycle_seconds: float
+    low: float
+    high: float
+    pause: float
+    ahead_since: float  # the latest time at which it was not behind freedom
+    accepted: int = 0  # since then
+    factor: float = FIRST_STEP
+    caution: float = 1.0  # times the wait for a step
+    tried: float = inf  # the refused pace at the last step
+    has_failed: bool = False  # the last step
+    is_proven: bool = False  # `low` was sustained since the last refusal that counts
+    was_proven: bool = False
+    lossy: list[Cycle] = field(factory=list[Cycle])  # those in a row that refused `low`
+    counts: list[int] = field(factory=list[int])  # accepted between the latest refusals
+    was_ahead: bool = False  # of freedom, at a pace that was sustained
+    doubts: int = 0  # refusals since the latest look that gave a reason for one (R15)
+    doubts_needed: int = 1
+    look: list[Cycle] | None = None  # the cycles of the look that is under way
+    since: float = 0.0  # the pace is held
+    permits: int = 0  # since then
+    waited: int = 0
+
+    def seconds_behind(self, now: float) -> float:
+        """Return the seconds that freedom would have needed less for what was accepted; less than 0: more."""
+        behind = now - self.ahead_since - self.accepted / self.free_rate
+        if behind < 0:
+            self.ahead_since, self.accepted = now, 0
+        return behind
+
+    def hold_from(self, now: float) -> None:
+        """Hold the pace from now on."""
+        self.since, self.permits, self.waited = now, 0, 0
