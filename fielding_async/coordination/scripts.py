@@ -5,10 +5,11 @@ the leader sets the pace. What they keep, in one hash and four small keys that e
 
 `n` counts calls, so that a store that was emptied or rolled back is noticed. `cursor` is the next free send time: each
 slot that is leased moves it by the interval. `epoch` counts pauses, `until` is the end of the latest, `row` how many
-there were in a row. `change` counts what moved or ended the slots that were leased before. `interval`, `strict`,
-`opening`, `state`, `knows` (the epoch that the pace takes account of) come from the leader, who is `leader` until
-`leads`. `factor` is by how much a configured interval was lengthened. `owner` is the member with the last slots before
-`cursor`. A probe is `wanted`, or in progress by `prober` until `probing`.
+there were in a row. `burst` is the epoch of the latest that started with the first 429 of a burst: nothing is concluded
+from a 429 to what was permitted before. `change` counts what moved or ended the slots that were leased before.
+`interval`, `strict`, `opening`, `state`, `knows` (the epoch that the pace takes account of) come from the leader, who
+is `leader` until `leads`. `factor` is by how much a configured interval was lengthened. `owner` is the member with the
+last slots before `cursor`. A probe is `wanted`, or in progress by `prober` until `probing`.
 """
 
 from .client import Script
@@ -35,7 +36,7 @@ local lacks, found = ARGV[22] == '1', tonumber(ARGV[23])
 
 local names = {'n', 'cursor', 'epoch', 'until', 'row', 'blind', 'change', 'interval', 'strict', 'opening', 'knows',
   'factor', 'refused_at', 'length', 'wanted', 'probing', 'since', 'accepted', 'window', 'lane', 'lane_from', 'leads',
-  'batch'}
+  'batch', 'burst'}
 local values = redis.call('HMGET', KEYS[1], unpack(names))
 local s = {}
 for i, name in ipairs(names) do s[name] = tonumber(values[i] or '0') or 0 end
@@ -54,6 +55,7 @@ s.n = s.n + 1
 if s['until'] > now + s.length then s['until'] = now + s.length end
 if paused > 0 and now + paused > s['until'] then
   s.epoch, s.change = s.epoch + 1, s.change + 1
+  s.burst = s.epoch
   s['until'], s.length, s.cursor = now + paused, paused, now + paused
   news('k', 'p', 'e', text(s.epoch), 'u', text(s['until']), 'r', text(s.row), 'c', text(s.change))
 end
@@ -76,7 +78,7 @@ local active = math.max(redis.call('ZCARD', KEYS[3]), 1)
 if seen ~= '' then redis.call('XADD', KEYS[5], 'MAXLEN', '~', '5000', '*', 's', seen) end
 if accepted > 0 then
   s.accepted = s.accepted + accepted
-  if accepted_epoch == s.epoch then s.row, s.blind = 0, 0 end
+  if accepted_epoch >= s.burst then s.row, s.blind = 0, 0 end
 end
 if probe == 'free' and prober == me then prober, s.wanted = '', 1 end
 if probe == 'done' and prober == me then
@@ -92,7 +94,7 @@ end
 
 -- a 429
 if refused >= 0 then
-  local is_late, was_paused, seconds = refused ~= s.epoch, s['until'] > now, nil
+  local is_late, was_paused, seconds = refused < s.burst, s['until'] > now, nil
   if prober == me then prober = '' end
   local began = 0
   if retry < 0 then
@@ -115,9 +117,9 @@ if refused >= 0 then
           s.wanted = 1
           seconds = math.max(seconds, math.min(seconds * s.row, math.min(8000000, longest)))
         end
-        s.row = s.row + 1
+        s.row, s.burst = s.row + 1, s.epoch
       end
-      if told > 0 then
+      if told > 0 and not is_late then
         local quiet = now - s.refused_at
         -- at the rate that is told, no window and no bucket of a second's worth is full after so few
         local few = burst == 0 and retry >= 0 and s.row == 1 and s.accepted * told < 500000
@@ -130,8 +132,10 @@ if refused >= 0 then
           s.strict, s.factor = 1, math.max(s.factor, 1.12)
         end
       end
-      s.window = math.max(now + seconds - s.since, 1000) / math.max(s.accepted, 1)
-      s.since, s.accepted = now + seconds, 0
+      if not is_late then
+        s.window = math.max(now + seconds - s.since, 1000) / math.max(s.accepted, 1)
+        s.since, s.accepted = now + seconds, 0
+      end
     end
     if now + seconds > s['until'] or began == 1 then
       s['until'] = math.max(s['until'], now + seconds)
@@ -142,6 +146,7 @@ if refused >= 0 then
     end
   end
   if learned and refusal ~= '' then
+    if is_late then began = 0 end
     redis.call('XADD', KEYS[5], 'MAXLEN', '~', '5000', '*', 'r', refusal, 'b', tostring(began), 'e', text(s.epoch),
       'p', text(seconds or 0))
   end

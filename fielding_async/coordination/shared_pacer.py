@@ -269,7 +269,7 @@ class SharedPacer:
         was_paused, is_late = state.paused_until > now, permit.epoch != state.local_epoch
         if not is_late or not was_paused:
             state.begin_pause(now)
-            state.row += 1
+            state.row += not is_late
         if retry_after is not None or not (is_late and was_paused):
             state.lengthen_pause(now + (_LEAST_PAUSE if retry_after is None else retry_after))
         self.wake()

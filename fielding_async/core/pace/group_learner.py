@@ -134,7 +134,7 @@ def _learner(state: dict[str, Any]) -> RateLearner:
     values["lossy"] = cycles(state["_lossy"])
     if trial is not None:
         of_trial: dict[str, Any] = {**trial, "lossy": cycles(trial["lossy"])}
-        of_trial["look"] = None if trial["look"] is None else cycles(trial["look"])
+        of_trial["check"] = None if trial["check"] is None else cycles(trial["check"])
         values["trial"] = Trial(**of_trial)
     learner = RateLearner(**values)
     if not learner.pace > 0.0:

@@ -30,7 +30,7 @@ R6  Lossy: a cycle counts against freedom if its pause took over a third of it w
     all, and the refused one. Light demand therefore concludes nothing. Idle time drops the evidence so far.
 R7  Spacing: one speed parts two cycles in a row: what was accepted in either came slower than what was refused in
     either. The second is lossy; the first is lossy too, or less than a third of what it sent was accepted. The trial
-    starts just below that speed, or not at all if both delivered more. Late requests do not bring the next one closer.
+    starts just below that speed, but not if the two delivered more. Late requests do not bring the next one closer.
 R8  Amount: two lossy cycles in a row delivered the same within a factor of 1.6 (or four did not), and sixteen requests
     or more were accepted. The trial starts at 0.98 of the lower of the two rates, and never below what was delivered.
     A pause in whole seconds may be up to a second too long, so that much is left out of the rate.
@@ -47,12 +47,13 @@ R12 Loss: a trial that falls behind freedom by the time of three of freedom's cy
 R13 Pointless: if no more than twice as many requests pass between refusals as in freedom, over four refusals, they are
     strays (A4). The trial is dropped. If it was one of an amount, freedom is without R4 until a trial succeeds.
 R14 Each trial of an amount that was dropped doubles the number of lossy cycles that the next one needs, up to eight.
-    Freedom is then without R4 as well, unless it is known to deliver less so. A trial that delivers more than freedom
-    resets both. After a trial of spacing whose pace was never sustained, the next trial is one of an amount.
-R15 Look: a trial that was never ahead of freedom may rest on strays that came close together. If a sustained pace is
-    refused, and a whole cycle at it delivered less than freedom did by a factor of 1.25, the next cycle is sent at four
-    times the pace, or the next two if one tells too little. If they deliver 1.25 times the pace, or no refusal comes,
-    the refusals were not for the pace, and the trial is dropped as by R13. Each look doubles the number of such
+    After a loss (R12) freedom is without R4 as well, unless it delivered less without R4 before. A trial that delivers
+    more than freedom resets both. After a trial of spacing whose pace was never sustained, the next trial is one of an
+    amount.
+R15 Check: a trial that was never ahead of freedom may rest on strays that came close together. If a sustained pace is
+    refused while requests wait, and freedom delivered 1.25 times what the cycle did, the next cycle is sent at four
+    times the pace, or the next two if one tells too little. If they deliver 1.25 times the pace, or that is sustained,
+    the refusals were not for the pace, and the trial is dropped as by R13. Each check doubles the number of such
     refusals that the next one needs.
 
 What is doubtful
@@ -132,10 +133,14 @@ class Cycle:
         return self.passed >= _STRAY * self.refused
 
     @property
+    def is_crowded(self) -> bool:
+        """Whether requests waited in it: at least half of all, and the refused one (R6)."""
+        return self.refused_waited and 2 * self.waited >= self.permits
+
+    @property
     def is_lossy(self) -> bool:
         """Whether it counts against freedom (R6)."""
-        is_crowded = self.refused_waited and 2 * self.waited >= self.permits
-        return is_crowded and self.accepted > 0 and self.pause > self.seconds * _LOSSY
+        return self.is_crowded and self.accepted > 0 and self.pause > self.seconds * _LOSSY
 
     @property
     def is_burst(self) -> bool:

@@ -11,8 +11,9 @@ A3  A configured `rate` is about right: off by a few percent, but not by a facto
 The rules
 ---------
 R1  Pause: after a 429 nothing is sent until its Retry-After. The end of the pause only moves later. 429s of requests
-    that were permitted before the pause started belong to the same burst. Where one arrives after that pause, which was
-    shorter than the round trip, its Retry-After is obeyed too, but nothing is concluded from it (R2, R6 to R8).
+    that were permitted before the pause started belong to the same burst. One of them may arrive after the pause, if
+    the pause was shorter than the round trip. Its Retry-After is obeyed, but nothing is concluded from it (R2, R6 to
+    R8).
 R2  A Retry-After that is absent or unusable is a growing, jittered wait of at least 0.1 s. One above `max_pause` is cut
     to it. After both a single request probes; the others wait for its answer.
 R3  Permissions are spaced by `interval`. With a configured rate that is 1.01 / rate, as a network with jitter would
@@ -106,6 +107,7 @@ class Pacer:
         self.paused_until: float = -inf
         """The end of the latest pause; in the past, or minus infinity, when there is none."""
         self._epoch = 0
+        self._burst_epoch = 0  # of the latest pause that started with the first 429 of a burst
         self._in_flight = 0  # permissions whose requests are not over
         self.pauses_in_a_row: int = 0
         """How many pauses there were in a row with nothing but 429s between them."""
@@ -215,7 +217,7 @@ class Pacer:
         self._in_flight -= 1
         if permit is self._probe:
             self._probe = None
-        if permit.epoch == self._epoch:
+        if permit.epoch >= self._burst_epoch:
             self._blind_pauses = self.pauses_in_a_row = 0
         if self._learner is None:
             self._raise_rate(now)
@@ -232,7 +234,7 @@ class Pacer:
         self._in_flight -= 1
         if permit is self._probe:
             self._probe = None
-        same_burst = permit.epoch != self._epoch
+        same_burst = permit.epoch < self._burst_epoch
         if same_burst and self._learner is not None:
             self._learner.refused_too()
         if retry_after is None:
@@ -250,13 +252,14 @@ class Pacer:
         if not same_burst or now >= self.paused_until:
             self._epoch += 1
             if not same_burst:
+                self._burst_epoch = self._epoch
                 if self._learner is not None and retry_after is not None and self.pauses_in_a_row:
                     self._probe_wanted = True
                     longest = min(_LONGEST_IN_VAIN, self._max_pause)
                     seconds = max(seconds, min(seconds * self.pauses_in_a_row, longest))
                 self.pauses_in_a_row += 1
             self._leaves_from = -inf
-            self._learn_refusal(permit, seconds, same_burst=same_burst)
+            self._learn_refusal(permit, seconds, now, same_burst=same_burst)
         self.paused_until = max(self.paused_until, now + seconds)
         return None if was_paused else self.paused_until - now
 
@@ -274,12 +277,14 @@ class Pacer:
             self._refused_at = now
             self._interval /= _BIG_STEP
 
-    def _learn_refusal(self, permit: Permit, seconds: float, *, same_burst: bool) -> None:
+    def _learn_refusal(self, permit: Permit, seconds: float, now: float, *, same_burst: bool) -> None:
         """Note a 429 with which a pause starts. `seconds`: of that. `same_burst`: it is not the first of its burst."""
         if self._learner is None:
             if not same_burst:
                 self._lower_rate(permit.at)
             return
         self._due = -inf
-        if not (same_burst and self._learner.is_under_way):  # it says nothing of what was sent since
+        if same_burst and self._learner.is_under_way:
+            self._learner.held_up(now + seconds)
+        else:
             self._learner.refused(permit.at, permit.speed, seconds, waited=permit.waited)

@@ -37,10 +37,8 @@ _CUT = 0.93  # times a pace that was refused (R11)
 _PATIENCE = 3.0  # cycles by which a trial may fall behind freedom (R12)
 _REFUSALS, _RATIO = 4, 2.0  # refusals, and times what passed between them in freedom (R13)
 _NEEDED, _MOST = 2, 8  # lossy cycles in a row until a trial, at first and at most (R14)
-_LOOK, _BETTER = (
-    4.0,
-    1.25,
-)  # times a sustained pace: the pace of a look, and what it delivers if freedom is better (R15)
+_CHECK = 4.0  # times a sustained pace: the pace of a check (R15)
+_BETTER = 1.25  # times what freedom delivered, or a pace: freedom is better (R15)
 _IDLE = 1.0  # seconds without a request
 
 
@@ -128,6 +126,12 @@ class RateLearner:
         cycle.pause, cycle.refused = pause, 1
         self._is_over = True
 
+    def held_up(self, until: float) -> None:
+        """Note a pause in the cycle in progress, which a late 429 of the burst before it has started."""
+        self._last = max(self._last, until)  # it is no idle time
+        if self._trial is not None:
+            self._trial.hold_from(until)
+
     def refused_too(self) -> None:
         """Note another 429 of the same burst."""
         if self._cycle is not None and self._is_over:
@@ -142,7 +146,7 @@ class RateLearner:
 
     def _end(self, cycle: Cycle, now: float) -> None:
         if self._trial is not None:
-            if cycle.accepted:
+            if cycle.accepted or self._trial.check is not None:
                 self._end_held(self._trial, cycle, now)
         elif cycle.accepted:
             self._end_free(cycle, now)
@@ -212,11 +216,11 @@ class RateLearner:
         seconds = now - trial.since
         if seconds < min(max(trial.cycle_seconds, _LEAST_HOLD), _LONGEST_HOLD) or trial.permits < _FEWEST:
             return
-        if trial.look is not None:
-            self._let_go(trial, is_pointless=True)
-            return
         if 2 * trial.waited < trial.permits or trial.permits < self.pace * seconds / 2:
             trial.hold_from(now)  # it was not used
+            return
+        if trial.check is not None:
+            self._let_go(trial, is_pointless=True)
             return
         trial.low, trial.is_proven, trial.was_proven = self.pace, True, True
         trial.lossy.clear()
@@ -246,11 +250,11 @@ class RateLearner:
         return True
 
     def _end_held(self, trial: Trial, cycle: Cycle, now: float) -> None:
+        if trial.check is not None:
+            self._end_check(trial, trial.check, cycle)
+            return
         trial.counts = [*trial.counts, cycle.accepted][-_REFUSALS:]
         trial.pause = cycle.pause
-        if trial.look is not None:
-            self._end_look(trial, trial.look, cycle)
-            return
         held = min(cycle.sending, cycle.refused_at - trial.since)
         if cycle.pause >= (held + cycle.pause) * _SLIGHT:
             if self.pace > trial.low * 1.001:
@@ -262,25 +266,25 @@ class RateLearner:
                     return
                 if len(trial.lossy) > 1 or not trial.is_proven:
                     self._lower(trial)
-                elif not trial.was_ahead and _BETTER * delivered([cycle]) < trial.free_rate:
+                elif not trial.was_ahead and cycle.is_crowded and _BETTER * delivered([cycle]) < trial.free_rate:
                     self._doubt(trial)
         is_pointless = len(trial.counts) == _REFUSALS and sum(trial.counts) < _REFUSALS * _RATIO * trial.free_count
         if is_pointless or trial.seconds_behind(now) > _PATIENCE * trial.cycle_seconds:
             self._let_go(trial, is_pointless=is_pointless)
 
     def _doubt(self, trial: Trial) -> None:
-        """Note a refusal at a sustained pace that delivered less than freedom did, and look if it is time (R15)."""
+        """Note a refusal at a sustained pace that delivered less than freedom did, and check it if it is time (R15)."""
         trial.doubts += 1
         if trial.doubts >= trial.doubts_needed:
             trial.doubts, trial.doubts_needed = 0, 2 * trial.doubts_needed
-            trial.look, self.pace = [], _LOOK * trial.low
+            trial.check, self.pace = [], _CHECK * trial.low
 
-    def _end_look(self, trial: Trial, look: list[Cycle], cycle: Cycle) -> None:
-        look.append(cycle)
-        rate = delivered(look)
-        if len(look) == 1 and rate > trial.low and cycle.accepted < _HANDFUL:
+    def _end_check(self, trial: Trial, check: list[Cycle], cycle: Cycle) -> None:
+        check.append(cycle)
+        rate = delivered(check)
+        if len(check) == 1 and rate > trial.low and cycle.accepted < _HANDFUL:
             return
-        trial.look, self.pace = None, trial.low
+        trial.check, self.pace = None, trial.low
         if rate > _BETTER * trial.low:
             self._let_go(trial, is_pointless=True)
 

@@ -37,9 +37,9 @@ class Trial:
     lossy: list[Cycle] = field(factory=list[Cycle])  # those in a row that refused `low`
     counts: list[int] = field(factory=list[int])  # accepted between the latest refusals
     was_ahead: bool = False  # of freedom, at a pace that was sustained
-    doubts: int = 0  # refusals since the latest look that gave a reason for one (R15)
+    doubts: int = 0  # refusals since the latest check that gave a reason for one (R15)
     doubts_needed: int = 1
-    look: list[Cycle] | None = None  # the cycles of the look that is under way
+    check: list[Cycle] | None = None  # the cycles of the check in progress
     since: float = 0.0  # the pace is held
     permits: int = 0  # since then
     waited: int = 0

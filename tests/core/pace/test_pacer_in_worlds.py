@@ -1,13 +1,14 @@
 """The pacer finds the pace that an unknown limit allows: bounds on time, sends and refusals, beside an oracle's."""
 
 import random
+from collections import deque
 from math import ceil, inf
 
 import pytest
 from attrs import define
 
 from fielding_async import Limits
-from fielding_async.core.pace.pacer import Pacer
+from fielding_async.core.pace.pacer import Pacer, Permit
 from fielding_async.sandbox.world.rate_limits import LimiterKind
 
 from .world import KINDS, Changing, Client, Free, RetryAfter, Server, ideal, limited, play, whole_seconds
@@ -317,6 +318,27 @@ def test_a_first_refusal_before_any_answer_leaves_a_pace() -> None:
     assert pacer.ready_at() == 1.75
     pacer.take(1.75, waited=True)
     assert pacer.ready_at() <= 1.75 + 2.0
+
+
+@pytest.mark.parametrize(("limits", "most"), [(Limits(), 100), (Limits(rate=100.0), 600)])
+def test_pauses_shorter_than_the_round_trip_grow_if_everything_is_refused(limits: Limits, most: int) -> None:
+    """Where requests overlap, those that were permitted after the pause of a burst make the next one."""
+    pacer = Pacer(limits, lambda low, _high: low)
+    now, sent = 0.0, 0
+    under_way: deque[tuple[float, Permit]] = deque()
+    while now < 30.0:
+        ready = pacer.ready_at() if len(under_way) < 32 else inf
+        if under_way and under_way[0][0] <= max(ready, now):
+            now, permit = under_way.popleft()
+            pacer.throttled(permit, 0.05, now)
+        else:
+            now = max(now, ready)
+            permit = pacer.take(now, waited=True)
+            pacer.left(permit, now)
+            under_way.append((now + 0.5, permit))
+            sent += 1
+    assert sent < most
+    assert pacer.pauses_in_a_row > 20
 
 
 def late_refusals(limits: Limits, retry_after: float | None) -> tuple[Pacer, list[float]]:

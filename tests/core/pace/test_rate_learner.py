@@ -305,7 +305,7 @@ class TestTrialsEnd:
         assert session.resume() < 60
 
 
-class TestLook:
+class TestCheck:
     """R15: a pace that rests on strays that came close together is soon left, and one that is right is kept."""
 
     def doubtful(self) -> tuple[Session, float]:
