@@ -320,6 +320,18 @@ def test_a_first_refusal_before_any_answer_leaves_a_pace() -> None:
     assert pacer.ready_at() <= 1.75 + 2.0
 
 
+def test_in_the_opening_six_requests_leave_whatever_the_pace() -> None:
+    """A request that follows the slow pace of the start does not hold those that need not follow it."""
+    pacer = Pacer(Limits(), lambda low, _high: low)
+    first = [pacer.take(0.0) for _ in range(7)]
+    for permit in first:
+        pacer.left(permit, 0.05)
+    for permit in first[:6]:
+        pacer.answered(permit, 0.1)
+    following = [pacer.try_take(0.1, waited=True) for _ in range(5)]
+    assert all(isinstance(permit, Permit) and pacer.leaves_at(permit, 0.1) == -inf for permit in following)
+
+
 @pytest.mark.parametrize(("limits", "most"), [(Limits(), 100), (Limits(rate=100.0), 600)])
 def test_pauses_shorter_than_the_round_trip_grow_if_everything_is_refused(limits: Limits, most: int) -> None:
     """Where requests overlap, those that were permitted after the pause of a burst make the next one."""
