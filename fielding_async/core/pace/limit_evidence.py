@@ -50,11 +50,11 @@ R14 Each trial of an amount that was dropped doubles the number of lossy cycles 
     After a loss (R12) freedom is without R4 as well, unless it delivered less without R4 before. A trial that delivers
     more than freedom resets both. After a trial of spacing whose pace was never sustained, the next trial is one of an
     amount.
-R15 Check: a trial that was never ahead of freedom may rest on strays that came close together. If a sustained pace is
-    refused while requests wait, and freedom delivered 1.25 times what the cycle did, the next cycle is sent at four
-    times the pace, or the next two if one tells too little. If they deliver 1.25 times the pace, or that is sustained,
-    the refusals were not for the pace, and the trial is dropped as by R13. Each check doubles the number of such
-    refusals that the next one needs.
+R15 Check: a trial may rest on strays that came close together. A sustained pace that is refused while requests wait is
+    checked after eight refusals, and at once if freedom delivered 1.25 times what the cycle did and the trial was never
+    ahead of it. The next cycle is sent at four times the pace, or the next two if one tells too little. If they deliver
+    1.25 times what the latest four did, or that pace is sustained, the refusals were not for the pace, and the trial is
+    dropped as by R13. Each check doubles the number of such refusals that the next one needs.
 
 What is doubtful
 ----------------

@@ -254,6 +254,8 @@ class RateLearner:
             self._end_check(trial, trial.check, cycle)
             return
         trial.counts = [*trial.counts, cycle.accepted][-_REFUSALS:]
+        trial.spans = [*trial.spans, cycle.seconds][-_REFUSALS:]
+        trial.refusals += 1
         trial.pause = cycle.pause
         held = min(cycle.sending, cycle.refused_at - trial.since)
         if cycle.pause >= (held + cycle.pause) * _SLIGHT:
@@ -266,26 +268,21 @@ class RateLearner:
                     return
                 if len(trial.lossy) > 1 or not trial.is_proven:
                     self._lower(trial)
-                elif not trial.was_ahead and cycle.is_crowded and _BETTER * delivered([cycle]) < trial.free_rate:
-                    self._doubt(trial)
+                elif cycle.is_crowded:
+                    trial.doubts += not trial.was_ahead and _BETTER * delivered([cycle]) < trial.free_rate
+                    if trial.starts_check():
+                        self.pace = _CHECK * trial.low
         is_pointless = len(trial.counts) == _REFUSALS and sum(trial.counts) < _REFUSALS * _RATIO * trial.free_count
         if is_pointless or trial.seconds_behind(now) > _PATIENCE * trial.cycle_seconds:
             self._let_go(trial, is_pointless=is_pointless)
 
-    def _doubt(self, trial: Trial) -> None:
-        """Note a refusal at a sustained pace that delivered less than freedom did, and check it if it is time (R15)."""
-        trial.doubts += 1
-        if trial.doubts >= trial.doubts_needed:
-            trial.doubts, trial.doubts_needed = 0, 2 * trial.doubts_needed
-            trial.check, self.pace = [], _CHECK * trial.low
-
     def _end_check(self, trial: Trial, check: list[Cycle], cycle: Cycle) -> None:
         check.append(cycle)
-        rate = delivered(check)
-        if len(check) == 1 and rate > trial.low and cycle.accepted < _HANDFUL:
+        rate, before = delivered(check), sum(trial.counts) / sum(trial.spans)
+        if len(check) == 1 and cycle.accepted < _HANDFUL:
             return
         trial.check, self.pace = None, trial.low
-        if rate > _BETTER * trial.low:
+        if rate > _BETTER * before:
             self._let_go(trial, is_pointless=True)
 
     def _step_back(self, trial: Trial) -> None:

@@ -36,9 +36,12 @@ class Trial:
     was_proven: bool = False
     lossy: list[Cycle] = field(factory=list[Cycle])  # those in a row that refused `low`
     counts: list[int] = field(factory=list[int])  # accepted between the latest refusals
+    spans: list[float] = field(factory=list[float])  # the seconds of these cycles
     was_ahead: bool = False  # of freedom, at a pace that was sustained
     doubts: int = 0  # refusals since the latest check that gave a reason for one (R15)
     doubts_needed: int = 1
+    refusals: int = 0  # since the latest check
+    refusals_needed: int = 8
     check: list[Cycle] | None = None  # the cycles of the check in progress
     since: float = 0.0  # the pace is held
     permits: int = 0  # since then
@@ -50,6 +53,18 @@ class Trial:
         if behind < 0:
             self.ahead_since, self.accepted = now, 0
         return behind
+
+    def starts_check(self) -> bool:
+        """Start a check of the sustained pace, which was refused, if it is time (R15). Returns whether it is."""
+        if self.doubts >= self.doubts_needed:
+            self.doubts_needed *= 2
+        elif self.refusals >= self.refusals_needed:
+            self.refusals_needed *= 2
+        else:
+            return False
+        self.doubts = self.refusals = 0
+        self.check = []
+        return True
 
     def hold_from(self, now: float) -> None:
         """Hold the pace from now on."""

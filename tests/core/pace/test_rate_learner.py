@@ -340,11 +340,31 @@ class TestCheck:
     def test_the_pace_is_right(self) -> None:
         """What passes at four times the pace is no more than at the pace, which goes on."""
         session, low = self.doubtful()
-        session.accept(int(low))
-        session.refuse(1.0)
+        for _ in range(2):  # one tells too little
+            assert session.resume() == pytest.approx(4 * low)
+            session.accept(int(low / 2))
+            session.refuse(1.0)
         assert session.resume() == low
         session.accept(int(10 * low))
         assert session.learner.pace > low
+
+
+class TestCheckInTime:
+    """R15: a pace that is refused again and again is checked, even if freedom delivered no more."""
+
+    def test_eight_refusals(self) -> None:
+        """Strays let ever as many requests pass, at any pace: it is checked, and dropped."""
+        session = Session()
+        session.find(20)
+        paces: list[float] = []
+        for number in range(30):
+            session.accept(70 + 30 * (number % 2))
+            session.refuse(1.0)
+            paces.append(session.resume())
+            if paces[-1] == inf:
+                break
+        assert paces[-1] == inf
+        assert paces[-2] > 2 * paces[-3]
 
 
 class TestNeverStuck:
