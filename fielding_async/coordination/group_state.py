@@ -79,10 +79,10 @@ class GroupState:
 
     # -- pauses
 
-    def begin_pause(self, now: float) -> None:
-        """Note that this member's own 429 starts a pause, before the store has confirmed it."""
+    def begin_pause(self, now: float, *, is_told: bool) -> None:
+        """Note that this member's own 429 starts a pause. `is_told`: the store hears of it, and has to confirm it."""
         self._first_seen = now
-        self._is_own = True
+        self._is_own = self._is_own or is_told
         self._end_leases()
 
     def lengthen_pause(self, until: float) -> None:
@@ -126,6 +126,7 @@ class GroupState:
             self.book.retime(self.clock.local)
         if is_new or not self.is_known:
             self.generation += 1
+            self._is_own = False  # what is told of another generation is dropped
             self.former_interval = self.found_interval
             self.book.drop(inf)
             self.epoch, self.change, self.count = reply.epoch - 1, 0, 0

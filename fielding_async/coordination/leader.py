@@ -96,9 +96,8 @@ class Leader:
         """Find the pace for after the pause."""
         learner, state = self.learner, self._state
         if learner is not None:
-            if learner.epoch < state.epoch:
-                learner.epoch, learner.has_resumed = state.epoch, True  # a pause that no 429 is known of
             learner.resume(state.clock.stored(max(state.paused_until, self._clock())))
+            learner.epoch = max(learner.epoch, state.epoch)  # a pause of which nothing is to be concluded
 
     def publication(self) -> list[Any] | None:
         """Return what is to be reported to the store: interval, strict, opening, epoch, state; `None` if nothing is."""

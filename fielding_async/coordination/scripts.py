@@ -78,7 +78,7 @@ local active = math.max(redis.call('ZCARD', KEYS[3]), 1)
 if seen ~= '' then redis.call('XADD', KEYS[5], 'MAXLEN', '~', '5000', '*', 's', seen) end
 if accepted > 0 then
   s.accepted = s.accepted + accepted
-  if accepted_epoch >= s.burst then s.row, s.blind = 0, 0 end
+  if accepted_epoch >= s.burst and accepted_epoch <= s.epoch then s.row, s.blind = 0, 0 end
 end
 if probe == 'free' and prober == me then prober, s.wanted = '', 1 end
 if probe == 'done' and prober == me then
@@ -94,8 +94,8 @@ end
 
 -- a 429
 if refused >= 0 then
-  local is_late, was_paused, seconds = refused < s.burst, s['until'] > now, nil
-  if prober == me then prober = '' end
+  local is_late, was_paused, seconds = refused < s.burst or refused > s.epoch, s['until'] > now, nil
+  if prober == me and not is_late then prober = '' end
   local began = 0
   if retry < 0 then
     if not (is_late and was_paused) then

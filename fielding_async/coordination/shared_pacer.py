@@ -253,7 +253,7 @@ class SharedPacer:
     def throttled(self, permit: Permit, retry_after: float | None, now: float) -> float | None:
         """Note a 429. Returns the seconds of the pause that starts with it; `None` if one was in progress (P3)."""
         if not isinstance(permit, SharedPermit):
-            return (self.local or self._former).throttled(permit, retry_after, now)
+            return self._throttled_alone(permit, retry_after, now)
         state, permit.refused = self.state, True
         self._in_flight -= 1
         if permit is self._probe:
@@ -262,18 +262,29 @@ class SharedPacer:
             seconds = min(retry_after or _LEAST_PAUSE, self.limits.max_pause)
             self.local.take_over(due=now, paused_until=max(self.local.paused_until, now + seconds))
             return None
-        if permit.generation == state.generation:
+        is_told = permit.generation == state.generation
+        if is_told:
             self.refusals.append(
                 Refusal(permit.store_epoch, permit.generation, retry_after, permit.at, permit.speed, permit.waited)
             )
         was_paused, is_late = state.paused_until > now, permit.epoch != state.local_epoch
         if not is_late or not was_paused:
-            state.begin_pause(now)
+            state.begin_pause(now, is_told=is_told)
             state.row += not is_late
         if retry_after is not None or not (is_late and was_paused):
             state.lengthen_pause(now + (_LEAST_PAUSE if retry_after is None else retry_after))
         self.wake()
         return None if was_paused else state.paused_until - now
+
+    def _throttled_alone(self, permit: Permit, retry_after: float | None, now: float) -> float | None:
+        """Note a 429 to a request that this session permitted alone; the store may have been found again since."""
+        pacer, state = self.local or self._former, self.state
+        seconds = pacer.throttled(permit, retry_after, now)
+        if self.local is None and pacer.paused_until > max(state.paused_until, now):
+            state.begin_pause(now, is_told=False)
+            state.lengthen_pause(pacer.paused_until)
+            self.wake()
+        return seconds
 
     # -- what the store is told
 

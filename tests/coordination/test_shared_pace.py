@@ -18,6 +18,7 @@ from fielding_async.engine.membership import Joining
 from fielding_async.sandbox import Sandbox
 from tests.tools.services import RedisServer
 from tests.tools.sessions import session
+from tests.tools.waits import HANG
 
 AUTH = ClientCredentials("me", "a-secret-of-mine")
 
@@ -286,6 +287,35 @@ async def test_a_store_that_was_emptied_is_told_of_the_pause(meet: Meet, redis_s
     assert one.limiter.pause_left > 2.0
     third = meet(Limits(rate=200.0))
     await third.until(lambda: third.limiter.pause_left > 2.0)
+
+
+async def test_a_429_to_a_request_of_before_the_store_was_emptied_does_not_end_the_shared_pace(
+    meet: Meet, redis_server: RedisServer
+) -> None:
+    """It is obeyed; the store is not told of it, and what it leases from then on is used."""
+    mate = meet(Limits(rate=200.0))
+    await mate.send()
+    permit = await mate.leave()
+    generation = mate.pacer.state.generation
+    redis_server.flush()
+    await mate.until(lambda: mate.pacer.state.generation > generation)
+    mate.limiter.throttled(permit, RateLimitError("429", status=429, retry_after=0.1))
+    mate.limiter.release(permit)
+    assert mate.limiter.pause_left > 0.0
+    async with asyncio.timeout(HANG):
+        await mate.send()
+
+
+async def test_a_429_to_a_request_of_a_time_without_the_store_pauses_the_session(meet: Meet) -> None:
+    """It was permitted by the session alone; by the time of its 429 the store has been found again."""
+    mate = meet(Limits(rate=200.0))
+    await mate.send()
+    mate.pacer.lose_store(asyncio.get_running_loop().time())
+    permit = await mate.leave()
+    mate.pacer.find_store()
+    mate.limiter.throttled(permit, RateLimitError("429", status=429, retry_after=30.0))
+    mate.limiter.release(permit)
+    assert mate.limiter.pause_left > 20.0
 
 
 async def test_a_store_that_was_emptied_goes_on_at_the_last_shared_pace(meet: Meet, redis_server: RedisServer) -> None:

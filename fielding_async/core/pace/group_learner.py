@@ -76,6 +76,8 @@ class GroupLearner:
         speed = self._speeds.pop(at, speed)
         if not is_first:
             self.learner.refused_too()
+            if epoch > self.epoch and self.learner.is_under_way:
+                self.learner.held_up(at + pause)
             return
         if not self.has_resumed:
             self.resume(at)

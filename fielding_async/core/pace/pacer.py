@@ -27,7 +27,8 @@ R6  A configured rate that is refused is lowered by 2 % (by 15 % where it is muc
     without a refusal.
 R7  Without a configured rate the interval is that of the rate learner, unless `adaptive` is off. Until the first
     refusal that is no stray six requests may be in flight whatever the interval, and up to 32 if they come one by one:
-    steady demand must not queue, as it would then leave as a burst and be refused for that. R5 does not hold these.
+    steady demand must not queue, as it would then leave as a burst and be refused for that. R5 does not hold these,
+    unless one that follows the interval is before them.
 R8  With a rate learner, a single request also follows a pause that started with nothing but 429s since the pause before
     (R2). The next such Retry-After is doubled, the one after it trebled, and so on, up to 8 s.
 

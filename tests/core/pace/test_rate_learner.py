@@ -337,6 +337,25 @@ class TestCheck:
         session.accept(int(10 * low))
         assert session.learner.pace == inf
 
+    def test_a_window_of_a_minute(self) -> None:
+        """Four times a slow pace has to last for as long as a window may be, before the trial is dropped."""
+        session = Session()
+        session.cycle(30, 45.0, start=100.0)
+        session.cycle(30, 45.0, start=400.0)
+        pace = session.resume()
+        assert pace < 1.0
+        for _ in range(30):  # a foreign client takes a part of each window
+            session.accept(80)
+            before = session.learner.pace
+            session.refuse(20.0)
+            pace = session.resume()
+            if pace > 2.0 * before:
+                break
+        session.accept(100)  # for more than 2 s
+        assert session.learner.pace == pace < inf
+        session.refuse(40.0)
+        assert session.resume() == before
+
     def test_the_pace_is_right(self) -> None:
         """What passes at four times the pace is no more than at the pace, which goes on."""
         session, low = self.doubtful()
