@@ -213,10 +213,10 @@ class RateLearner:
 
     def _raise(self, trial: Trial, now: float) -> None:
         """Raise a pace that was held for long enough (R9, R10)."""
-        seconds, hold = now - trial.since, min(max(trial.cycle_seconds, _LEAST_HOLD), _LONGEST_HOLD)
+        seconds, fewest = now - trial.since, float(_FEWEST)
         if trial.check is not None:
-            hold = max(hold, sum(trial.spans) / len(trial.spans))  # a window may be as long
-        if seconds < hold or trial.permits < _FEWEST:
+            fewest = max(fewest, _BETTER * sum(trial.counts) / len(trial.counts))  # a long window lets as many pass
+        if seconds < min(max(trial.cycle_seconds, _LEAST_HOLD), _LONGEST_HOLD) or trial.permits < fewest:
             return
         if 2 * trial.waited < trial.permits or trial.permits < self.pace * seconds / 2:
             trial.hold_from(now)  # it was not used
