@@ -6,10 +6,10 @@ the leader sets the pace. What they keep, in one hash and four small keys that e
 `n` counts calls, so that a store that was emptied or rolled back is noticed. `cursor` is the next free send time: each
 slot that is leased moves it by the interval. `epoch` counts pauses, `until` is the end of the latest, `row` how many
 there were in a row. `burst` is the epoch of the latest that started with the first 429 of a burst: nothing is concluded
-from a 429 to what was permitted before. `change` counts what moved or ended the slots that were leased before.
-`interval`, `strict`, `opening`, `state`, `knows` (the epoch that the pace takes account of) come from the leader, who
-is `leader` until `leads`. `factor` is by how much a configured interval was lengthened. `owner` is the member with the
-last slots before `cursor`. A probe is `wanted`, or in progress by `prober` until `probing`.
+from a 429 to what was permitted before, but for a configured rate. `change` counts what moved or ended the slots that
+were leased before. `interval`, `strict`, `opening`, `state`, `knows` (the epoch that the pace takes account of) come
+from the leader, who is `leader` until `leads`. `factor` is by how much a configured interval was lengthened. `owner` is
+the member with the last slots before `cursor`. A probe is `wanted`, or in progress by `prober` until `probing`.
 """
 
 from .client import Script
@@ -119,7 +119,7 @@ if refused >= 0 then
         end
         s.row, s.burst = s.row + 1, s.epoch
       end
-      if told > 0 and not is_late then
+      if told > 0 then  -- late ones too: of even spacing they are the evidence that comes first
         local quiet = now - s.refused_at
         -- at the rate that is told, no window and no bucket of a second's worth is full after so few
         local few = burst == 0 and retry >= 0 and s.row == 1 and s.accepted * told < 500000
