@@ -79,11 +79,21 @@ class GroupState:
 
     # -- pauses
 
-    def begin_pause(self, now: float, *, is_told: bool) -> None:
-        """Note that this member's own 429 starts a pause. `is_told`: the store hears of it, and has to confirm it."""
+    def begin_pause(self, now: float, *, is_told: bool, in_a_row: bool) -> None:
+        """Note that this member's own 429 starts a pause.
+
+        `is_told`: the store hears of it, and has to confirm it. `in_a_row`: the 429 is the first of its burst.
+        """
         self._first_seen = now
         self._is_own = self._is_own or is_told
+        self.row += in_a_row
         self._end_leases()
+
+    def obey(self, now: float, until: float) -> None:
+        """Pause until then for a 429 to a request that this member had permitted alone."""
+        if until > max(self.paused_until, now):
+            self.begin_pause(now, is_told=False, in_a_row=False)
+            self.lengthen_pause(until)
 
     def lengthen_pause(self, until: float) -> None:
         """Move the end of the pause to a later time, as far as G1 allows."""

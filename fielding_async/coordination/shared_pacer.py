@@ -37,8 +37,7 @@ _CLOSEST_EVEN = 0.965  # the same, where a configured rate demands even spacing,
 _APART = 0.0005  # seconds since the request before, from which on one comes alone
 _LEAST_PAUSE = 0.1  # seconds
 _CROWDED = 0.05  # seconds since the permission before, below which requests come one upon the other
-_ROUNDING = 1e-6  # seconds
-_FASTEST = 1e9  # requests a second: what is told to the leader is finite
+_ROUNDING, _FASTEST = 1e-6, 1e9  # seconds; requests a second: what is told to the leader is finite
 _MOST_SEEN = 5000  # observations that wait to be told
 
 
@@ -217,8 +216,7 @@ class SharedPacer:
     def left(self, permit: Permit, now: float) -> None:
         """Note that the request leaves now."""
         if isinstance(permit, SharedPermit):
-            permit.used = True
-            self._left_at = now
+            permit.used, self._left_at = True, now
         else:
             (self.local or self._former).left(permit, now)
 
@@ -253,7 +251,12 @@ class SharedPacer:
     def throttled(self, permit: Permit, retry_after: float | None, now: float) -> float | None:
         """Note a 429. Returns the seconds of the pause that starts with it; `None` if one was in progress (P3)."""
         if not isinstance(permit, SharedPermit):
-            return self._throttled_alone(permit, retry_after, now)
+            alone = self.local or self._former
+            seconds = alone.throttled(permit, retry_after, now)
+            if self.local is None:  # the store has been found again since
+                self.state.obey(now, alone.paused_until)
+                self.wake()
+            return seconds
         state, permit.refused = self.state, True
         self._in_flight -= 1
         if permit is self._probe:
@@ -262,29 +265,17 @@ class SharedPacer:
             seconds = min(retry_after or _LEAST_PAUSE, self.limits.max_pause)
             self.local.take_over(due=now, paused_until=max(self.local.paused_until, now + seconds))
             return None
-        is_told = permit.generation == state.generation
-        if is_told:
+        if is_told := permit.generation == state.generation:
             self.refusals.append(
                 Refusal(permit.store_epoch, permit.generation, retry_after, permit.at, permit.speed, permit.waited)
             )
         was_paused, is_late = state.paused_until > now, permit.epoch != state.local_epoch
         if not is_late or not was_paused:
-            state.begin_pause(now, is_told=is_told)
-            state.row += not is_late
+            state.begin_pause(now, is_told=is_told, in_a_row=not is_late)
         if retry_after is not None or not (is_late and was_paused):
             state.lengthen_pause(now + (_LEAST_PAUSE if retry_after is None else retry_after))
         self.wake()
         return None if was_paused else state.paused_until - now
-
-    def _throttled_alone(self, permit: Permit, retry_after: float | None, now: float) -> float | None:
-        """Note a 429 to a request that this session permitted alone; the store may have been found again since."""
-        pacer, state = self.local or self._former, self.state
-        seconds = pacer.throttled(permit, retry_after, now)
-        if self.local is None and pacer.paused_until > max(state.paused_until, now):
-            state.begin_pause(now, is_told=False)
-            state.lengthen_pause(pacer.paused_until)
-            self.wake()
-        return seconds
 
     # -- what the store is told
 
