@@ -79,20 +79,21 @@ class GroupState:
 
     # -- pauses
 
-    def begin_pause(self, now: float, *, is_told: bool, in_a_row: bool) -> None:
+    def begin_pause(self, now: float, *, is_reported: bool, in_a_row: bool) -> None:
         """Note that this member's own 429 starts a pause.
 
-        `is_told`: the store hears of it, and has to confirm it. `in_a_row`: the 429 is the first of its burst.
+        `is_reported`: it is reported to the store, which has to confirm it. `in_a_row`: the 429 is the first of its
+        burst.
         """
         self._first_seen = now
-        self._is_own = self._is_own or is_told
+        self._is_own = self._is_own or is_reported
         self.row += in_a_row
         self._end_leases()
 
     def obey(self, now: float, until: float) -> None:
         """Pause until then for a 429 to a request that this member had permitted alone."""
         if until > max(self.paused_until, now):
-            self.begin_pause(now, is_told=False, in_a_row=False)
+            self.begin_pause(now, is_reported=False, in_a_row=False)
             self.lengthen_pause(until)
 
     def lengthen_pause(self, until: float) -> None:
@@ -136,7 +137,7 @@ class GroupState:
             self.book.retime(self.clock.local)
         if is_new or not self.is_known:
             self.generation += 1
-            self._is_own = False  # what is told of another generation is dropped
+            self._is_own = False  # what is reported of another generation is dropped
             self.former_interval = self.found_interval
             self.book.drop(inf)
             self.epoch, self.change, self.count = reply.epoch - 1, 0, 0

@@ -37,7 +37,7 @@ _CLOSEST_EVEN = 0.965  # the same, where a configured rate demands even spacing,
 _APART = 0.0005  # seconds since the request before, from which on one comes alone
 _LEAST_PAUSE = 0.1  # seconds
 _CROWDED = 0.05  # seconds since the permission before, below which requests come one upon the other
-_ROUNDING, _FASTEST = 1e-6, 1e9  # seconds; requests a second: what is told to the leader is finite
+_ROUNDING, _FASTEST = 1e-6, 1e9  # seconds; requests a second: what is reported to the leader is finite
 _MOST_SEEN = 5000  # observations that wait to be told
 
 
@@ -265,13 +265,13 @@ class SharedPacer:
             seconds = min(retry_after or _LEAST_PAUSE, self.limits.max_pause)
             self.local.take_over(due=now, paused_until=max(self.local.paused_until, now + seconds))
             return None
-        if is_told := permit.generation == state.generation:
+        if is_reported := permit.generation == state.generation:
             self.refusals.append(
                 Refusal(permit.store_epoch, permit.generation, retry_after, permit.at, permit.speed, permit.waited)
             )
         was_paused, is_late = state.paused_until > now, permit.epoch != state.local_epoch
         if not is_late or not was_paused:
-            state.begin_pause(now, is_told=is_told, in_a_row=not is_late)
+            state.begin_pause(now, is_reported=is_reported, in_a_row=not is_late)
         if retry_after is not None or not (is_late and was_paused):
             state.lengthen_pause(now + (_LEAST_PAUSE if retry_after is None else retry_after))
         self.wake()

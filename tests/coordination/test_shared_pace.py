@@ -292,7 +292,7 @@ async def test_a_store_that_was_emptied_is_told_of_the_pause(meet: Meet, redis_s
 async def test_a_429_to_a_request_of_before_the_store_was_emptied_does_not_end_the_shared_pace(
     meet: Meet, redis_server: RedisServer
 ) -> None:
-    """It is obeyed; the store is not told of it, and what it leases from then on is used."""
+    """It is obeyed; it is not reported to the store, and what it leases from then on is used."""
     mate = meet(Limits(rate=200.0))
     await mate.send()
     permit = await mate.leave()

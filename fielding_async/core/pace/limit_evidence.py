@@ -52,10 +52,10 @@ R14 Each trial of an amount that was dropped doubles the number of lossy cycles 
     one of an amount.
 R15 Check: a trial may rest on strays that came close together. A sustained pace that is refused while requests wait is
     checked after eight refusals, and at once if freedom delivered 1.25 times what the cycle did and the trial was never
-    ahead of it. The next cycle is sent at four times the pace, or the next two if one tells too little. If they deliver
-    1.25 times what the latest four did, or that pace is sustained for 1.25 times as many requests as passed in each of
-    these, the refusals were not for the pace, and the trial is dropped as by R13. Each check doubles the number of such
-    refusals that the next one needs. Slight pauses (R11) start none.
+    ahead of it. The next cycle is sent at four times the pace, or the next two if one accepted less than a handful
+    (R8). If they deliver 1.25 times what the latest four did, or that pace is sustained for 1.25 times as many requests
+    as passed in each of these, the refusals were not for the pace, and the trial is dropped as by R13. Each check
+    doubles the number of such refusals that the next one needs. Slight pauses (R11) start none.
 
 What is doubtful
 ----------------

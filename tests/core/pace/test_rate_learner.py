@@ -359,7 +359,7 @@ class TestCheck:
     def test_the_pace_is_right(self) -> None:
         """What passes at four times the pace is no more than at the pace, which goes on."""
         session, low = self.doubtful()
-        for _ in range(2):  # one tells too little
+        for _ in range(2):  # one is too little evidence
             assert session.resume() == pytest.approx(4 * low)
             session.accept(int(low / 2))
             session.refuse(1.0)
