@@ -47,9 +47,9 @@ R12 Loss: a trial that falls behind freedom by the time of three of freedom's cy
 R13 Pointless: if no more than twice as many requests pass between refusals as in freedom, over four refusals, they are
     strays (A4). The trial is dropped. If it was one of an amount, freedom is without R4 until a trial succeeds.
 R14 Each trial of an amount that was dropped doubles the number of lossy cycles that the next one needs, up to eight.
-    After a loss (R12) freedom is without R4 as well, unless it did not deliver more without R4 before. A trial that
-    delivers more than freedom resets both. After a trial of spacing whose pace was never sustained, the next trial is
-    one of an amount.
+    After a loss (R12) at pauses under half a second, beside which R4 is slow, freedom is without R4 as well, unless it
+    did not deliver more without R4 before. A trial that delivers more than freedom resets both. After a trial of
+    spacing whose pace was never sustained, the next trial is one of an amount.
 R15 Check: a trial may rest on strays that came close together. A sustained pace that is refused while requests wait is
     checked after eight refusals, and at once if freedom delivered 1.25 times what the cycle did and the trial was never
     ahead of it. The next cycle is sent at four times the pace, or the next two if one accepted less than a handful

@@ -37,6 +37,7 @@ _CUT = 0.93  # times a pace that was refused (R11)
 _PATIENCE = 3.0  # cycles by which a trial may fall behind freedom (R12)
 _REFUSALS, _RATIO = 4, 2.0  # refusals, and times what passed between them in freedom (R13)
 _NEEDED, _MOST = 2, 8  # lossy cycles in a row until a trial, at first and at most (R14)
+_BRIEF = 0.5  # seconds: where pauses are shorter, R4 may cost more than they do (R14)
 _CHECK = 4.0  # times a sustained pace: the pace of a check (R15)
 _BETTER = 1.25  # times what freedom delivered, or a pace: freedom is better (R15)
 _IDLE = 1.0  # seconds without a request
@@ -311,7 +312,8 @@ class RateLearner:
         else:
             self._may_be_spacing = True
             self._needed = min(2 * self._needed, _MOST)
-            self._is_careful = not is_pointless and self._careless_rate <= self._careful_rate
+            may_be_better = trial.pause < _BRIEF and self._careless_rate > self._careful_rate
+            self._is_careful = not is_pointless and not may_be_better
         self._trial, self._before = None, None
         self._lossy.clear()
         self.pace = max(self.pace, _FIRST) if self._is_careful else inf

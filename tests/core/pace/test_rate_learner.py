@@ -304,6 +304,20 @@ class TestTrialsEnd:
         session.cycle(50)
         assert session.resume() < 60
 
+    @pytest.mark.parametrize(("pause", "is_free"), [(0.45, True), (0.9, False)])
+    def test_a_loss(self, pause: float, is_free: bool) -> None:
+        """R12, R14: after a trial that fell behind freedom, the next resume is without care only at brief pauses."""
+        session = Session()
+        session.cycle(50, 0.4, start=100.0)
+        session.cycle(50, 0.4, start=200.0)
+        session.resume()
+        session.cycle(20, 1.5)
+        assert session.resume() < 100.0
+        session.cycle(20, pause)
+        assert (session.resume() == inf) == is_free
+        session.cycle(20, pause)
+        assert (session.resume() == inf) == is_free
+
 
 class TestCheck:
     """R15: a pace that rests on strays that came close together is soon left, and one that is right is kept."""

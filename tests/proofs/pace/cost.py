@@ -42,13 +42,19 @@ class Score:
 def cost_of(world: World, played: Played, ideal: Ideal) -> tuple[float, float, float]:
     """Return the cost, and the two ratios that it is the worse of: of makespans, and of mean latencies.
 
-    A failed call counts as if it had taken all the time that it has at least.
+    A failed call has to be made again. It counts as if that was done in the end, at the speed of those that succeeded:
+    the time of all is divided by the share that did. It counts at least as if it had taken all the time that it has.
     """
-    ends = list(played.ends)
+    ends, begin = list(played.ends), min(played.wants)
     least = world.total if world.timeout is None else world.timeout
     for number in played.errors:
         ends[number] = max(ends[number], played.wants[number] + least)
-    makespan = max(ends) - min(played.wants)
+    if played.errors:
+        succeeded = max(len(ends) - len(played.errors), 1)
+        again = begin + (max(ends) - begin) * len(ends) / succeeded
+        for number in played.errors:
+            ends[number] = again
+    makespan = max(ends) - begin
     latency = (sum(ends) - sum(played.wants)) / len(ends)
     longer = (makespan + _ADDED) / (ideal.makespan + _ADDED)
     slower = (latency + _ADDED) / (ideal.latency + _ADDED)

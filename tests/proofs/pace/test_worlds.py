@@ -6,6 +6,7 @@ from attrs import evolve
 from fielding_async import Limits
 
 from .clients import CLIENTS, ours, plain
+from .cost import cost_of
 from .lone_refusals import LIGHT, light_world, waves_world
 from .oracle import consult
 from .play import play
@@ -44,6 +45,20 @@ def test_the_worlds_cover_what_they_are_made_of() -> None:
         assert 0.002 <= world.network.round_trip <= 0.3
     assert 0.25 < sum(world.strays is not None for world in worlds) / 1000 < 0.42
     assert 0.12 < sum(world.foreign is not None for world in worlds) / 1000 < 0.21
+
+
+def test_a_failed_call_costs_what_it_takes_to_make_it_again() -> None:
+    """A client that fails nine calls of ten is slower than one that takes five times as long and fails none."""
+    world = next(world for world in map(make_world, range(100)) if world.demand.shape == "at once")
+    ideal = consult(world)
+    played = play(world, ours)
+    assert not played.errors
+    count = played.calls
+    patient = evolve(played, ends=tuple([end + 400.0 for end in played.ends]))
+    hasty = evolve(played, errors=dict.fromkeys(range(count // 10, count), "failed"))
+    assert cost_of(world, played, ideal) < cost_of(world, patient, ideal) < cost_of(world, hasty, ideal)
+    few = evolve(played, errors={0: "failed"})
+    assert cost_of(world, played, ideal) < cost_of(world, few, ideal) < cost_of(world, hasty, ideal)
 
 
 def test_the_oracle_is_never_slower_than_a_client() -> None:
