@@ -35,10 +35,12 @@ R8  Amount: two lossy cycles in a row delivered the same within a factor of 1.6 
     or more were accepted. The trial starts at 0.98 of the lower of the two rates, and never below what was delivered.
     A pause in whole seconds may be up to a second too long, so that much is left out of the rate.
 R9  Raising: a pace that was held for 1 to 2 s while requests waited is sustained. It grows by 1.25, and by more with
-    each success. Past 750 the trial is over, and there is no pace.
+    each success. Past 750 the trial is over, and there is no pace. On spacing, late timers may have kept all requests
+    slower than the pace: only the highest speed that was accepted is sustained then.
 R10 Probe: a raised pace that is refused is left for the sustained one. The next step is the middle of the two, or a
     tenth more if they are close. It waits for as many pauses as pay for it: the pause divided by the gain, 20 s at
-    most. A step that succeeds is followed by the next without a wait. Each failure of a tenth lengthens the wait.
+    most. A step that succeeds is followed by the next without a wait. On spacing the first step waits, too, and so does
+    the next one after a pace that was not reached (R9). Each failure of a tenth lengthens the wait.
 R11 Cut: a pause of less than 15 % of the time at a pace never lowers it, nor does one refusal of a pace that was
     sustained since the last. Otherwise the pace falls by 7 %, or to what two cycles indicate (R8), at least to what
     they delivered and to half of what freedom did.

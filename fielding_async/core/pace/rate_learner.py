@@ -22,7 +22,7 @@ _HANDFUL = 16  # accepted requests: fewer conclude nothing (R8)
 _AGREE = 1.6  # times: rates within this factor agree (R8)
 _MARGIN = 0.98  # times an indicated rate (R8)
 _BELOW = 0.99  # times a speed that was accepted (R7)
-_CLEAR = 1.25  # times: an accepted and a refused speed that are further apart leave room between them (R7)
+_CLEAR = 1.38  # times: an accepted and a refused speed that are further apart leave room between them (R7)
 _LEAST_HOLD, _LONGEST_HOLD = 1.0, 2.0  # seconds that a pace is held until it is sustained (R9)
 _FEWEST = 4  # requests in that time
 _AGAIN = 2.0  # times the pace: the first step above a pace that was refused before (R9)
@@ -107,7 +107,7 @@ class RateLearner:
             return
         cycle.accepted += 1
         if self._trial is not None:
-            self._trial.accepted += 1
+            self._trial.accept(sent_at, speed)
         if self._is_over and sent_at > cycle.refused_at:
             cycle.passed += 1
         elif sent_at > cycle.began:
@@ -174,7 +174,7 @@ class RateLearner:
                 slower, faster = speeds
                 pace = _BELOW * (slower if faster < _CLEAR * slower else sqrt(slower * faster))
                 if pace > delivered([before, cycle]):
-                    self._try(pace, [before, cycle], now, refused=faster, is_spacing=True)
+                    self._try(pace, [before, cycle], now, low=_BELOW * slower, refused=faster)
                     return
         self._try_amount(now)
 
@@ -196,10 +196,11 @@ class RateLearner:
         self._try(pace, recent, now)
 
     def _try(
-        self, pace: float, cycles: list[Cycle], now: float, *, refused: float = inf, is_spacing: bool = False
+        self, pace: float, cycles: list[Cycle], now: float, *, low: float | None = None, refused: float = inf
     ) -> None:
         if pace > _OPEN:
             return  # no limit worth a pace (R3); requests that come more slowly could never raise it
+        is_spacing = low is not None
         self.pace, self._is_spacing, self._lossy = max(pace, _SLOWEST), is_spacing, []
         count = sum(cycle.accepted for cycle in cycles) / len(cycles)
         seconds = sum(cycle.seconds for cycle in cycles) / len(cycles)
@@ -208,7 +209,8 @@ class RateLearner:
             self._careful_rate = free_rate
         elif not is_spacing:
             self._careless_rate = free_rate
-        self._trial = Trial(free_rate, count, seconds, self.pace, refused, cycles[-1].pause, now)
+        low = self.pace if low is None else min(low, self.pace)
+        self._trial = Trial(free_rate, count, seconds, low, refused, cycles[-1].pause, now, has_failed=is_spacing)
 
     # -- trials
 
@@ -225,8 +227,7 @@ class RateLearner:
         if trial.check is not None:
             self._let_go(trial, is_pointless=True)
             return
-        trial.low, trial.is_proven, trial.was_proven = self.pace, True, True
-        trial.lossy.clear()
+        self.pace = trial.sustain(self.pace, is_spacing=self._is_spacing)
         if trial.seconds_behind(now) < 0:
             trial.was_ahead = True
             self._needed, self._is_careful = _NEEDED, True

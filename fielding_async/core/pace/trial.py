@@ -10,6 +10,7 @@ __all__ = ["FIRST_STEP", "Trial"]
 
 FIRST_STEP = 1.25
 """Times the pace: the first step (R9)."""
+_REACHED = 0.98  # times a pace: slower requests have not tried it (R9)
 
 
 @define
@@ -31,7 +32,7 @@ class Trial:
     factor: float = FIRST_STEP
     caution: float = 1.0  # times the wait for a step
     tried: float = inf  # the refused pace at the last step
-    has_failed: bool = False  # the last step
+    has_failed: bool = False  # the last step; so the next one waits
     is_proven: bool = False  # `low` was sustained since the last refusal that counts
     was_proven: bool = False
     lossy: list[Cycle] = field(factory=list[Cycle])  # those in a row that refused `low`
@@ -46,6 +47,24 @@ class Trial:
     since: float = 0.0  # the pace is held
     permits: int = 0  # since then
     waited: int = 0
+    fastest: float = 0.0  # the highest speed that was accepted since then
+
+    def accept(self, sent_at: float, speed: float) -> None:
+        """Note an answer that is no 429 to a request of this time and speed."""
+        self.accepted += 1
+        if sent_at >= self.since:
+            self.fastest = max(self.fastest, speed)
+
+    def sustain(self, pace: float, *, is_spacing: bool) -> float:
+        """Note that a pace was sustained. Returns it; on spacing, as far as requests came at it (R9)."""
+        self.is_proven = self.was_proven = True
+        self.lossy.clear()
+        sustained = pace
+        if is_spacing and self.fastest:
+            sustained = max(self.low, min(pace, self.fastest))
+            self.has_failed |= sustained < _REACHED * pace
+        self.low = sustained
+        return sustained
 
     def seconds_behind(self, now: float) -> float:
         """Return the seconds that freedom would have needed less for what was accepted; less than 0: more."""
@@ -68,4 +87,4 @@ class Trial:
 
     def hold_from(self, now: float) -> None:
         """Hold the pace from now on."""
-        self.since, self.permits, self.waited = now, 0, 0
+        self.since, self.permits, self.waited, self.fastest = now, 0, 0, 0.0
