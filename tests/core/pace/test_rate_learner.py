@@ -201,6 +201,39 @@ class TestSpacing:
         assert session.resume() > 30
         assert not session.learner.is_strict
 
+    def test_late_timers_sustain_no_more_than_came(self) -> None:
+        """R9: where each request is 1 ms late, a step to a higher pace sustains only the speed at which they came."""
+        session = Session()
+        for _ in range(2):
+            session.accept(1)
+            while session.learner.pace < 100.0:
+                session.accept(1)
+            session.refuse(1.0)
+        held = session.resume()
+        fastest = 0.0
+        highest = held
+        for _ in range(1500):
+            session.now += 0.001
+            _, speed, _ = sent = session.send()
+            session.learner.accepted(sent[0], speed, waited=True)
+            fastest, highest = max(fastest, speed), max(highest, session.learner.pace)
+        assert fastest < 0.95 * highest  # no request came at the highest pace
+        session.refuse(1.0)
+        assert session.resume() <= max(fastest, held)
+
+    def test_the_first_step_waits(self) -> None:
+        """R10: it may cost a pause, so the pace is held until that is paid for."""
+        session = Session()
+        for _ in range(2):
+            session.accept(1)
+            while session.learner.pace < 100.0:
+                session.accept(1)
+            session.refuse(1.0)
+        held, began = session.resume(), session.now
+        while session.now < began + 3.0:
+            session.accept(1)
+        assert session.learner.pace == held
+
     def test_windows_are_not_taken_for_it(self) -> None:
         """A climb that starts higher passes at speeds that were refused before."""
         session = Session()

@@ -26,7 +26,7 @@ __all__ = [
     "table",
 ]
 
-FRESH = range(900_000, 902_000)
+FRESH = range(1_000_000, 1_002_000)
 """The seeds of worlds that are not for development: no constant was chosen by them."""
 
 
